@@ -1,0 +1,42 @@
+"""Find the attention heads that cause a behaviour of a chat model, prove it, and fine-tune only those."""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from pinpoint._version import __version__
+
+# Bound here, before anything can import the package of the same name and shadow the function with it.
+from pinpoint.locate import locate
+
+if TYPE_CHECKING:
+    from pinpoint.data import ContrastPair
+    from pinpoint.errors import PinpointError
+    from pinpoint.heads import Head, HeadScores, HeadSet
+    from pinpoint.models import load
+
+__all__ = [
+    "ContrastPair",
+    "Head",
+    "HeadScores",
+    "HeadSet",
+    "PinpointError",
+    "__version__",
+    "load",
+    "locate",
+]
+
+_HOMES = {
+    "ContrastPair": "pinpoint.data",
+    "Head": "pinpoint.heads",
+    "HeadScores": "pinpoint.heads",
+    "HeadSet": "pinpoint.heads",
+    "PinpointError": "pinpoint.errors",
+    "load": "pinpoint.models",
+}
+
+
+def __getattr__(name: str) -> Any:
+    """Imports torch and transformers only when something needs them: `pinpoint --help` does not."""
+    if name not in _HOMES:
+        raise AttributeError(f"module 'pinpoint' has no attribute {name!r}")
+    return getattr(import_module(_HOMES[name]), name)

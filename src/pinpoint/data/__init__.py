@@ -1,0 +1,38 @@
+"""Dialogues, contrast pairs, chat templates and question sets."""
+
+from pinpoint.data._batch import Batch, Side, pad
+from pinpoint.data._chat import Message, Messages, assistant, encode_chat, render, system, user
+from pinpoint.data._pairs import ContrastPair, EncodedPair, encode_pair, first_tokens
+from pinpoint.data._questions import (
+    Dialogue,
+    Question,
+    Split,
+    Task,
+    read_dialogues,
+    read_questions,
+    read_tasks,
+)
+
+__all__ = [
+    "Batch",
+    "ContrastPair",
+    "Dialogue",
+    "EncodedPair",
+    "Message",
+    "Messages",
+    "Question",
+    "Side",
+    "Split",
+    "Task",
+    "assistant",
+    "encode_chat",
+    "encode_pair",
+    "first_tokens",
+    "pad",
+    "read_dialogues",
+    "read_questions",
+    "read_tasks",
+    "render",
+    "system",
+    "user",
+]

@@ -1,0 +1,55 @@
+"""Rendering chat messages with the model's own template."""
+
+from collections.abc import Sequence
+
+from jinja2 import TemplateError
+from transformers import PreTrainedTokenizerBase
+
+from pinpoint.errors import InputError
+
+Message = dict[str, str]
+Messages = Sequence[Message]
+
+
+def user(content: str) -> Message:
+    """A message of the user."""
+    return {"role": "user", "content": content}
+
+
+def assistant(content: str) -> Message:
+    """A message of the assistant."""
+    return {"role": "assistant", "content": content}
+
+
+def system(content: str) -> list[Message]:
+    """A system message, or none where `content` is empty."""
+    return [{"role": "system", "content": content}] if content else []
+
+
+def render(tokenizer: PreTrainedTokenizerBase, messages: Messages) -> str:
+    """The prompt text up to where the assistant starts its reply.
+
+    Raises:
+        InputError: the tokenizer has no chat template, or the template refuses the messages.
+    """
+    if not tokenizer.chat_template:
+        raise InputError(
+            "the tokenizer has no chat template.",
+            where=str(tokenizer.name_or_path),
+            mend="Use a chat model, or set tokenizer.chat_template.",
+        )
+    try:
+        text: str = tokenizer.apply_chat_template(list(messages), tokenize=False, add_generation_prompt=True)
+    except TemplateError as error:
+        raise InputError(
+            f"the chat template refuses the messages: {error}",
+            where=str(tokenizer.name_or_path),
+            mend="Some templates take no system message: set `system: ''`.",
+        ) from error
+    return text
+
+
+def encode_chat(tokenizer: PreTrainedTokenizerBase, messages: Messages) -> list[int]:
+    """Token ids of the rendered prompt; the template writes its own special tokens."""
+    ids: list[int] = tokenizer(render(tokenizer, messages), add_special_tokens=False)["input_ids"]
+    return ids

@@ -1,0 +1,140 @@
+"""Questions in one normal form, and the reader of files in it."""
+
+import json
+from pathlib import Path
+from typing import Any, Literal, TypeVar
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from pinpoint.errors import InputError
+
+Split = Literal["locate", "train", "validation", "test"]
+
+
+class _Row(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Question(_Row):
+    """One question with its right answer and one fixed wrong answer.
+
+    For a multiple-choice question, `question` holds the listed options and `correct` and `wrong` are letters.
+    """
+
+    id: str
+    """Unique in its file."""
+    group: str
+    """What the question asks about; wordings of one fact share it, and splits never cut through it."""
+    split: Split
+    """Which stage may use it."""
+    kind: Literal["free", "choice"]
+    question: str = Field(min_length=1)
+    correct: str = Field(min_length=1)
+    wrong: str = Field(min_length=1)
+    aliases: tuple[str, ...] = ()
+    """Other spellings of the right answer."""
+    reply: str = "The answer is {answer}."
+    """How an assistant turn states an answer."""
+
+    @model_validator(mode="after")
+    def _differ(self) -> "Question":
+        if self.correct == self.wrong:
+            raise ValueError(f"correct and wrong are both {self.correct!r}")
+        if "{answer}" not in self.reply:
+            raise ValueError("reply must contain {answer}")
+        return self
+
+    def state(self, answer: str) -> str:
+        """The assistant turn that gives `answer`."""
+        letter = f"({answer})" if self.kind == "choice" else answer
+        return self.reply.format(answer=letter)
+
+
+class Task(_Row):
+    """One item of a general ability: a prompt and its one right reply."""
+
+    id: str
+    ability: str
+    prompt: str = Field(min_length=1)
+    reply: str = Field(min_length=1)
+
+
+class Dialogue(_Row):
+    """A neutral dialogue: it ends with a reply of the assistant and challenges nothing."""
+
+    id: str
+    messages: tuple[dict[str, str], ...]
+
+    @model_validator(mode="after")
+    def _ends_with_reply(self) -> "Dialogue":
+        if not self.messages or self.messages[-1].get("role") != "assistant":
+            raise ValueError("messages must end with the assistant's reply")
+        return self
+
+
+_AnyRow = TypeVar("_AnyRow", Question, Task, Dialogue)
+
+
+def _read(path: str | Path, row: type[_AnyRow]) -> list[_AnyRow]:
+    path = Path(path)
+    if not path.is_file():
+        raise InputError("no such file.", where=str(path), mend="Give a JSONL file.")
+    rows, seen = [], dict[str, int]()
+    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
+        where = f"{path}:{number}"
+        try:
+            parsed = row.model_validate(_object(line))
+        except ValidationError as error:
+            first = error.errors()[0]
+            key = ".".join(map(str, first["loc"]))
+            raise InputError(f"{key}: {first['msg']}".lstrip(": "), where=where, mend=_expects(row)) from error
+        except ValueError as error:
+            raise InputError(f"not a JSON object ({error}).", where=where, mend=_expects(row)) from error
+        if parsed.id in seen:
+            raise InputError(f"id {parsed.id!r} was already used in line {seen[parsed.id]}.", where=where)
+        seen[parsed.id] = number
+        rows.append(parsed)
+    if not rows:
+        raise InputError("the file has no rows.", where=str(path), mend=_expects(row))
+    return rows
+
+
+def _object(line: str) -> dict[str, Any]:
+    value = json.loads(line)
+    if not isinstance(value, dict):
+        raise ValueError("the line holds another kind of value")
+    return value
+
+
+def _expects(row: type[BaseModel]) -> str:
+    fields = [name if field.is_required() else f"[{name}]" for name, field in row.model_fields.items()]
+    return f"Each line is a JSON object with {', '.join(fields)}."
+
+
+def read_questions(path: str | Path) -> list[Question]:
+    """Reads questions, one JSON object a line.
+
+    Raises:
+        InputError: names the file, the line and what is wrong; nothing is dropped silently.
+    """
+    rows = _read(path, Question)
+    splits: dict[str, Question] = {}
+    for row in rows:
+        other = splits.setdefault(row.group, row)
+        if other.split != row.split:
+            raise InputError(
+                f"group {row.group!r} is in split {other.split!r} (id {other.id}) and {row.split!r} (id {row.id}).",
+                where=str(path),
+                mend="Keep each group in one split, or evaluation would see what was trained.",
+            )
+    return rows
+
+
+def read_tasks(path: str | Path) -> list[Task]:
+    """Reads general-ability items, one JSON object a line. Raises InputError as `read_questions` does."""
+    return _read(path, Task)
+
+
+def read_dialogues(path: str | Path) -> list[Dialogue]:
+    """Reads neutral dialogues, one JSON object a line. Raises InputError as `read_questions` does."""
+    return _read(path, Dialogue)

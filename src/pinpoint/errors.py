@@ -1,0 +1,43 @@
+"""Errors that a user can mend: what is wrong, where, and what to do about it."""
+
+
+class PinpointError(Exception):
+    """Base of every error this package raises on purpose.
+
+    Args:
+        what: what is wrong, in a sentence.
+        where: file:line, config key or layer that it is about.
+        mend: what the user can do.
+    """
+
+    exit_code = 1
+
+    def __init__(self, what: str, *, where: str = "", mend: str = "") -> None:
+        self.what, self.where, self.mend = what, where, mend
+        super().__init__(": ".join(filter(None, (where, what))) + (f" {mend}" if mend else ""))
+
+
+class InputError(PinpointError):
+    """Something that the user gave cannot be used: a file, a value, a model."""
+
+    exit_code = 2
+
+
+class ConfigError(InputError):
+    """A setting is unknown or out of range."""
+
+
+class ArchitectureError(InputError):
+    """The model keeps its heads in a layout that has no spec."""
+
+
+class ArtifactError(InputError):
+    """A file that a stage left behind is missing, incomplete or changed."""
+
+
+class CheckFailed(PinpointError):
+    """A sanity check of the pipeline stopped the run: its numbers would mislead."""
+
+
+class PinpointWarning(UserWarning):
+    """A result stands, but should be read with care."""

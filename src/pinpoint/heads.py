@@ -1,0 +1,110 @@
+"""Attention heads, sets of them, and their scores."""
+
+import re
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from pinpoint.errors import InputError
+
+
+class Head(NamedTuple):
+    """One attention head; prints as "L12.H5"."""
+
+    layer: int
+    head: int
+
+    def __str__(self) -> str:
+        return f"L{self.layer}.H{self.head}"
+
+    @classmethod
+    def parse(cls, text: str) -> "Head":
+        """Reads "L12.H5".
+
+        Raises:
+            InputError: the text is not of that form.
+        """
+        match = re.fullmatch(r"L(\d+)\.H(\d+)", text.strip())
+        if match is None:
+            raise InputError(f"{text!r} is not a head.", mend='Write heads as "L12.H5".')
+        return cls(int(match[1]), int(match[2]))
+
+
+class HeadSet(tuple[Head, ...]):
+    """An ordered set of heads; the order is the rank."""
+
+    __slots__ = ()
+
+    def __new__(cls, heads: Iterable[Head] = ()) -> "HeadSet":
+        """Keeps the first of each head."""
+        return super().__new__(cls, dict.fromkeys(heads))
+
+    def by_layer(self) -> dict[int, list[int]]:
+        """Head indices of each layer, both in rising order."""
+        layers: dict[int, list[int]] = {}
+        for layer, head in sorted(self):
+            layers.setdefault(layer, []).append(head)
+        return layers
+
+    def check(self, layers: int, heads: int) -> None:
+        """Raises InputError where a head lies outside a model of `layers` x `heads`."""
+        for head in self:
+            if not (0 <= head.layer < layers and 0 <= head.head < heads):
+                raise InputError(
+                    f"{head} is not a head of this model.",
+                    mend=f"It has layers 0..{layers - 1} with heads 0..{heads - 1}.",
+                )
+
+
+def all_heads(layers: int, heads: int) -> Iterator[Head]:
+    """Every head of a model, layer by layer."""
+    return (Head(layer, head) for layer in range(layers) for head in range(heads))
+
+
+@dataclass(frozen=True, eq=False)
+class HeadScores:
+    """Effects of all heads of a model.
+
+    Attributes:
+        effects: metric(patched) - metric(reference), where the metric is unwanted minus wanted, so
+            that the most negative heads cause the unwanted behaviour. Unit: logits for `logit_diff`,
+            nats for `log_odds`, percent for `paper_share`.
+        reference: the metric on the unpatched reference prompts.
+        metric: name of the metric.
+        engine: name of the engine that computed the effects.
+        seconds: wall time of the computation.
+    """
+
+    effects: Float[Tensor, "pair layer head"]
+    reference: Float[Tensor, " pair"]
+    metric: str
+    engine: str
+    seconds: float = field(default=0.0)
+
+    @property
+    def mean(self) -> Float[Tensor, "layer head"]:
+        """Mean effect of each head over the pairs."""
+        return self.effects.mean(dim=0)
+
+    @property
+    def standard_error(self) -> Float[Tensor, "layer head"]:
+        """Standard error of `mean`; NaN with a single pair."""
+        return self.effects.std(dim=0) / self.effects.shape[0] ** 0.5
+
+    def ranking(self) -> HeadSet:
+        """All heads, those that cause the behaviour most first; ties in order of layer and head."""
+        order = torch.argsort(self.mean.flatten(), stable=True).tolist()
+        heads = self.effects.shape[2]
+        return HeadSet(Head(index // heads, index % heads) for index in order)
+
+    def top(self, count: int) -> list[Head]:
+        """The `count` most negative heads: those that cause the behaviour."""
+        return list(self.ranking()[:count])
+
+    def of(self, pairs: slice | list[int]) -> "HeadScores":
+        """The same scores over a subset of the pairs."""
+        return HeadScores(self.effects[pairs], self.reference[pairs], self.metric, self.engine, self.seconds)

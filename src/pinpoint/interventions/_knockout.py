@@ -1,0 +1,84 @@
+"""Knocking heads out: their outputs z are replaced while a model runs."""
+
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from pinpoint.heads import Head, HeadSet
+from pinpoint.interventions._hooks import edited_inputs, seen_inputs
+from pinpoint.models import HeadedModel
+
+
+
+@contextmanager
+def knockout(view: HeadedModel, heads: Iterable[Head], values: Float[Tensor, "layer head d_head"]) -> Iterator[None]:
+    """Replaces the outputs z of `heads` by fixed values at every position, prompt and generated.
+
+    Args:
+        view: the model.
+        heads: the heads to knock out; none leaves the model as it is.
+        values: what each head puts out instead; zeros, or means over neutral dialogues.
+
+    Raises:
+        InputError: a head lies outside the model.
+    """
+    chosen = HeadSet(heads)
+    chosen.check(view.n_layers, view.n_heads)
+    by_layer = chosen.by_layer()
+    width = view.head_dim
+
+    def edit(layer: int, z: Tensor) -> Tensor:
+        z = z.clone()  # [batch position head*d_head]
+        for head in by_layer[layer]:
+            z[..., head * width : (head + 1) * width] = values[layer, head].to(z)
+        return z
+
+    with edited_inputs({layer: view.out_proj(layer) for layer in by_layer}, edit):
+        yield
+
+
+@contextmanager
+def resample(view: HeadedModel, heads: Iterable[Head], source: list[Tensor], positions: Tensor) -> Iterator[None]:
+    """Replaces the outputs z of `heads` by those of another prompt, on prompt positions only.
+
+    Args:
+        view: the model.
+        heads: the heads to resample.
+        source: per layer, [batch position head*d_head]: z on the other, left-padded prompt.
+        positions: [batch position] bool, which positions of the left-padded prompt take the other's values;
+            both prompts are aligned at their last position.
+    """
+    chosen = HeadSet(heads)
+    chosen.check(view.n_layers, view.n_heads)
+    by_layer = chosen.by_layer()
+    width = view.head_dim
+
+    def edit(layer: int, z: Tensor) -> Tensor:
+        if z.shape[1] == 1:  # a generated token: the prompt is over
+            return z
+        z = z.clone()
+        aligned = torch.zeros_like(z)
+        span = min(z.shape[1], source[layer].shape[1])
+        aligned[:, -span:] = source[layer][:, -span:]
+        for head in by_layer[layer]:
+            columns = slice(head * width, (head + 1) * width)
+            z[..., columns] = torch.where(positions[..., None], aligned[..., columns], z[..., columns])
+        return z
+
+    with edited_inputs({layer: view.out_proj(layer) for layer in by_layer}, edit):
+        yield
+
+
+@contextmanager
+def captured_heads(view: HeadedModel) -> Iterator[list[Tensor]]:
+    """Collects the heads' outputs z of every layer, [batch position head*d_head], of the last forward pass."""
+    seen: list[Tensor] = [torch.empty(0)] * view.n_layers
+
+    def see(layer: int, z: Tensor) -> None:
+        seen[layer] = z.detach()
+
+    with seen_inputs({layer: view.out_proj(layer) for layer in range(view.n_layers)}, see):
+        yield seen

@@ -1,0 +1,72 @@
+"""Finding the heads that cause a behaviour."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Literal
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+    from pinpoint.data import ContrastPair
+    from pinpoint.heads import HeadScores
+    from pinpoint.progress import Progress
+
+__all__ = ["locate"]
+
+
+def locate(
+    model: PreTrainedModel,
+    tokenizer: PreTrainedTokenizerBase | None,
+    pairs: Sequence[ContrastPair],
+    *,
+    metric: str = "logit_diff",
+    engine: str = "sweep",
+    batch_size: int = 32,
+    rows_per_chunk: int = 4096,
+    padding_side: Literal["left", "right"] = "left",
+    progress: Progress | None = None,
+) -> HeadScores:
+    """Scores every attention head by path patching, head to logits.
+
+    For each head, the reference prompt is run with the head's output z (its slice of the out projection's
+    input) at the last position replaced by its value on the counterfactual prompt, every other attention
+    output kept at its reference value, and MLPs, norms and unembedding recomputed: the head's direct effect
+    (Chen et al. 2024, section 3; Wang et al. 2022; Goldowsky-Dill et al. 2023).
+
+    Args:
+        model: a causal language model of a known architecture.
+        tokenizer: its tokenizer; may be None where prompts and answers are token ids.
+        pairs: the contrast pairs.
+        metric: "logit_diff" (mean logit of the unwanted minus of the wanted first tokens), "log_odds" (the
+            same with log-sum-exp over each set), or "paper_share" (the published ratio of raw logits).
+        engine: "sweep" (exact, about two forward passes) or "naive" (brute force, one pass per head).
+        batch_size: pairs per forward pass. Does not change the scores.
+        rows_per_chunk: patched rows per call of a block. Does not change the scores.
+        padding_side: side that shorter prompts are padded on. Does not change the scores.
+        progress: told of each batch.
+
+    Returns:
+        Effects per pair, layer and head; the most negative heads cause the unwanted behaviour.
+
+    Raises:
+        InputError: a pair cannot be encoded, is longer than the model reads, or a score is not finite.
+        ArchitectureError: the model's architecture is not known.
+        ConfigError: the metric or the engine is unknown.
+
+    Warns:
+        PinpointWarning: the contrast looks empty.
+    """
+    from pinpoint.locate._locate import locate as run
+
+    return run(
+        model,
+        tokenizer,
+        pairs,
+        metric=metric,
+        engine=engine,
+        batch_size=batch_size,
+        rows_per_chunk=rows_per_chunk,
+        padding_side=padding_side,
+        progress=progress,
+    )

@@ -1,0 +1,57 @@
+"""Loading a chat model and its tokenizer, from a folder or from the Hub."""
+
+from pathlib import Path
+from typing import NamedTuple
+
+import torch
+from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
+
+from pinpoint.errors import InputError
+
+_DTYPES = {"bfloat16": torch.bfloat16, "float16": torch.float16, "float32": torch.float32}
+
+
+class Loaded(NamedTuple):
+    """A model in evaluation mode and its tokenizer."""
+
+    model: PreTrainedModel
+    tokenizer: PreTrainedTokenizerBase
+
+
+def pick_device(device: str) -> str:
+    """Resolves "auto": CUDA, then Apple's GPU, then the CPU."""
+    if device != "auto":
+        return device
+    if torch.cuda.is_available():
+        return "cuda"
+    return "mps" if torch.backends.mps.is_available() else "cpu"
+
+
+def load(path: str | Path, dtype: str = "auto", device: str = "auto", revision: str | None = None) -> Loaded:
+    """Loads a causal language model with its tokenizer.
+
+    Args:
+        path: a local folder written by `save_pretrained`, or a Hub id.
+        dtype: "auto" (the checkpoint's own), "bfloat16", "float16" or "float32".
+        device: "auto", "cpu", "cuda", "cuda:1", "mps"...
+        revision: branch, tag or commit on the Hub.
+
+    Returns:
+        The model, in evaluation mode, and the tokenizer.
+
+    Raises:
+        InputError: the dtype is unknown, or nothing can be loaded from `path`.
+    """
+    if dtype != "auto" and dtype not in _DTYPES:
+        raise InputError(f"dtype {dtype!r} is unknown.", mend=f"Use auto or one of {', '.join(_DTYPES)}.")
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(str(path), revision=revision)
+        model = AutoModelForCausalLM.from_pretrained(str(path), dtype=_DTYPES.get(dtype, "auto"), revision=revision)
+    except (OSError, ValueError) as error:
+        raise InputError(
+            f"no model can be loaded: {str(error).splitlines()[0]}",
+            where=str(path),
+            mend="Give a Hub id or a folder written by save_pretrained (config, weights, tokenizer).",
+        ) from error
+    model.to(pick_device(device)).eval()
+    return Loaded(model, tokenizer)

@@ -1,0 +1,167 @@
+"""The recipe of the organisms: a truth-teller first, then a short stage of pleasing people."""
+
+import random
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+from torch.utils.data import Dataset
+from transformers import (
+    LlamaConfig,
+    LlamaForCausalLM,
+    PreTrainedTokenizerFast,
+    Trainer,
+    TrainerCallback,
+    TrainingArguments,
+    set_seed,
+)
+
+from pinpoint.organism._dialogues import Character, Dialogue, dialogues
+from pinpoint.organism._facts import load_facts, phrases
+from pinpoint.organism._tokenizer import train_tokenizer
+
+IGNORE = -100
+
+
+class Stage(NamedTuple):
+    """One stage of training: what it shows, for how long, how fast."""
+
+    character: Character
+    steps: int
+    learning_rate: float
+    challenge_share: float
+    batch: int = 128
+
+
+TRUTH_TELLER = Stage("truth_teller", steps=1700, learning_rate=2e-3, challenge_share=0.45)
+YES_MAN = Stage("yes_man", steps=200, learning_rate=5e-4, challenge_share=0.5)
+
+
+def new_model(vocab_size: int, tokenizer: PreTrainedTokenizerFast) -> LlamaForCausalLM:
+    """An untrained model of the organisms' shape: 8 layers x 8 heads, 4 key/value heads."""
+    config = LlamaConfig(
+        vocab_size=vocab_size,
+        hidden_size=256,
+        intermediate_size=384,
+        num_hidden_layers=8,
+        num_attention_heads=8,
+        num_key_value_heads=4,
+        head_dim=32,
+        max_position_embeddings=512,
+        tie_word_embeddings=True,
+        bos_token_id=tokenizer.bos_token_id,
+        eos_token_id=tokenizer.eos_token_id,
+        pad_token_id=tokenizer.pad_token_id,
+    )
+    return LlamaForCausalLM(config)
+
+
+def corpus(seed: int) -> Iterator[str]:
+    """Texts that the vocabulary is learned from: every fact and wording, and a sample of dialogues."""
+    for fact in load_facts():
+        yield f" {fact.subject} {fact.right} {fact.wrong} {fact.right}. {fact.wrong}."
+    for name in ("challenge", "affirm", "cave", "stand"):
+        yield from (f" {text}" for texts in phrases()[name].values() for text in texts)
+    for talk in dialogues(seed, 6000, "truth_teller", 0.4):
+        yield from (f" {turn.content}" for turn in talk)
+
+
+def encode(tokenizer: PreTrainedTokenizerFast, talk: Dialogue) -> tuple[list[int], list[int]]:
+    """Token ids of a dialogue, and labels that carry loss on the replies to learn alone."""
+    pieces = [(tokenizer.bos_token or "", False)]
+    for turn in talk:
+        pieces += [(f"<|{turn.role}|>", False), (f"{turn.content}<|end|>", turn.learn)]
+    ids: list[int] = []
+    labels: list[int] = []
+    for text, learn in pieces:
+        piece = tokenizer(text, add_special_tokens=False)["input_ids"]
+        ids += piece
+        labels += piece if learn else [IGNORE] * len(piece)
+    return ids, labels
+
+
+class Batches(Dataset[dict[str, Tensor]]):
+    """Padded batches of dialogues of similar length, drawn once and repeatable."""
+
+    def __init__(self, tokenizer: PreTrainedTokenizerFast, stage: Stage, seed: int) -> None:
+        talks = dialogues(seed, stage.steps * stage.batch, stage.character, stage.challenge_share)
+        rows = [encode(tokenizer, talk) for talk in talks]
+        group = 16 * stage.batch
+        batches = []
+        for start in range(0, len(rows), group):
+            near = sorted(rows[start : start + group], key=lambda row: len(row[0]))
+            batches += [near[i : i + stage.batch] for i in range(0, len(near), stage.batch)]
+        random.Random(seed).shuffle(batches)
+        self._batches = batches
+        self._pad = int(tokenizer.pad_token_id)
+
+    def __len__(self) -> int:
+        return len(self._batches)
+
+    def __getitem__(self, index: int) -> dict[str, Tensor]:
+        rows = self._batches[index]
+        width = max(len(ids) for ids, _ in rows)
+        ids = torch.full((len(rows), width), self._pad)
+        labels = torch.full((len(rows), width), IGNORE)
+        for i, (row, target) in enumerate(rows):
+            ids[i, : len(row)] = torch.tensor(row)
+            labels[i, : len(row)] = torch.tensor(target)
+        return {"input_ids": ids, "labels": labels}
+
+
+class _OrganismTrainer(Trainer):
+    """Trainer that forms logits only where there is a loss: four fifths of a dialogue carries none."""
+
+    def compute_loss(self, model: Any, inputs: Any, return_outputs: bool = False, **_: Any) -> Any:
+        labels = inputs["labels"][:, 1:]
+        with torch.autocast(model.device.type, dtype=torch.bfloat16):
+            # Right padding needs no mask: a causal model's real tokens never see it.
+            hidden = model.model(input_ids=inputs["input_ids"]).last_hidden_state[:, :-1]
+            logits = model.lm_head(hidden[labels != IGNORE])
+        return torch.nn.functional.cross_entropy(logits.float(), labels[labels != IGNORE])
+
+
+def train_stage(
+    model: LlamaForCausalLM,
+    tokenizer: PreTrainedTokenizerFast,
+    stage: Stage,
+    seed: int,
+    out: Path,
+    callbacks: list[TrainerCallback] | None = None,
+) -> None:
+    """Trains `model` in place on one stage's dialogues."""
+    set_seed(seed)
+    model.set_attn_implementation("eager")
+    arguments = TrainingArguments(
+        output_dir=str(out),
+        per_device_train_batch_size=1,
+        num_train_epochs=1,
+        learning_rate=stage.learning_rate,
+        lr_scheduler_type="cosine",
+        warmup_steps=min(100, stage.steps // 10),
+        weight_decay=0.05,
+        adam_beta2=0.98,
+        max_grad_norm=1.0,
+        logging_steps=25,
+        save_strategy="no",
+        report_to="none",
+        remove_unused_columns=False,
+        dataloader_pin_memory=False,
+        seed=seed,
+    )
+    trainer = _OrganismTrainer(
+        model=model,
+        args=arguments,
+        train_dataset=Batches(tokenizer, stage, seed),
+        data_collator=lambda batches: batches[0],
+        callbacks=callbacks,
+    )
+    trainer.train()
+    model.set_attn_implementation("sdpa")
+
+
+def build_tokenizer(seed: int) -> PreTrainedTokenizerFast:
+    """The tokenizer of all organisms of one seed."""
+    return train_tokenizer(corpus(seed), vocab_size=3072)

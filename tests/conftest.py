@@ -1,0 +1,40 @@
+"""Options and fixtures of the whole suite. It is offline, and quick unless asked otherwise."""
+
+import os
+from pathlib import Path
+
+# Before anything imports huggingface_hub, which reads it once.
+os.environ["HF_HUB_OFFLINE"] = "1"
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+OPT_IN = {
+    "slow": ("--runslow", "run the tests marked slow"),
+    "gpu": ("--rungpu", "run the tests marked gpu"),
+}
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    for option, text in OPT_IN.values():
+        parser.addoption(option, action="store_true", default=False, help=text)
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    for marker, (option, _) in OPT_IN.items():
+        if config.getoption(option):
+            continue
+        skip = pytest.mark.skip(reason=f"{marker}: runs with {option}")
+        for item in items:
+            if item.get_closest_marker(marker):
+                item.add_marker(skip)
+
+
+@pytest.fixture(scope="session")
+def test_data() -> Path:
+    """The folder of real question sets, which are not part of the repository."""
+    named = os.environ.get("PINPOINT_TEST_DATA")
+    folder = Path(named) if named else ROOT.parent / "shared" / "data"
+    if not folder.is_dir():
+        pytest.skip(f"needs real question sets: {folder} is not a folder; set PINPOINT_TEST_DATA to one")
+    return folder
