@@ -10,7 +10,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 from pinpoint.data import ContrastPair, EncodedPair, Side, encode_pair, pad
 from pinpoint.errors import ConfigError, InputError, PinpointWarning
 from pinpoint.heads import HeadScores
-from pinpoint.locate._metrics import metric_named
+from pinpoint.measure import metric_named
 from pinpoint.locate._naive import naive
 from pinpoint.locate._protocol import Engine
 from pinpoint.locate._sweep import sweep

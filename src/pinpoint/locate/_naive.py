@@ -6,7 +6,7 @@ from torch import Tensor
 from pinpoint.data import Batch, EncodedPair
 from pinpoint.heads import Head, all_heads
 from pinpoint.interventions import captured_heads, edited_inputs
-from pinpoint.locate._metrics import Metric
+from pinpoint.measure import Metric
 from pinpoint.locate._protocol import Effects
 from pinpoint.models import HeadedModel
 

@@ -6,7 +6,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from pinpoint.data import Batch, EncodedPair
-from pinpoint.locate._metrics import Metric
+from pinpoint.measure import Metric
 from pinpoint.models import HeadedModel
 
 

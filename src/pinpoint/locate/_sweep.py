@@ -16,7 +16,7 @@ from torch import Tensor
 from pinpoint.data import Batch, EncodedPair
 from pinpoint.heads import Head
 from pinpoint.interventions import after_blocks, run_block, seen_inputs
-from pinpoint.locate._metrics import Metric
+from pinpoint.measure import Metric
 from pinpoint.locate._protocol import Effects
 from pinpoint.models import HeadedModel
 

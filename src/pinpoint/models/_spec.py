@@ -101,6 +101,9 @@ class HeadedModel:
 
     def logits(self, hidden: Float[Tensor, "*row d_model"]) -> Float[Tensor, "*row vocab"]:
         """Final norm and unembedding of residual rows, by the model's own modules."""
-        normed = attrgetter(self.layout.norm)(self.model)(hidden)
+        return self.unembed(attrgetter(self.layout.norm)(self.model)(hidden))
+
+    def unembed(self, normed: Float[Tensor, "*row d_model"]) -> Float[Tensor, "*row vocab"]:
+        """Logits of rows that went through the final norm (what the backbone puts out), in float32."""
         logits: Tensor = attrgetter(self.layout.unembed)(self.model)(normed)
         return logits.float()

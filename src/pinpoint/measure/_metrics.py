@@ -9,8 +9,6 @@ from torch import Tensor
 
 from pinpoint.errors import ConfigError
 
-Pooled = Callable[[Tensor, list[int]], Tensor]
-
 
 @dataclass(frozen=True)
 class Metric:

@@ -1,0 +1,44 @@
+"""The command line."""
+
+import sys
+
+import typer
+
+from pinpoint._version import __version__
+from pinpoint.cli._locate import locate
+from pinpoint.cli._run import demo, run
+from pinpoint.cli._stages import evaluate, report, tune, verify
+from pinpoint.errors import PinpointError
+
+app = typer.Typer(
+    name="pinpoint",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    help="Find the attention heads that cause a behaviour of a chat model, prove it, and fine-tune only those.",
+)
+for command in (demo, run, locate, verify, tune, evaluate, report):
+    app.command()(command)
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"pinpoint {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(version: bool = typer.Option(False, "--version", callback=_version, is_eager=True)) -> None:
+    pass
+
+
+def main() -> None:
+    """Runs the command line; a mendable error is one message on stderr, without a traceback."""
+    try:
+        app()
+    except PinpointError as error:
+        sys.stderr.write(f"error: {error}\n")
+        sys.exit(error.exit_code)
+    except KeyboardInterrupt:
+        sys.stderr.write("stopped.\n")
+        sys.exit(130)

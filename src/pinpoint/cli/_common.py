@@ -1,0 +1,109 @@
+"""Options that several commands share."""
+
+import json
+import re
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from pinpoint.cli._console import Terminal
+from pinpoint.errors import ConfigError, PinpointWarning
+
+Model = Annotated[str, typer.Argument(help="A folder, a Hub id, or a shipped organism: yesman, truth-teller.")]
+RunFolder = Annotated[Path, typer.Argument(help="A run folder.", metavar="RUN")]
+Out = Annotated[Path | None, typer.Option(help="Run folder; by default runs/<model>.")]
+Config = Annotated[Path | None, typer.Option(help="YAML file of settings.")]
+Questions = Annotated[Path | None, typer.Option(help="JSONL file of questions.")]
+Heads = Annotated[str | None, typer.Option(help="Heads to tune: a number, `auto`, or names: L3.H1,L5.H0.")]
+Dtype = Annotated[str | None, typer.Option(help="auto, bfloat16, float16 or float32.")]
+Device = Annotated[str | None, typer.Option(help="auto, cpu, cuda, cuda:0, mps...")]
+Seed = Annotated[int | None, typer.Option(help="Seed of everything random.")]
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON document on stdout, and nothing else there.")]
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Say nothing on stderr.")]
+
+
+def model_path(name: str) -> str:
+    """The folder of a shipped organism, or the name as it is."""
+    from pinpoint.organism import shipped
+
+    if Path(name).exists():
+        return name
+    return str(shipped().get(name, name))
+
+
+def default_out(model: str) -> Path:
+    """runs/<model>, with slashes made dashes."""
+    return Path("runs") / re.sub(r"[^\w.-]+", "-", Path(model).name if Path(model).exists() else model)
+
+
+def parse_heads(text: str) -> int | str | list[str]:
+    """Reads --heads.
+
+    Raises:
+        ConfigError: it is neither a number, `auto` nor names of heads.
+    """
+    from pinpoint.heads import Head
+
+    if text == "auto":
+        return text
+    if text.isdigit():
+        return int(text)
+    if not text.strip():
+        raise ConfigError("is empty.", where="--heads", mend="Give a number, auto, or names: L3.H1,L5.H0.")
+    return [str(Head.parse(name)) for name in text.split(",")]
+
+
+def typed_settings(
+    *,
+    questions: Path | None = None,
+    heads: str | None = None,
+    dtype: str | None = None,
+    device: str | None = None,
+    seed: int | None = None,
+    **sections: dict[str, Any],
+) -> dict[str, Any]:
+    """The settings given on the command line, as config keys; what was not given is left out."""
+    settings: dict[str, Any] = {key: value for key, value in sections.items() if value}
+    if questions is not None:
+        settings["data"] = {"questions": str(questions)}
+    if heads is not None:
+        settings["tune"] = {"heads": parse_heads(heads)}
+    plain = {"dtype": dtype, "device": device, "seed": seed}
+    return settings | {key: value for key, value in plain.items() if value is not None}
+
+
+@contextmanager
+def terminal(*, quiet: bool) -> Iterator[Terminal]:
+    """Progress on stderr; the libraries' own chatter is silenced, our warnings become lines."""
+    import logging
+    import warnings
+
+    import transformers
+    from huggingface_hub.utils import disable_progress_bars
+
+    transformers.logging.set_verbosity_error()
+    transformers.logging.disable_progress_bar()
+    disable_progress_bars()
+    logging.getLogger("trl").setLevel(logging.ERROR)
+    with Terminal(quiet=quiet) as drawn, warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        warnings.simplefilter("always", PinpointWarning)
+        shown = warnings.showwarning
+
+        def show(message: Warning | str, category: type[Warning], *rest: Any) -> None:
+            if issubclass(category, PinpointWarning):
+                drawn.say(f"warning: {message}")
+            else:
+                shown(message, category, *rest)
+
+        warnings.showwarning = show
+        yield drawn
+
+
+def print_json(value: Any) -> None:
+    """One JSON document on stdout."""
+    sys.stdout.write(json.dumps(value, indent=1, ensure_ascii=False) + "\n")

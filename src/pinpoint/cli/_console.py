@@ -1,0 +1,65 @@
+"""What the command line draws: progress on stderr, results on stdout."""
+
+import sys
+import time
+from types import TracebackType
+
+from rich.console import Console
+from rich.markup import escape
+from rich.progress import BarColumn, MofNCompleteColumn, TaskID, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.progress import Progress as Bars
+
+talk = Console(stderr=True, highlight=False)
+
+_PLAIN_EVERY = 5.0
+
+
+class Terminal:
+    """Progress bars where there is a terminal, a line every few seconds where there is none."""
+
+    def __init__(self, *, quiet: bool) -> None:
+        self._quiet = quiet
+        self._bars = None
+        if not quiet and talk.is_terminal:
+            columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
+            self._bars = Bars(*columns, TimeElapsedColumn(), TimeRemainingColumn(), console=talk)
+        self._task: TaskID | None = None
+        self._what, self._done, self._total, self._told = "", 0, 0, 0.0
+
+    def __enter__(self) -> "Terminal":
+        if self._bars:
+            self._bars.start()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        if self._bars:
+            self._bars.stop()
+
+    def start(self, what: str, total: int) -> None:
+        """A new bar, or a line."""
+        self._what, self._done, self._total, self._told = what, 0, total, time.monotonic()
+        if self._bars:
+            if self._task is not None:
+                self._bars.stop_task(self._task)
+            self._task = self._bars.add_task(escape(what), total=total)
+        else:
+            self.say(f"{what}: {total} steps")
+
+    def advance(self, steps: int = 1) -> None:
+        """Moves the bar, or says now and then how far it is."""
+        self._done += steps
+        if self._bars and self._task is not None:
+            self._bars.advance(self._task, steps)
+        elif time.monotonic() - self._told > _PLAIN_EVERY:
+            self._told = time.monotonic()
+            self.say(f"{self._what}: {self._done}/{self._total}")
+
+    def say(self, text: str) -> None:
+        """One line on stderr."""
+        if not self._quiet:
+            talk.print(escape(text))
+
+
+def results() -> Console:
+    """The console for what was asked for, on stdout."""
+    return Console(file=sys.stdout, highlight=False)

@@ -1,0 +1,66 @@
+"""`pinpoint locate`."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from pinpoint.cli._common import (
+    Config,
+    Device,
+    Dtype,
+    Json,
+    Model,
+    Out,
+    Questions,
+    Quiet,
+    Seed,
+    default_out,
+    model_path,
+    print_json,
+    terminal,
+    typed_settings,
+)
+
+
+def locate(
+    model: Model,
+    out: Out = None,
+    config: Config = None,
+    questions: Questions = None,
+    engine: Annotated[str | None, typer.Option(help="sweep (default) or naive, the slow oracle.")] = None,
+    metric: Annotated[str | None, typer.Option(help="logit_diff, log_odds or paper_share.")] = None,
+    pairs: Annotated[int | None, typer.Option(help="Contrast pairs at the most.")] = None,
+    dtype: Dtype = None,
+    device: Device = None,
+    seed: Seed = None,
+    as_json: Json = False,
+    quiet: Quiet = False,
+) -> None:
+    """Score every head by exact path patching. With --engine naive, the sweep runs beside it and is compared.
+
+    Example: pinpoint locate yesman --out runs/yesman
+    """
+    from pinpoint.cli._tables import print_scores
+    from pinpoint.pipeline import Run, resolve
+
+    path = model_path(model)
+    given = {"engine": engine, "metric": metric, "pairs": pairs}
+    section = {key: value for key, value in given.items() if value is not None}
+    settings = typed_settings(questions=questions, dtype=dtype, device=device, seed=seed, locate=section)
+    with terminal(quiet=quiet) as progress:
+        run = Run(resolve(path, config, settings), out or default_out(model), progress)
+        scores = run.locate()
+        beside = run.compare_engines(scores) if scores.engine == "naive" else None
+    if as_json:
+        record = run.workspace.sub("locate").read_json("locate.json")
+        print_json(record | ({"sweep": beside._asdict()} if beside else {}))
+        return
+    print_scores(scores)
+    typer.echo(f"{scores.effects.shape[0]} pairs in {scores.seconds:.2f} s; written to {Path(run.workspace.root) / 'locate'}")
+    if beside:
+        same = "the same ranking" if beside.same_ranking else "ANOTHER ranking"
+        typer.echo(
+            f"sweep: {same}, largest relative difference {beside.difference:.1e}, {beside.seconds:.2f} s: "
+            f"{beside.factor:.0f}x faster"
+        )

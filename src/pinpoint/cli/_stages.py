@@ -1,0 +1,83 @@
+"""`pinpoint verify`, `tune`, `evaluate` and `report`: one stage on an existing run folder."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import typer
+
+from pinpoint.cli._common import Heads, Json, Quiet, RunFolder, parse_heads, print_json, terminal
+
+if TYPE_CHECKING:
+    from pinpoint.cli._console import Terminal
+    from pinpoint.pipeline import Run
+
+
+def _open(folder: Path, progress: "Terminal", heads: str | None = None) -> "Run":
+    from pinpoint.pipeline import Run, of_run
+
+    settings = of_run(folder)
+    if heads is not None:
+        tune = settings.tune.model_copy(update={"heads": _frozen(parse_heads(heads))})
+        settings = settings.model_copy(update={"tune": tune})
+    return Run(settings, folder, progress)
+
+
+def _frozen(heads: int | str | list[str]) -> int | str | tuple[str, ...]:
+    return tuple(heads) if isinstance(heads, list) else heads
+
+
+def verify(run: RunFolder, as_json: Json = False, quiet: Quiet = False) -> None:
+    """Knock the located heads out, with random and layer-matched heads beside them.
+
+    Example: pinpoint verify runs/yesman
+    """
+    from pinpoint.cli._tables import print_verification
+
+    with terminal(quiet=quiet) as progress:
+        found = _open(run, progress).verify()
+    print_json(found) if as_json else print_verification(found)
+
+
+def tune(run: RunFolder, heads: Heads = None, as_json: Json = False, quiet: Quiet = False) -> None:
+    """Tune the chosen heads, and the whole model beside them unless `full` is null.
+
+    Example: pinpoint tune runs/yesman --heads 4
+    """
+    with terminal(quiet=quiet) as progress:
+        opened = _open(run, progress, heads)
+        opened.tune()
+        opened.tune_full()
+    record = opened.workspace.read_json("tune.json")
+    if as_json:
+        print_json(record)
+        return
+    last = record["history"][-1]["metrics"]
+    typer.echo(
+        f"{len(record['heads'])} heads ({', '.join(record['heads'])}), {record['trainable_parameters']:,} parameters, "
+        f"{record['seconds']:.1f} s; validation: " + ", ".join(f"{name} {value:.3f}" for name, value in last.items())
+    )
+    typer.echo(f"adapter: {opened.workspace.path('adapter')}; merged model: {opened.workspace.path('merged')}")
+
+
+def evaluate(run: RunFolder, as_json: Json = False, quiet: Quiet = False) -> None:
+    """Evaluate the base and the tuned models of a run on the same items.
+
+    Example: pinpoint evaluate runs/yesman --json
+    """
+    from pinpoint.cli._tables import print_summary
+
+    with terminal(quiet=quiet) as progress:
+        opened = _open(run, progress)
+        opened.evaluate()
+    summary = opened.workspace.read_json("summary.json")
+    print_json(summary) if as_json else print_summary(summary)
+
+
+def report(run: RunFolder, as_json: Json = False, quiet: Quiet = False) -> None:
+    """Write the page of a run.
+
+    Example: pinpoint report runs/yesman
+    """
+    with terminal(quiet=quiet) as progress:
+        page = _open(run, progress).report()
+    print_json({"page": str(page)}) if as_json else typer.echo(str(page))

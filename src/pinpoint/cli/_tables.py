@@ -1,0 +1,53 @@
+"""The tables that commands print."""
+
+from typing import Any
+
+from rich.markup import escape
+from rich.table import Table
+
+from pinpoint.cli._console import results
+from pinpoint.heads import HeadScores
+
+
+def print_scores(scores: HeadScores, count: int = 10) -> None:
+    """The heads that cause the behaviour most, with their effects."""
+    table = Table(title=f"{count} most negative of {scores.mean.numel()} heads ({scores.metric}, {scores.engine})")
+    for name in ("rank", "head", "effect", "standard error"):
+        table.add_column(name, justify="right")
+    for rank, head in enumerate(scores.top(count), 1):
+        effect = float(scores.mean[head.layer, head.head])
+        error = float(scores.standard_error[head.layer, head.head])
+        table.add_row(str(rank), str(head), f"{effect:+.4f}", f"{error:.4f}")
+    results().print(table)
+
+
+def print_verification(found: dict[str, Any]) -> None:
+    """The knockout curve: located heads against the mean of the controls."""
+    curve = found["curve"]
+    table = Table(title=f"Log-odds of the unwanted reply with heads knocked out ({found['mode']}), nats")
+    for name in ("heads", "located", "95 % interval", "random", "layer-matched"):
+        table.add_column(name, justify="right")
+    for k, point in enumerate(curve["ranked"]):
+        controls = [sum(draw[k] for draw in curve[name]) / len(curve[name]) for name in ("random", "matched")]
+        interval = "–" if point["low"] is None else f"{point['low']:+.2f} .. {point['high']:+.2f}"
+        table.add_row(str(k), f"{point['value']:+.2f}", interval, *(f"{value:+.2f}" for value in controls))
+    results().print(table)
+    for row in found["generated"]:
+        apologies, accuracy = row["apologies"]["value"], row["accuracy"]["value"]
+        results().print(f"{row['heads']:>3} heads out: apologies {apologies:.1%}, right after the challenge {accuracy:.1%}")
+    chosen = found["auto"] if found["auto"] is not None else "none (no drop)"
+    results().print(f"auto: {chosen} (fewest heads that reach {found['share']:.0%} of the drop at {found['max_heads']})")
+
+
+def print_summary(summary: dict[str, Any]) -> None:
+    """Before and after, as on the page."""
+    from pinpoint.report import method_rows
+
+    methods = list(summary["methods"])
+    table = Table(title=escape(f"{summary['model']}: {len(summary['heads'])} heads tuned ({', '.join(summary['heads'])})"))
+    table.add_column("")
+    for name in methods:
+        table.add_column(name, justify="right")
+    for row in method_rows(summary):
+        table.add_row(row.label, *(row.cells[name] for name in methods))
+    results().print(table)

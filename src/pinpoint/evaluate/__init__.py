@@ -1,0 +1,6 @@
+"""The are-you-sure protocol, general abilities, and distance from the base."""
+
+from pinpoint.evaluate._evaluate import Evaluation, Sets, TaskResult, evaluate, metrics
+from pinpoint.evaluate._paired import versus_base
+
+__all__ = ["Evaluation", "Sets", "TaskResult", "evaluate", "metrics", "versus_base"]

@@ -1,0 +1,71 @@
+"""Greedy replies to many dialogues at once."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import torch
+from transformers import GenerationConfig, PreTrainedModel, PreTrainedTokenizerBase
+
+from pinpoint.data import Messages, encode_chat, pad
+from pinpoint.errors import InputError
+
+
+@dataclass(frozen=True)
+class Chat:
+    """A model that answers dialogues greedily, in batches of similar length.
+
+    Attributes:
+        model: a chat model.
+        tokenizer: its tokenizer.
+        batch_size: dialogues per batch.
+        max_new_tokens: a reply is cut after as many tokens.
+
+    Replies are remembered: make a new one when the model changes or is intervened on.
+    """
+
+    model: PreTrainedModel
+    tokenizer: PreTrainedTokenizerBase
+    batch_size: int = 64
+    max_new_tokens: int = 48
+    _answered: dict[tuple[int, ...], str] = field(default_factory=dict, repr=False)
+
+    @torch.no_grad()
+    def replies(self, dialogues: Sequence[Messages]) -> list[str]:
+        """The reply to each dialogue, in order; equal dialogues are answered once.
+
+        Raises:
+            InputError: a dialogue and its reply would not fit the model's context.
+        """
+        prompts = [tuple(encode_chat(self.tokenizer, dialogue)) for dialogue in dialogues]
+        self._check_room(prompts)
+        new = sorted(set(prompts) - self._answered.keys(), key=lambda prompt: (len(prompt), prompt))
+        for start in range(0, len(new), self.batch_size):
+            batch = new[start : start + self.batch_size]
+            self._answered.update(zip(batch, self._generate(batch), strict=True))
+        return [self._answered[prompt] for prompt in prompts]
+
+    def _check_room(self, prompts: Sequence[tuple[int, ...]]) -> None:
+        limit = getattr(self.model.config.get_text_config(), "max_position_embeddings", None)
+        longest = max((len(prompt) for prompt in prompts), default=0)
+        if limit is not None and longest + self.max_new_tokens > limit:
+            raise InputError(
+                f"a dialogue of {longest} tokens and {self.max_new_tokens} of reply exceed the model's {limit}.",
+                mend="Drop long questions or lower evaluate.max_new_tokens.",
+            )
+
+    def _generate(self, prompts: Sequence[tuple[int, ...]]) -> list[str]:
+        pad_id = self.tokenizer.pad_token_id
+        pad_id = self.tokenizer.eos_token_id if pad_id is None else pad_id
+        batch = pad(prompts, "left", self.model.device, pad_id)
+        own = self.model.generation_config
+        greedy = GenerationConfig(
+            do_sample=False,
+            max_new_tokens=self.max_new_tokens,
+            eos_token_id=own.eos_token_id if own is not None else self.tokenizer.eos_token_id,
+            pad_token_id=pad_id,
+        )
+        output = self.model.generate(
+            input_ids=batch.input_ids, attention_mask=batch.attention_mask, generation_config=greedy
+        )
+        texts = self.tokenizer.batch_decode(output[:, batch.input_ids.shape[1] :], skip_special_tokens=True)
+        return [text.strip() for text in texts]

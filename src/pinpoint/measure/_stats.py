@@ -1,0 +1,96 @@
+"""Rates and means with 95 % intervals, by bootstrap over groups of items."""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+from scipy.stats import bootstrap
+
+
+class Estimate(NamedTuple):
+    """A mean with its 95 % interval; all None where there is nothing to average."""
+
+    value: float | None
+    low: float | None
+    high: float | None
+    n: int
+
+    def to_json(self) -> dict[str, float | int | None]:
+        """As a JSON object."""
+        return self._asdict()
+
+
+UNDEFINED = Estimate(None, None, None, 0)
+
+
+def _grouped(values: Sequence[float], groups: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
+    """Sum of the values and number of items of each group."""
+    _, index = np.unique(np.asarray(groups), return_inverse=True)
+    return np.bincount(index, weights=np.asarray(values, dtype=float)), np.bincount(index).astype(float)
+
+
+def estimate(values: Sequence[float], groups: Sequence[str], *, resamples: int, seed: int) -> Estimate:
+    """Mean of `values` with a percentile bootstrap interval.
+
+    Whole groups are resampled: several wordings of one question are not independent.
+
+    Args:
+        values: one number per item.
+        groups: what each item belongs to.
+        resamples: bootstrap resamples.
+        seed: of the resampling; the same seed pairs the resamples of two models on the same items.
+    """
+    if not len(values):
+        return UNDEFINED
+    sums, counts = _grouped(values, groups)
+    mean = float(sums.sum() / counts.sum())
+    if len(sums) < 2:
+        return Estimate(mean, None, None, len(values))
+    result = bootstrap(
+        (sums, counts),
+        lambda s, c, axis: s.sum(axis=axis) / c.sum(axis=axis),
+        paired=True,
+        vectorized=True,
+        n_resamples=resamples,
+        method="percentile",
+        rng=np.random.default_rng(seed),
+    ).confidence_interval
+    return Estimate(mean, float(result.low), float(result.high), len(values))
+
+
+def difference(
+    values: Sequence[float], others: Sequence[float], groups: Sequence[str], *, resamples: int, seed: int
+) -> Estimate:
+    """Mean of `values - others`, paired item by item."""
+    paired = [a - b for a, b in zip(values, others, strict=True)]
+    return estimate(paired, groups, resamples=resamples, seed=seed)
+
+
+def gap(
+    first: tuple[Sequence[float], Sequence[str]],
+    second: tuple[Sequence[float], Sequence[str]],
+    *,
+    resamples: int,
+    seed: int,
+) -> Estimate:
+    """Difference of two means over different items; groups that occur in both are resampled together."""
+    names = sorted(set(first[1]) | set(second[1]))
+    if not first[0] or not second[0]:
+        return UNDEFINED
+    columns = []
+    for values, groups in (first, second):
+        sums, counts = np.zeros(len(names)), np.zeros(len(names))
+        index = {name: i for i, name in enumerate(names)}
+        for value, group in zip(values, groups, strict=True):
+            sums[index[group]] += value
+            counts[index[group]] += 1
+        columns += [sums, counts]
+
+    def statistic(*sample: np.ndarray) -> np.ndarray:
+        a, n, b, m = (column.sum(axis=-1) for column in sample)
+        return a / np.maximum(n, 1) - b / np.maximum(m, 1)
+
+    value = float(statistic(*columns))
+    chosen = np.random.default_rng(seed).integers(0, len(names), (resamples, len(names)))
+    low, high = np.percentile(statistic(*(column[chosen] for column in columns)), [2.5, 97.5])
+    return Estimate(value, float(low), float(high), len(first[0]) + len(second[0]))

@@ -1,0 +1,110 @@
+"""The evaluation of a run: base and tuned models on the same items, and the summary."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from pinpoint.evaluate import Evaluation, evaluate, metrics, versus_base
+from pinpoint.models import load
+
+if TYPE_CHECKING:
+    from pinpoint.artifacts import Workspace
+    from pinpoint.pipeline._run import Run
+
+MATCHED_TRUTHFULNESS = 0.9
+EXAMPLES = 6
+
+
+def evaluate_run(run: Run) -> dict[str, Evaluation]:
+    """Evaluates base, pinpoint and full on the same items; writes transcripts, examples and `summary.json`."""
+    config, behaviour = run.config.evaluate, run.config.behaviour
+    space = run.workspace.sub("evaluate")
+    sets = run.sets()
+    results: dict[str, Evaluation] = {}
+    for name, folder in {"base": None, **run.tuned_models()}.items():
+        model = run.model if folder is None else load(folder, run.config.dtype, run.config.device).model
+        results[name] = evaluate(
+            model,
+            run.tokenizer,
+            sets,
+            config,
+            behaviour,
+            base=run.model,
+            base_own=results["base"].own if results else None,
+            progress=run.progress,
+            name=name,
+        )
+        _write_transcripts(space.sub(name), results[name])
+    space.write_json("examples.json", _examples(results))
+    run.workspace.write_json("summary.json", _summary(run, results))
+    return results
+
+
+def _write_transcripts(space: Workspace, evaluation: Evaluation) -> None:
+    for name in ("own", "fixed", "wrong_first"):
+        rows = getattr(evaluation, name)
+        space.write_jsonl(f"{name}.jsonl", [exchange.model_dump() | {"messages": exchange.messages} for exchange in rows])
+    space.write_jsonl("abilities.jsonl", [task._asdict() for task in evaluation.tasks])
+    space.write_jsonl("kl.jsonl", [{"id": i, "kl": kl} for i, kl in zip(evaluation.neutral_ids, evaluation.kl, strict=True)])
+
+
+def _examples(results: dict[str, Evaluation]) -> list[dict[str, Any]]:
+    """The first questions of different groups on which the base caved, as every method answers them."""
+    own = {name: {exchange.id: exchange for exchange in result.own} for name, result in results.items()}
+    chosen, groups = [], set()
+    for exchange in results["base"].own:
+        if exchange.first_correct and not exchange.final_correct and exchange.group not in groups:
+            groups.add(exchange.group)
+            chosen.append(exchange)
+    fields = ("first", "reply", "final", "first_correct", "admits", "final_correct")
+    return [
+        {
+            "question": exchange.question,
+            "challenge": exchange.challenge,
+            "methods": {
+                name: {field: getattr(ids[exchange.id], field) for field in fields}
+                | {"final_prompt": ids[exchange.id].messages[4][1]}
+                for name, ids in own.items()
+            },
+        }
+        for exchange in chosen[:EXAMPLES]
+    ]
+
+
+def _summary(run: Run, results: dict[str, Evaluation]) -> dict[str, Any]:
+    config, seed, space = run.config.evaluate, run.config.seed, run.workspace
+    tuned = {"pinpoint": space, "full": space.sub("full")}
+    methods: dict[str, Any] = {}
+    matched: dict[str, Any] = {}
+    for name, result in results.items():
+        methods[name] = metrics(result, config, seed) | {"trainable_parameters": 0, "seconds": 0.0}
+        if name == "base":
+            continue
+        record = tuned[name].read_json("tune.json")
+        methods[name] |= {key: record[key] for key in ("trainable_parameters", "seconds", "reached")}
+        methods[name]["versus_base"] = versus_base(result, results["base"], config, seed)
+        matched[name] = _first_truthful(record["history"])
+    located = space.sub("locate").read_json("locate.json")
+    heads = space.read_json("tune.json")["heads"] if space.has("tune.json") else []
+    return {
+        "model": run.config.model,
+        "heads": heads,
+        "methods": methods,
+        "locate": {key: located[key] for key in ("engine", "seconds", "pairs")},
+        "total_parameters": sum(parameter.numel() for parameter in run.model.parameters()),
+        "matched_kl": {"truthfulness": MATCHED_TRUTHFULNESS, **matched},
+        "checks": space.read_json("checks.json") if space.has("checks.json") else [],
+        "warnings": [
+            f"{name}: training ended before validation reached its targets."
+            for name, method in methods.items()
+            if not method.get("reached", True)
+        ],
+    }
+
+
+def _first_truthful(history: list[dict[str, Any]]) -> dict[str, Any] | None:
+    """The first check on validation with enough truthfulness: where methods are compared at equal success."""
+    for checkpoint in history:
+        if checkpoint["metrics"]["truthfulness"] >= MATCHED_TRUTHFULNESS:
+            return {"step": checkpoint["step"], **checkpoint["metrics"]}
+    return None

@@ -1,0 +1,170 @@
+"""One training path for the head slices and for the whole model: TRL's SFTTrainer."""
+
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from datasets import Dataset
+from peft import PeftModel
+from transformers import (
+    PreTrainedModel,
+    PreTrainedTokenizerBase,
+    PrinterCallback,
+    ProgressCallback,
+    TrainerCallback,
+    TrainerControl,
+    TrainerState,
+)
+from trl import SFTConfig, SFTTrainer
+
+from pinpoint.behaviours import TrainingRow
+from pinpoint.config import TuneConfig
+from pinpoint.data import encode_chat
+from pinpoint.errors import InputError
+from pinpoint.progress import Progress
+
+Check = Callable[[PreTrainedModel], dict[str, float]]
+
+
+class Checkpoint(NamedTuple):
+    """What a check on the validation questions found."""
+
+    step: int
+    seconds: float
+    metrics: dict[str, float]
+
+
+class Fitted(NamedTuple):
+    """What training did."""
+
+    history: list[Checkpoint]
+    losses: list[float]
+    trainable: int
+    seconds: float
+    reached: bool
+
+
+class _Watch(TrainerCallback):
+    """Checks the model on validation questions, and stops training once it is good enough."""
+
+    def __init__(self, config: TuneConfig, check: Check, progress: Progress) -> None:
+        self._config, self._check, self._progress = config, check, progress
+        self._began = time.perf_counter()
+        self._paused = 0.0
+        self.history: list[Checkpoint] = []
+        self.reached = False
+
+    @property
+    def seconds(self) -> float:
+        """Time spent training, checks left out."""
+        return time.perf_counter() - self._began - self._paused
+
+    def on_step_end(
+        self, args: Any, state: TrainerState, control: TrainerControl, model: Any = None, **_: Any
+    ) -> TrainerControl:
+        """Runs a check every `check_every` steps and at the end."""
+        self._progress.advance()
+        if state.global_step % self._config.check_every and state.global_step != state.max_steps:
+            return control
+        paused = time.perf_counter()
+        training = model.training
+        model.eval()
+        metrics = self._check(model)
+        model.train(training)
+        self._paused += time.perf_counter() - paused
+        self.history.append(Checkpoint(state.global_step, self.seconds, metrics))
+        told = ", ".join(f"{name} {value:.3f}" for name, value in metrics.items())
+        self._progress.say(f"step {state.global_step}: {told}")
+        wanted = (self._config.truthfulness, self._config.confidence)
+        if metrics["truthfulness"] >= wanted[0] and metrics["confidence"] >= wanted[1]:
+            self.reached = True
+            control.should_training_stop = True
+        return control
+
+
+def _check_rows(rows: Sequence[TrainingRow], tokenizer: PreTrainedTokenizerBase, limit: int | None) -> None:
+    for number, row in enumerate(rows):
+        reply = tokenizer(row["completion"][0]["content"], add_special_tokens=False)["input_ids"]
+        length = len(encode_chat(tokenizer, row["prompt"])) + len(reply) + 1
+        if limit is not None and length > limit:
+            raise InputError(
+                f"the dialogue has {length} tokens, the model reads {limit}.",
+                where=f"training row {number}",
+                mend="Drop or shorten it: cutting it would lose the challenge or the reply.",
+            )
+
+
+def _arguments(config: TuneConfig, seed: int, out: Path) -> SFTConfig:
+    return SFTConfig(
+        output_dir=str(out),
+        per_device_train_batch_size=config.batch_size,
+        num_train_epochs=config.epochs,
+        learning_rate=config.learning_rate,
+        lr_scheduler_type="linear",
+        warmup_steps=4,
+        weight_decay=config.weight_decay,
+        max_length=None,
+        completion_only_loss=True,
+        # With PEFT, checkpointing makes the embeddings require gradients and the backward pass whole again.
+        gradient_checkpointing=False,
+        bf16=False,
+        logging_steps=1,
+        logging_nan_inf_filter=False,
+        save_strategy="no",
+        report_to="none",
+        disable_tqdm=True,
+        dataloader_pin_memory=False,
+        seed=seed,
+        data_seed=seed,
+    )
+
+
+def fit(
+    model: PreTrainedModel | PeftModel,
+    tokenizer: PreTrainedTokenizerBase,
+    rows: Sequence[TrainingRow],
+    config: TuneConfig,
+    check: Check,
+    *,
+    seed: int,
+    out: Path,
+    progress: Progress,
+    what: str,
+) -> Fitted:
+    """Trains whatever of `model` requires gradients on the replies of `rows`.
+
+    Args:
+        model: trained in place.
+        tokenizer: its tokenizer.
+        rows: conversational prompt/completion rows; loss falls on the completion alone.
+        config: settings.
+        check: measures the model on validation questions; must give `truthfulness` and `confidence`.
+        seed: of shuffling.
+        out: folder for what the trainer writes.
+        progress: told of each step.
+        what: name of what is trained, for `progress`.
+
+    Raises:
+        InputError: a row is longer than the model reads, or the loss is not finite.
+    """
+    _check_rows(rows, tokenizer, getattr(model.config, "max_position_embeddings", None))
+    watch = _Watch(config, check, progress)
+    trainer = SFTTrainer(
+        model=model,
+        args=_arguments(config, seed, out),
+        train_dataset=Dataset.from_list([dict(row) for row in rows]),
+        processing_class=tokenizer,
+        callbacks=[watch],
+    )
+    trainer.remove_callback(PrinterCallback)
+    trainer.remove_callback(ProgressCallback)
+    steps = int(len(trainer.get_train_dataloader()) * config.epochs)
+    progress.start(f"tuning {what}", steps)
+    trainable = sum(parameter.numel() for parameter in model.parameters() if parameter.requires_grad)
+    trainer.train()
+    model.eval()
+    losses = [float(entry["loss"]) for entry in trainer.state.log_history if "loss" in entry]
+    if any(loss != loss for loss in losses):
+        raise InputError("the loss is not a number.", where=what, mend="Lower the learning rate.")
+    return Fitted(watch.history, losses, trainable, watch.seconds, watch.reached)

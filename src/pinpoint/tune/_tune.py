@@ -1,0 +1,135 @@
+"""Pinpoint tuning of head slices, and full fine-tuning beside it."""
+
+import copy
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import torch
+from peft import PeftModel
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+from pinpoint.artifacts import Workspace, provenance
+from pinpoint.behaviours import TrainingRow
+from pinpoint.config import TuneConfig
+from pinpoint.data import Messages, encode_chat, pad
+from pinpoint.heads import Head
+from pinpoint.models import headed
+from pinpoint.progress import Progress, Silent
+from pinpoint.tune._fit import Check, Fitted, fit
+from pinpoint.tune._slices import attach, default_projections, head_slices
+
+
+class Tuned(NamedTuple):
+    """A tuned model, ready to be evaluated, and how it came about."""
+
+    model: PreTrainedModel
+    fitted: Fitted
+    fidelity: float | None
+
+
+def _record(workspace: Workspace, fitted: Fitted, **more: object) -> None:
+    workspace.write_json(
+        "tune.json",
+        {
+            "history": [checkpoint._asdict() for checkpoint in fitted.history],
+            "losses": fitted.losses,
+            "trainable_parameters": fitted.trainable,
+            "seconds": fitted.seconds,
+            "reached": fitted.reached,
+            **more,
+            "provenance": provenance(),
+        },
+    )
+
+
+@torch.no_grad()
+def _next_token_logits(
+    model: PreTrainedModel | PeftModel, tokenizer: PreTrainedTokenizerBase, prompts: Sequence[Messages]
+) -> torch.Tensor:
+    batch = pad([encode_chat(tokenizer, prompt) for prompt in prompts], "left", model.device)
+    logits: torch.Tensor = model(**batch.inputs(), use_cache=False).logits
+    return logits[:, -1].float()
+
+
+def tune_heads(
+    model: PreTrainedModel,
+    tokenizer: PreTrainedTokenizerBase,
+    heads: Sequence[Head],
+    rows: Sequence[TrainingRow],
+    config: TuneConfig,
+    check: Check,
+    workspace: Workspace,
+    *,
+    base_path: str,
+    seed: int,
+    progress: Progress | None = None,
+) -> Tuned:
+    """Supervised pinpoint tuning: trains the slices of `heads` alone (Chen et al. 2024, section 4).
+
+    Writes `tune.json`, `adapter/` (a plain PEFT LoRA in float32) and `merged/` into the workspace. `model` is
+    left as it was.
+
+    Args:
+        model: the base model.
+        tokenizer: its tokenizer.
+        heads: the heads to tune.
+        rows: training dialogues.
+        config: settings.
+        check: measures a model on validation questions.
+        workspace: where artifacts go.
+        base_path: what the adapter names as its base model.
+        seed: of shuffling.
+        progress: told of each step.
+
+    Returns:
+        The merged model, and `fidelity`: the largest difference between its next-token logits and those of the
+        live adapter on 16 training prompts, relative to the largest logit.
+    """
+    view = headed(copy.deepcopy(model))
+    projections = config.projections or default_projections(view)
+    live = attach(view, head_slices(view, heads, projections))
+    live.peft_config["default"].base_model_name_or_path = base_path
+    out = workspace.path("trainer")
+    fitted = fit(
+        live, tokenizer, rows, config, check, seed=seed, out=out, progress=progress or Silent(), what="head slices"
+    )
+    live.save_pretrained(str(workspace.path("adapter")))
+    tokenizer.save_pretrained(str(workspace.path("adapter")))
+    prompts = [row["prompt"] for row in rows[:16]]
+    before = _next_token_logits(live, tokenizer, prompts)
+    merged = live.merge_and_unload(safe_merge=True)
+    fidelity = float((_next_token_logits(merged, tokenizer, prompts) - before).abs().max() / before.abs().max())
+    save_model(merged, tokenizer, workspace.path("merged"))
+    named = [str(head) for head in heads]
+    _record(workspace, fitted, heads=named, projections=projections, fidelity=fidelity)
+    return Tuned(merged.eval(), fitted, fidelity)
+
+
+def tune_full(
+    model: PreTrainedModel,
+    tokenizer: PreTrainedTokenizerBase,
+    rows: Sequence[TrainingRow],
+    config: TuneConfig,
+    check: Check,
+    workspace: Workspace,
+    *,
+    seed: int,
+    progress: Progress | None = None,
+) -> Tuned:
+    """Full fine-tuning on the same rows, through the same path. Writes `tune.json` and `merged/`."""
+    whole = copy.deepcopy(model)
+    whole.requires_grad_(True)
+    out = workspace.path("trainer")
+    fitted = fit(
+        whole, tokenizer, rows, config, check, seed=seed, out=out, progress=progress or Silent(), what="all weights"
+    )
+    save_model(whole, tokenizer, workspace.path("merged"))
+    _record(workspace, fitted, learning_rate=config.learning_rate)
+    return Tuned(whole.eval(), fitted, None)
+
+
+def save_model(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, folder: Path) -> None:
+    """Saves weights, generation config, tokenizer and chat template to one folder."""
+    model.save_pretrained(str(folder))
+    tokenizer.save_pretrained(str(folder))

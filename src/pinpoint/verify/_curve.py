@@ -1,0 +1,148 @@
+"""The knockout curve: does the behaviour go away when the located heads are knocked out?"""
+
+import random
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+from transformers import PreTrainedTokenizerBase
+
+from pinpoint.config import VerifyConfig
+from pinpoint.data import Batch, ContrastPair, EncodedPair, encode_pair, pad
+from pinpoint.heads import Head, HeadSet
+from pinpoint.interventions import captured_heads, knockout, resample
+from pinpoint.measure import METRICS, Estimate, estimate
+from pinpoint.models import HeadedModel
+from pinpoint.progress import Progress
+from pinpoint.verify._controls import matched_order, random_order
+
+
+@dataclass(frozen=True)
+class Curve:
+    """Mean log-odds of the unwanted reply with the first 0..K heads of an order knocked out, in nats.
+
+    Attributes:
+        ranked: with the located heads, each with its interval over the pairs.
+        random: one curve per draw of random heads.
+        matched: one curve per draw of heads from the same layers.
+        orders: the heads behind each curve.
+    """
+
+    ranked: list[Estimate]
+    random: list[list[float]]
+    matched: list[list[float]]
+    orders: dict[str, list[list[str]]]
+
+    def to_json(self) -> dict[str, object]:
+        """As a JSON object."""
+        ranked = [point.to_json() for point in self.ranked]
+        return {"ranked": ranked, "random": self.random, "matched": self.matched, "orders": self.orders}
+
+
+
+class Prompts:
+    """The reference prompts of pairs, ready for forward passes under a knockout."""
+
+    def __init__(
+        self,
+        view: HeadedModel,
+        tokenizer: PreTrainedTokenizerBase | None,
+        pairs: Sequence[ContrastPair],
+        mode: str,
+        means: Float[Tensor, "layer head d_head"],
+        batch_size: int,
+    ) -> None:
+        self._view, self._mode = view, mode
+        self._values = means if mode == "mean" else torch.zeros_like(means)
+        self.groups = [pair.group or str(i) for i, pair in enumerate(pairs)]
+        encoded = [encode_pair(tokenizer, pair) for pair in pairs]
+        pad_id = getattr(tokenizer, "pad_token_id", None) or 0
+        self._batches: list[tuple[list[EncodedPair], Batch, list[Tensor]]] = []
+        for start in range(0, len(encoded), batch_size):
+            some = encoded[start : start + batch_size]
+            batch = pad([pair.reference for pair in some], "left", view.device, pad_id)
+            other = pad([pair.counterfactual for pair in some], "left", view.device, pad_id)
+            self._batches.append((some, batch, self._heads_on(other) if mode == "resample" else []))
+
+    @torch.no_grad()
+    def _heads_on(self, batch: Batch) -> list[Tensor]:
+        with captured_heads(self._view) as z:
+            self._view.backbone(**batch.inputs(), use_cache=False)
+        return z
+
+    @contextmanager
+    def _knocked_out(self, heads: Sequence[Head], batch: Batch, source: list[Tensor]) -> Iterator[None]:
+        if self._mode != "resample":
+            with knockout(self._view, heads, self._values):
+                yield
+            return
+        # Aligned at the last position; where the counterfactual is shorter, the front keeps its own values.
+        width = min(batch.attention_mask.shape[1], source[0].shape[1])
+        positions = batch.attention_mask.bool()
+        positions[:, : positions.shape[1] - width] = False
+        with resample(self._view, heads, source, positions):
+            yield
+
+    @torch.no_grad()
+    def log_odds(self, heads: Sequence[Head]) -> list[float]:
+        """Log-odds of the unwanted reply of each pair with `heads` knocked out."""
+        values: list[float] = []
+        for some, batch, source in self._batches:
+            with self._knocked_out(heads, batch, source):
+                hidden = self._view.backbone(**batch.inputs(), use_cache=False).last_hidden_state[:, -1]
+            logits = self._view.unembed(hidden)
+            for row, pair in zip(logits, some, strict=True):
+                values.append(float(METRICS["log_odds"].value(row[None], pair.unwanted, pair.wanted)))
+        return values
+
+
+def curve(
+    prompts: Prompts, view: HeadedModel, ranking: HeadSet, config: VerifyConfig, *, resamples: int, seed: int,
+    progress: Progress,
+) -> Curve:
+    """Knocks out 0..max_heads heads in rank order, and random and layer-matched heads beside them."""
+    most = min(config.max_heads, len(ranking))
+    rng = random.Random(seed)
+    ranked = HeadSet(ranking[:most])
+    drawn = [random_order(view.n_layers, view.n_heads, most, rng) for _ in range(config.draws)]
+    matched = [matched_order(ranked, view.n_heads, rng) for _ in range(config.draws)]
+    progress.start("knockout curve", (most + 1) + 2 * config.draws * most)
+
+    def along(order: HeadSet, start: int) -> list[list[float]]:
+        points = []
+        for count in range(start, most + 1):
+            points.append(prompts.log_odds(order[:count]))
+            progress.advance()
+        return points
+
+    located = along(ranked, 0)
+    base = sum(located[0]) / len(located[0])
+
+    def means(orders: list[HeadSet]) -> list[list[float]]:
+        return [[base] + [sum(point) / len(point) for point in along(order, 1)] for order in orders]
+
+    return Curve(
+        ranked=[estimate(point, prompts.groups, resamples=resamples, seed=seed) for point in located],
+        random=means(drawn),
+        matched=means(matched),
+        orders={
+            "ranked": [[str(head) for head in ranked]],
+            "random": [[str(head) for head in order] for order in drawn],
+            "matched": [[str(head) for head in order] for order in matched],
+        },
+    )
+
+
+def shortest_prefix(log_odds: Sequence[float], share: float) -> int | None:
+    """The fewest heads whose knockout reaches `share` of the drop between 0 heads and the curve's end.
+
+    Returns:
+        A number of heads, at least 1; None where there is no drop.
+    """
+    drop = log_odds[0] - log_odds[-1]
+    if drop <= 0:
+        return None
+    return next(k for k, value in enumerate(log_odds) if k > 0 and log_odds[0] - value >= share * drop)
