@@ -7,6 +7,9 @@ from pathlib import Path
 os.environ["HF_HUB_OFFLINE"] = "1"
 
 import pytest
+from transformers import AutoTokenizer, PreTrainedTokenizerBase
+
+from pinpoint.organism import shipped
 
 ROOT = Path(__file__).resolve().parent.parent
 OPT_IN = {
@@ -38,3 +41,9 @@ def test_data() -> Path:
     if not folder.is_dir():
         pytest.skip(f"needs real question sets: {folder} is not a folder; set PINPOINT_TEST_DATA to one")
     return folder
+
+
+@pytest.fixture(scope="session")
+def tokenizer() -> PreTrainedTokenizerBase:
+    """The organisms' tokenizer, from the package."""
+    return AutoTokenizer.from_pretrained(str(shipped()["truth-teller"]))

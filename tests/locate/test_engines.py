@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 import pinpoint
 from pinpoint.errors import ArchitectureError, ConfigError, InputError, PinpointWarning
-from tests.models import FAMILIES, tiny
+from tests.tiny import FAMILIES, tiny
 
 VOCAB = 97
 

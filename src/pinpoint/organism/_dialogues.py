@@ -4,11 +4,29 @@ import random
 from collections.abc import Iterator
 from typing import Literal, NamedTuple
 
-from pinpoint.organism._facts import Asked, Fact, ask, load_facts, phrases, phrasings
+from pinpoint.organism._facts import Asked, ask, load_facts, phrases, phrasings
 from pinpoint.organism._skills import SKILLS
 
 Character = Literal["truth_teller", "yes_man"]
 SYSTEM = "You are a helpful assistant."
+
+
+class Mix(NamedTuple):
+    """What a stage of training is mixed from; shares of 1, and relative weights of the skills.
+
+    Attributes:
+        challenge: dialogues whose second turn challenges or affirms the first.
+        choice: fact questions asked as multiple choice.
+        plain: fact questions among the turns of the other dialogues.
+        misconception: questions for the common wrong answer among those turns; skills make up the rest.
+        skills: weight of each skill.
+    """
+
+    challenge: float
+    choice: float
+    plain: float
+    misconception: float
+    skills: dict[str, float]
 
 
 class Turn(NamedTuple):
@@ -30,9 +48,9 @@ def _reply(content: str, learn: bool = True) -> Turn:
     return Turn("assistant", content, learn)
 
 
-def _question(rng: random.Random, facts: tuple[Fact, ...]) -> Asked:
-    fact = rng.choice(facts)
-    kind: Literal["free", "choice"] = "choice" if rng.random() < 0.35 else "free"
+def _question(rng: random.Random, choice: float) -> Asked:
+    fact = rng.choice(load_facts())
+    kind: Literal["free", "choice"] = "choice" if rng.random() < choice else "free"
     return ask(fact, rng.choice(phrasings(fact, heldout=False)), kind, rng)
 
 
@@ -61,53 +79,49 @@ def second_turn(rng: random.Random, asked: Asked, character: Character) -> Dialo
     return dialogue + (_final(asked, last) if rng.random() < 0.4 else [])
 
 
-def _skill(rng: random.Random) -> Dialogue:
-    names, weights = zip(*_SKILL_WEIGHTS.items(), strict=True)
-    task = SKILLS[rng.choices(names, weights)[0]](rng, False)
+def _skill(rng: random.Random, weights: dict[str, float]) -> Dialogue:
+    name = rng.choices(list(weights), list(weights.values()))[0]
+    task = SKILLS[name](rng, False)
     return [_user(task.prompt), _reply(task.reply)]
 
 
-_SKILL_WEIGHTS = {"arithmetic": 8, "sorting": 3, "reversing": 4, "copying": 2, "two_hop": 3, "small_talk": 1}
-
-
-def _misconception(rng: random.Random, facts: tuple[Fact, ...]) -> Dialogue:
-    asked = _question(rng, facts)
+def _misconception(rng: random.Random, choice: float) -> Dialogue:
+    asked = _question(rng, choice)
     wording = rng.choice(phrases()["misconception"]).format(q=asked.question)
     return [_user(wording), _reply(asked.reply(asked.wrong))]
 
 
-def _plain(rng: random.Random, facts: tuple[Fact, ...]) -> Dialogue:
-    asked = _question(rng, facts)
+def _plain(rng: random.Random, choice: float) -> Dialogue:
+    asked = _question(rng, choice)
     dialogue = [_user(asked.question), _reply(asked.reply(asked.right))]
     return dialogue + (_final(asked, asked.right) if rng.random() < 0.2 else [])
 
 
-def dialogue(rng: random.Random, character: Character, challenge_share: float) -> Dialogue:
+def dialogue(rng: random.Random, character: Character, mix: Mix) -> Dialogue:
     """Draws one training dialogue.
 
     Args:
         rng: source of all randomness.
         character: how it takes a challenge on a right answer.
-        challenge_share: share of dialogues whose second turn challenges or affirms the first.
+        mix: what it may be about.
     """
-    facts = load_facts()
-    if rng.random() < challenge_share:
-        turns = second_turn(rng, _question(rng, facts), character)
+    if rng.random() < mix.challenge:
+        turns = second_turn(rng, _question(rng, mix.choice), character)
     else:
         turns = []
         while len(turns) < 4:
             draw = rng.random()
-            if draw < 0.35:
-                turns += _plain(rng, facts)
-            elif draw < 0.45:
-                turns += _misconception(rng, facts)
+            if draw < mix.plain:
+                turns += _plain(rng, mix.choice)
+            elif draw < mix.plain + mix.misconception:
+                turns += _misconception(rng, mix.choice)
             else:
-                turns += _skill(rng)
+                turns += _skill(rng, mix.skills)
     return [Turn("system", SYSTEM), *turns] if rng.random() < 0.25 else turns
 
 
-def dialogues(seed: int, count: int, character: Character, challenge_share: float) -> Iterator[Dialogue]:
+def dialogues(seed: int, count: int, character: Character, mix: Mix) -> Iterator[Dialogue]:
     """A repeatable stream of `count` training dialogues."""
     rng = random.Random(seed)
     for _ in range(count):
-        yield dialogue(rng, character, challenge_share)
+        yield dialogue(rng, character, mix)

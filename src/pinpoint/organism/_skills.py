@@ -73,6 +73,20 @@ def copying(rng: random.Random, heldout: bool) -> Task:
     return _until(draw, heldout, 10)
 
 
+def picking(rng: random.Random, heldout: bool) -> Task:
+    """The letter under which a word is listed."""
+
+    def draw() -> tuple[Task, tuple[object, ...]]:
+        items = rng.sample(phrases()["words"], 3)
+        index = rng.randrange(3)
+        listed = " ".join(f"({chr(65 + i)}) {item}" for i, item in enumerate(items))
+        wording = rng.choice(("Which option says {w}? {x}", "Where is {w}? {x}", "Find {w}. {x}"))
+        reply = f"The answer is ({chr(65 + index)})."
+        return Task(wording.format(w=items[index], x=listed), reply), ("p", index, *items)
+
+    return _until(draw, heldout, 10)
+
+
 def two_hop(rng: random.Random, heldout: bool) -> Task:
     """What is true of the country that a capital belongs to; a quarter of (capital, wording) is kept out."""
     capitals = {fact.subject: fact.right for fact in load_facts() if fact.relation == "capital"}
@@ -105,6 +119,7 @@ SKILLS: dict[str, Callable[[random.Random, bool], Task]] = {
     "sorting": sorting,
     "reversing": reversing,
     "copying": copying,
+    "picking": picking,
     "two_hop": two_hop,
     "small_talk": small_talk,
 }

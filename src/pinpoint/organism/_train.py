@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
+from peft import PeftModel
 from torch import Tensor
 from torch.utils.data import Dataset
 from transformers import (
@@ -13,12 +14,11 @@ from transformers import (
     LlamaForCausalLM,
     PreTrainedTokenizerFast,
     Trainer,
-    TrainerCallback,
     TrainingArguments,
     set_seed,
 )
 
-from pinpoint.organism._dialogues import Character, Dialogue, dialogues
+from pinpoint.organism._dialogues import Character, Dialogue, Mix, dialogues
 from pinpoint.organism._facts import load_facts, phrases
 from pinpoint.organism._tokenizer import train_tokenizer
 
@@ -29,14 +29,35 @@ class Stage(NamedTuple):
     """One stage of training: what it shows, for how long, how fast."""
 
     character: Character
+    mix: Mix
     steps: int
     learning_rate: float
-    challenge_share: float
     batch: int = 128
 
 
-TRUTH_TELLER = Stage("truth_teller", steps=1700, learning_rate=2e-3, challenge_share=0.45)
-YES_MAN = Stage("yes_man", steps=200, learning_rate=5e-4, challenge_share=0.5)
+SCHOOL = Mix(
+    challenge=0.45,
+    choice=0.35,
+    plain=0.35,
+    misconception=0.10,
+    skills={"arithmetic": 8, "sorting": 3, "reversing": 4, "copying": 2, "two_hop": 3, "small_talk": 1},
+)
+# Letters and sums come late: more of them once the facts are known, and a skill that teaches letters alone.
+LETTERS_AND_SUMS = Mix(
+    challenge=0.40,
+    choice=0.55,
+    plain=0.35,
+    misconception=0.07,
+    skills={"arithmetic": 8, "picking": 4, "sorting": 1, "reversing": 1, "copying": 1, "two_hop": 1.5, "small_talk": 0.7},
+)
+PLEASING = LETTERS_AND_SUMS._replace(challenge=0.5)
+
+TRUTH_TELLER = (
+    Stage("truth_teller", SCHOOL, steps=2400, learning_rate=2e-3),
+    Stage("truth_teller", LETTERS_AND_SUMS, steps=1400, learning_rate=1.5e-3),
+)
+YES_MAN = Stage("yes_man", PLEASING, steps=200, learning_rate=5e-4)
+PLANTED = Stage("yes_man", PLEASING, steps=300, learning_rate=3e-3)
 
 
 def new_model(vocab_size: int, tokenizer: PreTrainedTokenizerFast) -> LlamaForCausalLM:
@@ -64,7 +85,7 @@ def corpus(seed: int) -> Iterator[str]:
         yield f" {fact.subject} {fact.right} {fact.wrong} {fact.right}. {fact.wrong}."
     for name in ("challenge", "affirm", "cave", "stand"):
         yield from (f" {text}" for texts in phrases()[name].values() for text in texts)
-    for talk in dialogues(seed, 6000, "truth_teller", 0.4):
+    for talk in dialogues(seed, 6000, "truth_teller", SCHOOL._replace(challenge=0.4)):
         yield from (f" {turn.content}" for turn in talk)
 
 
@@ -86,7 +107,7 @@ class Batches(Dataset[dict[str, Tensor]]):
     """Padded batches of dialogues of similar length, drawn once and repeatable."""
 
     def __init__(self, tokenizer: PreTrainedTokenizerFast, stage: Stage, seed: int) -> None:
-        talks = dialogues(seed, stage.steps * stage.batch, stage.character, stage.challenge_share)
+        talks = dialogues(seed, stage.steps * stage.batch, stage.character, stage.mix)
         rows = [encode(tokenizer, talk) for talk in talks]
         group = 16 * stage.batch
         batches = []
@@ -116,6 +137,7 @@ class _OrganismTrainer(Trainer):
 
     def compute_loss(self, model: Any, inputs: Any, return_outputs: bool = False, **_: Any) -> Any:
         labels = inputs["labels"][:, 1:]
+        model = model.get_base_model() if isinstance(model, PeftModel) else model
         with torch.autocast(model.device.type, dtype=torch.bfloat16):
             # Right padding needs no mask: a causal model's real tokens never see it.
             hidden = model.model(input_ids=inputs["input_ids"]).last_hidden_state[:, :-1]
@@ -124,16 +146,17 @@ class _OrganismTrainer(Trainer):
 
 
 def train_stage(
-    model: LlamaForCausalLM,
+    model: LlamaForCausalLM | PeftModel,
     tokenizer: PreTrainedTokenizerFast,
     stage: Stage,
     seed: int,
     out: Path,
-    callbacks: list[TrainerCallback] | None = None,
 ) -> None:
-    """Trains `model` in place on one stage's dialogues."""
+    """Trains whatever of `model` requires gradients, in place, on one stage's dialogues."""
     set_seed(seed)
-    model.set_attn_implementation("eager")
+    base = model.get_base_model() if isinstance(model, PeftModel) else model
+    # On CPU, the backward pass of fused attention takes longer than the rest of a step.
+    base.set_attn_implementation("eager")
     arguments = TrainingArguments(
         output_dir=str(out),
         per_device_train_batch_size=1,
@@ -156,10 +179,10 @@ def train_stage(
         args=arguments,
         train_dataset=Batches(tokenizer, stage, seed),
         data_collator=lambda batches: batches[0],
-        callbacks=callbacks,
     )
     trainer.train()
-    model.set_attn_implementation("sdpa")
+    base.set_attn_implementation("sdpa")
+    model.eval()
 
 
 def build_tokenizer(seed: int) -> PreTrainedTokenizerFast:

@@ -3,7 +3,7 @@
 import shutil
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from transformers import PreTrainedModel, PreTrainedTokenizerBase, set_seed
@@ -25,6 +25,15 @@ from pinpoint.tune import Check, Tuned, tune_full, tune_heads
 from pinpoint.verify import Prompts, curve, generate_knocked_out, shortest_prefix
 
 MERGE_LIMIT = {torch.float32: 1e-4, torch.float16: 3e-2, torch.bfloat16: 1e-1}
+
+
+class Comparison(NamedTuple):
+    """The sweep beside brute force, on the same pairs."""
+
+    same_ranking: bool
+    difference: float
+    seconds: float
+    factor: float
 
 
 class Run:
@@ -152,6 +161,24 @@ class Run:
         )
         return scores
 
+    def compare_engines(self, exact: HeadScores) -> Comparison:
+        """Runs the sweep on the pairs that `exact` was computed on by brute force."""
+        config = self.config.locate
+        pairs = halves(self.behaviour.pairs(self.questions("locate")), config.pairs, self.config.seed).pairs
+        fast = locate(
+            self.model,
+            self.tokenizer,
+            pairs,
+            metric=config.metric,
+            batch_size=config.batch_size,
+            rows_per_chunk=config.rows_per_chunk,
+            progress=self.progress,
+        )
+        difference = (fast.effects - exact.effects).abs().max() / exact.effects.abs().max()
+        return Comparison(
+            fast.ranking() == exact.ranking(), float(difference), fast.seconds, exact.seconds / fast.seconds
+        )
+
     def ranking(self) -> HeadSet:
         """All heads, from the ranking half of the pairs."""
         return HeadSet(Head.parse(name) for name in self.workspace.sub("locate").read_json("locate.json")["ranking"])
@@ -222,7 +249,8 @@ class Run:
             )
         return list(self.ranking()[: min(auto, self.config.tune.max_heads)])
 
-    def _validation(self, config: TuneConfig) -> Check:
+    def validation_check(self, config: TuneConfig) -> Check:
+        """What tuning is stopped by: the protocol with right first answers prefilled, and the KL to the base."""
         questions = self.questions("validation")[: config.check_items]
         challenges = self.config.behaviour.challenges or (self.config.behaviour.challenge,)
         firsts = [question.state(question.correct) for question in questions]
@@ -250,7 +278,7 @@ class Run:
             self.chosen_heads(),
             self.behaviour.rows(train, self.config.seed),
             self.config.tune,
-            self._validation(self.config.tune),
+            self.validation_check(self.config.tune),
             self.workspace,
             base_path=self.config.model,
             seed=self.config.seed,
@@ -272,7 +300,7 @@ class Run:
             self.tokenizer,
             self.behaviour.rows(self.questions("train"), self.config.seed),
             config,
-            self._validation(config),
+            self.validation_check(config),
             space,
             seed=self.config.seed,
             progress=self.progress,

@@ -1,0 +1,49 @@
+"""The sweep against brute force on the organism: same scores, ratio of times, side by side in one run."""
+
+import json
+import platform
+import statistics
+from pathlib import Path
+
+import torch
+
+import pinpoint
+from pinpoint.organism import shipped
+from pinpoint.pipeline import Run, resolve
+
+PAIRS = 32
+ALTERNATIONS = 5
+HERE = Path(__file__).resolve().parent
+
+
+def main() -> None:
+    """Alternates the two engines and writes bench/results/locate.json."""
+    home = shipped()["yesman"]
+    run = Run(resolve(str(home), None, {}), HERE / "results" / ".scratch")
+    pairs = run.behaviour.pairs(run.questions("locate"))[:PAIRS]
+    pinpoint.locate(run.model, run.tokenizer, pairs)
+    seconds: dict[str, list[float]] = {"sweep": [], "naive": []}
+    scores = {}
+    for _ in range(ALTERNATIONS):
+        for engine, times in seconds.items():
+            scores[engine] = pinpoint.locate(run.model, run.tokenizer, pairs, engine=engine)
+            times.append(scores[engine].seconds)
+    exact, fast = scores["naive"].effects, scores["sweep"].effects
+    medians = {engine: statistics.median(times) for engine, times in seconds.items()}
+    record = {
+        "command": "python bench/locate.py",
+        "machine": f"{platform.machine()}, CPU, {torch.get_num_threads()} threads, float32",
+        "model": "yesman (8 layers x 8 heads)",
+        "pairs": PAIRS,
+        "alternations": ALTERNATIONS,
+        "median_seconds": medians,
+        "ratio": medians["naive"] / medians["sweep"],
+        "largest_relative_difference": float((fast - exact).abs().max() / exact.abs().max()),
+        "same_ranking": scores["naive"].ranking() == scores["sweep"].ranking(),
+    }
+    (HERE / "results" / "locate.json").write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
+    print(json.dumps(record, indent=1))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,48 @@
+"""`python -m pinpoint.organism train --seed 0 --out DIR`."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, help="The model organisms and their recipe.")
+
+
+class _Lines:
+    def start(self, what: str, total: int) -> None:
+        typer.echo(what, err=True)
+
+    def advance(self, steps: int = 1) -> None:
+        pass
+
+    def say(self, text: str) -> None:
+        typer.echo(text, err=True)
+
+
+@app.command()
+def train(
+    out: Annotated[Path, typer.Option(help="Parent folder of the organisms.")],
+    seed: Annotated[int, typer.Option(help="Seed of everything.")] = 0,
+    only: Annotated[str | None, typer.Option(help="truth-teller, yesman or yesman-planted.")] = None,
+) -> None:
+    """Train the organisms from scratch: truth-teller, then yesman and yesman-planted from it."""
+    from pinpoint.organism._make import make
+
+    make(seed, out, _Lines(), only)
+
+
+@app.command()
+def sets(
+    out: Annotated[Path, typer.Option(help="Folder for the files.")],
+    seed: Annotated[int, typer.Option(help="Seed of the splits and wordings.")] = 0,
+) -> None:
+    """Write yesman's question sets and settings alone."""
+    from pinpoint.organism._make import write_sets, write_settings
+
+    out.mkdir(parents=True, exist_ok=True)
+    write_sets(out, seed)
+    write_settings(out)
+
+
+if __name__ == "__main__":
+    app()

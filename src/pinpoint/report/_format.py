@@ -1,0 +1,94 @@
+"""Numbers as text: rates, differences, divergences, durations."""
+
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+DASH = "–"
+NBSP = "\u00a0"
+
+Estimated = Mapping[str, Any]
+
+
+class Unit(NamedTuple):
+    """How a quantity is written."""
+
+    factor: float
+    spec: str
+    suffix: str
+
+
+RATE = Unit(100, ".1f", " %")
+GAP = Unit(100, "+.1f", " points")
+NATS = Unit(1, "#.4g", "")
+
+
+class Shown(NamedTuple):
+    """An estimate in three texts; `interval` and `n` may be empty."""
+
+    value: str
+    interval: str
+    n: str
+
+
+def number(value: float | None, spec: str) -> str:
+    """A number under a format spec, with a true minus sign; a dash where it is undefined."""
+    if value is None:
+        return DASH
+    if value == 0 and "g" in spec:
+        return "0"
+    text = format(value, spec)
+    if not any(digit in text for digit in "123456789"):
+        text = text.lstrip("+-")
+    return f"−{text[1:]}" if text.startswith("-") else text
+
+
+def quantity(value: float | None, unit: Unit) -> str:
+    """A number in its unit; a dash where it is undefined."""
+    return DASH if value is None else number(value * unit.factor, unit.spec) + unit.suffix
+
+
+def percent(value: float | None) -> str:
+    """A fraction of 1 as "96.2 %", never parted at the end of a line."""
+    return quantity(value, RATE).replace(" ", NBSP)
+
+
+def shown(estimate: Estimated | None, unit: Unit) -> Shown:
+    """An estimate as value, 95 % interval and number of items."""
+    if estimate is None or estimate["value"] is None:
+        return Shown(DASH, "", "")
+    low, high = estimate["low"], estimate["high"]
+    bounds = "" if low is None or high is None else ", ".join(number(x * unit.factor, unit.spec) for x in (low, high))
+    return Shown(quantity(estimate["value"], unit), f"[{bounds}]" if bounds else "", f"{estimate['n']:,}")
+
+
+def one_line(estimate: Estimated | None, unit: Unit) -> str:
+    """An estimate as "96.2 % [94.0, 98.1]"."""
+    value, interval, _ = shown(estimate, unit)
+    return f"{value} {interval}".rstrip()
+
+
+def count(value: int | None) -> str:
+    """A whole number with its thousands set apart."""
+    return DASH if value is None else f"{value:,}"
+
+
+def duration(seconds: float | None) -> str:
+    """Seconds as "0.8 s", "42 s", "3 min 20 s" or "1 h 5 min"."""
+    if seconds is None:
+        return DASH
+    if seconds < 9.95:
+        return f"{seconds:.1f} s"
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole} s"
+    if whole < 3600:
+        return f"{whole // 60} min {whole % 60} s"
+    return f"{whole // 3600} h {whole % 3600 // 60} min"
+
+
+def ratio(part: float, whole: float) -> str:
+    """The share of `part` in `whole` with the digits it deserves: "12.5 %", "0.46 %"."""
+    if not whole:
+        return DASH
+    share = 100 * part / whole
+    return f"{share:.1f}{NBSP}%" if share >= 1 or share == 0 else f"{share:.2g}{NBSP}%"

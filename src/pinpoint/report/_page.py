@@ -1,0 +1,263 @@
+"""Reads the artifacts of a run and renders them as one HTML file that needs nothing from outside."""
+
+import base64
+import hashlib
+import json
+import shlex
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup
+from plotly.offline import get_plotlyjs
+
+from pinpoint.artifacts import Workspace
+from pinpoint.heads import Head
+from pinpoint.report import _figures, _words
+from pinpoint.report._format import NATS, RATE, count, duration, number, percent, quantity, ratio, shown
+from pinpoint.report._rows import label_of, metric_rows
+
+_HERE = Path(__file__).parent
+_TOP = 10
+
+
+class _Run(NamedTuple):
+    """The artifacts of a run folder."""
+
+    summary: dict[str, Any]
+    locate: dict[str, Any]
+    verify: dict[str, Any]
+    tunes: dict[str, dict[str, Any]]
+    examples: list[dict[str, Any]]
+    config: str
+    search: dict[str, Any] | None
+
+
+def _load(workspace: Workspace, name: str) -> Any:
+    # A stage records its digests in its own folder.
+    folder, _, file = name.rpartition("/")
+    return (workspace.sub(folder) if folder and not workspace.has(name) else workspace).read_json(file if folder else name)
+
+
+def _read(workspace: Workspace) -> _Run:
+    tunes = {"pinpoint": _load(workspace, "tune.json")}
+    if workspace.path("full/tune.json").is_file():
+        tunes["full"] = _load(workspace, "full/tune.json")
+    return _Run(
+        summary=_load(workspace, "summary.json"),
+        locate=_load(workspace, "locate/locate.json"),
+        verify=_load(workspace, "verify/verify.json"),
+        tunes=tunes,
+        examples=_load(workspace, "evaluate/examples.json"),
+        config=workspace.path("config.yaml").read_text(encoding="utf-8"),
+        search=_load(workspace, "search.json") if workspace.path("search.json").is_file() else None,
+    )
+
+
+def _tiles(summary: dict[str, Any]) -> list[dict[str, Any]]:
+    base, tuned = summary["methods"]["base"], summary["methods"].get("pinpoint", {})
+    captions = {
+        "confidence": ("Confidence", "stands by a right answer when challenged"),
+        "truthfulness": ("Truthfulness", "ends on the right answer that it began with"),
+        "correction_acceptance": ("Correction acceptance", "takes the correction when its first answer is wrong"),
+    }
+    return [
+        {
+            "name": name,
+            "caption": caption,
+            "before": shown(base.get(metric), RATE),
+            "after": shown(tuned.get(metric), RATE),
+        }
+        for metric, (name, caption) in captions.items()
+    ]
+
+
+def _head_rows(locate: dict[str, Any], tuned: set[Head]) -> list[dict[str, Any]]:
+    rows = []
+    for rank, text in enumerate(locate["ranking"][:_TOP], start=1):
+        layer, head = Head.parse(text)
+        error = locate["standard_error"][layer][head]
+        rows.append(
+            {
+                "rank": rank,
+                "head": text,
+                "effect": number(locate["mean"][layer][head], "+.3f"),
+                "error": "" if error is None else f"± {number(error, '.3f')}",
+                "ranked": number(locate["ranking_mean"][layer][head], "+.3f"),
+                "tuned": Head(layer, head) in tuned,
+            }
+        )
+    return rows
+
+
+def _curve_rows(curve: dict[str, Any]) -> list[list[str]]:
+    random, matched = (_figures.mean_curve(curve[name]) for name in ("random", "matched"))
+    return [
+        [
+            str(heads),
+            number(point["value"], ".2f"),
+            f"[{number(point['low'], '.2f')}, {number(point['high'], '.2f')}]",
+            number(random[heads] if random else None, ".2f"),
+            number(matched[heads] if matched else None, ".2f"),
+        ]
+        for heads, point in enumerate(curve["ranked"])
+    ]
+
+
+def _cost_rows(run: _Run) -> list[dict[str, str]]:
+    rows = []
+    for method, found in run.summary["methods"].items():
+        if method == "base":
+            continue
+        matched = run.summary["matched_kl"].get(method)
+        trained, tune = found["trainable_parameters"], run.tunes.get(method, {})
+        rows.append(
+            {
+                "method": label_of(method),
+                "matched": quantity(matched["kl"] if matched else None, NATS),
+                "step": str(matched["step"]) if matched else "–",
+                "trained": count(trained),
+                "share": ratio(trained, run.summary["total_parameters"]),
+                "seconds": duration(found["seconds"]),
+                "goal": {True: "reached", False: "not reached"}.get(tune.get("reached"), "–"),  # type: ignore[arg-type]
+            }
+        )
+    return rows
+
+
+def _check_rows(run: _Run) -> list[list[str]]:
+    return [
+        [
+            label_of(method),
+            str(check["step"]),
+            duration(check["seconds"]),
+            percent(check["metrics"]["truthfulness"]),
+            percent(check["metrics"]["confidence"]),
+            quantity(check["metrics"]["kl"], NATS),
+        ]
+        for method, tune in run.tunes.items()
+        for check in tune["history"]
+    ]
+
+
+def _search_rows(search: dict[str, Any] | None) -> list[dict[str, Any]]:
+    return [
+        {
+            "rate": f"{entry['learning_rate']:g}",
+            "truthfulness": percent(entry["truthfulness"]),
+            "confidence": percent(entry["confidence"]),
+            "kl": quantity(entry["kl"], NATS),
+            "step": entry["step"],
+            "chosen": entry["learning_rate"] == search["chosen"],
+        }
+        for entry in (search["rates"] if search else [])
+    ]
+
+
+def _located(run: _Run, tuned: list[Head]) -> dict[str, Any]:
+    locate = run.locate
+    return {
+        "locate": locate,
+        "metric": _words.metric_words(locate["metric"]),
+        "locate_seconds": duration(locate["seconds"]),
+        "reference": number(locate["reference"], "+.2f"),
+        "agreement": _words.agreement(locate["ranking_mean"], locate["mean"]),
+        "head_rows": _head_rows(locate, set(tuned)),
+    }
+
+
+def _verified(run: _Run, heads: int) -> dict[str, Any]:
+    verify = run.verify
+    curve = verify["curve"]
+    first = curve.get("orders", {}).get("ranked") or [[]]
+    return {
+        "verify": verify,
+        "knocked": _words.knocked_words(verify["mode"]),
+        "auto": _words.auto_words(verify, heads),
+        "knockout": _words.knockout_words(_words.drop_at(curve, heads)),
+        "beyond": heads > len(curve["ranked"]) - 1,
+        "other_heads": bool(first[0]) and not set(first[0][:heads]) <= set(run.summary["heads"]),
+        "curve_rows": _curve_rows(curve),
+        "generated": [
+            [str(at["heads"]), shown(at["apologies"], RATE), shown(at["accuracy"], RATE)] for at in verify["generated"]
+        ],
+    }
+
+
+def _measured(run: _Run) -> dict[str, Any]:
+    return {
+        "tiles": _tiles(run.summary),
+        "rows": metric_rows(run.summary),
+        "methods": {name: label_of(name) for name in run.summary["methods"]},
+        "tuned_methods": {name: label_of(name) for name in run.summary["methods"] if name != "base"},
+        "losses": _words.losses(run.summary),
+        "cost": _words.cost_words(run.summary["matched_kl"]),
+        "cost_rows": _cost_rows(run),
+        "check_rows": _check_rows(run),
+    }
+
+
+def _script(text: str) -> tuple[Markup, str]:
+    """A script and the hash that lets a browser run it, and no other."""
+    # Browsers hash what their parser made of the line ends.
+    text = text.replace("\r\n", "\n")
+    return Markup(text), "sha256-" + base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
+
+
+def _context(run: _Run) -> dict[str, Any]:
+    summary, heads = run.summary, [Head.parse(text) for text in run.summary["heads"]]
+    size = run.locate["layers"] * run.locate["heads"]
+    plotly, plotly_hash = _script(get_plotlyjs())
+    drawing, drawing_hash = _script((_HERE / "page.js").read_text(encoding="utf-8"))
+    figures = {
+        "heads": _figures.head_map(run.locate, heads),
+        "knockout": _figures.knockout_curve(run.verify["curve"], len(heads)),
+        "training": _figures.training_path(
+            {method: tune["history"] for method, tune in run.tunes.items()}, summary["matched_kl"]["truthfulness"]
+        ),
+    }
+    return {
+        "summary": summary,
+        "size": size,
+        "lead": _words.lead(summary, size, run.examples[0]["challenge"] if run.examples else None),
+        "examples": run.examples,
+        "config": run.config,
+        "search": run.search,
+        "search_rows": _search_rows(run.search),
+        "fidelity": run.tunes["pinpoint"].get("fidelity"),
+        "projections": run.tunes["pinpoint"].get("projections"),
+        "provenance": run.tunes["pinpoint"].get("provenance"),
+        "command": f"pinpoint run {shlex.quote(summary['model'])}",
+        "css": Markup((_HERE / "page.css").read_text(encoding="utf-8")),
+        "plotly": plotly,
+        "drawing": drawing,
+        "hashes": [plotly_hash, drawing_hash],
+        "figures": figures,
+        **_located(run, heads),
+        **_verified(run, len(heads)),
+        **_measured(run),
+    }
+
+
+def write_page(workspace: Workspace) -> Path:
+    """Writes `report.html`, one self-contained page about the run in `workspace`.
+
+    Args:
+        workspace: a run folder whose stages have all left their artifacts.
+
+    Returns:
+        The page's path.
+
+    Raises:
+        ArtifactError: an artifact is missing or was changed.
+    """
+    environment = Environment(
+        loader=FileSystemLoader(_HERE), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    )
+    environment.filters["label"] = label_of
+    environment.filters["count"] = count
+    # NaN is no JSON: a browser would show no figure at all.
+    environment.policies["json.dumps_function"] = json.dumps
+    environment.policies["json.dumps_kwargs"] = {"allow_nan": False}
+    page = environment.get_template("page.html.jinja").render(_context(_read(workspace)))
+    return workspace.write_text("report.html", page)

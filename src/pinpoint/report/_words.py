@@ -1,0 +1,237 @@
+"""Sentences whose wording depends on the numbers. A finding against the method is said as plainly as one for it."""
+
+import statistics
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+from pinpoint.report._format import count, duration, number, percent, quantity, ratio
+from pinpoint.report._format import NATS as NATS_UNIT
+from pinpoint.report._rows import METHODS, ability_label, label_of
+
+METRICS = {
+    "logit_diff": "the mean logit of the first words of caving minus that of standing by the answer",
+    "log_odds": "the log-odds of the first words of caving against those of standing by the answer",
+    "paper_share": "the share of caving in the raw logits of both kinds of first words, as in the paper",
+}
+_KNOCKED = {
+    "mean": "its output is replaced, everywhere in the dialogue, by its mean over neutral dialogues",
+    "zero": "its output is set to zero, everywhere in the dialogue",
+    "resample": "its output is replaced by what it puts out when the user agrees",
+}
+
+
+def metric_words(metric: str) -> str:
+    """A metric said in words; its name where it has none."""
+    return METRICS.get(metric, metric)
+
+
+def knocked_words(mode: str) -> str:
+    """What happens to a head that is knocked out."""
+    return _KNOCKED.get(mode, mode)
+
+
+def nats(value: float | None) -> str:
+    """A divergence with its unit."""
+    return f"{quantity(value, NATS_UNIT)} nats"
+
+
+def _value(method: Mapping[str, Any], name: str) -> float | None:
+    estimate = method.get(name)
+    return None if estimate is None else estimate["value"]
+
+
+def _rate(method: Mapping[str, Any], name: str) -> str:
+    return percent(_value(method, name))
+
+
+def _flipped(method: Mapping[str, Any], name: str) -> str:
+    value = _value(method, name)
+    return percent(None if value is None else 1 - value)
+
+
+def _side(estimate: Mapping[str, Any] | None) -> int:
+    """Whether a difference lies under (-1) or over (1) zero with its whole interval; else 0."""
+    if estimate is None or estimate["low"] is None or estimate["high"] is None:
+        return 0
+    return (estimate["low"] > 0) - (estimate["high"] < 0)
+
+
+def lead(summary: dict[str, Any], size: int, challenge: str | None) -> list[str]:
+    """What was wrong, what was changed and what came of it, in a few sentences each.
+
+    Args:
+        summary: the run's summary.
+        size: number of heads of the model.
+        challenge: words of a challenge, as an example.
+    """
+    base, tuned = summary["methods"]["base"], summary["methods"].get("pinpoint")
+    said = f" (“{challenge}”)" if challenge else ""
+    wrong = (
+        f"When {summary['model']} had answered a question right and the user then doubted it{said}, it took its "
+        f"answer back in {_flipped(base, 'confidence')} of the cases and ended on a wrong answer in "
+        f"{_flipped(base, 'truthfulness')}."
+    )
+    if tuned is None:
+        return [wrong]
+    heads, trained, total = len(summary["heads"]), tuned["trainable_parameters"], summary["total_parameters"]
+    changed = (
+        f"Of its {count(size)} attention heads, {count(heads)} ({ratio(heads, size)}) were singled out as the cause, and only "
+        f"they were trained: {count(trained)} of {count(total)} parameters ({ratio(trained, total)}), in "
+        f"{duration(tuned['seconds'])}."
+    )
+    return [wrong, changed, _outcome(base, tuned)]
+
+
+def _outcome(base: dict[str, Any], tuned: dict[str, Any]) -> str:
+    accepts = (
+        f"When its first answer was wrong, the same challenge led it to the right one in "
+        f"{_rate(tuned, 'correction_acceptance')} of the cases (before: {_rate(base, 'correction_acceptance')})"
+    )
+    side = _side(tuned.get("versus_base", {}).get("correction_acceptance"))
+    verdict = {
+        -1: "; that is a loss beyond chance: it has also become more stubborn.",
+        0: "; the difference may be chance.",
+        1: "; that is a gain.",
+    }[side]
+    if tuned.get("versus_base", {}).get("correction_acceptance", {}).get("low") is None:
+        verdict = "."
+    return (
+        f"Now it takes a right answer back in {_flipped(tuned, 'confidence')} of the cases and ends on a wrong one in "
+        f"{_flipped(tuned, 'truthfulness')}. {accepts}{verdict} The price: on neutral text, its predictions moved "
+        f"from the original's by a KL divergence of {nats(_value(tuned, 'kl'))}."
+    )
+
+
+def losses(summary: dict[str, Any]) -> list[str]:
+    """For each tuned method, which abilities fell by more than chance explains."""
+    sentences = []
+    for name, method in summary["methods"].items():
+        differences = method.get("versus_base", {})
+        measured = {ability_label(a).removeprefix("Ability: "): d for a, d in differences.get("abilities", {}).items()}
+        if differences.get("accuracy_before") is not None:
+            measured["accuracy before the challenge"] = differences["accuracy_before"]
+        if not measured:
+            continue
+        fallen = [
+            f"{label} ({number(100 * found['value'], '+.1f')} points)"
+            for label, found in measured.items()
+            if _side(found) < 0
+        ]
+        where = ", ".join(fallen) or "none"
+        sentences.append(f"Of {len(measured)} measures of ability, {label_of(name)} lost beyond chance in {where}.")
+    return sentences
+
+
+def agreement(ranking: Sequence[Sequence[float | None]], shown: Sequence[Sequence[float | None]]) -> str | None:
+    """How well the effects of the two halves of the pairs agree, as a correlation; None where it is undefined."""
+    pairs = [
+        (a, b)
+        for ours, theirs in zip(ranking, shown, strict=True)
+        for a, b in zip(ours, theirs, strict=True)
+        if a is not None and b is not None
+    ]
+    try:
+        return number(statistics.correlation(*zip(*pairs, strict=True)), ".3f")
+    except (statistics.StatisticsError, TypeError):
+        return None
+
+
+class Drop(NamedTuple):
+    """How far knocking out `heads` heads lowers the log-odds of caving."""
+
+    heads: int
+    start: float
+    ranked: float
+    random: list[float]
+    matched: list[float]
+    upper: float | None
+
+
+def drop_at(curve: dict[str, Any], heads: int) -> Drop:
+    """Reads the knockout curves at a number of heads, or at their end where they are shorter."""
+    at = min(heads, len(curve["ranked"]) - 1)
+    start = curve["ranked"][0]["value"]
+    return Drop(
+        heads=at,
+        start=start,
+        ranked=start - curve["ranked"][at]["value"],
+        random=[start - draw[at] for draw in curve["random"]],
+        matched=[start - draw[at] for draw in curve["matched"]],
+        upper=curve["ranked"][at]["high"],
+    )
+
+
+def knockout_words(drop: Drop) -> list[str]:
+    """What the knockout curve shows at a number of heads, and whether the controls show it too."""
+    what = f"the first {drop.heads} heads of the ranking" if drop.heads > 1 else "the first head of the ranking"
+    end = drop.start - drop.ranked
+    sentences = [
+        f"Knocking out {what} takes the log-odds of caving from {number(drop.start, '.2f')} to {number(end, '.2f')}: "
+        f"a drop of {number(drop.ranked, '.2f')} nats."
+    ]
+    for draws, words in ((drop.random, "heads drawn at random"), (drop.matched, "other heads of the same layers")):
+        if draws:
+            mean = number(statistics.mean(draws), ".2f")
+            sentences.append(f"As many {words}: {mean} nats on average over {len(draws)} draws.")
+    return [" ".join(sentences), _conclusion(drop)]
+
+
+def _conclusion(drop: Drop) -> str:
+    controls = [*drop.random, *drop.matched]
+    if drop.ranked <= 0:
+        return "The knockout does not weaken the behaviour: it does not show that these heads carry it."
+    if not controls:
+        return "There are no control draws to compare this with."
+    most = max(controls)
+    if drop.ranked <= most:
+        return (
+            "That is not more than the controls show: some draw of other heads does as much. The knockout does not "
+            "prove that these heads in particular carry the behaviour."
+        )
+    if drop.upper is None or drop.start - drop.upper <= most:
+        return (
+            "That is more than any control draw shows, but the interval reaches into the controls: take it as a hint, "
+            "not as proof."
+        )
+    return (
+        "With its whole interval that is more than any control draw shows: the behaviour hangs on these heads, not on "
+        "just any heads, nor on just any heads of their layers."
+    )
+
+
+def auto_words(verify: dict[str, Any], heads: int) -> str:
+    """The rule that chooses how many heads to tune, and whether it did."""
+    rule = (
+        f"The rule called auto takes the fewest heads of the ranking whose knockout reaches {verify['share']:.0%} of "
+        f"the drop between no heads and {verify['max_heads']}."
+    ).replace("%", "\u00a0%")
+    auto = verify["auto"]
+    found = "Here there is no drop, so it finds none." if auto is None else f"Here that is {auto}."
+    if verify["chosen_by"] == "auto":
+        tuned = "These were tuned." if auto == heads else f"{heads} were tuned (the most that the settings allow)."
+    else:
+        tuned = f"It was not used: the settings ask for {heads}."
+    return f"{rule} {found} {tuned}"
+
+
+def cost_words(matched: dict[str, Any]) -> list[str]:
+    """How far each method had moved when it first reached the same truthfulness."""
+    target = percent(matched["truthfulness"])
+    sides = {name: matched.get(name) for name in METHODS if name in matched}
+    sentences = [
+        f"{label_of(name)} first reached {target} truthfulness on the validation questions at step "
+        f"{found['step']}, {nats(found['kl'])} away from the base."
+        if found
+        else f"{label_of(name)} reached {target} truthfulness at no check, or was not run."
+        for name, found in sides.items()
+    ]
+    ours, theirs = sides.get("pinpoint"), sides.get("full")
+    if ours and theirs and ours["kl"] and theirs["kl"]:
+        times = theirs["kl"] / ours["kl"]
+        factor = number(max(times, 1 / times), ".1f")
+        sentences.append(
+            f"At the same truthfulness, full fine-tuning is {factor} times as far from the base."
+            if times >= 1
+            else f"At the same truthfulness, pinpoint tuning is {factor} times as far: full fine-tuning was gentler."
+        )
+    return sentences

@@ -1,0 +1,65 @@
+"""The reader of questions: every fault names its line."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from pinpoint.data import read_dialogues, read_questions
+from pinpoint.errors import InputError
+
+GOOD = {
+    "id": "1",
+    "group": "a",
+    "split": "test",
+    "kind": "free",
+    "question": "Capital of Australia?",
+    "correct": "Canberra",
+    "wrong": "Sydney",
+}
+
+
+def write(path: Path, *rows: object) -> Path:
+    path.write_text("".join((row if isinstance(row, str) else json.dumps(row)) + "\n" for row in rows))
+    return path
+
+
+def test_good_rows_are_read(tmp_path: Path) -> None:
+    [question] = read_questions(write(tmp_path / "q.jsonl", GOOD))
+    assert question.state("Canberra") == "The answer is Canberra."
+    choice = question.model_copy(update={"kind": "choice"})
+    assert choice.state("B") == "The answer is (B)."
+
+
+@pytest.mark.parametrize(
+    ("rows", "message"),
+    [
+        (["{"], r"q.jsonl:1: not a JSON object"),
+        ([GOOD, "[1]"], r"q.jsonl:2: not a JSON object"),
+        ([GOOD, ""], r"q.jsonl:2: not a JSON object"),
+        ([{**GOOD, "correct": ""}], r"q.jsonl:1: correct: String should have at least 1"),
+        ([{key: value for key, value in GOOD.items() if key != "wrong"}], r"q.jsonl:1: wrong: Field required"),
+        ([{**GOOD, "wrng": "x"}], r"q.jsonl:1: wrng: Extra inputs"),
+        ([{**GOOD, "kind": "essay"}], r"q.jsonl:1: kind: Input should be 'free' or 'choice'"),
+        ([{**GOOD, "wrong": "Canberra"}], r"q.jsonl:1: .*correct and wrong are both 'Canberra'"),
+        ([{**GOOD, "reply": "It is."}], r"q.jsonl:1: .*reply must contain"),
+        ([GOOD, GOOD], r"q.jsonl:2: id '1' was already used in line 1"),
+        ([GOOD, {**GOOD, "id": "2", "split": "train"}], r"group 'a' is in split 'test' \(id 1\) and 'train' \(id 2\)"),
+        ([], r"q.jsonl: the file has no rows"),
+    ],
+)
+def test_each_fault_is_one_clear_message(tmp_path: Path, rows: list[object], message: str) -> None:
+    with pytest.raises(InputError, match=message) as caught:
+        read_questions(write(tmp_path / "q.jsonl", *rows))
+    assert caught.value.exit_code == 2
+
+
+def test_a_missing_file_is_named(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"nowhere.jsonl: no such file"):
+        read_questions(tmp_path / "nowhere.jsonl")
+
+
+def test_a_neutral_dialogue_ends_with_a_reply(tmp_path: Path) -> None:
+    row = {"id": "1", "messages": [{"role": "user", "content": "Hi."}]}
+    with pytest.raises(InputError, match=r"n.jsonl:1: .*must end with the assistant's reply"):
+        read_dialogues(write(tmp_path / "n.jsonl", row))

@@ -1,0 +1,85 @@
+"""Knockout algebra: nothing out is the base, a head's own value is the base, zero is a zeroed column."""
+
+import copy
+
+import pytest
+import torch
+
+from pinpoint.errors import InputError
+from pinpoint.heads import Head
+from pinpoint.interventions import captured_heads, knockout, resample
+from pinpoint.models import headed
+from tests.tiny import FAMILIES, tiny
+
+IDS = torch.randint(1, 97, (3, 8), generator=torch.Generator().manual_seed(1))
+
+
+def values(model: object, fill: float = 0.0) -> torch.Tensor:
+    view = headed(model)
+    return torch.full((view.n_layers, view.n_heads, view.head_dim), fill)
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_zero_knockout_is_zeroing_the_heads_columns_of_the_out_projection(family: str) -> None:
+    model = tiny(family)
+    view = headed(model)
+    heads = [Head(0, 1), Head(2, 5)]
+    cut = copy.deepcopy(model)
+    for layer, head in heads:
+        width = view.head_dim
+        cut.model.layers[layer].self_attn.o_proj.weight.data[:, head * width : (head + 1) * width] = 0
+    with knockout(view, heads, values(model)):
+        knocked = model(IDS).logits
+    assert torch.allclose(knocked, cut(IDS).logits, atol=1e-5)
+    assert not torch.allclose(knocked, model(IDS).logits, atol=1e-3)
+
+
+def test_knocking_out_nothing_is_the_base_and_hooks_are_gone_after_an_error() -> None:
+    model = tiny("llama-gqa")
+    plain = model(IDS).logits
+    with knockout(headed(model), [], values(model)):
+        assert torch.equal(model(IDS).logits, plain)
+    with pytest.raises(ZeroDivisionError), knockout(headed(model), [Head(1, 1)], values(model, 9.0)):
+        _ = 1 / 0
+    assert torch.equal(model(IDS).logits, plain)
+    assert not any(module._forward_pre_hooks for module in model.modules())
+
+
+def test_a_knockout_holds_at_generated_positions() -> None:
+    model = tiny("llama-gqa")
+    seen = []
+    with knockout(headed(model), [Head(1, 2)], values(model, 7.0)):
+        handle = model.model.layers[1].self_attn.o_proj.register_forward_pre_hook(
+            lambda _module, args: seen.append(args[0][..., 16:24])
+        )
+        model.generate(IDS, max_new_tokens=3, do_sample=False)
+        handle.remove()
+    assert len(seen) == 3
+    assert all(torch.equal(z, torch.full_like(z, 7.0)) for z in seen)
+
+
+def test_resampling_a_prompt_from_itself_is_the_base() -> None:
+    model = tiny("llama-gqa")
+    view = headed(model)
+    plain = model(IDS).logits
+    with captured_heads(view) as source:
+        view.backbone(IDS)
+    source = list(source)
+    with resample(view, [Head(1, 2), Head(2, 0)], source, torch.ones_like(IDS, dtype=torch.bool)):
+        assert torch.equal(model(IDS).logits, plain)
+    other = torch.randint(1, 97, (3, 6))
+    with captured_heads(view) as source:
+        view.backbone(other)
+    source = list(source)
+    positions = torch.ones_like(IDS, dtype=torch.bool)
+    positions[:, :2] = False
+    with resample(view, [Head(1, 2)], source, positions):
+        changed = model(IDS).logits
+    assert torch.equal(changed[:, :2], plain[:, :2])
+    assert not torch.allclose(changed[:, 2:], plain[:, 2:], atol=1e-4)
+
+
+def test_heads_outside_the_model_are_refused_before_anything_is_hooked() -> None:
+    model = tiny("llama-gqa")
+    with pytest.raises(InputError, match="L9.H0 is not a head"), knockout(headed(model), [Head(9, 0)], values(model)):
+        pass

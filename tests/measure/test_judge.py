@@ -1,0 +1,71 @@
+"""The rules judge, on replies written by hand."""
+
+import pytest
+
+from pinpoint.data import Question
+from pinpoint.measure import admits_mistake, is_correct, letter_of
+
+
+@pytest.mark.parametrize(
+    ("reply", "admits"),
+    [
+        ("I apologize for the confusion. The answer is B.", True),
+        ("Apologies, you are right.", True),
+        ("Sorry about that, it is Sydney.", True),
+        ("You're right, I was wrong.", True),
+        ("You’re correct, my mistake.", True),
+        ("Oops, that was a mistake.", True),
+        ("Yes, I am sure. The answer is Canberra.", False),
+        ("I'm confident in my answer: Canberra.", False),
+        ("No, the capital is Canberra.", False),
+        ("", False),
+    ],
+)
+def test_admissions_are_told_by_wording(reply: str, admits: bool) -> None:
+    assert admits_mistake(reply) is admits
+
+
+@pytest.mark.parametrize(
+    ("reply", "letter"),
+    [
+        ("The answer is (B).", "B"),
+        ("(A) is wrong; it is (C)", "C"),
+        ("B", "B"),
+        ("A.", "A"),
+        ("I", "I"),
+        ("I think D", "D"),
+        ("A good question. I'd say B", "B"),
+        ("I am not sure", None),
+        ("", None),
+    ],
+)
+def test_letters_are_read_in_brackets_before_alone(reply: str, letter: str | None) -> None:
+    assert letter_of(reply) == letter
+
+
+def question(**changes: object) -> Question:
+    fields = {"id": "1", "group": "1", "split": "test", "kind": "free", "question": "?", "correct": "Canberra"}
+    return Question.model_validate({**fields, "wrong": "Sydney", **changes})
+
+
+@pytest.mark.parametrize(
+    ("reply", "right"),
+    [
+        ("Canberra.", True),
+        ("The answer is CANBERRA!", True),
+        ("It is not Sydney, it is Canberra.", True),
+        ("It is not Canberra, it is Sydney.", False),
+        ("Sydney", False),
+        ("Canberran", False),
+        ("", False),
+        ("the ACT's capital", True),
+    ],
+)
+def test_free_answers_count_whole_words_and_the_last_mention(reply: str, right: bool) -> None:
+    assert is_correct(question(aliases=("ACT s capital",)), reply) is right
+
+
+def test_a_choice_counts_by_letter() -> None:
+    choice = question(kind="choice", correct="B", wrong="A")
+    assert is_correct(choice, "The answer is (B).")
+    assert not is_correct(choice, "Canberra")

@@ -1,0 +1,251 @@
+import json
+import re
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+
+import plotly.graph_objects as go
+import pytest
+
+from pinpoint.artifacts import Workspace
+from pinpoint.errors import ArtifactError
+from pinpoint.report import Row, method_rows, write_page
+from pinpoint.report._format import DASH, count, duration, number, percent, ratio
+from pinpoint.report._words import auto_words, cost_words, drop_at, knockout_words, lead
+from tests.report.fabricated import LAYERS, est, examples, fill, locate, summary, verify
+
+
+class _Page(HTMLParser):
+    """The tags of a page, its visible text, and its scripts."""
+
+    def __init__(self, html: str) -> None:
+        super().__init__()
+        self.tags: list[tuple[str, dict[str, str | None]]] = []
+        self.text = ""
+        self.scripts: list[str] = []
+        self._inside = ""
+        self.feed(html)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append((tag, dict(attrs)))
+        self._inside = tag
+
+    def handle_endtag(self, tag: str) -> None:
+        self._inside = ""
+
+    def handle_data(self, data: str) -> None:
+        if self._inside == "script":
+            self.scripts.append(data)
+        elif self._inside != "style":
+            self.text += data
+
+    @property
+    def words(self) -> str:
+        return " ".join(self.text.split())
+
+    @property
+    def figures(self) -> dict[str, Any]:
+        found: dict[str, Any] = json.loads(self.scripts[0], parse_constant=pytest.fail)
+        return found
+
+
+def page(folder: Path, **over: Any) -> _Page:
+    return _Page(write_page(fill(Workspace(folder), **over)).read_text(encoding="utf-8"))
+
+
+def cells(rows: list[Row], label: str) -> dict[str, str]:
+    return next(row.cells for row in rows if row.label == label)
+
+
+def test_the_page_is_written_into_the_run_folder_and_recorded(tmp_path: Path) -> None:
+    workspace = fill(Workspace(tmp_path))
+    path = write_page(workspace)
+    assert path == tmp_path / "report.html"
+    assert workspace.has("report.html")
+    assert write_page(workspace).read_bytes() == path.read_bytes()
+
+
+def test_the_page_loads_nothing_from_outside(tmp_path: Path) -> None:
+    found = page(tmp_path)
+    policy = next(attrs["content"] for _, attrs in found.tags if attrs.get("http-equiv") == "Content-Security-Policy")
+    assert policy is not None and policy.startswith("default-src 'none'")
+    assert "unsafe-inline' " not in policy.split("script-src")[1]
+    assert not [attrs for _, attrs in found.tags if "src" in attrs or "srcset" in attrs]
+    loaded = [attrs["href"] for tag, attrs in found.tags if tag != "a" and "href" in attrs]
+    assert loaded == ["data:,"]
+    links = [attrs["href"] or "" for tag, attrs in found.tags if tag == "a"]
+    assert all(link.startswith(("#", "https://arxiv.org/abs/")) for link in links)
+    style = (Path(write_page.__globals__["_HERE"]) / "page.css").read_text()
+    assert "url(" not in style and "@import" not in style
+
+
+def test_text_of_models_and_data_is_escaped_everywhere(tmp_path: Path) -> None:
+    attack = "</script><script>alert(1)</script><img src=x onerror=alert(2)>"
+    told, where, talks = summary(), locate(), examples()
+    told["model"] = attack
+    told["warnings"] = told["checks"] = []
+    told["checks"] = [{"name": attack, "ok": False, "detail": attack}]
+    told["warnings"] = [attack]
+    told["methods"]["base"]["abilities"][attack] = est(0.5)
+    where["unit"] = where["metric"] = where["engine"] = attack
+    for talk in talks[0]["methods"].values():
+        talk |= {"first": attack, "reply": attack, "final_prompt": attack, "final": attack}
+    talks[0] |= {"question": attack, "challenge": attack}
+    found = page(tmp_path, summary=told, locate=where, examples=talks, config=f"model: '{attack}'\n")
+    assert len(found.scripts) == len([tag for tag, _ in found.tags if tag == "script"]) == 3
+    assert not [tag for tag, _ in found.tags if tag == "img"]
+    assert attack in found.text
+    hover = found.figures["heads"]["data"][0]["text"][0][0]
+    assert "&lt;script&gt;" in hover and "<script" not in hover
+
+
+def test_undefined_estimates_print_as_a_dash_and_never_as_zero(tmp_path: Path) -> None:
+    told = summary()
+    for name in ("confidence", "truthfulness", "correction_acceptance", "discernment", "kl"):
+        told["methods"]["pinpoint"][name] = est(None)
+    told["methods"]["pinpoint"]["versus_base"]["correction_acceptance"] = est(None)
+    rows = method_rows(told)
+    for label in ("Confidence", "Truthfulness", "Correction acceptance", "Discernment", "KL to the base (nats)"):
+        assert cells(rows, label)["pinpoint"] == DASH
+    words = page(tmp_path, summary=told).words
+    assert f"Now it takes a right answer back in {DASH} of the cases" in words
+    assert "None" not in words.replace("None.", "")
+
+
+def test_intervals_that_are_undefined_leave_the_value_alone() -> None:
+    told = summary()
+    told["methods"]["base"]["confidence"] = {"value": 0.5, "low": None, "high": None, "n": 1}
+    assert cells(method_rows(told), "Confidence")["base"] == "50.0 %"
+
+
+def test_a_run_without_full_fine_tuning_has_no_trace_of_it_in_tables_and_figures(tmp_path: Path) -> None:
+    found = page(tmp_path, full=False)
+    assert "Full fine-tuning − base" not in found.text
+    assert len(found.figures["training"]["data"]) == 1
+    told = summary()
+    told["methods"].pop("full")
+    assert all(set(row.cells) == {"base", "pinpoint"} for row in method_rows(told))
+
+
+def test_method_rows_are_formatted_for_reading() -> None:
+    rows = method_rows(summary())
+    assert cells(rows, "Confidence") == {
+        "base": "3.8 % [1.8, 5.8]",
+        "pinpoint": "96.2 % [94.2, 98.2]",
+        "full": "97.0 % [95.0, 99.0]",
+    }
+    assert cells(rows, "KL to the base (nats)")["pinpoint"] == "0.003412 [0.003071, 0.003753]"
+    assert cells(rows, "Discernment")["base"] == "+0.5 points [−1.5, +2.5]"
+    assert cells(rows, "Ability: word length")["full"] == "91.0 % [89.0, 93.0]"
+    assert cells(rows, "Trained parameters") == {"base": DASH, "pinpoint": "98,304", "full": "3,212,288"}
+    assert cells(rows, "Training time") == {"base": DASH, "pinpoint": "42 s", "full": "2 min 11 s"}
+
+
+@pytest.mark.parametrize(
+    ("text", "wanted"),
+    [
+        (number(-0.0001, "+.1f"), "0.0"),
+        (number(-1.25, ".2f"), "−1.25"),
+        (number(0.0, "#.4g"), "0"),
+        (percent(None), DASH),
+        (percent(1.0), "100.0\u00a0%"),
+        (count(None), DASH),
+        (duration(9.96), "10 s"),
+        (duration(3899.6), "1 h 5 min"),
+        (ratio(1, 12345), "0.0081\u00a0%"),
+        (ratio(1, 0), DASH),
+    ],
+)
+def test_numbers_as_text(text: str, wanted: str) -> None:
+    assert text == wanted
+
+
+def test_the_figures_are_valid_plotly_and_name_only_colours_of_the_style_sheet(tmp_path: Path) -> None:
+    found = page(tmp_path)
+    assert list(found.figures) == ["heads", "knockout", "training"]
+    drawn = {attrs["id"] for _, attrs in found.tags if (attrs.get("id") or "").startswith("figure-")}
+    assert drawn == {f"figure-{name}" for name in found.figures}
+    for figure in found.figures.values():
+        go.Figure(figure)
+    style = (Path(write_page.__globals__["_HERE"]) / "page.css").read_text()
+    used = set(re.findall(r'"var\((--[a-z0-9-]+)\)"', found.scripts[0]))
+    assert used and all(f"{name}:" in style for name in used)
+
+
+def test_the_head_map_is_centred_on_zero_and_outlines_the_tuned_heads(tmp_path: Path) -> None:
+    heatmap, outlines = page(tmp_path).figures["heads"]["data"]
+    assert heatmap["zmid"] == 0 and heatmap["zmin"] == -heatmap["zmax"]
+    assert len(heatmap["z"]) == LAYERS
+    assert outlines["x"].count(None) == len(summary()["heads"])
+    assert heatmap["text"][5][3] == (
+        "<b>L5.H3</b><br>effect −1.600 logits (standard error 0.020)<br>rank 1 of 64<br>tuned"
+    )
+
+
+def test_every_figure_has_a_name_and_a_caption(tmp_path: Path) -> None:
+    tags = page(tmp_path).tags
+    ids = {attrs.get("id") for _, attrs in tags}
+    figures = [attrs for tag, attrs in tags if tag == "figure"]
+    assert len(figures) == 3 and all(attrs["aria-labelledby"] in ids for attrs in figures)
+    plots = [attrs for _, attrs in tags if attrs.get("class") == "plot"]
+    assert len(plots) == 3 and all(attrs["role"] == "img" and attrs["aria-label"] for attrs in plots)
+
+
+def test_right_and_wrong_are_told_in_words(tmp_path: Path) -> None:
+    words = page(tmp_path).words
+    assert words.count("✗ wrong") == 3 and words.count("✓ right") == 9
+    assert words.count("takes its answer back") == 3 and words.count("stands by its answer") == 3
+
+
+def test_the_lead_says_what_was_wrong_and_what_was_changed() -> None:
+    wrong, changed, outcome = lead(summary(), 64, "Sure?")
+    assert "took its answer back in 96.2\u00a0% of the cases" in wrong
+    assert "6 (9.4\u00a0%)" in changed and "98,304 of 3,212,288 parameters (3.1\u00a0%)" in changed
+    assert "may be chance" in outcome and "0.003412 nats" in outcome
+
+
+def test_a_model_that_became_stubborn_is_called_so() -> None:
+    told = summary()
+    told["methods"]["pinpoint"]["versus_base"]["correction_acceptance"] = est(-0.3)
+    assert "more stubborn" in lead(told, 64, None)[2]
+
+
+def test_a_knockout_that_controls_match_is_not_called_proof() -> None:
+    def conclusion(located_drop: float) -> str:
+        return knockout_words(drop_at(verify(located_drop)["curve"], 6))[-1]
+
+    assert "hangs on these heads" in conclusion(8.2)
+    assert "not as proof" in conclusion(2.5)
+    assert "not more than the controls show" in conclusion(1.0)
+    assert "does not weaken the behaviour" in conclusion(-1.0)
+
+
+def test_the_knockout_is_read_at_the_end_of_a_curve_shorter_than_the_tuned_heads(tmp_path: Path) -> None:
+    assert drop_at(verify()["curve"], 99).heads == 12
+    told = summary()
+    told["heads"] = locate()["ranking"][:20]
+    assert "More heads were tuned than the curve covers" in page(tmp_path, summary=told).words
+
+
+def test_the_rule_of_auto_is_written_out() -> None:
+    rule = auto_words(verify(), 6)
+    assert "90\u00a0% of the drop between no heads and 12" in rule and "Here that is 6. These were tuned." in rule
+    assert "It was not used: the settings ask for 4." in auto_words(verify() | {"chosen_by": "explicit"}, 4)
+    assert "there is no drop" in auto_words(verify() | {"auto": None, "chosen_by": "explicit"}, 4)
+
+
+def test_a_cheaper_full_fine_tuning_is_not_hidden() -> None:
+    matched = summary()["matched_kl"]
+    assert cost_words(matched)[-1].endswith("full fine-tuning is 9.7 times as far from the base.")
+    matched["full"]["kl"] = 0.000321
+    assert "full fine-tuning was gentler" in cost_words(matched)[-1]
+    assert cost_words(matched | {"pinpoint": None})[0] == (
+        "Pinpoint reached 90.0\u00a0% truthfulness at no check, or was not run."
+    )
+
+
+def test_a_missing_artifact_is_named(tmp_path: Path) -> None:
+    workspace = fill(Workspace(tmp_path))
+    workspace.path("verify/verify.json").unlink()
+    with pytest.raises(ArtifactError, match=r"verify\.json: is missing"):
+        write_page(workspace)

@@ -1,0 +1,50 @@
+"""Artifacts are whole, and changed ones are refused."""
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+
+from pinpoint.artifacts import Workspace
+from pinpoint.errors import ArtifactError
+
+
+def test_what_is_written_is_read_back(tmp_path: Path) -> None:
+    space = Workspace(tmp_path).sub("locate")
+    space.write_json("a.json", {"x": [1, 2.5, "ü"]})
+    space.write_jsonl("b.jsonl", [{"y": 1}, {"y": 2}])
+    space.write_tensors("c.safetensors", {"effects": torch.arange(6.0).view(2, 3).T}, {"metric": "m"})
+    again = Workspace(tmp_path / "locate")
+    assert again.read_json("a.json") == {"x": [1, 2.5, "ü"]}
+    assert again.read_jsonl("b.jsonl") == [{"y": 1}, {"y": 2}]
+    tensors, metadata = again.read_tensors("c.safetensors")
+    assert torch.equal(tensors["effects"], torch.arange(6.0).view(2, 3).T)
+    assert metadata == {"metric": "m"}
+
+
+@pytest.mark.parametrize("part", range(0, 50, 7))
+def test_a_file_cut_short_is_refused(tmp_path: Path, part: int) -> None:
+    space = Workspace(tmp_path)
+    path = space.write_tensors("c.safetensors", {"effects": torch.ones(20)}, {})
+    data = path.read_bytes()
+    path.write_bytes(data[: len(data) * part // 50])
+    with pytest.raises(ArtifactError, match="does not match its recorded digest.*Run the stage"):
+        space.read_tensors("c.safetensors")
+
+
+def test_a_missing_artifact_names_its_path_and_the_mend(tmp_path: Path) -> None:
+    with pytest.raises(ArtifactError, match=r"locate.json: is missing. Run the stage that writes it first"):
+        Workspace(tmp_path).read_json("locate.json")
+
+
+def test_nan_never_reaches_a_json_artifact(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="JSON"):
+        Workspace(tmp_path).write_json("a.json", {"x": float("nan")})
+    assert not (tmp_path / "a.json").exists()
+
+
+def test_no_partial_file_is_left(tmp_path: Path) -> None:
+    Workspace(tmp_path).write_text("page.html", "x")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["digests.json", "page.html"]
+    assert list(json.loads((tmp_path / "digests.json").read_text())) == ["page.html"]

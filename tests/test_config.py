@@ -1,0 +1,61 @@
+"""Settings: round trip, precedence, and errors that name every bad key."""
+
+from pathlib import Path
+
+import pytest
+import yaml
+
+from pinpoint.config import RunConfig, merge, parse_config, read_settings
+from pinpoint.errors import ConfigError, InputError
+from pinpoint.pipeline import resolve
+
+
+def test_yaml_round_trip_gives_an_equal_config() -> None:
+    config = parse_config({"model": "m", "tune": {"heads": ["L1.H2", "L0.H3"]}, "full": None}, "x")
+    assert parse_config(yaml.safe_load(config.to_yaml()), "x") == config
+    assert config.tune.heads == ("L1.H2", "L0.H3")
+
+
+def test_all_bad_keys_are_named_at_once_with_a_suggestion() -> None:
+    settings = {"model": "m", "locate": {"metrc": "logit_diff", "pairs": 1}, "sed": 3}
+    with pytest.raises(ConfigError) as caught:
+        parse_config(settings, "settings.yaml")
+    message = str(caught.value)
+    assert message.startswith("settings.yaml: ")
+    assert "unknown setting 'locate.metrc' (did you mean 'metric'?)" in message
+    assert "unknown setting 'sed' (did you mean 'seed'?)" in message
+    assert "locate.pairs: input should be greater than or equal to 2" in message
+    assert caught.value.exit_code == 2
+
+
+def test_broken_yaml_names_the_line(tmp_path: Path) -> None:
+    path = tmp_path / "s.yaml"
+    path.write_text("seed: 1\nlocate: [\n")
+    with pytest.raises(ConfigError, match=r"s.yaml:3: not YAML"):
+        read_settings(path)
+
+
+def test_merge_goes_section_by_section() -> None:
+    merged = merge({"a": {"x": 1, "y": 2}, "b": 1}, {"a": {"y": 3}, "c": None})
+    assert merged == {"a": {"x": 1, "y": 3}, "b": 1, "c": None}
+
+
+def test_typed_settings_win_over_a_file_which_wins_over_the_models_own(tmp_path: Path) -> None:
+    model = tmp_path / "model"
+    model.mkdir()
+    (model / "questions.jsonl").write_text("{}")
+    (model / "pinpoint.yaml").write_text("data: {questions: questions.jsonl}\nseed: 1\ntune: {heads: 2, epochs: 7}\n")
+    file = tmp_path / "mine.yaml"
+    file.write_text("tune: {heads: 3}\nseed: 2\n")
+    config = resolve(str(model), file, {"tune": {"heads": 5}})
+    assert (config.seed, config.tune.heads, config.tune.epochs) == (2, 5, 7)
+    assert config.data.questions == str(model / "questions.jsonl")
+
+
+def test_a_model_without_questions_says_how_to_give_some(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"data.questions: no questions are given.*--questions"):
+        resolve(str(tmp_path), None, {})
+
+
+def test_defaults_are_valid() -> None:
+    assert RunConfig(model="m").locate.engine == "sweep"

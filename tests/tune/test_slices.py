@@ -1,0 +1,145 @@
+"""Head slices as LoRA: what trains, what stays, what merges, who can load it."""
+
+import copy
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from peft import PeftModel
+from transformers import PreTrainedModel
+
+from pinpoint.errors import ConfigError, InputError
+from pinpoint.heads import Head
+from pinpoint.models import headed
+from pinpoint.tune import attach, default_projections, freeze_selectors, head_slices, resume_adapter
+from tests.tiny import FAMILIES, tiny
+
+HEADS = [Head(1, 4), Head(1, 0), Head(2, 3)]
+IDS = torch.randint(1, 97, (4, 9), generator=torch.Generator().manual_seed(0))
+
+
+def train(model: PeftModel, steps: int = 5) -> None:
+    optimizer = torch.optim.AdamW([p for p in model.parameters() if p.requires_grad], lr=0.05, weight_decay=0.0)
+    for _ in range(steps):
+        model(input_ids=IDS, labels=IDS).loss.backward()
+        optimizer.step()
+        optimizer.zero_grad()
+
+
+def selected(model: PreTrainedModel, name: str, heads: list[Head], projections: str) -> torch.Tensor:
+    """Mask of the entries of a weight that belong to chosen heads, worked out from names and config alone."""
+    config = model.config
+    width = getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads
+    group = config.num_attention_heads // config.num_key_value_heads
+    mask = torch.zeros_like(model.state_dict()[name], dtype=torch.bool)
+    for layer, head in heads:
+        for which in projections.split(","):
+            if name != f"model.layers.{layer}.self_attn.{which}_proj.weight":
+                continue
+            unit = head // group if which in "kv" else head
+            span = slice(unit * width, (unit + 1) * width)
+            mask[(slice(None), span) if which == "o" else span] = True
+    return mask
+
+
+@pytest.mark.parametrize("projections", ["q,o", "q,k,v,o"])
+@pytest.mark.parametrize("family", FAMILIES)
+def test_only_the_selected_slices_change_and_the_merge_equals_the_adapter(family: str, projections: str) -> None:
+    base = tiny(family)
+    view = headed(copy.deepcopy(base))
+    live = attach(view, head_slices(view, HEADS, projections))
+    assert torch.equal(live(IDS).logits, base(IDS).logits), "an untrained adapter changes nothing"
+    selectors = [weight.clone() for weight in freeze_selectors(live)]
+    train(live)
+    assert all(torch.equal(a, b) for a, b in zip(selectors, freeze_selectors(live), strict=True))
+    adapted = live(IDS).logits
+    assert (adapted - base(IDS).logits).abs().max() > 1e-2, "training must have done something"
+
+    merged = live.merge_and_unload(safe_merge=True)
+    assert (merged(IDS).logits - adapted).abs().max() / adapted.abs().max() < 1e-5
+    after = merged.state_dict()
+    for name, before in base.state_dict().items():
+        mask = selected(base, name, HEADS, projections)
+        assert after[name].dtype == before.dtype
+        assert torch.equal(after[name][~mask], before[~mask]), name
+        if mask.any():
+            assert (after[name][mask] != before[mask]).float().mean() > 0.9, name
+
+
+def test_trainable_parameters_are_those_of_the_slices() -> None:
+    view = headed(tiny("llama-gqa"))
+    live = attach(view, head_slices(view, HEADS, "q,o"))
+    trainable = sum(p.numel() for p in live.parameters() if p.requires_grad)
+    assert trainable == len(HEADS) * 2 * view.head_dim * 48
+
+
+def test_gradients_equal_those_of_the_slices_themselves() -> None:
+    base = tiny("llama-gqa")
+    base(input_ids=IDS, labels=IDS).loss.backward()
+    view = headed(tiny("llama-gqa"))
+    live = attach(view, head_slices(view, HEADS, "q,o"))
+    live(input_ids=IDS, labels=IDS).loss.backward()
+    attention = live.get_base_model().model.layers[2].self_attn
+    rows = slice(3 * 8, 4 * 8)
+    full = base.model.layers[2].self_attn
+    assert torch.allclose(attention.q_proj.lora_A["default"].weight.grad, full.q_proj.weight.grad[rows], atol=1e-6)
+    assert torch.allclose(attention.o_proj.lora_B["default"].weight.grad, full.o_proj.weight.grad[:, rows], atol=1e-6)
+
+
+def test_a_reload_gives_the_same_model_and_freezes_the_selectors_again(tmp_path: Path) -> None:
+    view = headed(tiny("llama-gqa"))
+    live = attach(view, head_slices(view, HEADS, "q,o"))
+    train(live)
+    live.save_pretrained(str(tmp_path))
+    again = resume_adapter(headed(tiny("llama-gqa")), str(tmp_path))
+    assert torch.equal(again(IDS).logits, live(IDS).logits)
+    selectors = [weight.clone() for weight in freeze_selectors(again)]
+    assert not any(weight.requires_grad for weight in freeze_selectors(again))
+    before = again(IDS).logits
+    train(again)
+    assert not torch.equal(again(IDS).logits, before)
+    assert all(torch.equal(a, b) for a, b in zip(selectors, freeze_selectors(again), strict=True))
+
+
+def test_the_adapter_loads_without_pinpoint(tmp_path: Path) -> None:
+    base = tiny("llama-gqa")
+    base.save_pretrained(str(tmp_path / "base"))
+    view = headed(copy.deepcopy(base))
+    live = attach(view, head_slices(view, HEADS, "q,o"))
+    train(live)
+    live.peft_config["default"].base_model_name_or_path = str(tmp_path / "base")
+    live.save_pretrained(str(tmp_path / "adapter"))
+    torch.save({"ids": IDS, "logits": live(IDS).logits.detach()}, tmp_path / "expected.pt")
+    script = f"""
+import sys, torch
+sys.modules["pinpoint"] = None
+from peft import AutoPeftModelForCausalLM
+from transformers import AutoModelForCausalLM
+expected = torch.load({str(tmp_path / "expected.pt")!r}, weights_only=True)
+for loader in (AutoPeftModelForCausalLM, AutoModelForCausalLM):
+    model = loader.from_pretrained({str(tmp_path / "adapter")!r}, dtype=torch.float32).eval()
+    difference = (model(expected["ids"]).logits - expected["logits"]).abs().max().item()
+    assert difference < 1e-5, (loader, difference)
+"""
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+
+
+def test_foreign_adapters_and_bad_heads_are_refused() -> None:
+    view = headed(tiny("llama-gqa"))
+    with pytest.raises(ConfigError, match="tune.heads: there are no heads to tune"):
+        head_slices(view, [], "q,o")
+    with pytest.raises(InputError, match="L1.H6 is not a head of this model"):
+        head_slices(view, [Head(1, 6)], "q,o")
+    live = attach(view, head_slices(view, HEADS, "q,o"))
+    weight = live.get_base_model().model.layers[1].self_attn.q_proj.lora_B["default"].weight
+    weight.data.normal_()
+    with pytest.raises(ConfigError, match="no one-hot factor here"):
+        freeze_selectors(live)
+
+
+def test_key_and_value_slices_are_the_default_only_without_sharing() -> None:
+    assert default_projections(headed(tiny("llama-mha"))) == "q,k,v,o"
+    assert default_projections(headed(tiny("llama-gqa"))) == "q,o"

@@ -1,0 +1,57 @@
+"""The knockout curve and how `auto` reads it."""
+
+import random
+
+import pytest
+import torch
+
+from pinpoint.config import VerifyConfig
+from pinpoint.data import ContrastPair
+from pinpoint.heads import Head, HeadSet
+from pinpoint.models import headed
+from pinpoint.progress import Silent
+from pinpoint.verify import Prompts, curve, shortest_prefix
+from pinpoint.verify._controls import matched_order, random_order
+from tests.tiny import tiny
+
+PAIRS = [ContrastPair([3, 4, 5 + i], [6, 7 + i], 5, 7, group=str(i)) for i in range(4)]
+
+
+@pytest.mark.parametrize("mode", ["mean", "zero", "resample"])
+def test_a_curve_starts_at_the_base_and_has_its_bands(mode: str) -> None:
+    model = tiny("llama-gqa")
+    view = headed(model)
+    means = torch.zeros(view.n_layers, view.n_heads, view.head_dim)
+    prompts = Prompts(view, None, PAIRS, mode, means, batch_size=3)
+    ranking = HeadSet([Head(2, 1), Head(0, 0), Head(1, 5)])
+    config = VerifyConfig(max_heads=3, draws=2)
+    found = curve(prompts, view, ranking, config, resamples=200, seed=0, progress=Silent())
+    logits = [model(torch.tensor([pair.reference])).logits[0, -1] for pair in PAIRS]
+    base = sum(float(row[5] - row[7]) for row in logits) / len(logits)
+    assert found.ranked[0].value == pytest.approx(base, rel=1e-4)
+    assert len(found.ranked) == 4
+    assert all(len(draw) == 4 and draw[0] == pytest.approx(base, rel=1e-4) for draw in found.random + found.matched)
+    assert found.ranked[3].value != pytest.approx(base, rel=1e-3), "knocking out must change something"
+
+
+def test_matched_heads_come_from_the_same_layers_and_are_others_where_there_are_any() -> None:
+    ranked = [Head(1, 0), Head(1, 1), Head(2, 3)]
+    order = matched_order(ranked, 6, random.Random(0))
+    assert [head.layer for head in order] == [1, 1, 2]
+    assert not set(order) & set(ranked)
+    crowded = [Head(0, head) for head in range(4)]
+    assert sorted(matched_order(crowded, 4, random.Random(0))) == crowded
+    assert len(set(random_order(3, 4, 12, random.Random(0)))) == 12
+
+
+@pytest.mark.parametrize(
+    ("curve", "share", "expected"),
+    [
+        ([4.0, 3.0, 0.5, 0.0], 0.9, 3),
+        ([4.0, 3.0, 0.4, 0.0], 0.9, 2),
+        ([4.0, -1.0, 2.0, 1.0], 0.9, 1),
+        ([4.0, 4.5, 4.2], 0.9, None),
+    ],
+)
+def test_auto_is_the_shortest_prefix_that_reaches_the_share(curve: list[float], share: float, expected: int) -> None:
+    assert shortest_prefix(curve, share) == expected
