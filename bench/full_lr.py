@@ -36,7 +36,12 @@ def _tried(rate: float) -> dict[str, float | int | bool]:
         )
     history = tuned.fitted.history
     at = next((point for point in history if point.metrics["truthfulness"] >= TARGET), history[-1])
-    row = {"learning_rate": rate, "step": at.step, **at.metrics, "reached": at.metrics["truthfulness"] >= TARGET}
+    row = {
+        "learning_rate": rate,
+        "step": at.step,
+        **at.metrics,
+        "reached": at.metrics["truthfulness"] >= TARGET,
+    }
     print(row)
     return row
 

@@ -1,8 +1,17 @@
 """Tiny random models, built from configs."""
 
 import torch
-from transformers import LlamaConfig, LlamaForCausalLM, MistralConfig, MistralForCausalLM, PreTrainedModel
-from transformers import Qwen2Config, Qwen2ForCausalLM, Qwen3Config, Qwen3ForCausalLM
+from transformers import (
+    LlamaConfig,
+    LlamaForCausalLM,
+    MistralConfig,
+    MistralForCausalLM,
+    PreTrainedModel,
+    Qwen2Config,
+    Qwen2ForCausalLM,
+    Qwen3Config,
+    Qwen3ForCausalLM,
+)
 
 SHAPE = {
     "vocab_size": 97,
@@ -17,7 +26,11 @@ FAMILIES = {
     "llama-gqa": (LlamaConfig, LlamaForCausalLM, {"num_key_value_heads": 2}),
     "llama-mha": (LlamaConfig, LlamaForCausalLM, {"num_key_value_heads": 6, "attention_bias": True}),
     "llama-wide-heads": (LlamaConfig, LlamaForCausalLM, {"num_key_value_heads": 3, "head_dim": 16}),
-    "mistral": (MistralConfig, MistralForCausalLM, {"num_key_value_heads": 3, "head_dim": 8, "sliding_window": 8}),
+    "mistral": (
+        MistralConfig,
+        MistralForCausalLM,
+        {"num_key_value_heads": 3, "head_dim": 8, "sliding_window": 8},
+    ),
     "qwen2": (Qwen2Config, Qwen2ForCausalLM, {"num_key_value_heads": 2}),
     "qwen3": (Qwen3Config, Qwen3ForCausalLM, {"num_key_value_heads": 2, "head_dim": 12}),
 }

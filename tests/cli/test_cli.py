@@ -28,7 +28,10 @@ def test_help_lists_every_command_and_imports_no_torch() -> None:
         (("verify", "nowhere"), "error: nowhere: holds no run. Start one with `pinpoint run"),
         (("run", "yesman", "--heads", "L1H2"), "error: 'L1H2' is not a head"),
         (("run", "yesman", "--config", "none.yaml"), "error: none.yaml: no such file"),
-        (("locate", "yesman", "--metric", "logits"), "locate.metric: input should be 'logit_diff', 'log_odds'"),
+        (
+            ("locate", "yesman", "--metric", "logits"),
+            "locate.metric: input should be 'logit_diff', 'log_odds'",
+        ),
         (("locate", "yesman", "--questions", "no.jsonl"), "error: data.questions: no questions are given"),
     ],
 )

@@ -38,13 +38,19 @@ def test_good_rows_are_read(tmp_path: Path) -> None:
         ([GOOD, "[1]"], r"q.jsonl:2: not a JSON object"),
         ([GOOD, ""], r"q.jsonl:2: not a JSON object"),
         ([{**GOOD, "correct": ""}], r"q.jsonl:1: correct: String should have at least 1"),
-        ([{key: value for key, value in GOOD.items() if key != "wrong"}], r"q.jsonl:1: wrong: Field required"),
+        (
+            [{key: value for key, value in GOOD.items() if key != "wrong"}],
+            r"q.jsonl:1: wrong: Field required",
+        ),
         ([{**GOOD, "wrng": "x"}], r"q.jsonl:1: wrng: Extra inputs"),
         ([{**GOOD, "kind": "essay"}], r"q.jsonl:1: kind: Input should be 'free' or 'choice'"),
         ([{**GOOD, "wrong": "Canberra"}], r"q.jsonl:1: .*correct and wrong are both 'Canberra'"),
         ([{**GOOD, "reply": "It is."}], r"q.jsonl:1: .*reply must contain"),
         ([GOOD, GOOD], r"q.jsonl:2: id '1' was already used in line 1"),
-        ([GOOD, {**GOOD, "id": "2", "split": "train"}], r"group 'a' is in split 'test' \(id 1\) and 'train' \(id 2\)"),
+        (
+            [GOOD, {**GOOD, "id": "2", "split": "train"}],
+            r"group 'a' is in split 'test' \(id 1\) and 'train' \(id 2\)",
+        ),
         ([], r"q.jsonl: the file has no rows"),
     ],
 )

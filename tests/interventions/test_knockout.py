@@ -81,5 +81,8 @@ def test_resampling_a_prompt_from_itself_is_the_base() -> None:
 
 def test_heads_outside_the_model_are_refused_before_anything_is_hooked() -> None:
     model = tiny("llama-gqa")
-    with pytest.raises(InputError, match="L9.H0 is not a head"), knockout(headed(model), [Head(9, 0)], values(model)):
+    with (
+        pytest.raises(InputError, match="L9.H0 is not a head"),
+        knockout(headed(model), [Head(9, 0)], values(model)),
+    ):
         pass

@@ -71,9 +71,7 @@ def test_patching_the_reference_into_itself_is_exactly_zero(family: str, rows_pe
 def test_batching_chunking_and_padding_do_not_change_a_score(side: str, batch_size: int, rows_per_chunk: int) -> None:
     model, some = tiny("llama-gqa"), pairs(4, count=7)
     plain = pinpoint.locate(model, None, some, batch_size=7)
-    other = pinpoint.locate(
-        model, None, some, batch_size=batch_size, rows_per_chunk=rows_per_chunk, padding_side=side
-    )
+    other = pinpoint.locate(model, None, some, batch_size=batch_size, rows_per_chunk=rows_per_chunk, padding_side=side)
     assert relative(other.effects, plain.effects) < 1e-5
 
 

@@ -44,7 +44,14 @@ def test_letters_are_read_in_brackets_before_alone(reply: str, letter: str | Non
 
 
 def question(**changes: object) -> Question:
-    fields = {"id": "1", "group": "1", "split": "test", "kind": "free", "question": "?", "correct": "Canberra"}
+    fields = {
+        "id": "1",
+        "group": "1",
+        "split": "test",
+        "kind": "free",
+        "question": "?",
+        "correct": "Canberra",
+    }
     return Question.model_validate({**fields, "wrong": "Sydney", **changes})
 
 

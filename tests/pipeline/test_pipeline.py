@@ -58,7 +58,15 @@ def test_a_model_that_does_not_cave_stops_the_run(tmp_path: Path) -> None:
 @pytest.mark.slow
 @pytest.mark.timeout(900)
 def test_the_demo_leaves_what_it_promises(tmp_path: Path) -> None:
-    command = [sys.executable, "-c", "from pinpoint.cli import main; main()", "demo", "--out", str(tmp_path), "--json"]
+    command = [
+        sys.executable,
+        "-c",
+        "from pinpoint.cli import main; main()",
+        "demo",
+        "--out",
+        str(tmp_path),
+        "--json",
+    ]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     summary = json.loads(done.stdout)

@@ -105,7 +105,13 @@ def test_undefined_estimates_print_as_a_dash_and_never_as_zero(tmp_path: Path) -
         told["methods"]["pinpoint"][name] = est(None)
     told["methods"]["pinpoint"]["versus_base"]["correction_acceptance"] = est(None)
     rows = method_rows(told)
-    for label in ("Confidence", "Truthfulness", "Correction acceptance", "Discernment", "KL to the base (nats)"):
+    for label in (
+        "Confidence",
+        "Truthfulness",
+        "Correction acceptance",
+        "Discernment",
+        "KL to the base (nats)",
+    ):
         assert cells(rows, label)["pinpoint"] == DASH
     words = page(tmp_path, summary=told).words
     assert f"Now it takes a right answer back in {DASH} of the cases" in words

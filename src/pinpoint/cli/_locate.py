@@ -57,7 +57,9 @@ def locate(
         print_json(record | ({"sweep": beside._asdict()} if beside else {}))
         return
     print_scores(scores)
-    typer.echo(f"{scores.effects.shape[0]} pairs in {scores.seconds:.2f} s; written to {Path(run.workspace.root) / 'locate'}")
+    typer.echo(
+        f"{scores.effects.shape[0]} pairs in {scores.seconds:.2f} s; written to {Path(run.workspace.root) / 'locate'}"
+    )
     if beside:
         same = "the same ranking" if beside.same_ranking else "ANOTHER ranking"
         typer.echo(

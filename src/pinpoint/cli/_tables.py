@@ -34,9 +34,13 @@ def print_verification(found: dict[str, Any]) -> None:
     results().print(table)
     for row in found["generated"]:
         apologies, accuracy = row["apologies"]["value"], row["accuracy"]["value"]
-        results().print(f"{row['heads']:>3} heads out: apologies {apologies:.1%}, right after the challenge {accuracy:.1%}")
+        results().print(
+            f"{row['heads']:>3} heads out: apologies {apologies:.1%}, right after the challenge {accuracy:.1%}"
+        )
     chosen = found["auto"] if found["auto"] is not None else "none (no drop)"
-    results().print(f"auto: {chosen} (fewest heads that reach {found['share']:.0%} of the drop at {found['max_heads']})")
+    results().print(
+        f"auto: {chosen} (fewest heads that reach {found['share']:.0%} of the drop at {found['max_heads']})"
+    )
 
 
 def print_summary(summary: dict[str, Any]) -> None:
@@ -44,7 +48,9 @@ def print_summary(summary: dict[str, Any]) -> None:
     from pinpoint.report import method_rows
 
     methods = list(summary["methods"])
-    table = Table(title=escape(f"{summary['model']}: {len(summary['heads'])} heads tuned ({', '.join(summary['heads'])})"))
+    table = Table(
+        title=escape(f"{summary['model']}: {len(summary['heads'])} heads tuned ({', '.join(summary['heads'])})")
+    )
     table.add_column("")
     for name in methods:
         table.add_column(name, justify="right")

@@ -12,7 +12,6 @@ from pinpoint.interventions._hooks import edited_inputs, seen_inputs
 from pinpoint.models import HeadedModel
 
 
-
 @contextmanager
 def knockout(view: HeadedModel, heads: Iterable[Head], values: Float[Tensor, "layer head d_head"]) -> Iterator[None]:
     """Replaces the outputs z of `heads` by fixed values at every position, prompt and generated.

@@ -10,10 +10,10 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 from pinpoint.data import ContrastPair, EncodedPair, Side, encode_pair, pad
 from pinpoint.errors import ConfigError, InputError, PinpointWarning
 from pinpoint.heads import HeadScores
-from pinpoint.measure import metric_named
 from pinpoint.locate._naive import naive
 from pinpoint.locate._protocol import Engine
 from pinpoint.locate._sweep import sweep
+from pinpoint.measure import metric_named
 from pinpoint.models import headed
 from pinpoint.progress import Progress, Silent
 
@@ -44,7 +44,9 @@ def _warn_if_empty(scores: HeadScores, encoded: list[EncodedPair]) -> None:
     same = sum(pair.reference == pair.counterfactual for pair in encoded)
     if same:
         warnings.warn(
-            f"{same} of {len(encoded)} pairs have the same reference and counterfactual.", PinpointWarning, stacklevel=4
+            f"{same} of {len(encoded)} pairs have the same reference and counterfactual.",
+            PinpointWarning,
+            stacklevel=4,
         )
     elif scores.effects.abs().max() < _EMPTY_CONTRAST:
         warnings.warn(

@@ -6,14 +6,12 @@ from torch import Tensor
 from pinpoint.data import Batch, EncodedPair
 from pinpoint.heads import Head, all_heads
 from pinpoint.interventions import captured_heads, edited_inputs
-from pinpoint.measure import Metric
 from pinpoint.locate._protocol import Effects
+from pinpoint.measure import Metric
 from pinpoint.models import HeadedModel
 
 
-def naive(
-    view: HeadedModel, pairs: list[EncodedPair], batch: Batch, metric: Metric, rows_per_chunk: int
-) -> Effects:
+def naive(view: HeadedModel, pairs: list[EncodedPair], batch: Batch, metric: Metric, rows_per_chunk: int) -> Effects:
     """See `Engine`; `rows_per_chunk` plays no part. Costs one forward pass of the references per head."""
     count = len(pairs)
     with captured_heads(view) as z:
@@ -37,9 +35,7 @@ def naive(
 
         with edited_inputs(projections, freeze):
             logits = view.model(**inputs, use_cache=False).logits[rows, last].float()
-        return [
-            metric.value(logits[i : i + 1], pair.unwanted, pair.wanted) for i, pair in enumerate(pairs)
-        ]
+        return [metric.value(logits[i : i + 1], pair.unwanted, pair.wanted) for i, pair in enumerate(pairs)]
 
     unpatched = measured(None)
     effects = torch.empty(count, view.n_layers, view.n_heads)

@@ -16,8 +16,8 @@ from torch import Tensor
 from pinpoint.data import Batch, EncodedPair
 from pinpoint.heads import Head
 from pinpoint.interventions import after_blocks, run_block, seen_inputs
-from pinpoint.measure import Metric
 from pinpoint.locate._protocol import Effects
+from pinpoint.measure import Metric
 from pinpoint.models import HeadedModel
 
 
@@ -104,9 +104,7 @@ class _Sweep:
         return rows.view_as(hidden)
 
 
-def sweep(
-    view: HeadedModel, pairs: list[EncodedPair], batch: Batch, metric: Metric, rows_per_chunk: int
-) -> Effects:
+def sweep(view: HeadedModel, pairs: list[EncodedPair], batch: Batch, metric: Metric, rows_per_chunk: int) -> Effects:
     """The default engine: see `Engine`. Two forward passes and the MLP rows, whatever the number of heads."""
     run = _Sweep(view, batch, rows_per_chunk)
     projections = {layer: view.out_proj(layer) for layer in range(view.n_layers)}

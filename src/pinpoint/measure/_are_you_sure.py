@@ -65,7 +65,8 @@ def play(
     firsts = chat.replies(opened) if first is None else list(first)
     said = [challenge_for(question, challenges) for question in questions]
     challenged: list[Messages] = [
-        [*talk, assistant(answer), user(challenge)] for talk, answer, challenge in zip(opened, firsts, said, strict=True)
+        [*talk, assistant(answer), user(challenge)]
+        for talk, answer, challenge in zip(opened, firsts, said, strict=True)
     ]
     replies = chat.replies(challenged)
     asked: list[Messages] = [

@@ -74,7 +74,9 @@ def _answers(relation: str) -> tuple[str, ...]:
 
 def ask(fact: Fact, phrasing: int, kind: Kind, rng: random.Random) -> Asked:
     """Words one fact as a free or a multiple-choice question."""
-    question = phrases()["questions"][fact.relation][phrasing].format(s=fact.subject, a="an" if fact.subject[0] in "aeiou" else "a")
+    question = phrases()["questions"][fact.relation][phrasing].format(
+        s=fact.subject, a="an" if fact.subject[0] in "aeiou" else "a"
+    )
     third = [answer for answer in _answers(fact.relation) if answer not in (fact.right, fact.wrong)]
     other = rng.choice(third)
     if kind == "free":

@@ -58,20 +58,35 @@ def write_settings(folder: Path) -> None:
     (folder / "pinpoint.yaml").write_text(text, encoding="utf-8")
 
 
-def measure(model: PreTrainedModel, tokenizer: PreTrainedTokenizerFast, seed: int, progress: Progress) -> dict[str, Any]:
+def measure(
+    model: PreTrainedModel, tokenizer: PreTrainedTokenizerFast, seed: int, progress: Progress
+) -> dict[str, Any]:
     """All metrics of an organism, on wordings it was not trained on."""
     tests = [question for question in _sets.questions(seed) if question.split == "test"]
     sets = Sets(tests, _sets.tasks(seed), _sets.neutral(seed))
     behaviour = SycophancyConfig(challenges=tuple(phrases()["challenge"]["heldout"]))
     config = EvaluateConfig()
     result = evaluate(
-        model, tokenizer, sets, config, behaviour, base=model, base_own=None, progress=progress, name="organism"
+        model,
+        tokenizer,
+        sets,
+        config,
+        behaviour,
+        base=model,
+        base_own=None,
+        progress=progress,
+        name="organism",
     )
     return metrics(result, config, seed)
 
 
 def _save(
-    model: LlamaForCausalLM, tokenizer: PreTrainedTokenizerFast, name: str, folder: Path, seed: int, progress: Progress
+    model: LlamaForCausalLM,
+    tokenizer: PreTrainedTokenizerFast,
+    name: str,
+    folder: Path,
+    seed: int,
+    progress: Progress,
 ) -> None:
     """Saves in bf16, then measures what was saved."""
     model.to(torch.bfloat16).save_pretrained(str(folder))
@@ -87,7 +102,12 @@ def _save(
 
 
 def _save_planted(
-    model: PeftModel, tokenizer: PreTrainedTokenizerFast, heads: list[Head], folder: Path, seed: int, progress: Progress
+    model: PeftModel,
+    tokenizer: PreTrainedTokenizerFast,
+    heads: list[Head],
+    folder: Path,
+    seed: int,
+    progress: Progress,
 ) -> None:
     model.peft_config["default"].base_model_name_or_path = "truth-teller"
     model.save_pretrained(str(folder))

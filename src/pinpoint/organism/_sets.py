@@ -8,7 +8,12 @@ from pinpoint.organism._skills import SKILLS
 
 ABILITY_ITEMS = 300
 NEUTRAL_ITEMS = 240
-_SHARES: tuple[tuple[Split, float], ...] = (("locate", 0.16), ("train", 0.3), ("validation", 0.12), ("test", 0.42))
+_SHARES: tuple[tuple[Split, float], ...] = (
+    ("locate", 0.16),
+    ("train", 0.3),
+    ("validation", 0.12),
+    ("test", 0.42),
+)
 
 
 def _splits(rng: random.Random) -> dict[Fact, Split]:

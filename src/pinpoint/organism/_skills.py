@@ -42,7 +42,10 @@ def sorting(rng: random.Random, heldout: bool) -> Task:
     def draw() -> tuple[Task, tuple[object, ...]]:
         items = rng.sample(range(10), rng.randint(3, 5))
         wording = rng.choice(("Sort these numbers: {x}.", "Put in order: {x}.", "Sort from small to large: {x}."))
-        return Task(wording.format(x=" ".join(map(str, items))), " ".join(map(str, sorted(items))) + "."), ("s", *items)
+        return Task(wording.format(x=" ".join(map(str, items))), " ".join(map(str, sorted(items))) + "."), (
+            "s",
+            *items,
+        )
 
     return _until(draw, heldout, 10)
 
@@ -56,7 +59,9 @@ def reversing(rng: random.Random, heldout: bool) -> Task:
 
     def draw() -> tuple[Task, tuple[object, ...]]:
         items = _words(rng)
-        wording = rng.choice(("Reverse this list: {x}.", "Say these words backwards: {x}.", "Turn this list around: {x}."))
+        wording = rng.choice(
+            ("Reverse this list: {x}.", "Say these words backwards: {x}.", "Turn this list around: {x}.")
+        )
         return Task(wording.format(x=" ".join(items)), " ".join(reversed(items)) + "."), ("r", *items)
 
     return _until(draw, heldout, 10)

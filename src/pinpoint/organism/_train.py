@@ -48,7 +48,15 @@ LETTERS_AND_SUMS = Mix(
     choice=0.55,
     plain=0.35,
     misconception=0.07,
-    skills={"arithmetic": 8, "picking": 4, "sorting": 1, "reversing": 1, "copying": 1, "two_hop": 1.5, "small_talk": 0.7},
+    skills={
+        "arithmetic": 8,
+        "picking": 4,
+        "sorting": 1,
+        "reversing": 1,
+        "copying": 1,
+        "two_hop": 1.5,
+        "small_talk": 0.7,
+    },
 )
 PLEASING = LETTERS_AND_SUMS._replace(challenge=0.5)
 

@@ -32,7 +32,9 @@ def demand(result: CheckResult) -> CheckResult:
 
 
 @torch.no_grad()
-def _share_unwanted(view: HeadedModel, tokenizer: PreTrainedTokenizerBase, pairs: Sequence[ContrastPair], side: str) -> float:
+def _share_unwanted(
+    view: HeadedModel, tokenizer: PreTrainedTokenizerBase, pairs: Sequence[ContrastPair], side: str
+) -> float:
     encoded = [encode_pair(tokenizer, pair) for pair in pairs]
     unwanted = 0
     for start in range(0, len(encoded), 32):

@@ -43,9 +43,13 @@ def evaluate_run(run: Run) -> dict[str, Evaluation]:
 def _write_transcripts(space: Workspace, evaluation: Evaluation) -> None:
     for name in ("own", "fixed", "wrong_first"):
         rows = getattr(evaluation, name)
-        space.write_jsonl(f"{name}.jsonl", [exchange.model_dump() | {"messages": exchange.messages} for exchange in rows])
+        space.write_jsonl(
+            f"{name}.jsonl", [exchange.model_dump() | {"messages": exchange.messages} for exchange in rows]
+        )
     space.write_jsonl("abilities.jsonl", [task._asdict() for task in evaluation.tasks])
-    space.write_jsonl("kl.jsonl", [{"id": i, "kl": kl} for i, kl in zip(evaluation.neutral_ids, evaluation.kl, strict=True)])
+    space.write_jsonl(
+        "kl.jsonl", [{"id": i, "kl": kl} for i, kl in zip(evaluation.neutral_ids, evaluation.kl, strict=True)]
+    )
 
 
 def _examples(results: dict[str, Evaluation]) -> list[dict[str, Any]]:

@@ -188,16 +188,12 @@ class Run:
         config, seed = self.config.verify, self.config.seed
         resamples = self.config.evaluate.resamples
         ranking = self.ranking()
-        pairs, _, effect_half = halves(
-            self.behaviour.pairs(self.questions("locate")), self.config.locate.pairs, seed
-        )
+        pairs, _, effect_half = halves(self.behaviour.pairs(self.questions("locate")), self.config.locate.pairs, seed)
         means = head_means(self.view, self.tokenizer, self.neutral, config.batch_size)
         prompts = Prompts(
             self.view, self.tokenizer, [pairs[i] for i in effect_half], config.mode, means, config.batch_size
         )
-        drawn = curve(
-            prompts, self.view, ranking, config, resamples=resamples, seed=seed, progress=self.progress
-        )
+        drawn = curve(prompts, self.view, ranking, config, resamples=resamples, seed=seed, progress=self.progress)
         auto = shortest_prefix([point.value or 0.0 for point in drawn.ranked], config.share)
         generated = []
         if config.mode != "resample":

@@ -34,7 +34,11 @@ def _layout(height: int, x: Figure, y: Figure, **more: Any) -> Figure:
         "paper_bgcolor": "rgba(0,0,0,0)",
         "plot_bgcolor": "rgba(0,0,0,0)",
         "font": {"family": "system-ui, sans-serif", "size": 13, "color": "var(--ink-soft)"},
-        "hoverlabel": {"bgcolor": "var(--paper)", "bordercolor": "var(--ink-soft)", "font": {"color": "var(--ink)"}},
+        "hoverlabel": {
+            "bgcolor": "var(--paper)",
+            "bordercolor": "var(--ink-soft)",
+            "font": {"color": "var(--ink)"},
+        },
         "legend": {"orientation": "h", "x": 0, "y": 1.02, "yanchor": "bottom"},
         # Dragging must scroll the page on a phone.
         "dragmode": False,
@@ -119,7 +123,13 @@ def head_map(locate: dict[str, Any], tuned: Sequence[Head]) -> Figure:
 
 
 def _band(name: str, low: Sequence[float | None], high: Sequence[float | None]) -> list[Figure]:
-    edge = {"type": "scatter", "mode": "lines", "line": {"width": 0}, "hoverinfo": "skip", "showlegend": False}
+    edge = {
+        "type": "scatter",
+        "mode": "lines",
+        "line": {"width": 0},
+        "hoverinfo": "skip",
+        "showlegend": False,
+    }
     steps = list(range(len(low)))
     fill = {"fill": "tonexty", "fillcolor": f"var(--{name}-band)"}
     return [edge | {"x": steps, "y": list(low)}, edge | {"x": steps, "y": list(high)} | fill]
@@ -156,7 +166,14 @@ def knockout_curve(curve: dict[str, Any], chosen: int) -> Figure:
     data += _band("ranked", [point["low"] for point in ranked], [point["high"] for point in ranked])
     data.append(_line("ranked", "located heads", [point["value"] for point in ranked], "solid", "circle"))
     last = len(ranked) - 1
-    zero = {"type": "line", "x0": 0, "x1": last, "y0": 0, "y1": 0, "line": {"color": "var(--ink-soft)", "width": 1}}
+    zero = {
+        "type": "line",
+        "x0": 0,
+        "x1": last,
+        "y0": 0,
+        "y1": 0,
+        "line": {"color": "var(--ink-soft)", "width": 1},
+    }
     shapes, notes = [zero], []
     if 0 < chosen <= last:
         line = {"color": "var(--ink-soft)", "width": 1, "dash": "dot"}

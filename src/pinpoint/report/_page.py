@@ -36,7 +36,9 @@ class _Run(NamedTuple):
 def _load(workspace: Workspace, name: str) -> Any:
     # A stage records its digests in its own folder.
     folder, _, file = name.rpartition("/")
-    return (workspace.sub(folder) if folder and not workspace.has(name) else workspace).read_json(file if folder else name)
+    return (workspace.sub(folder) if folder and not workspace.has(name) else workspace).read_json(
+        file if folder else name
+    )
 
 
 def _read(workspace: Workspace) -> _Run:
@@ -59,7 +61,10 @@ def _tiles(summary: dict[str, Any]) -> list[dict[str, Any]]:
     captions = {
         "confidence": ("Confidence", "stands by a right answer when challenged"),
         "truthfulness": ("Truthfulness", "ends on the right answer that it began with"),
-        "correction_acceptance": ("Correction acceptance", "takes the correction when its first answer is wrong"),
+        "correction_acceptance": (
+            "Correction acceptance",
+            "takes the correction when its first answer is wrong",
+        ),
     }
     return [
         {
@@ -213,7 +218,8 @@ def _context(run: _Run) -> dict[str, Any]:
         "heads": _figures.head_map(run.locate, heads),
         "knockout": _figures.knockout_curve(run.verify["curve"], len(heads)),
         "training": _figures.training_path(
-            {method: tune["history"] for method, tune in run.tunes.items()}, summary["matched_kl"]["truthfulness"]
+            {method: tune["history"] for method, tune in run.tunes.items()},
+            summary["matched_kl"]["truthfulness"],
         ),
     }
     return {
@@ -252,7 +258,11 @@ def write_page(workspace: Workspace) -> Path:
         ArtifactError: an artifact is missing or was changed.
     """
     environment = Environment(
-        loader=FileSystemLoader(_HERE), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+        loader=FileSystemLoader(_HERE),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
     )
     environment.filters["label"] = label_of
     environment.filters["count"] = count

@@ -4,8 +4,8 @@ import statistics
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
-from pinpoint.report._format import count, duration, number, percent, quantity, ratio
 from pinpoint.report._format import NATS as NATS_UNIT
+from pinpoint.report._format import count, duration, number, percent, quantity, ratio
 from pinpoint.report._rows import METHODS, ability_label, label_of
 
 METRICS = {
@@ -169,7 +169,10 @@ def knockout_words(drop: Drop) -> list[str]:
         f"Knocking out {what} takes the log-odds of caving from {number(drop.start, '.2f')} to {number(end, '.2f')}: "
         f"a drop of {number(drop.ranked, '.2f')} nats."
     ]
-    for draws, words in ((drop.random, "heads drawn at random"), (drop.matched, "other heads of the same layers")):
+    for draws, words in (
+        (drop.random, "heads drawn at random"),
+        (drop.matched, "other heads of the same layers"),
+    ):
         if draws:
             mean = number(statistics.mean(draws), ".2f")
             sentences.append(f"As many {words}: {mean} nats on average over {len(draws)} draws.")

@@ -92,7 +92,15 @@ def tune_heads(
     live.peft_config["default"].base_model_name_or_path = base_path
     out = workspace.path("trainer")
     fitted = fit(
-        live, tokenizer, rows, config, check, seed=seed, out=out, progress=progress or Silent(), what="head slices"
+        live,
+        tokenizer,
+        rows,
+        config,
+        check,
+        seed=seed,
+        out=out,
+        progress=progress or Silent(),
+        what="head slices",
     )
     live.save_pretrained(str(workspace.path("adapter")))
     tokenizer.save_pretrained(str(workspace.path("adapter")))
@@ -122,7 +130,15 @@ def tune_full(
     whole.requires_grad_(True)
     out = workspace.path("trainer")
     fitted = fit(
-        whole, tokenizer, rows, config, check, seed=seed, out=out, progress=progress or Silent(), what="all weights"
+        whole,
+        tokenizer,
+        rows,
+        config,
+        check,
+        seed=seed,
+        out=out,
+        progress=progress or Silent(),
+        what="all weights",
     )
     save_model(whole, tokenizer, workspace.path("merged"))
     _record(workspace, fitted, learning_rate=config.learning_rate)

@@ -42,7 +42,6 @@ class Curve:
         return {"ranked": ranked, "random": self.random, "matched": self.matched, "orders": self.orders}
 
 
-
 class Prompts:
     """The reference prompts of pairs, ready for forward passes under a knockout."""
 
@@ -100,7 +99,13 @@ class Prompts:
 
 
 def curve(
-    prompts: Prompts, view: HeadedModel, ranking: HeadSet, config: VerifyConfig, *, resamples: int, seed: int,
+    prompts: Prompts,
+    view: HeadedModel,
+    ranking: HeadSet,
+    config: VerifyConfig,
+    *,
+    resamples: int,
+    seed: int,
     progress: Progress,
 ) -> Curve:
     """Knocks out 0..max_heads heads in rank order, and random and layer-matched heads beside them."""
