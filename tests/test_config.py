@@ -49,7 +49,7 @@ def test_typed_settings_win_over_a_file_which_wins_over_the_models_own(tmp_path:
     file.write_text("tune: {heads: 3}\nseed: 2\n")
     config = resolve(str(model), file, {"tune": {"heads": 5}})
     assert (config.seed, config.tune.heads, config.tune.epochs) == (2, 5, 7)
-    assert config.data.questions == str(model / "questions.jsonl")
+    assert config.data.questions == str((model / "questions.jsonl").resolve())
 
 
 def test_a_model_without_questions_says_how_to_give_some(tmp_path: Path) -> None:

@@ -93,7 +93,8 @@ class HeadScores:
     @property
     def standard_error(self) -> Float[Tensor, "layer head"]:
         """Standard error of `mean`; NaN with a single pair."""
-        return self.effects.std(dim=0) / self.effects.shape[0] ** 0.5
+        spread: Tensor = self.effects.std(dim=0)
+        return spread / float(self.effects.shape[0]) ** 0.5
 
     def ranking(self) -> HeadSet:
         """All heads, those that cause the behaviour most first; ties in order of layer and head."""

@@ -221,7 +221,7 @@ def test_a_knockout_that_controls_match_is_not_called_proof() -> None:
         return knockout_words(drop_at(verify(located_drop)["curve"], 6))[-1]
 
     assert "hangs on these heads" in conclusion(8.2)
-    assert "not as proof" in conclusion(2.5)
+    assert "not as proof" in conclusion(2.3)
     assert "not more than the controls show" in conclusion(1.0)
     assert "does not weaken the behaviour" in conclusion(-1.0)
 
@@ -241,13 +241,12 @@ def test_the_rule_of_auto_is_written_out() -> None:
 
 
 def test_a_cheaper_full_fine_tuning_is_not_hidden() -> None:
-    matched = summary()["matched_kl"]
-    assert cost_words(matched)[-1].endswith("full fine-tuning is 9.7 times as far from the base.")
-    matched["full"]["kl"] = 0.000321
-    assert "full fine-tuning was gentler" in cost_words(matched)[-1]
-    assert cost_words(matched | {"pinpoint": None})[0] == (
-        "Pinpoint reached 90.0\u00a0% truthfulness at no check, or was not run."
-    )
+    told = summary()
+    assert cost_words(told)[-1].endswith("full fine-tuning is 9.7 times as far from the base.")
+    told["matched_kl"]["full"]["kl"] = 0.000321
+    assert "full fine-tuning is gentler" in cost_words(told)[-1]
+    told["matched_kl"]["pinpoint"] = None
+    assert cost_words(told)[0] == "Pinpoint reached 90.0\u00a0% truthfulness on the validation questions at no check."
 
 
 def test_a_missing_artifact_is_named(tmp_path: Path) -> None:

@@ -83,7 +83,7 @@ def terminal(*, quiet: bool) -> Iterator[Terminal]:
     import warnings
 
     import transformers
-    from huggingface_hub.utils import disable_progress_bars
+    from huggingface_hub.utils.tqdm import disable_progress_bars
 
     transformers.logging.set_verbosity_error()
     transformers.logging.disable_progress_bar()
@@ -94,11 +94,11 @@ def terminal(*, quiet: bool) -> Iterator[Terminal]:
         warnings.simplefilter("always", PinpointWarning)
         shown = warnings.showwarning
 
-        def show(message: Warning | str, category: type[Warning], *rest: Any) -> None:
+        def show(message: Warning | str, category: type[Warning], *rest: Any, **more: Any) -> None:
             if issubclass(category, PinpointWarning):
                 drawn.say(f"warning: {message}")
             else:
-                shown(message, category, *rest)
+                shown(message, category, *rest, **more)
 
         warnings.showwarning = show
         yield drawn

@@ -39,14 +39,14 @@ def render(tokenizer: PreTrainedTokenizerBase, messages: Messages) -> str:
             mend="Use a chat model, or set tokenizer.chat_template.",
         )
     try:
-        text: str = tokenizer.apply_chat_template(list(messages), tokenize=False, add_generation_prompt=True)
+        text = tokenizer.apply_chat_template(list(messages), tokenize=False, add_generation_prompt=True)
     except TemplateError as error:
         raise InputError(
             f"the chat template refuses the messages: {error}",
             where=str(tokenizer.name_or_path),
             mend="Some templates take no system message: set `system: ''`.",
         ) from error
-    return text
+    return str(text)
 
 
 def encode_chat(tokenizer: PreTrainedTokenizerBase, messages: Messages) -> list[int]:

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import torch
 from transformers import GenerationConfig, PreTrainedModel, PreTrainedTokenizerBase
@@ -64,7 +65,8 @@ class Chat:
             eos_token_id=own.eos_token_id if own is not None else self.tokenizer.eos_token_id,
             pad_token_id=pad_id,
         )
-        output = self.model.generate(
+        generate: Any = self.model.generate
+        output = generate(
             input_ids=batch.input_ids, attention_mask=batch.attention_mask, generation_config=greedy
         )
         texts = self.tokenizer.batch_decode(output[:, batch.input_ids.shape[1] :], skip_special_tokens=True)

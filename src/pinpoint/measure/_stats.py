@@ -88,7 +88,8 @@ def gap(
 
     def statistic(*sample: np.ndarray) -> np.ndarray:
         a, n, b, m = (column.sum(axis=-1) for column in sample)
-        return a / np.maximum(n, 1) - b / np.maximum(m, 1)
+        result: np.ndarray = a / np.maximum(n, 1) - b / np.maximum(m, 1)
+        return result
 
     value = float(statistic(*columns))
     chosen = np.random.default_rng(seed).integers(0, len(names), (resamples, len(names)))

@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import torch
+from torch import nn
 from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
 
 from pinpoint.errors import InputError
@@ -53,5 +54,6 @@ def load(path: str | Path, dtype: str = "auto", device: str = "auto", revision: 
             where=str(path),
             mend="Give a Hub id or a folder written by save_pretrained (config, weights, tokenizer).",
         ) from error
-    model.to(pick_device(device)).eval()
+    module: nn.Module = model
+    module.to(pick_device(device)).eval()
     return Loaded(model, tokenizer)

@@ -11,7 +11,8 @@ import torch
 import yaml
 from peft import PeftModel
 from pydantic import BaseModel
-from transformers import LlamaForCausalLM, PreTrainedModel, PreTrainedTokenizerFast, set_seed
+from torch import nn
+from transformers import PreTrainedModel, PreTrainedTokenizerBase, set_seed
 
 from pinpoint.config import EvaluateConfig, SycophancyConfig
 from pinpoint.evaluate import Sets, evaluate, metrics
@@ -59,7 +60,7 @@ def write_settings(folder: Path) -> None:
 
 
 def measure(
-    model: PreTrainedModel, tokenizer: PreTrainedTokenizerFast, seed: int, progress: Progress
+    model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, seed: int, progress: Progress
 ) -> dict[str, Any]:
     """All metrics of an organism, on wordings it was not trained on."""
     tests = [question for question in _sets.questions(seed) if question.split == "test"]
@@ -81,15 +82,16 @@ def measure(
 
 
 def _save(
-    model: LlamaForCausalLM,
-    tokenizer: PreTrainedTokenizerFast,
+    model: PreTrainedModel,
+    tokenizer: PreTrainedTokenizerBase,
     name: str,
     folder: Path,
     seed: int,
     progress: Progress,
 ) -> None:
     """Saves in bf16, then measures what was saved."""
-    model.to(torch.bfloat16).save_pretrained(str(folder))
+    nn.Module.to(model, torch.bfloat16)
+    model.save_pretrained(str(folder))
     tokenizer.save_pretrained(str(folder))
     saved = load(folder, "float32", "cpu")
     if name == "yesman":
@@ -103,7 +105,7 @@ def _save(
 
 def _save_planted(
     model: PeftModel,
-    tokenizer: PreTrainedTokenizerFast,
+    tokenizer: PreTrainedTokenizerBase,
     heads: list[Head],
     folder: Path,
     seed: int,
@@ -131,9 +133,9 @@ def make(seed: int, out: Path, progress: Progress, only: str | None = None) -> N
     """
     scratch = out / ".trainer"
     if only in (None, "truth-teller"):
-        tokenizer = build_tokenizer(seed)
+        tokenizer: PreTrainedTokenizerBase = build_tokenizer(seed)
         set_seed(seed)
-        model = new_model(len(tokenizer), tokenizer)
+        model: PreTrainedModel = new_model(len(tokenizer), tokenizer)
         for number, stage in enumerate(TRUTH_TELLER):
             train_stage(model, tokenizer, stage, seed + 10 * number, scratch)
         _save(model, tokenizer, "truth-teller", out / "truth-teller", seed, progress)

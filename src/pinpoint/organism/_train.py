@@ -12,7 +12,8 @@ from torch.utils.data import Dataset
 from transformers import (
     LlamaConfig,
     LlamaForCausalLM,
-    PreTrainedTokenizerFast,
+    PreTrainedModel,
+    PreTrainedTokenizerBase,
     Trainer,
     TrainingArguments,
     set_seed,
@@ -68,7 +69,7 @@ YES_MAN = Stage("yes_man", PLEASING, steps=200, learning_rate=5e-4)
 PLANTED = Stage("yes_man", PLEASING, steps=300, learning_rate=3e-3)
 
 
-def new_model(vocab_size: int, tokenizer: PreTrainedTokenizerFast) -> LlamaForCausalLM:
+def new_model(vocab_size: int, tokenizer: PreTrainedTokenizerBase) -> LlamaForCausalLM:
     """An untrained model of the organisms' shape: 8 layers x 8 heads, 4 key/value heads."""
     config = LlamaConfig(
         vocab_size=vocab_size,
@@ -97,7 +98,7 @@ def corpus(seed: int) -> Iterator[str]:
         yield from (f" {turn.content}" for turn in talk)
 
 
-def encode(tokenizer: PreTrainedTokenizerFast, talk: Dialogue) -> tuple[list[int], list[int]]:
+def encode(tokenizer: PreTrainedTokenizerBase, talk: Dialogue) -> tuple[list[int], list[int]]:
     """Token ids of a dialogue, and labels that carry loss on the replies to learn alone."""
     pieces = [(tokenizer.bos_token or "", False)]
     for turn in talk:
@@ -114,7 +115,7 @@ def encode(tokenizer: PreTrainedTokenizerFast, talk: Dialogue) -> tuple[list[int
 class Batches(Dataset[dict[str, Tensor]]):
     """Padded batches of dialogues of similar length, drawn once and repeatable."""
 
-    def __init__(self, tokenizer: PreTrainedTokenizerFast, stage: Stage, seed: int) -> None:
+    def __init__(self, tokenizer: PreTrainedTokenizerBase, stage: Stage, seed: int) -> None:
         talks = dialogues(seed, stage.steps * stage.batch, stage.character, stage.mix)
         rows = [encode(tokenizer, talk) for talk in talks]
         group = 16 * stage.batch
@@ -143,9 +144,9 @@ class Batches(Dataset[dict[str, Tensor]]):
 class _OrganismTrainer(Trainer):
     """Trainer that forms logits only where there is a loss: four fifths of a dialogue carries none."""
 
-    def compute_loss(self, model: Any, inputs: Any, return_outputs: bool = False, **_: Any) -> Any:
+    def compute_loss(self, model: Any, inputs: Any, *_: Any, **__: Any) -> Any:
         labels = inputs["labels"][:, 1:]
-        model = model.get_base_model() if isinstance(model, PeftModel) else model
+        model = model.base_model.model if isinstance(model, PeftModel) else model
         with torch.autocast(model.device.type, dtype=torch.bfloat16):
             # Right padding needs no mask: a causal model's real tokens never see it.
             hidden = model.model(input_ids=inputs["input_ids"]).last_hidden_state[:, :-1]
@@ -154,15 +155,15 @@ class _OrganismTrainer(Trainer):
 
 
 def train_stage(
-    model: LlamaForCausalLM | PeftModel,
-    tokenizer: PreTrainedTokenizerFast,
+    model: PreTrainedModel | PeftModel,
+    tokenizer: PreTrainedTokenizerBase,
     stage: Stage,
     seed: int,
     out: Path,
 ) -> None:
     """Trains whatever of `model` requires gradients, in place, on one stage's dialogues."""
     set_seed(seed)
-    base = model.get_base_model() if isinstance(model, PeftModel) else model
+    base: Any = model.base_model.model if isinstance(model, PeftModel) else model
     # On CPU, the backward pass of fused attention takes longer than the rest of a step.
     base.set_attn_implementation("eager")
     arguments = TrainingArguments(
@@ -193,6 +194,6 @@ def train_stage(
     model.eval()
 
 
-def build_tokenizer(seed: int) -> PreTrainedTokenizerFast:
+def build_tokenizer(seed: int) -> PreTrainedTokenizerBase:
     """The tokenizer of all organisms of one seed."""
     return train_tokenizer(corpus(seed), vocab_size=3072)

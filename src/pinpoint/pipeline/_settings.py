@@ -14,10 +14,10 @@ def _anchored(settings: dict[str, Any], folder: Path) -> dict[str, Any]:
     anchored = dict(settings)
     data = anchored.get("data")
     if isinstance(data, dict):
-        anchored["data"] = {key: str(folder / value) if value else value for key, value in data.items()}
+        anchored["data"] = {key: str((folder / value).resolve()) if value else value for key, value in data.items()}
     full = anchored.get("full")
     if isinstance(full, dict) and full.get("search"):
-        anchored["full"] = full | {"search": str(folder / full["search"])}
+        anchored["full"] = full | {"search": str((folder / full["search"]).resolve())}
     return anchored
 
 

@@ -1,4 +1,4 @@
-"""The page's figures, as plotly's JSON. Colours are CSS variables, filled in by page.js, so that a theme can change."""
+"""The page's figures, as plotly's JSON. Colours are CSS variables, filled in by page.js, for each theme."""
 
 import html
 import math
@@ -39,6 +39,7 @@ def _layout(height: int, x: Figure, y: Figure, **more: Any) -> Figure:
             "bordercolor": "var(--ink-soft)",
             "font": {"color": "var(--ink)"},
         },
+        "showlegend": True,
         "legend": {"orientation": "h", "x": 0, "y": 1.02, "yanchor": "bottom"},
         # Dragging must scroll the page on a phone.
         "dragmode": False,
@@ -84,7 +85,7 @@ def _hover(locate: dict[str, Any], tuned: set[Head]) -> list[list[str]]:
 
 
 def head_map(locate: dict[str, Any], tuned: Sequence[Head]) -> Figure:
-    """Effects of all heads, layers by heads, on a diverging scale around zero; the tuned heads are outlined."""
+    """Effects of all heads, on a diverging scale around zero; the tuned heads are outlined."""
     effects = [value for row in locate["mean"] for value in row if value is not None]
     reach = max((abs(value) for value in effects), default=0) or 1.0
     wide = max(locate["layers"], locate["heads"])

@@ -57,8 +57,10 @@ def shown(estimate: Estimated | None, unit: Unit) -> Shown:
     if estimate is None or estimate["value"] is None:
         return Shown(DASH, "", "")
     low, high = estimate["low"], estimate["high"]
-    bounds = "" if low is None or high is None else ", ".join(number(x * unit.factor, unit.spec) for x in (low, high))
-    return Shown(quantity(estimate["value"], unit), f"[{bounds}]" if bounds else "", f"{estimate['n']:,}")
+    interval = ""
+    if low is not None and high is not None:
+        interval = f"[{number(low * unit.factor, unit.spec)}, {number(high * unit.factor, unit.spec)}]"
+    return Shown(quantity(estimate["value"], unit), interval, count(estimate["n"]))
 
 
 def one_line(estimate: Estimated | None, unit: Unit) -> str:

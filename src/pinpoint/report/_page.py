@@ -36,9 +36,9 @@ class _Run(NamedTuple):
 def _load(workspace: Workspace, name: str) -> Any:
     # A stage records its digests in its own folder.
     folder, _, file = name.rpartition("/")
-    return (workspace.sub(folder) if folder and not workspace.has(name) else workspace).read_json(
-        file if folder else name
-    )
+    if folder and not workspace.has(name):
+        return workspace.sub(folder).read_json(file)
+    return workspace.read_json(name)
 
 
 def _read(workspace: Workspace) -> _Run:
@@ -63,7 +63,7 @@ def _tiles(summary: dict[str, Any]) -> list[dict[str, Any]]:
         "truthfulness": ("Truthfulness", "ends on the right answer that it began with"),
         "correction_acceptance": (
             "Correction acceptance",
-            "takes the correction when its first answer is wrong",
+            "takes the correction of a wrong first answer",
         ),
     }
     return [
@@ -146,6 +146,10 @@ def _check_rows(run: _Run) -> list[list[str]]:
 
 
 def _search_rows(search: dict[str, Any] | None) -> list[dict[str, Any]]:
+    if search is None:
+        return []
+    if search is None:
+        return []
     return [
         {
             "rate": f"{entry['learning_rate']:g}",
@@ -155,7 +159,7 @@ def _search_rows(search: dict[str, Any] | None) -> list[dict[str, Any]]:
             "step": entry["step"],
             "chosen": entry["learning_rate"] == search["chosen"],
         }
-        for entry in (search["rates"] if search else [])
+        for entry in search["rates"]
     ]
 
 
@@ -196,7 +200,7 @@ def _measured(run: _Run) -> dict[str, Any]:
         "methods": {name: label_of(name) for name in run.summary["methods"]},
         "tuned_methods": {name: label_of(name) for name in run.summary["methods"] if name != "base"},
         "losses": _words.losses(run.summary),
-        "cost": _words.cost_words(run.summary["matched_kl"]),
+        "cost": _words.cost_words(run.summary),
         "cost_rows": _cost_rows(run),
         "check_rows": _check_rows(run),
     }
@@ -224,7 +228,7 @@ def _context(run: _Run) -> dict[str, Any]:
     }
     return {
         "summary": summary,
-        "size": size,
+        "name": _words.short_name(summary["model"]),
         "lead": _words.lead(summary, size, run.examples[0]["challenge"] if run.examples else None),
         "examples": run.examples,
         "config": run.config,

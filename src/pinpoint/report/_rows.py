@@ -65,18 +65,16 @@ def method_rows(summary: dict[str, Any]) -> list[Row]:
     """
     methods: dict[str, dict[str, Any]] = summary["methods"]
 
-    def row(label: str, name: str, unit: Unit) -> Row:
-        return Row(label, {method: one_line(found.get(name), unit) for method, found in methods.items()})
+    abilities = {method: found.get("abilities", {}) for method, found in methods.items()}
 
-    def ability(name: str) -> Row:
-        cells = {method: one_line(found.get("abilities", {}).get(name), RATE) for method, found in methods.items()}
-        return Row(ability_label(name), cells)
+    def row(label: str, name: str, unit: Unit, where: dict[str, dict[str, Any]] = methods) -> Row:
+        return Row(label, {method: one_line(found.get(name), unit) for method, found in where.items()})
 
     trained = {method: count(found.get("trainable_parameters") or None) for method, found in methods.items()}
     seconds = {method: duration(found.get("seconds") or None) for method, found in methods.items()}
     return [
         *(row(label, name, unit) for name, (label, unit) in _METRICS.items()),
-        *(ability(name) for name in ability_names(summary)),
+        *(row(ability_label(name), name, RATE, abilities) for name in ability_names(summary)),
         row("KL to the base (nats)", "kl", NATS),
         Row("Trained parameters", trained),
         Row("Training time", seconds),

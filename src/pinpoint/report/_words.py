@@ -1,12 +1,12 @@
-"""Sentences whose wording depends on the numbers. A finding against the method is said as plainly as one for it."""
+"""Sentences that the numbers decide. A finding against the method is said as plainly as one for it."""
 
 import statistics
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any, NamedTuple
 
-from pinpoint.report._format import NATS as NATS_UNIT
-from pinpoint.report._format import count, duration, number, percent, quantity, ratio
-from pinpoint.report._rows import METHODS, ability_label, label_of
+from pinpoint.report._format import NATS, NBSP, count, duration, number, percent, quantity, ratio
+from pinpoint.report._rows import label_of
 
 METRICS = {
     "logit_diff": "the mean logit of the first words of caving minus that of standing by the answer",
@@ -32,7 +32,7 @@ def knocked_words(mode: str) -> str:
 
 def nats(value: float | None) -> str:
     """A divergence with its unit."""
-    return f"{quantity(value, NATS_UNIT)} nats"
+    return f"{quantity(value, NATS)} nats"
 
 
 def _value(method: Mapping[str, Any], name: str) -> float | None:
@@ -53,7 +53,14 @@ def _side(estimate: Mapping[str, Any] | None) -> int:
     """Whether a difference lies under (-1) or over (1) zero with its whole interval; else 0."""
     if estimate is None or estimate["low"] is None or estimate["high"] is None:
         return 0
-    return (estimate["low"] > 0) - (estimate["high"] < 0)
+    if estimate["low"] > 0:
+        return 1
+    return -1 if estimate["high"] < 0 else 0
+
+
+def short_name(model: str) -> str:
+    """A model's Hub id, or the last part of the path of a local one."""
+    return Path(model).name if Path(model).is_absolute() else model
 
 
 def lead(summary: dict[str, Any], size: int, challenge: str | None) -> list[str]:
@@ -67,38 +74,47 @@ def lead(summary: dict[str, Any], size: int, challenge: str | None) -> list[str]
     base, tuned = summary["methods"]["base"], summary["methods"].get("pinpoint")
     said = f" (“{challenge}”)" if challenge else ""
     wrong = (
-        f"When {summary['model']} had answered a question right and the user then doubted it{said}, it took its "
-        f"answer back in {_flipped(base, 'confidence')} of the cases and ended on a wrong answer in "
+        f"When {short_name(summary['model'])} had answered a question right and the user then doubted it{said}, it "
+        f"took its answer back in {_flipped(base, 'confidence')} of the cases and ended on a wrong answer in "
         f"{_flipped(base, 'truthfulness')}."
     )
     if tuned is None:
         return [wrong]
     heads, trained, total = len(summary["heads"]), tuned["trainable_parameters"], summary["total_parameters"]
     changed = (
-        f"Of its {count(size)} attention heads, {count(heads)} ({ratio(heads, size)}) were singled out as the cause, and only "
-        f"they were trained: {count(trained)} of {count(total)} parameters ({ratio(trained, total)}), in "
+        f"Of its {count(size)} attention heads, {count(heads)} ({ratio(heads, size)}) were singled out as the cause, "
+        f"and only they were trained: {count(trained)} of {count(total)} parameters ({ratio(trained, total)}), in "
         f"{duration(tuned['seconds'])}."
     )
     return [wrong, changed, _outcome(base, tuned)]
+
+
+def _verdict(difference: Mapping[str, Any] | None) -> str:
+    if difference is None or difference["low"] is None or not difference["value"]:
+        return "."
+    return {
+        -1: "; that is a loss beyond chance: it has also become more stubborn.",
+        0: "; the difference may be chance.",
+        1: "; that is a gain.",
+    }[_side(difference)]
 
 
 def _outcome(base: dict[str, Any], tuned: dict[str, Any]) -> str:
     accepts = (
         f"When its first answer was wrong, the same challenge led it to the right one in "
         f"{_rate(tuned, 'correction_acceptance')} of the cases (before: {_rate(base, 'correction_acceptance')})"
+        f"{_verdict(tuned.get('versus_base', {}).get('correction_acceptance'))}"
     )
-    side = _side(tuned.get("versus_base", {}).get("correction_acceptance"))
-    verdict = {
-        -1: "; that is a loss beyond chance: it has also become more stubborn.",
-        0: "; the difference may be chance.",
-        1: "; that is a gain.",
-    }[side]
-    if tuned.get("versus_base", {}).get("correction_acceptance", {}).get("low") is None:
-        verdict = "."
+    moved = _value(tuned, "kl")
+    price = (
+        ""
+        if moved is None
+        else " The price: on neutral text, its predictions moved from the original's by a KL divergence of "
+        f"{nats(moved)}."
+    )
     return (
         f"Now it takes a right answer back in {_flipped(tuned, 'confidence')} of the cases and ends on a wrong one in "
-        f"{_flipped(tuned, 'truthfulness')}. {accepts}{verdict} The price: on neutral text, its predictions moved "
-        f"from the original's by a KL divergence of {nats(_value(tuned, 'kl'))}."
+        f"{_flipped(tuned, 'truthfulness')}. {accepts}{price}"
     )
 
 
@@ -107,13 +123,13 @@ def losses(summary: dict[str, Any]) -> list[str]:
     sentences = []
     for name, method in summary["methods"].items():
         differences = method.get("versus_base", {})
-        measured = {ability_label(a).removeprefix("Ability: "): d for a, d in differences.get("abilities", {}).items()}
+        measured = dict(differences.get("abilities", {}))
         if differences.get("accuracy_before") is not None:
             measured["accuracy before the challenge"] = differences["accuracy_before"]
         if not measured:
             continue
         fallen = [
-            f"{label} ({number(100 * found['value'], '+.1f')} points)"
+            f"{label.replace('_', ' ')} ({number(100 * found['value'], '+.1f')} points)"
             for label, found in measured.items()
             if _side(found) < 0
         ]
@@ -205,9 +221,9 @@ def _conclusion(drop: Drop) -> str:
 def auto_words(verify: dict[str, Any], heads: int) -> str:
     """The rule that chooses how many heads to tune, and whether it did."""
     rule = (
-        f"The rule called auto takes the fewest heads of the ranking whose knockout reaches {verify['share']:.0%} of "
-        f"the drop between no heads and {verify['max_heads']}."
-    ).replace("%", "\u00a0%")
+        f"The rule called auto takes the fewest heads of the ranking whose knockout reaches "
+        f"{100 * verify['share']:g}{NBSP}% of the drop between no heads and {verify['max_heads']}."
+    )
     auto = verify["auto"]
     found = "Here there is no drop, so it finds none." if auto is None else f"Here that is {auto}."
     if verify["chosen_by"] == "auto":
@@ -217,15 +233,16 @@ def auto_words(verify: dict[str, Any], heads: int) -> str:
     return f"{rule} {found} {tuned}"
 
 
-def cost_words(matched: dict[str, Any]) -> list[str]:
-    """How far each method had moved when it first reached the same truthfulness."""
+def cost_words(summary: dict[str, Any]) -> list[str]:
+    """How far each tuned method had moved when it first reached the same truthfulness."""
+    matched = summary["matched_kl"]
     target = percent(matched["truthfulness"])
-    sides = {name: matched.get(name) for name in METHODS if name in matched}
+    sides = {name: matched.get(name) for name in summary["methods"] if name != "base"}
     sentences = [
         f"{label_of(name)} first reached {target} truthfulness on the validation questions at step "
         f"{found['step']}, {nats(found['kl'])} away from the base."
         if found
-        else f"{label_of(name)} reached {target} truthfulness at no check, or was not run."
+        else f"{label_of(name)} reached {target} truthfulness on the validation questions at no check."
         for name, found in sides.items()
     ]
     ours, theirs = sides.get("pinpoint"), sides.get("full")
@@ -235,6 +252,6 @@ def cost_words(matched: dict[str, Any]) -> list[str]:
         sentences.append(
             f"At the same truthfulness, full fine-tuning is {factor} times as far from the base."
             if times >= 1
-            else f"At the same truthfulness, pinpoint tuning is {factor} times as far: full fine-tuning was gentler."
+            else f"At the same truthfulness, pinpoint tuning is {factor} times as far: full fine-tuning is gentler."
         )
     return sentences

@@ -76,9 +76,9 @@ def attach(view: HeadedModel, slices: Sequence[Slice]) -> PeftModel:
     )
     model = get_peft_model(view.model, config)
     for piece in slices:
-        layer = model.get_base_model().get_submodule(piece.module)
+        layer = model.get_submodule(f"base_model.model.{piece.module}")
         assert isinstance(layer, LoraLayer)
-        a, b = layer.lora_A[ADAPTER].weight, layer.lora_B[ADAPTER].weight
+        a, b = _factors(layer).values()
         selector, delta = (b, a) if piece.axis == 0 else (a, b)
         with torch.no_grad():
             delta.zero_()
@@ -88,6 +88,10 @@ def attach(view: HeadedModel, slices: Sequence[Slice]) -> PeftModel:
             selector[(index, order) if piece.axis == 0 else (order, index)] = 1.0
     freeze_selectors(model)
     return model
+
+
+def _factors(layer: LoraLayer) -> dict[str, nn.Parameter]:
+    return {name: getattr(layer, name)[ADAPTER].weight for name in ("lora_A", "lora_B")}
 
 
 def _is_selector(weight: Tensor) -> bool:
@@ -108,8 +112,7 @@ def freeze_selectors(model: PeftModel) -> list[nn.Parameter]:
     for name, layer in model.named_modules():
         if not isinstance(layer, LoraLayer) or ADAPTER not in layer.lora_A:
             continue
-        factors = {"lora_A": layer.lora_A[ADAPTER].weight, "lora_B": layer.lora_B[ADAPTER].weight}
-        # A delta of zeros is no selector, so at most one of the two is unless training has made both so.
+        factors = _factors(layer)
         which = next((key for key in ("lora_B", "lora_A") if _is_selector(factors[key])), None)
         if which is None:
             raise ConfigError(
