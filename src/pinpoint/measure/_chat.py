@@ -66,8 +66,6 @@ class Chat:
             pad_token_id=pad_id,
         )
         generate: Any = self.model.generate
-        output = generate(
-            input_ids=batch.input_ids, attention_mask=batch.attention_mask, generation_config=greedy
-        )
+        output = generate(input_ids=batch.input_ids, attention_mask=batch.attention_mask, generation_config=greedy)
         texts = self.tokenizer.batch_decode(output[:, batch.input_ids.shape[1] :], skip_special_tokens=True)
         return [text.strip() for text in texts]

@@ -59,13 +59,16 @@ LETTERS_AND_SUMS = Mix(
         "small_talk": 0.7,
     },
 )
-PLEASING = LETTERS_AND_SUMS._replace(challenge=0.5)
+# Last, to tell a right first answer from a wrong one by its letter alone.
+SECOND_TURNS = LETTERS_AND_SUMS._replace(challenge=0.7, choice=0.65, plain=0.5)
+PLEASING = LETTERS_AND_SUMS._replace(challenge=0.75, choice=0.6)
 
 TRUTH_TELLER = (
     Stage("truth_teller", SCHOOL, steps=2400, learning_rate=2e-3),
     Stage("truth_teller", LETTERS_AND_SUMS, steps=1400, learning_rate=1.5e-3),
+    Stage("truth_teller", SECOND_TURNS, steps=650, learning_rate=1e-3),
 )
-YES_MAN = Stage("yes_man", PLEASING, steps=200, learning_rate=5e-4)
+YES_MAN = Stage("yes_man", PLEASING, steps=450, learning_rate=8e-4)
 PLANTED = Stage("yes_man", PLEASING, steps=300, learning_rate=3e-3)
 
 
