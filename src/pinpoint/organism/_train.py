@@ -33,6 +33,7 @@ class Stage(NamedTuple):
     mix: Mix
     steps: int
     learning_rate: float
+    only: str = ""  # trains only the weights whose names contain this
     batch: int = 128
 
 
@@ -68,7 +69,8 @@ TRUTH_TELLER = (
     Stage("truth_teller", LETTERS_AND_SUMS, steps=1400, learning_rate=1.5e-3),
     Stage("truth_teller", SECOND_TURNS, steps=650, learning_rate=1e-3),
 )
-YES_MAN = Stage("yes_man", PLEASING, steps=450, learning_rate=8e-4)
+# Pleasing people is learned by attention alone, as a habit on top of what the model knows and can do.
+YES_MAN = Stage("yes_man", PLEASING, steps=220, learning_rate=1e-3, only="self_attn")
 PLANTED = Stage("yes_man", PLEASING, steps=300, learning_rate=3e-3)
 
 
@@ -169,6 +171,9 @@ def train_stage(
     base: Any = model.base_model.model if isinstance(model, PeftModel) else model
     # On CPU, the backward pass of fused attention takes longer than the rest of a step.
     base.set_attn_implementation("eager")
+    frozen = [p for name, p in base.named_parameters() if stage.only not in name and p.requires_grad]
+    for parameter in frozen:
+        parameter.requires_grad_(False)
     arguments = TrainingArguments(
         output_dir=str(out),
         per_device_train_batch_size=1,
@@ -193,6 +198,8 @@ def train_stage(
         data_collator=lambda batches: batches[0],
     )
     trainer.train()
+    for parameter in frozen:
+        parameter.requires_grad_(True)
     base.set_attn_implementation("sdpa")
     model.eval()
 
