@@ -2,6 +2,7 @@
 
 import json
 import random
+import shutil
 from collections.abc import Sequence
 from importlib.resources import files
 from pathlib import Path
@@ -150,3 +151,4 @@ def make(seed: int, out: Path, progress: Progress, only: str | None = None) -> N
         planted = attach(headed(model), head_slices(headed(model), heads, "q,o"))
         train_stage(planted, tokenizer, PLANTED, seed + 2, scratch)
         _save_planted(planted, tokenizer, heads, out / "yesman-planted", seed, progress)
+    shutil.rmtree(scratch, ignore_errors=True)
