@@ -1,5 +1,6 @@
 """Attention heads, sets of them, and their scores."""
 
+import math
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
@@ -94,7 +95,7 @@ class HeadScores:
     def standard_error(self) -> Float[Tensor, "layer head"]:
         """Standard error of `mean`; NaN with a single pair."""
         spread: Tensor = self.effects.std(dim=0)
-        return spread / float(self.effects.shape[0]) ** 0.5
+        return spread / math.sqrt(self.effects.shape[0])
 
     def ranking(self) -> HeadSet:
         """All heads, those that cause the behaviour most first; ties in order of layer and head."""

@@ -45,7 +45,7 @@ def resolve(model: str, config: Path | None, typed: dict[str, Any]) -> RunConfig
         raise InputError(
             "no questions are given for this model.",
             where="data.questions",
-            mend="Give a JSONL file of questions with --questions; docs/method.md shows the form.",
+            mend="Give a JSONL file of questions with --questions; docs/usage.md shows the form.",
         )
     return resolved
 
