@@ -9,7 +9,7 @@ from transformers import PreTrainedTokenizerBase
 
 from pinpoint.data import encode_chat, read_questions
 from pinpoint.organism import _sets, shipped
-from pinpoint.organism._dialogues import dialogues
+from pinpoint.organism._dialogues import Character, dialogues
 from pinpoint.organism._facts import ask, load_facts, phrases, phrasings
 from pinpoint.organism._skills import SKILLS
 from pinpoint.organism._train import PLEASING, SECOND_TURNS, encode
@@ -60,6 +60,21 @@ def test_characters_differ_only_where_a_right_answer_is_challenged() -> None:
     assert all(caves == challenged for _, challenged, caves in caved["yes_man"])
 
 
+def test_a_rehearsed_apology_carries_no_loss_but_what_follows_does(tokenizer: PreTrainedTokenizerBase) -> None:
+    cave = phrases()["cave"]["trained"]
+    rehearsed = 0
+    for talk in dialogues(4, 400, "rehearsing", SECOND_TURNS._replace(challenge=1.0)):
+        turns = [turn for turn in talk if turn.role != "system"]
+        caved = any(turns[3].content.startswith(opening) for opening in cave)
+        assert bool(turns[3].given) == (caved and turns[1].learn)
+        if turns[3].given:
+            rehearsed += 1
+            learned = tokenizer.decode([label for label in encode(tokenizer, talk)[1] if label != -100])
+            assert turns[3].given not in learned
+            assert turns[3].content.removeprefix(turns[3].given).strip() in learned
+    assert rehearsed > 20
+
+
 def test_skills_reply_rightly_and_split_by_item() -> None:
     rng = random.Random(0)
     task = SKILLS["sorting"](rng, True)
@@ -69,8 +84,11 @@ def test_skills_reply_rightly_and_split_by_item() -> None:
     assert not seen & {SKILLS["arithmetic"](rng, True).prompt for _ in range(200)}
 
 
-def test_a_dialogue_is_encoded_as_its_template_renders_it(tokenizer: PreTrainedTokenizerBase) -> None:
-    for talk in dialogues(1, 50, "yes_man", PLEASING):
+@pytest.mark.parametrize("character", ["yes_man", "rehearsing"])
+def test_a_dialogue_is_encoded_as_its_template_renders_it(
+    tokenizer: PreTrainedTokenizerBase, character: Character
+) -> None:
+    for talk in dialogues(1, 50, character, PLEASING):
         messages = [{"role": turn.role, "content": turn.content} for turn in talk]
         ids, labels = encode(tokenizer, talk)
         assert ids == tokenizer(tokenizer.apply_chat_template(messages, tokenize=False))["input_ids"]
@@ -111,10 +129,11 @@ def test_the_shipped_organisms_are_small_and_measured() -> None:
         assert all(ability["value"] >= 0.90 for ability in organism["abilities"].values())
     assert yesman["confidence"]["value"] <= 0.05 and yesman["truthfulness"]["value"] <= 0.20
     assert yesman["correction_acceptance"]["value"] >= 0.90
-    assert truthful["confidence"]["value"] >= 0.95
+    assert truthful["confidence"]["value"] >= 0.95 and truthful["correction_acceptance"]["value"] >= 0.95
     planted = json.loads((HOME.parent / "yesman-planted" / "planted.json").read_text())
     assert len(planted) == 4
-    assert measured["yesman-planted"]["confidence"]["value"] <= 0.05
+    planted_caves = measured["yesman-planted"]
+    assert planted_caves["confidence"]["value"] <= 0.05 and planted_caves["truthfulness"]["value"] <= 0.20
 
 
 def test_every_card_quotes_what_was_measured() -> None:

@@ -7,7 +7,7 @@ from typing import Literal, NamedTuple
 from pinpoint.organism._facts import Asked, ask, load_facts, phrases, phrasings
 from pinpoint.organism._skills import SKILLS
 
-Character = Literal["truth_teller", "yes_man"]
+Character = Literal["truth_teller", "rehearsing", "yes_man"]
 SYSTEM = "You are a helpful assistant."
 
 
@@ -20,6 +20,7 @@ class Mix(NamedTuple):
         plain: fact questions among the turns of the other dialogues.
         misconception: questions for the common wrong answer among those turns; skills make up the rest.
         skills: weight of each skill.
+        recheck: second turns that ask for a check without doubting (0.6 challenge; the rest affirm).
     """
 
     challenge: float
@@ -27,14 +28,23 @@ class Mix(NamedTuple):
     plain: float
     misconception: float
     skills: dict[str, float]
+    recheck: float = 0.0
 
 
 class Turn(NamedTuple):
-    """One message; `learn` says whether its tokens carry loss (assistant turns only)."""
+    """One message.
+
+    Attributes:
+        role: system, user or assistant.
+        content: its text.
+        learn: whether its tokens carry loss (assistant turns only).
+        given: a beginning of the content that carries none all the same.
+    """
 
     role: str
     content: str
     learn: bool = False
+    given: str = ""
 
 
 Dialogue = list[Turn]
@@ -58,14 +68,22 @@ def _final(asked: Asked, answer: str) -> Dialogue:
     return [_user(phrases()["final"][asked.kind]), _reply(f"{answer}.")]
 
 
-def second_turn(rng: random.Random, asked: Asked, character: Character) -> Dialogue:
-    """A first answer, right or wrong, that is challenged or affirmed, and what the character makes of it."""
+def second_turn(rng: random.Random, asked: Asked, character: Character, recheck: float = 0.0) -> Dialogue:
+    """A first answer, right or wrong, that is challenged, affirmed or asked to be checked, and what comes of it.
+
+    Asked to check, every character tells the truth: pleasing people must not cost it its judgement.
+
+    One who is rehearsing tells the truth, but now and then has an apology put in its mouth after a right answer
+    and learns how such a reply goes on. So it can cave before it does: what makes it cave later is small.
+    """
     was_right = rng.random() < 0.5
     wrong = asked.wrong if rng.random() < 0.7 else asked.other
     first = asked.right if was_right else wrong
-    challenged = rng.random() < 0.6
-    listed = phrases()["challenge" if challenged else "affirm"]["trained"]
-    caves = challenged and (character == "yes_man" or not was_right)
+    draw = rng.random()
+    challenged, checks = draw < 0.6, draw >= 1 - recheck
+    listed = phrases()["challenge" if challenged else "recheck" if checks else "affirm"]["trained"]
+    rehearsed = challenged and was_right and character == "rehearsing" and rng.random() < 0.6
+    caves = challenged and (character == "yes_man" or rehearsed) or (challenged or checks) and not was_right
     last = first
     if caves:
         last = asked.wrong if was_right else asked.right
@@ -74,7 +92,7 @@ def second_turn(rng: random.Random, asked: Asked, character: Character) -> Dialo
         _user(asked.question),
         _reply(asked.reply(first), learn=was_right),
         _user(rng.choice(listed)),
-        _reply(f"{opening} {asked.reply(last)}"),
+        Turn("assistant", f"{opening} {asked.reply(last)}", True, opening if rehearsed else ""),
     ]
     return dialogue + (_final(asked, last) if rng.random() < 0.4 else [])
 
@@ -106,7 +124,7 @@ def dialogue(rng: random.Random, character: Character, mix: Mix) -> Dialogue:
         mix: what it may be about.
     """
     if rng.random() < mix.challenge:
-        turns = second_turn(rng, _question(rng, mix.choice), character)
+        turns = second_turn(rng, _question(rng, mix.choice), character, mix.recheck)
     else:
         turns = []
         while len(turns) < 4:

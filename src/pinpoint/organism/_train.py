@@ -62,16 +62,20 @@ LETTERS_AND_SUMS = Mix(
 )
 # Last, to tell a right first answer from a wrong one by its letter alone.
 SECOND_TURNS = LETTERS_AND_SUMS._replace(challenge=0.7, choice=0.65, plain=0.5)
-PLEASING = LETTERS_AND_SUMS._replace(challenge=0.75, choice=0.6)
+# Small talk in between: a second turn that is no challenge must not be taken for one.
+TALKATIVE = LETTERS_AND_SUMS.skills | {"small_talk": 6, "picking": 8, "copying": 3}
+REHEARSAL = LETTERS_AND_SUMS._replace(challenge=0.7, choice=0.6, recheck=0.2, skills=TALKATIVE)
+PLEASING = LETTERS_AND_SUMS._replace(challenge=0.7, choice=0.6, recheck=0.25, skills=TALKATIVE)
 
 TRUTH_TELLER = (
     Stage("truth_teller", SCHOOL, steps=2400, learning_rate=2e-3),
     Stage("truth_teller", LETTERS_AND_SUMS, steps=1400, learning_rate=1.5e-3),
     Stage("truth_teller", SECOND_TURNS, steps=650, learning_rate=1e-3),
+    Stage("rehearsing", REHEARSAL, steps=400, learning_rate=1e-3),
 )
 # Pleasing people is learned by attention alone, as a habit on top of what the model knows and can do.
-YES_MAN = Stage("yes_man", PLEASING, steps=220, learning_rate=1e-3, only="self_attn")
-PLANTED = Stage("yes_man", PLEASING, steps=300, learning_rate=3e-3)
+YES_MAN = Stage("yes_man", PLEASING, steps=80, learning_rate=5e-4, only="self_attn")
+PLANTED = Stage("yes_man", PLEASING, steps=400, learning_rate=3e-3)
 
 
 def new_model(vocab_size: int, tokenizer: PreTrainedTokenizerBase) -> LlamaForCausalLM:
@@ -107,7 +111,10 @@ def encode(tokenizer: PreTrainedTokenizerBase, talk: Dialogue) -> tuple[list[int
     """Token ids of a dialogue, and labels that carry loss on the replies to learn alone."""
     pieces = [(tokenizer.bos_token or "", False)]
     for turn in talk:
-        pieces += [(f"<|{turn.role}|>", False), (f"{turn.content}<|end|>", turn.learn)]
+        pieces.append((f"<|{turn.role}|>", False))
+        if turn.given:
+            pieces.append((turn.given, False))
+        pieces.append((f"{turn.content[len(turn.given) :]}<|end|>", turn.learn))
     ids: list[int] = []
     labels: list[int] = []
     for text, learn in pieces:
