@@ -3,6 +3,7 @@
 import json
 import platform
 import statistics
+import tempfile
 from pathlib import Path
 
 import torch
@@ -19,8 +20,9 @@ HERE = Path(__file__).resolve().parent
 def main() -> None:
     """Alternates the two engines and writes bench/results/locate.json."""
     home = shipped()["yesman"]
-    run = Run(resolve(str(home), None, {}), HERE / "results" / ".scratch")
-    pairs = run.behaviour.pairs(run.questions("locate"))[:PAIRS]
+    with tempfile.TemporaryDirectory() as scratch:
+        run = Run(resolve(str(home), None, {}), Path(scratch))
+        pairs = run.behaviour.pairs(run.questions("locate"))[:PAIRS]
     pinpoint.locate(run.model, run.tokenizer, pairs)
     seconds: dict[str, list[float]] = {"sweep": [], "naive": []}
     scores = {}

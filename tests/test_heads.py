@@ -20,14 +20,16 @@ def test_a_head_set_keeps_order_and_drops_repeats() -> None:
     assert HeadSet([Head(2, 4), Head(0, 3), Head(2, 1)]).by_layer() == {0: [3], 2: [1, 4]}
 
 
-def test_heads_outside_the_model_are_named() -> None:
-    with pytest.raises(InputError, match=r"L3.H0 is not a head of this model. It has layers 0..2 with heads 0..7"):
-        HeadSet([Head(0, 1), Head(3, 0)]).check(3, 8)
-
-
 def test_ranking_is_by_mean_over_pairs_and_errors_by_their_spread() -> None:
     effects = torch.tensor([[[1.0, -3.0], [0.0, -1.0]], [[1.0, -1.0], [0.0, -5.0]]])
     scores = HeadScores(effects, torch.zeros(2), "logit_diff", "sweep")
     assert scores.top(2) == [Head(1, 1), Head(0, 1)]
     assert scores.standard_error[1, 1].item() == pytest.approx(2.0)
     assert scores.of([0]).top(1) == [Head(0, 1)]
+
+
+def test_layers_without_heads_are_not_ranked() -> None:
+    effects = torch.tensor([[[0.0, 0.0], [2.0, -1.0], [1.0, 3.0]]])
+    scores = HeadScores(effects, torch.zeros(1), "logit_diff", "sweep", layers=(1, 2))
+    assert list(scores.ranking()) == [Head(1, 1), Head(2, 0), Head(1, 0), Head(2, 1)]
+    assert len(scores.of([0]).ranking()) == 4

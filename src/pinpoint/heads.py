@@ -2,11 +2,10 @@
 
 import math
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-import torch
 from jaxtyping import Float
 from torch import Tensor
 
@@ -51,20 +50,6 @@ class HeadSet(tuple[Head, ...]):
             layers.setdefault(layer, []).append(head)
         return layers
 
-    def check(self, layers: int, heads: int) -> None:
-        """Raises InputError where a head lies outside a model of `layers` x `heads`."""
-        for head in self:
-            if not (0 <= head.layer < layers and 0 <= head.head < heads):
-                raise InputError(
-                    f"{head} is not a head of this model.",
-                    mend=f"It has layers 0..{layers - 1} with heads 0..{heads - 1}.",
-                )
-
-
-def all_heads(layers: int, heads: int) -> Iterator[Head]:
-    """Every head of a model, layer by layer."""
-    return (Head(layer, head) for layer in range(layers) for head in range(heads))
-
 
 @dataclass(frozen=True, eq=False)
 class HeadScores:
@@ -78,6 +63,7 @@ class HeadScores:
         metric: name of the metric.
         engine: name of the engine that computed the effects.
         seconds: wall time of the computation.
+        layers: the layers that have heads; None for all. The effects of the others are 0.
     """
 
     effects: Float[Tensor, "pair layer head"]
@@ -85,6 +71,7 @@ class HeadScores:
     metric: str
     engine: str
     seconds: float = field(default=0.0)
+    layers: tuple[int, ...] | None = field(default=None)
 
     @property
     def mean(self) -> Float[Tensor, "layer head"]:
@@ -99,9 +86,10 @@ class HeadScores:
 
     def ranking(self) -> HeadSet:
         """All heads, those that cause the behaviour most first; ties in order of layer and head."""
-        order = torch.argsort(self.mean.flatten(), stable=True).tolist()
-        heads = self.effects.shape[2]
-        return HeadSet(Head(index // heads, index % heads) for index in order)
+        mean = self.mean
+        found = range(len(mean)) if self.layers is None else self.layers
+        heads = [Head(layer, head) for layer in found for head in range(mean.shape[1])]
+        return HeadSet(sorted(heads, key=lambda head: float(mean[head])))
 
     def top(self, count: int) -> list[Head]:
         """The `count` most negative heads: those that cause the behaviour."""
@@ -109,4 +97,6 @@ class HeadScores:
 
     def of(self, pairs: slice | list[int]) -> "HeadScores":
         """The same scores over a subset of the pairs."""
-        return HeadScores(self.effects[pairs], self.reference[pairs], self.metric, self.engine, self.seconds)
+        return HeadScores(
+            self.effects[pairs], self.reference[pairs], self.metric, self.engine, self.seconds, self.layers
+        )

@@ -9,7 +9,7 @@ from pinpoint.errors import InputError
 from pinpoint.heads import Head
 from pinpoint.interventions import captured_heads, knockout, resample
 from pinpoint.models import headed
-from tests.tiny import FAMILIES, tiny
+from tests.families import PLAIN, tiny
 
 IDS = torch.randint(1, 97, (3, 8), generator=torch.Generator().manual_seed(1))
 
@@ -19,7 +19,7 @@ def values(model: object, fill: float = 0.0) -> torch.Tensor:
     return torch.full((view.n_layers, view.n_heads, view.head_dim), fill)
 
 
-@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize("family", PLAIN)
 def test_zero_knockout_is_zeroing_the_heads_columns_of_the_out_projection(family: str) -> None:
     model = tiny(family)
     view = headed(model)
@@ -64,13 +64,11 @@ def test_resampling_a_prompt_from_itself_is_the_base() -> None:
     plain = model(IDS).logits
     with captured_heads(view) as source:
         view.backbone(IDS)
-    source = list(source)
     with resample(view, [Head(1, 2), Head(2, 0)], source, torch.ones_like(IDS, dtype=torch.bool)):
         assert torch.equal(model(IDS).logits, plain)
     other = torch.randint(1, 97, (3, 6))
     with captured_heads(view) as source:
         view.backbone(other)
-    source = list(source)
     positions = torch.ones_like(IDS, dtype=torch.bool)
     positions[:, :2] = False
     with resample(view, [Head(1, 2)], source, positions):

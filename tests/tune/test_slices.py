@@ -14,7 +14,7 @@ from pinpoint.errors import ConfigError, InputError
 from pinpoint.heads import Head
 from pinpoint.models import headed
 from pinpoint.tune import attach, default_projections, freeze_selectors, head_slices, resume_adapter
-from tests.tiny import FAMILIES, tiny
+from tests.families import PLAIN, tiny
 
 HEADS = [Head(1, 4), Head(1, 0), Head(2, 3)]
 IDS = torch.randint(1, 97, (4, 9), generator=torch.Generator().manual_seed(0))
@@ -45,7 +45,7 @@ def selected(model: PreTrainedModel, name: str, heads: list[Head], projections: 
 
 
 @pytest.mark.parametrize("projections", ["q,o", "q,k,v,o"])
-@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize("family", PLAIN)
 def test_only_the_selected_slices_change_and_the_merge_equals_the_adapter(family: str, projections: str) -> None:
     base = tiny(family)
     view = headed(copy.deepcopy(base))

@@ -12,7 +12,7 @@ from pinpoint.models import headed
 from pinpoint.progress import Silent
 from pinpoint.verify import Prompts, curve, shortest_prefix
 from pinpoint.verify._controls import matched_order, random_order
-from tests.tiny import tiny
+from tests.families import tiny
 
 PAIRS = [ContrastPair([3, 4, 5 + i], [6, 7 + i], 5, 7, group=str(i)) for i in range(4)]
 
@@ -41,7 +41,7 @@ def test_matched_heads_come_from_the_same_layers_and_are_others_where_there_are_
     assert not set(order) & set(ranked)
     crowded = [Head(0, head) for head in range(4)]
     assert sorted(matched_order(crowded, 4, random.Random(0))) == crowded
-    assert len(set(random_order(3, 4, 12, random.Random(0)))) == 12
+    assert len(set(random_order([Head(i // 4, i % 4) for i in range(12)], 12, random.Random(0)))) == 12
 
 
 @pytest.mark.parametrize(

@@ -1,14 +1,17 @@
 """Capture, patch and knock out. The only package that registers hooks or substitutes a module."""
 
-from pinpoint.interventions._hooks import after_blocks, edited_inputs, seen_inputs
+from pinpoint.interventions._hooks import after_blocks, edited_inputs, edited_outputs, seen_inputs
 from pinpoint.interventions._knockout import captured_heads, knockout, resample
-from pinpoint.interventions._supply import run_block
+from pinpoint.interventions._supply import final_logits, next_token_logits, run_block
 
 __all__ = [
     "after_blocks",
     "captured_heads",
     "edited_inputs",
+    "edited_outputs",
+    "final_logits",
     "knockout",
+    "next_token_logits",
     "resample",
     "run_block",
     "seen_inputs",

@@ -1,25 +1,18 @@
 """Reading and replacing what enters and leaves modules; every hook is gone when its block ends."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Hashable, Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, TypeVar
 
 from torch import Tensor, nn
+from torch.utils.hooks import RemovableHandle
 
-Edit = Callable[[int, Tensor], Tensor]
+Key = TypeVar("Key", bound=Hashable)
 
 
 @contextmanager
-def edited_inputs(modules: Mapping[int, nn.Module], edit: Edit) -> Iterator[None]:
-    """Replaces the first positional input x of each module by `edit(key, x)` while the block runs."""
-
-    def hook(key: int) -> Callable[[nn.Module, tuple[Any, ...]], tuple[Any, ...]]:
-        return lambda _module, args: (edit(key, args[0]), *args[1:])
-
-    handles = []
+def _removing(handles: list[RemovableHandle]) -> Iterator[None]:
     try:
-        for key, module in modules.items():
-            handles.append(module.register_forward_pre_hook(hook(key)))
         yield
     finally:
         for handle in handles:
@@ -27,14 +20,40 @@ def edited_inputs(modules: Mapping[int, nn.Module], edit: Edit) -> Iterator[None
 
 
 @contextmanager
-def seen_inputs(modules: Mapping[int, nn.Module], see: Callable[[int, Tensor], None]) -> Iterator[None]:
+def edited_inputs(modules: Mapping[Key, nn.Module], edit: Callable[[Key, Tensor], Tensor]) -> Iterator[None]:
+    """Replaces the first positional input x of each module by `edit(key, x)` while the block runs."""
+
+    def hook(key: Key) -> Callable[[nn.Module, tuple[Any, ...]], tuple[Any, ...]]:
+        return lambda _module, args: (edit(key, args[0]), *args[1:])
+
+    handles: list[RemovableHandle] = []
+    with _removing(handles):
+        handles += [module.register_forward_pre_hook(hook(key)) for key, module in modules.items()]
+        yield
+
+
+@contextmanager
+def seen_inputs(modules: Mapping[Key, nn.Module], see: Callable[[Key, Tensor], None]) -> Iterator[None]:
     """Shows the first positional input of each module to `see(key, x)` while the block runs."""
 
-    def edit(key: int, x: Tensor) -> Tensor:
+    def edit(key: Key, x: Tensor) -> Tensor:
         see(key, x)
         return x
 
     with edited_inputs(modules, edit):
+        yield
+
+
+@contextmanager
+def edited_outputs(modules: Mapping[Key, nn.Module], edit: Callable[[Key, Tensor], Tensor]) -> Iterator[None]:
+    """Replaces the output y of each module, a single tensor, by `edit(key, y)` while the block runs."""
+
+    def hook(key: Key) -> Callable[[nn.Module, tuple[Any, ...], Tensor], Tensor]:
+        return lambda _module, _args, output: edit(key, output)
+
+    handles: list[RemovableHandle] = []
+    with _removing(handles):
+        handles += [module.register_forward_hook(hook(key)) for key, module in modules.items()]
         yield
 
 
@@ -45,13 +64,16 @@ def after_blocks(
     """Calls `visit(layer, block input, other args, kwargs)` each time a block has run."""
 
     def hook(layer: int) -> Callable[[nn.Module, tuple[Any, ...], dict[str, Any], Any], None]:
-        return lambda _module, args, kwargs, _output: visit(layer, args[0], args[1:], kwargs)
+        def seen(_module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any], _output: Any) -> None:
+            if args:
+                visit(layer, args[0], args[1:], kwargs)
+            else:
+                others = {name: value for name, value in kwargs.items() if name != "hidden_states"}
+                visit(layer, kwargs["hidden_states"], (), others)
 
-    handles = []
-    try:
-        for layer, block in enumerate(blocks):
-            handles.append(block.register_forward_hook(hook(layer), with_kwargs=True))
+        return seen
+
+    handles: list[RemovableHandle] = []
+    with _removing(handles):
+        handles += [block.register_forward_hook(hook(i), with_kwargs=True) for i, block in enumerate(blocks)]
         yield
-    finally:
-        for handle in handles:
-            handle.remove()

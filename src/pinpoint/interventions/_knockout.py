@@ -25,7 +25,7 @@ def knockout(view: HeadedModel, heads: Iterable[Head], values: Float[Tensor, "la
         InputError: a head lies outside the model.
     """
     chosen = HeadSet(heads)
-    chosen.check(view.n_layers, view.n_heads)
+    view.check(chosen)
     by_layer = chosen.by_layer()
     width = view.head_dim
 
@@ -40,7 +40,7 @@ def knockout(view: HeadedModel, heads: Iterable[Head], values: Float[Tensor, "la
 
 
 @contextmanager
-def resample(view: HeadedModel, heads: Iterable[Head], source: list[Tensor], positions: Tensor) -> Iterator[None]:
+def resample(view: HeadedModel, heads: Iterable[Head], source: dict[int, Tensor], positions: Tensor) -> Iterator[None]:
     """Replaces the outputs z of `heads` by those of another prompt, on prompt positions only.
 
     Args:
@@ -51,7 +51,7 @@ def resample(view: HeadedModel, heads: Iterable[Head], source: list[Tensor], pos
             both prompts are aligned at their last position.
     """
     chosen = HeadSet(heads)
-    chosen.check(view.n_layers, view.n_heads)
+    view.check(chosen)
     by_layer = chosen.by_layer()
     width = view.head_dim
 
@@ -72,12 +72,12 @@ def resample(view: HeadedModel, heads: Iterable[Head], source: list[Tensor], pos
 
 
 @contextmanager
-def captured_heads(view: HeadedModel) -> Iterator[list[Tensor]]:
-    """Collects the heads' outputs z of every layer, [batch position head*d_head], of the last forward pass."""
-    seen: list[Tensor] = [torch.empty(0)] * view.n_layers
+def captured_heads(view: HeadedModel) -> Iterator[dict[int, Tensor]]:
+    """Collects the heads' outputs z of each layer that has any, [batch position head*d_head], as the model runs."""
+    seen: dict[int, Tensor] = {}
 
     def see(layer: int, z: Tensor) -> None:
         seen[layer] = z.detach()
 
-    with seen_inputs({layer: view.out_proj(layer) for layer in range(view.n_layers)}, see):
+    with seen_inputs(view.out_projs(), see):
         yield seen

@@ -1,66 +1,120 @@
-"""Running a block with its attention output supplied instead of computed."""
+"""Running a part of a model with the rest of it supplied instead of computed."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from typing import Any
 
 import torch
+from jaxtyping import Float
 from torch import Tensor, nn
+from transformers.modeling_outputs import MoeModelOutputWithPast
+
+from pinpoint.models import HeadedModel
 
 
-class _Supplied(nn.Module):
-    """Stands where an attention module stood and returns what it was given."""
+class _StandIn(nn.Module):
+    """Stands where a module stood and returns what it was given; its other attributes are the module's."""
 
-    def __init__(self, output: Tensor) -> None:
+    def __init__(self, original: nn.Module, forward: Callable[..., object]) -> None:
         super().__init__()
-        self.output = output
+        object.__setattr__(self, "_original", original)  # past nn.Module, which would register it as a child
+        self.forward = forward
 
-    def forward(self, *_args: object, **_kwargs: object) -> tuple[Tensor, None]:
-        return self.output, None
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._original, name)
 
 
 @contextmanager
-def supplied_attention(block: nn.Module, name: str, output: Tensor) -> Iterator[None]:
-    """Makes `block`'s attention module `name` return `output` while the block runs.
-
-    Args:
-        block: a decoder block.
-        name: attribute of the block that holds its attention module.
-        output: [row position d_model], what the attention module is to return.
-    """
-    original = block.get_submodule(name)
+def _supplied(parent: nn.Module, name: str, forward: Callable[..., object]) -> Iterator[None]:
+    """Makes the module that `parent` keeps under `name` run `forward` instead of its own."""
+    original = parent.get_submodule(name)
     try:
-        block.set_submodule(name, _Supplied(output))
+        parent.set_submodule(name, _StandIn(original, forward))
         yield
     finally:
-        block.set_submodule(name, original)
+        parent.set_submodule(name, original)
+
+
+def _constant(output: object) -> Callable[..., object]:
+    return lambda *_args, **_kwargs: output
+
+
+def _attention(output: Tensor, *, adds_residual: bool) -> Callable[..., object]:
+    """An attention module that puts out `output` and no attention weights.
+
+    Args:
+        output: [row 1 d_model].
+        adds_residual: it takes the residual stream as its second argument and adds it.
+    """
+    if adds_residual:
+        return lambda _normed, residual, **_kwargs: (residual + output, None)
+    return _constant((output, None))
 
 
 def run_block(
-    block: nn.Module,
-    attention: str,
-    hidden: Tensor,
-    supplied: Tensor,
+    view: HeadedModel,
+    layer: int,
+    hidden: Float[Tensor, "row d_model"],
+    attention: Float[Tensor, "row d_model"] | None,
+    mixed: Mapping[str, Float[Tensor, "row d_model"]],
     args: tuple[object, ...],
     kwargs: dict[str, object],
-) -> Tensor:
-    """Runs a block on single-token rows whose attention output is given.
+) -> Float[Tensor, "row d_model"]:
+    """Runs a block on single-token rows; what mixes positions is given instead of computed.
 
     The block's own forward runs, so its norms, MLP, router and residual scales come out right. It is called
     past its hooks: the sweep that calls this is itself one of them.
 
     Args:
-        block: a decoder block.
-        attention: attribute of the block that holds its attention module.
-        hidden: [row d_model], the residual stream entering the block.
-        supplied: [row d_model], the attention output.
+        view: the model.
+        layer: the block.
+        hidden: the residual stream entering the block.
+        attention: the out projection's output; None where the block has no attention.
+        mixed: outputs of the block's other mixers, by name.
         args: what else the model passed to the block, by position.
-        kwargs: what else the model passed to the block, by name; only attention uses it.
+        kwargs: what else the model passed to the block, by name; only mixers use it.
 
     Returns:
-        [row d_model], the residual stream leaving the block.
+        The residual stream leaving the block.
     """
-    with supplied_attention(block, attention, supplied[:, None]):
+    block = view.layers[layer]
+    with ExitStack() as stack:
+        if attention is not None:
+            forward = _attention(attention[:, None], adds_residual=view.layout.adds_residual)
+            stack.enter_context(_supplied(block, view.layout.attention, forward))
+        for name, output in mixed.items():
+            stack.enter_context(_supplied(block, name, _constant(output[:, None])))
         output = block.forward(hidden[:, None], *args, **kwargs)
     tensor = output[0] if isinstance(output, tuple) else output
     assert isinstance(tensor, torch.Tensor)
     return tensor[:, 0]
+
+
+class _BackboneOutput(MoeModelOutputWithPast):
+    """What a backbone returns; whatever else a model asks of it is None."""
+
+    def __getattr__(self, name: str) -> None:
+        if name.startswith("__"):
+            raise AttributeError(name)
+        return
+
+
+def next_token_logits(view: HeadedModel, normed: Float[Tensor, "*row d_model"]) -> Float[Tensor, "*row vocab"]:
+    """Logits, in float32, of rows that the backbone put out.
+
+    The model's own forward runs, with its backbone supplied, so that biases, soft caps and scales of the logits
+    come out right.
+    """
+    rows = normed.reshape(-1, 1, normed.shape[-1])
+    forward = _constant(_BackboneOutput(last_hidden_state=rows))
+    ids = torch.zeros(len(rows), 1, dtype=torch.long, device=normed.device)
+    with _supplied(view.model, view.layout.backbone, forward):
+        logits: Tensor = view.model.forward(input_ids=ids, use_cache=False).logits
+    return logits[:, 0].float().view(*normed.shape[:-1], -1)
+
+
+def final_logits(view: HeadedModel, hidden: Float[Tensor, "*row d_model"]) -> Float[Tensor, "*row vocab"]:
+    """Logits, in float32, of rows of the residual stream that leave the last block."""
+    for module in view.tail:
+        hidden = module(hidden)
+    return next_token_logits(view, hidden)

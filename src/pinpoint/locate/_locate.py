@@ -97,6 +97,7 @@ def locate(
         metric,
         engine,
         time.perf_counter() - began,
+        tuple(view.attention_layers),
     )
     if not scores.effects.isfinite().all():
         raise InputError("a score is not finite: the model's weights or logits hold NaN or infinity.")

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from pinpoint.data import Batch, EncodedPair
 from pinpoint.heads import Head
-from pinpoint.interventions import after_blocks, run_block, seen_inputs
+from pinpoint.interventions import after_blocks, edited_outputs, final_logits, run_block, seen_inputs
 from pinpoint.locate._protocol import Effects
 from pinpoint.measure import Metric
 from pinpoint.models import HeadedModel
@@ -40,25 +40,36 @@ class _Sweep:
         self._same_prompt = (ids[: self._pairs] == ids[self._pairs :]).all(dim=1)  # [pair]
         self._heads_per_chunk = max(view.n_heads, rows_per_chunk // self._pairs)
         self._z: dict[int, Tensor] = {}
+        self._mixed: dict[tuple[int, str], Tensor] = {}
         self.chunks: list[_Chunk] = []
-        self.unmoved: list[Tensor] = []  # per layer [pair head]: z is the same on both prompts
+        self.unmoved: dict[int, Tensor] = {}  # per layer [pair head]: z is the same on both prompts
 
     def see_heads(self, layer: int, z: Tensor) -> None:
         """Keeps z, the input of the out projection, at the measured position of each prompt."""
-        self._z[layer] = z[torch.arange(len(z), device=z.device), self._last.to(z.device)]
+        self._z[layer] = self._measured(z)
+
+    def see_mixer(self, key: tuple[int, str], output: Tensor) -> Tensor:
+        """Keeps what a mixer without heads puts out at the measured position of each reference."""
+        self._mixed[key] = self._measured(output)[: self._pairs]
+        return output
+
+    def _measured(self, tensor: Tensor) -> Tensor:
+        rows = tensor.unflatten(0, (len(self._last), -1)) if tensor.dim() == 2 else tensor
+        return rows[torch.arange(len(rows), device=rows.device), self._last.to(rows.device)]
 
     def visit(self, layer: int, hidden: Tensor, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         """Starts the rows of this layer's heads and takes all rows through the block's MLP."""
         if not self.chunks:
-            rows = torch.arange(self._pairs, device=hidden.device)
-            start = hidden[rows, self._last[: self._pairs].to(hidden.device)]  # [pair d_model]
+            start = self._measured(hidden)[: self._pairs]  # [pair d_model]
             self.chunks.append(_Chunk(start[:, None]))
-        supplied = self._attention_outputs(layer)  # [pair 1+head d_model]
-        chunk = self._chunk_with_room()
+        supplied = self._attention_outputs(layer) if layer in self._z else None  # [pair 1+head d_model]
+        chunk = self._chunk_with_room() if supplied is not None else None
         for other in self.chunks:
             if other is not chunk:
-                frozen = supplied[:, :1].expand_as(other.hidden)
+                frozen = None if supplied is None else supplied[:, :1].expand_as(other.hidden)
                 other.hidden = self._through(layer, other.hidden, frozen, args, kwargs)
+        if chunk is None or supplied is None:
+            return
         entering = chunk.hidden[:, :1].expand(-1, self._view.n_heads, -1)
         frozen = supplied[:, :1].expand_as(chunk.hidden)
         chunk.hidden = self._through(
@@ -77,7 +88,7 @@ class _Sweep:
         reference = z[: self._pairs]
         # Rounding of a matmul depends on a row's place in the batch: one prompt must not differ from itself.
         counterfactual = torch.where(self._same_prompt[:, None].to(z.device), reference, z[self._pairs :])
-        self.unmoved.append((reference == counterfactual).unflatten(1, (heads, width)).all(dim=2).cpu())
+        self.unmoved[layer] = (reference == counterfactual).unflatten(1, (heads, width)).all(dim=2).cpu()
         swapped = reference[:, None].repeat(1, 1 + heads, 1)  # [pair 1+head head*d_head]
         for head in range(heads):
             columns = slice(head * width, (head + 1) * width)
@@ -92,33 +103,36 @@ class _Sweep:
             self.chunks.append(chunk)
         return chunk
 
-    def _through(self, layer: int, hidden: Tensor, supplied: Tensor, args: Any, kwargs: Any) -> Tensor:
-        rows = run_block(
-            self._view.layers[layer],
-            self._view.layout.attention,
-            hidden.flatten(0, 1),
-            supplied.flatten(0, 1),
-            args,
-            kwargs,
-        )
+    def _through(self, layer: int, hidden: Tensor, supplied: Tensor | None, args: Any, kwargs: Any) -> Tensor:
+        mixed = {
+            name: self._mixed[layer, name][:, None].expand_as(hidden).flatten(0, 1) for name in self._view.mixers(layer)
+        }
+        attention = None if supplied is None else supplied.flatten(0, 1)
+        rows = run_block(self._view, layer, hidden.flatten(0, 1), attention, mixed, args, kwargs)
         return rows.view_as(hidden)
 
 
 def sweep(view: HeadedModel, pairs: list[EncodedPair], batch: Batch, metric: Metric, rows_per_chunk: int) -> Effects:
     """The default engine: see `Engine`. Two forward passes and the MLP rows, whatever the number of heads."""
     run = _Sweep(view, batch, rows_per_chunk)
-    projections = {layer: view.out_proj(layer) for layer in range(view.n_layers)}
-    with seen_inputs(projections, run.see_heads), after_blocks(view.layers, run.visit):
+    mixers = {(i, name): module for i in range(view.n_layers) for name, module in view.mixers(i).items()}
+    with (
+        seen_inputs(view.out_projs(), run.see_heads),
+        edited_outputs(mixers, run.see_mixer),
+        after_blocks(view.layers, run.visit),
+    ):
         view.backbone(**batch.inputs(), use_cache=False)
 
-    effects = torch.empty(len(pairs), view.n_layers, view.n_heads)
+    effects = torch.zeros(len(pairs), view.n_layers, view.n_heads)
     references = torch.empty(len(pairs))
     for chunk in run.chunks:
         layers = [head.layer for head in chunk.heads]
         heads = [head.head for head in chunk.heads]
-        logits = view.logits(chunk.hidden)  # [pair 1+head vocab]
+        logits = final_logits(view, chunk.hidden)  # [pair 1+head vocab]
         for i, pair in enumerate(pairs):
             values = metric.value(logits[i], pair.unwanted, pair.wanted)
             effects[i, layers, heads] = metric.effect(values[1:], values[:1]).cpu()
             references[i] = values[0].item()
-    return Effects(effects.masked_fill(torch.stack(run.unmoved, dim=1), 0.0), references)
+    for layer, unmoved in run.unmoved.items():
+        effects[:, layer].masked_fill_(unmoved, 0.0)
+    return Effects(effects, references)

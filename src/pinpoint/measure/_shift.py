@@ -65,6 +65,7 @@ def head_means(
         real = batch.attention_mask.bool()
         with captured_heads(view) as z:
             view.backbone(**batch.inputs(), use_cache=False)
-        total += torch.stack([layer[real].double().sum(dim=0).cpu() for layer in z])
+        for layer, values in z.items():
+            total[layer] += values.view(*real.shape, -1)[real].double().sum(dim=0).cpu()
         count += int(real.sum())
     return (total / count).float().view(view.n_layers, view.n_heads, view.head_dim)

@@ -1,7 +1,7 @@
 """Architectures: where a model keeps its heads. The only package that knows module names."""
 
-from pinpoint.models._load import Loaded, load, pick_device
+from pinpoint.models._load import Loaded, load, model_class, pick_device
 from pinpoint.models._registry import headed, known_types
 from pinpoint.models._spec import HeadedModel, Layout
 
-__all__ = ["HeadedModel", "Layout", "Loaded", "headed", "known_types", "load", "pick_device"]
+__all__ = ["HeadedModel", "Layout", "Loaded", "headed", "known_types", "load", "model_class", "pick_device"]

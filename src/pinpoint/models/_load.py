@@ -5,7 +5,16 @@ from typing import NamedTuple
 
 import torch
 from torch import nn
-from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
+from transformers import (
+    MODEL_FOR_CAUSAL_LM_MAPPING,
+    AutoConfig,
+    AutoModelForCausalLM,
+    AutoModelForImageTextToText,
+    AutoTokenizer,
+    PretrainedConfig,
+    PreTrainedModel,
+    PreTrainedTokenizerBase,
+)
 
 from pinpoint.errors import InputError
 
@@ -28,6 +37,11 @@ def pick_device(device: str) -> str:
     return "mps" if torch.backends.mps.is_available() else "cpu"
 
 
+def model_class(config: PretrainedConfig) -> type[AutoModelForCausalLM] | type[AutoModelForImageTextToText]:
+    """What builds the model of a config: a language model, or a wrapper with one inside."""
+    return AutoModelForCausalLM if type(config) in MODEL_FOR_CAUSAL_LM_MAPPING else AutoModelForImageTextToText
+
+
 def load(path: str | Path, dtype: str = "auto", device: str = "auto", revision: str | None = None) -> Loaded:
     """Loads a causal language model with its tokenizer.
 
@@ -47,7 +61,10 @@ def load(path: str | Path, dtype: str = "auto", device: str = "auto", revision: 
         raise InputError(f"dtype {dtype!r} is unknown.", mend=f"Use auto or one of {', '.join(_DTYPES)}.")
     try:
         tokenizer = AutoTokenizer.from_pretrained(str(path), revision=revision)
-        model = AutoModelForCausalLM.from_pretrained(str(path), dtype=_DTYPES.get(dtype, "auto"), revision=revision)
+        config = AutoConfig.from_pretrained(str(path), revision=revision)
+        model = model_class(config).from_pretrained(
+            str(path), config=config, dtype=_DTYPES.get(dtype, "auto"), revision=revision
+        )
     except (OSError, ValueError) as error:
         raise InputError(
             f"no model can be loaded: {str(error).splitlines()[0]}",

@@ -1,42 +1,66 @@
 """Where an architecture keeps its heads: one declarative spec per layout."""
 
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from operator import attrgetter
 
 import torch
-from jaxtyping import Float
-from torch import Tensor, nn
-from transformers import PreTrainedModel
+from torch import nn
+from transformers import PretrainedConfig, PreTrainedModel
+
+from pinpoint.errors import InputError
+from pinpoint.heads import Head
+from pinpoint.models._qkv import PARTS, Projections, Sizes
+
+
+def key_value_heads(config: PretrainedConfig) -> int:
+    """Key/value heads of a block, as most configs say it."""
+    return int(getattr(config, "num_key_value_heads", None) or config.num_attention_heads)
+
+
+def one_each(config: PretrainedConfig) -> int:
+    """Key/value heads of a block where every head has its own."""
+    return int(config.num_attention_heads)
+
+
+def separate_projections(_config: PretrainedConfig) -> Projections:
+    """q_proj, k_proj and v_proj."""
+    return Projections()
 
 
 @dataclass(frozen=True)
 class Layout:
-    """Names of the modules that matter, as attribute paths.
+    """Names of the modules that matter, as attribute paths, and what a block does that others do not.
+
+    Everything else (norms before and after, parallel blocks, routers, residual scales, soft caps) is done by
+    the model's own modules and needs no mention.
 
     Attributes:
         model_types: values of `config.model_type` that are laid out so.
         backbone: the decoder without its unembedding, below the model.
         layers: the list of blocks, below the model.
-        norm: the final norm, below the model.
-        unembed: the logit head, below the model.
+        tail: what the backbone does after the last block, in order, below the model; what is None is left out.
         attention: the attention module, below a block.
-        q_proj: the query projection, below the attention module; rows of its weight are head slices.
-        k_proj: the key projection; rows are key/value-head slices.
-        v_proj: the value projection; rows are key/value-head slices.
-        out_proj: the out projection; columns of its weight are head slices.
+        out_proj: the out projection, below the attention module; its inputs are the heads' outputs, side by side.
+        projections: q, k and v, given the text config.
+        kv_heads: key/value heads of a block, given the text config.
+        adds_residual: the attention module takes the residual stream as its second argument and adds it.
+        mixers: other modules of a block that mix positions; they have no heads and stay frozen.
+        notes: what a user should know, for the table of architectures.
     """
 
     model_types: tuple[str, ...]
-    backbone: str
-    layers: str
-    norm: str
-    unembed: str
-    attention: str
-    q_proj: str
-    k_proj: str
-    v_proj: str
-    out_proj: str
+    backbone: str = "model"
+    layers: str = "model.layers"
+    tail: tuple[str, ...] = ("model.norm",)
+    attention: str = "self_attn"
+    out_proj: str = "o_proj"
+    projections: Callable[[PretrainedConfig], Projections] = separate_projections
+    kv_heads: Callable[[PretrainedConfig], int] = key_value_heads
+    adds_residual: bool = False
+    mixers: tuple[str, ...] = ()
+    notes: str = ""
 
 
 @dataclass(frozen=True)
@@ -45,6 +69,12 @@ class HeadedModel:
 
     model: PreTrainedModel
     layout: Layout
+
+    @property
+    def config(self) -> PretrainedConfig:
+        """The config of the text decoder."""
+        config: PretrainedConfig = self.model.config.get_text_config(decoder=True)
+        return config
 
     @cached_property
     def layers(self) -> list[nn.Module]:
@@ -57,6 +87,12 @@ class HeadedModel:
         module: nn.Module = attrgetter(self.layout.backbone)(self.model)
         return module
 
+    @cached_property
+    def tail(self) -> list[nn.Module]:
+        """What the backbone does after the last block, in order."""
+        modules = [attrgetter(name)(self.model) for name in self.layout.tail]
+        return [module for module in modules if module is not None]
+
     @property
     def n_layers(self) -> int:
         """Number of blocks."""
@@ -65,18 +101,47 @@ class HeadedModel:
     @property
     def n_heads(self) -> int:
         """Attention heads in a block."""
-        return int(self.model.config.get_text_config().num_attention_heads)
+        return int(self.config.num_attention_heads)
 
     @property
     def n_kv_heads(self) -> int:
         """Key/value heads in a block; fewer than `n_heads` under grouped-query attention."""
-        config = self.model.config.get_text_config()
-        return int(getattr(config, "num_key_value_heads", None) or self.n_heads)
+        return self.layout.kv_heads(self.config)
+
+    @cached_property
+    def attention_layers(self) -> list[int]:
+        """The blocks that have attention heads; all but in hybrids."""
+        name = self.layout.attention
+        return [i for i, block in enumerate(self.layers) if getattr(block, name, None) is not None]
+
+    def heads(self) -> Iterator[Head]:
+        """Every head, layer by layer."""
+        return (Head(layer, head) for layer in self.attention_layers for head in range(self.n_heads))
+
+    def check(self, heads: Iterable[Head]) -> None:
+        """Refuses heads that the model does not have.
+
+        Raises:
+            InputError: names the first of them.
+        """
+        for head in heads:
+            if head.layer not in self.attention_layers or not 0 <= head.head < self.n_heads:
+                layers = f"layers {', '.join(map(str, self.attention_layers))}"
+                if len(self.attention_layers) == self.n_layers:
+                    layers = f"layers 0..{self.n_layers - 1}"
+                raise InputError(
+                    f"{head} is not a head of this model.",
+                    mend=f"It has {layers} with heads 0..{self.n_heads - 1}.",
+                )
 
     @cached_property
     def head_dim(self) -> int:
         """Width of one head's slice of the out projection's input."""
-        return int(self.out_proj(0).in_features) // self.n_heads
+        module = self.out_proj(self.attention_layers[0])
+        # GPT-2's Conv1D keeps its weight as [in out].
+        width = getattr(module, "in_features", None) or module.nx
+        assert isinstance(width, int)
+        return width // self.n_heads
 
     @property
     def device(self) -> torch.device:
@@ -88,22 +153,40 @@ class HeadedModel:
         module: nn.Module = attrgetter(self.layout.attention)(self.layers[layer])
         return module
 
-    def out_proj(self, layer: int) -> nn.Linear:
+    def out_proj(self, layer: int) -> nn.Module:
         """The out projection of a block; its input is the heads' outputs z, side by side."""
-        module: nn.Linear = attrgetter(self.layout.out_proj)(self.attention(layer))
+        module: nn.Module = attrgetter(self.layout.out_proj)(self.attention(layer))
         return module
 
-    def projection_name(self, layer: int, which: str) -> str:
-        """Full module name of the projection `which` ("q", "k", "v" or "o") of a block."""
-        name = {"o": "out_proj"}.get(which, f"{which}_proj")
-        parts = (self.layout.layers, str(layer), self.layout.attention, getattr(self.layout, name))
-        return ".".join(parts)
+    def out_projs(self) -> dict[int, nn.Module]:
+        """The out projections of all blocks that have heads."""
+        return {layer: self.out_proj(layer) for layer in self.attention_layers}
 
-    def logits(self, hidden: Float[Tensor, "*row d_model"]) -> Float[Tensor, "*row vocab"]:
-        """Final norm and unembedding of residual rows, by the model's own modules."""
-        return self.unembed(attrgetter(self.layout.norm)(self.model)(hidden))
+    def mixers(self, layer: int) -> dict[str, nn.Module]:
+        """The modules of a block that mix positions and have no heads, by name."""
+        block = self.layers[layer]
+        return {name: getattr(block, name) for name in self.layout.mixers if getattr(block, name, None) is not None}
 
-    def unembed(self, normed: Float[Tensor, "*row d_model"]) -> Float[Tensor, "*row vocab"]:
-        """Logits of rows that went through the final norm (what the backbone puts out), in float32."""
-        logits: Tensor = attrgetter(self.layout.unembed)(self.model)(normed)
-        return logits.float()
+    def projection_slice(self, layer: int, which: str, unit: int) -> tuple[str, range]:
+        """One head's part of a projection.
+
+        Args:
+            layer: the block.
+            which: "q", "k", "v" or "o".
+            unit: the head; for "k" and "v" the key/value head.
+
+        Returns:
+            Full name of the projection's module, and the outputs (for "o": the inputs) that are the head's.
+        """
+        if which == "o":
+            name, width = self.layout.out_proj, self.head_dim
+            return self._full_name(layer, name), range(unit * width, (unit + 1) * width)
+        part = PARTS[which]
+        config = self.config
+        projections = self.layout.projections(config)
+        width = getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads
+        sizes = Sizes(self.n_heads, self.n_kv_heads, width, config)
+        return self._full_name(layer, getattr(projections, part)), projections.rows(part, unit, sizes)
+
+    def _full_name(self, layer: int, name: str) -> str:
+        return ".".join((self.layout.layers, str(layer), self.layout.attention, name))

@@ -45,15 +45,15 @@ def head_slices(view: HeadedModel, heads: Iterable[Head], projections: str) -> l
     chosen = HeadSet(heads)
     if not chosen:
         raise ConfigError("there are no heads to tune.", where="tune.heads", mend="Choose at least one.")
-    chosen.check(view.n_layers, view.n_heads)
+    view.check(chosen)
     per_group = view.n_heads // view.n_kv_heads
-    slices = []
+    indices: dict[tuple[str, int], list[int]] = {}
     for layer, members in chosen.by_layer().items():
         for which in projections.split(","):
-            units = sorted({head // per_group for head in members}) if which in "kv" else members
-            indices = [i for unit in units for i in range(unit * view.head_dim, (unit + 1) * view.head_dim)]
-            slices.append(Slice(view.projection_name(layer, which), int(which == "o"), tuple(indices)))
-    return slices
+            for unit in sorted({head // per_group for head in members}) if which in "kv" else members:
+                module, rows = view.projection_slice(layer, which, unit)
+                indices.setdefault((module, int(which == "o")), []).extend(rows)
+    return [Slice(module, axis, tuple(sorted(found))) for (module, axis), found in indices.items()]
 
 
 def attach(view: HeadedModel, slices: Sequence[Slice]) -> PeftModel:

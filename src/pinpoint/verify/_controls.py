@@ -3,12 +3,12 @@
 import random
 from collections.abc import Sequence
 
-from pinpoint.heads import Head, HeadSet, all_heads
+from pinpoint.heads import Head, HeadSet
 
 
-def random_order(layers: int, heads: int, count: int, rng: random.Random) -> HeadSet:
+def random_order(heads: Sequence[Head], count: int, rng: random.Random) -> HeadSet:
     """`count` heads drawn from all heads of a model."""
-    return HeadSet(rng.sample(list(all_heads(layers, heads)), count))
+    return HeadSet(rng.sample(heads, count))
 
 
 def matched_order(ranked: Sequence[Head], heads: int, rng: random.Random) -> HeadSet:

@@ -13,7 +13,7 @@ from transformers import PreTrainedTokenizerBase
 from pinpoint.config import VerifyConfig
 from pinpoint.data import Batch, ContrastPair, EncodedPair, encode_pair, pad
 from pinpoint.heads import Head, HeadSet
-from pinpoint.interventions import captured_heads, knockout, resample
+from pinpoint.interventions import captured_heads, knockout, next_token_logits, resample
 from pinpoint.measure import METRICS, Estimate, estimate
 from pinpoint.models import HeadedModel
 from pinpoint.progress import Progress
@@ -59,27 +59,27 @@ class Prompts:
         self.groups = [pair.group or str(i) for i, pair in enumerate(pairs)]
         encoded = [encode_pair(tokenizer, pair) for pair in pairs]
         pad_id = getattr(tokenizer, "pad_token_id", None) or 0
-        self._batches: list[tuple[list[EncodedPair], Batch, list[Tensor]]] = []
+        self._batches: list[tuple[list[EncodedPair], Batch, dict[int, Tensor]]] = []
         for start in range(0, len(encoded), batch_size):
             some = encoded[start : start + batch_size]
             batch = pad([pair.reference for pair in some], "left", view.device, pad_id)
             other = pad([pair.counterfactual for pair in some], "left", view.device, pad_id)
-            self._batches.append((some, batch, self._heads_on(other) if mode == "resample" else []))
+            self._batches.append((some, batch, self._heads_on(other) if mode == "resample" else {}))
 
     @torch.no_grad()
-    def _heads_on(self, batch: Batch) -> list[Tensor]:
+    def _heads_on(self, batch: Batch) -> dict[int, Tensor]:
         with captured_heads(self._view) as z:
             self._view.backbone(**batch.inputs(), use_cache=False)
         return z
 
     @contextmanager
-    def _knocked_out(self, heads: Sequence[Head], batch: Batch, source: list[Tensor]) -> Iterator[None]:
+    def _knocked_out(self, heads: Sequence[Head], batch: Batch, source: dict[int, Tensor]) -> Iterator[None]:
         if self._mode != "resample":
             with knockout(self._view, heads, self._values):
                 yield
             return
         # Aligned at the last position; where the counterfactual is shorter, the front keeps its own values.
-        width = min(batch.attention_mask.shape[1], source[0].shape[1])
+        width = min(batch.attention_mask.shape[1], next(iter(source.values())).shape[1])
         positions = batch.attention_mask.bool()
         positions[:, : positions.shape[1] - width] = False
         with resample(self._view, heads, source, positions):
@@ -92,7 +92,7 @@ class Prompts:
         for some, batch, source in self._batches:
             with self._knocked_out(heads, batch, source):
                 hidden = self._view.backbone(**batch.inputs(), use_cache=False).last_hidden_state[:, -1]
-            logits = self._view.unembed(hidden)
+            logits = next_token_logits(self._view, hidden)
             for row, pair in zip(logits, some, strict=True):
                 values.append(float(METRICS["log_odds"].value(row[None], pair.unwanted, pair.wanted)))
         return values
@@ -112,7 +112,7 @@ def curve(
     most = min(config.max_heads, len(ranking))
     rng = random.Random(seed)
     ranked = HeadSet(ranking[:most])
-    drawn = [random_order(view.n_layers, view.n_heads, most, rng) for _ in range(config.draws)]
+    drawn = [random_order(list(view.heads()), most, rng) for _ in range(config.draws)]
     matched = [matched_order(ranked, view.n_heads, rng) for _ in range(config.draws)]
     progress.start("knockout curve", (most + 1) + 2 * config.draws * most)
 

@@ -1,0 +1,240 @@
+"""Tiny random models of every known architecture, with the features of each set so that they bite."""
+
+from typing import Any
+
+import torch
+from transformers import AutoConfig, PreTrainedModel
+
+from pinpoint.models import model_class
+
+SHAPE = {
+    "vocab_size": 97,
+    "hidden_size": 48,
+    "intermediate_size": 80,
+    "num_hidden_layers": 3,
+    "num_attention_heads": 6,
+    "num_key_value_heads": 2,
+    "max_position_embeddings": 64,
+    "pad_token_id": 0,
+    "bos_token_id": 1,
+    "eos_token_id": 2,
+}
+MOE = {"moe_intermediate_size": 40, "num_experts_per_tok": 2, "norm_topk_prob": True}
+LATENT = {
+    "kv_lora_rank": 16,
+    "qk_nope_head_dim": 8,
+    "qk_rope_head_dim": 4,
+    "v_head_dim": 12,
+    "n_routed_experts": 4,
+    "n_shared_experts": 1,
+    "first_k_dense_replace": 1,
+    "num_key_value_heads": 6,
+}
+MAMBA = {"mamba_d_state": 8, "mamba_d_conv": 4, "mamba_expand": 2}
+
+# name: (model_type, settings beside SHAPE)
+FAMILIES: dict[str, tuple[str, dict[str, Any]]] = {
+    "llama-gqa": ("llama", {}),
+    "llama-mha": ("llama", {"num_key_value_heads": 6, "attention_bias": True}),
+    "llama-wide-heads": ("llama", {"num_key_value_heads": 3, "head_dim": 16}),
+    "llama4": (
+        "llama4_text",
+        {
+            "head_dim": 8,
+            "intermediate_size_mlp": 80,
+            "num_local_experts": 4,
+            "interleave_moe_layer_step": 2,
+            "attention_chunk_size": 8,
+            "floor_scale": 4,
+        },
+    ),
+    "mistral": ("mistral", {"num_key_value_heads": 3, "head_dim": 8, "sliding_window": 8}),
+    "mixtral": ("mixtral", {"num_local_experts": 4, "num_experts_per_tok": 2}),
+    "qwen2": ("qwen2", {}),
+    "qwen2-moe": (
+        "qwen2_moe",
+        {**MOE, "num_experts": 4, "shared_expert_intermediate_size": 40, "decoder_sparse_step": 1},
+    ),
+    "qwen3": ("qwen3", {"head_dim": 12}),
+    "qwen3-moe": ("qwen3_moe", {**MOE, "num_experts": 4, "head_dim": 8}),
+    "gemma": ("gemma", {"head_dim": 8}),
+    "gemma2": (
+        "gemma2",
+        {
+            "head_dim": 8,
+            "query_pre_attn_scalar": 8,
+            "sliding_window": 8,
+            "final_logit_softcapping": 5.0,
+            "attn_logit_softcapping": 5.0,
+        },
+    ),
+    "gemma3": ("gemma3_text", {"head_dim": 8, "query_pre_attn_scalar": 8, "sliding_window": 8}),
+    "phi": ("phi", {"qk_layernorm": True}),
+    "phi3": ("phi3", {"sliding_window": 8}),
+    "phimoe": ("phimoe", {"num_local_experts": 4, "num_experts_per_tok": 2, "sliding_window": 8}),
+    "gpt2": ("gpt2", {}),
+    "gpt-bigcode-mqa": ("gpt_bigcode", {"multi_query": True}),
+    "gpt-bigcode-mha": ("gpt_bigcode", {"multi_query": False}),
+    "gpt-neo": (
+        "gpt_neo",
+        {"num_layers": 3, "num_heads": 6, "attention_types": [[["global", "local", "global"], 1]], "window_size": 8},
+    ),
+    "gptj": ("gptj", {"rotary_dim": 4}),
+    "gpt-neox": ("gpt_neox", {"rotary_pct": 0.5}),
+    "gpt-neox-sequential": ("gpt_neox", {"use_parallel_residual": False}),
+    "opt": ("opt", {"ffn_dim": 80, "word_embed_proj_dim": 48}),
+    "opt-350m": ("opt", {"ffn_dim": 80, "word_embed_proj_dim": 24, "do_layer_norm_before": False}),
+    "bloom": ("bloom", {"hidden_size": 48, "n_head": 6, "n_layer": 3}),
+    "bloom-post-norm": (
+        "bloom",
+        {"hidden_size": 48, "n_head": 6, "n_layer": 3, "apply_residual_connection_post_layernorm": True},
+    ),
+    "falcon-7b": ("falcon", {"multi_query": True, "parallel_attn": True, "new_decoder_architecture": False}),
+    "falcon-40b": ("falcon", {"new_decoder_architecture": True, "num_kv_heads": 2}),
+    "falcon-rw": (
+        "falcon",
+        {"multi_query": False, "parallel_attn": False, "new_decoder_architecture": False, "alibi": True},
+    ),
+    "mpt": ("mpt", {"d_model": 48, "n_heads": 6, "n_layers": 3, "max_seq_len": 64}),
+    "persimmon": ("persimmon", {"num_key_value_heads": 6}),
+    "stablelm": ("stablelm", {"use_qkv_bias": True}),
+    "stablelm-parallel": ("stablelm", {"use_parallel_residual": True, "qk_layernorm": True}),
+    "starcoder2": ("starcoder2", {"sliding_window": 8}),
+    "olmo": ("olmo", {"clip_qkv": 0.5}),
+    "olmo2": ("olmo2", {}),
+    "olmo3": ("olmo3", {"sliding_window": 8}),
+    "olmoe": ("olmoe", {"num_experts": 4, "num_experts_per_tok": 2, "clip_qkv": 0.5}),
+    "cohere": ("cohere", {"logit_scale": 0.25, "use_qk_norm": True}),
+    "cohere2": ("cohere2", {"logit_scale": 0.25, "sliding_window": 8}),
+    "granite": (
+        "granite",
+        {
+            "residual_multiplier": 0.4,
+            "logits_scaling": 4.0,
+            "embedding_multiplier": 3.0,
+            "attention_multiplier": 0.3,
+        },
+    ),
+    "granite-moe": (
+        "granitemoe",
+        {"num_local_experts": 4, "num_experts_per_tok": 2, "residual_multiplier": 0.4, "logits_scaling": 4.0},
+    ),
+    "granite-moe-shared": (
+        "granitemoeshared",
+        {"num_local_experts": 4, "num_experts_per_tok": 2, "shared_intermediate_size": 40, "residual_multiplier": 0.4},
+    ),
+    "deepseek-v2": ("deepseek_v2", {**MOE, **LATENT, "q_lora_rank": None, "topk_method": "greedy"}),
+    "deepseek-v3": ("deepseek_v3", {**MOE, **LATENT, "q_lora_rank": 24, "n_group": 1, "topk_group": 1}),
+    "gpt-oss": (
+        "gpt_oss",
+        {"head_dim": 8, "num_local_experts": 4, "num_experts_per_tok": 2, "sliding_window": 8},
+    ),
+    "smollm3": ("smollm3", {"no_rope_layers": [1, 0, 1]}),
+    "nemotron": ("nemotron", {}),
+    "exaone4": ("exaone4", {"sliding_window": 8, "sliding_window_pattern": 2}),
+    "glm": ("glm", {"head_dim": 8}),
+    "glm4": ("glm4", {"head_dim": 8}),
+    "glm4-moe": (
+        "glm4_moe",
+        {**MOE, "head_dim": 8, "n_routed_experts": 4, "n_group": 1, "topk_group": 1, "first_k_dense_replace": 1},
+    ),
+    "ernie4.5": ("ernie4_5", {"head_dim": 8}),
+    "seed-oss": ("seed_oss", {"head_dim": 8}),
+    "helium": ("helium", {"head_dim": 8}),
+    "arcee": ("arcee", {}),
+    "apertus": ("apertus", {}),
+    "cwm": ("cwm", {"head_dim": 8, "sliding_window": 8}),
+    "jamba": ("jamba", {**MAMBA, "attn_layer_period": 2, "attn_layer_offset": 1, "num_experts": 2, "mamba_dt_rank": 4}),
+    "lfm2": ("lfm2", {"layer_types": ["conv", "full_attention", "full_attention"]}),
+    "falcon-h1": ("falcon_h1", {**MAMBA, "mamba_d_ssm": 48, "mamba_n_heads": 6, "mamba_d_head": 8, "head_dim": 8}),
+    "bamba": ("bamba", {**MAMBA, "mamba_n_heads": 6, "mamba_d_head": 16, "attn_layer_indices": [1, 2]}),
+    "granite-hybrid": (
+        "granitemoehybrid",
+        {
+            **MAMBA,
+            "mamba_n_heads": 6,
+            "mamba_d_head": 16,
+            "layer_types": ["mamba", "attention", "attention"],
+            "num_local_experts": 4,
+            "num_experts_per_tok": 2,
+            "shared_intermediate_size": 40,
+            "residual_multiplier": 0.4,
+        },
+    ),
+}
+
+
+# Llama's layout, with and without shared key/value heads, windows and norms.
+PLAIN = ("llama-gqa", "llama-mha", "llama-wide-heads", "mistral", "qwen2", "qwen3")
+VISION = {
+    "hidden_size": 16,
+    "intermediate_size": 24,
+    "num_hidden_layers": 1,
+    "num_attention_heads": 2,
+    "image_size": 16,
+    "patch_size": 8,
+}
+QWEN_VISION = {"depth": 1, "num_heads": 2, "patch_size": 8}
+QWEN_TOKENS = {"image_token_id": 93, "video_token_id": 94, "vision_start_token_id": 95, "vision_end_token_id": 96}
+MROPE = {"rope_parameters": {"rope_type": "default", "mrope_section": [1, 1, 2], "rope_theta": 1e4}}
+# Wrappers around a text decoder: (model_type, settings of the decoder, the other settings)
+WRAPPERS: dict[str, tuple[str, dict[str, Any], dict[str, Any]]] = {
+    "gemma3-vision": (
+        "gemma3",
+        {"model_type": "gemma3_text", "head_dim": 8, "sliding_window": 8},
+        {
+            "vision_config": {**VISION, "model_type": "siglip_vision_model"},
+            "image_token_index": 94,
+            "boi_token_index": 95,
+            "eoi_token_index": 96,
+        },
+    ),
+    "llava": (
+        "llava",
+        {"model_type": "llama"},
+        {"vision_config": {**VISION, "model_type": "clip_vision_model"}, "image_token_index": 96},
+    ),
+    "mistral3-vision": (
+        "mistral3",
+        {"model_type": "mistral", "head_dim": 8},
+        {"vision_config": {**VISION, "model_type": "pixtral", "head_dim": 8}, "image_token_index": 96},
+    ),
+    "qwen2-vl": (
+        "qwen2_vl",
+        {"model_type": "qwen2_vl_text", **MROPE},
+        {"vision_config": {**QWEN_VISION, "embed_dim": 16, "hidden_size": 48}, **QWEN_TOKENS},
+    ),
+    "qwen2.5-vl": (
+        "qwen2_5_vl",
+        {"model_type": "qwen2_5_vl_text", **MROPE},
+        {
+            "vision_config": {**QWEN_VISION, "hidden_size": 16, "intermediate_size": 24, "out_hidden_size": 48},
+            **QWEN_TOKENS,
+        },
+    ),
+}
+FAMILIES |= {
+    name: (kind, {**other, "text_config": {**SHAPE, **text}}) for name, (kind, text, other) in WRAPPERS.items()
+}
+
+
+def config_of(family: str, **changes: Any) -> Any:
+    """The tiny config of a family, with settings changed."""
+    model_type, extra = FAMILIES[family]
+    shape = {} if "text_config" in extra else SHAPE
+    return AutoConfig.for_model(model_type, **{**shape, **extra, **changes})
+
+
+def tiny(family: str, seed: int = 0, **changes: Any) -> PreTrainedModel:
+    """A random float32 model whose heads, biases and norms all matter."""
+    config = config_of(family, **changes)
+    torch.manual_seed(seed)
+    model = model_class(config).from_config(config)
+    generator = torch.Generator().manual_seed(seed)
+    for name, parameter in model.named_parameters():
+        noise = torch.randn(parameter.shape, generator=generator)
+        if parameter.dim() > 1:
+            parameter.data = 0.15 * noise
+        else:
+            parameter.data = 0.3 * noise + (0.0 if name.endswith("bias") else 1.0)
+    return model.float().eval()

@@ -1,0 +1,161 @@
+"""Every known architecture: engine and oracle agree, the model is left alone, and the slices are the heads'."""
+
+import dataclasses
+import sys
+
+import pytest
+import torch
+
+import pinpoint
+from pinpoint.errors import PinpointWarning
+from pinpoint.models import headed, known_types
+from pinpoint.models._registry import layout_of
+from pinpoint.models._spec import HeadedModel
+from pinpoint.tune import default_projections
+from tests.families import FAMILIES, tiny
+from tests.models import checks
+
+MOE = [name for name, (kind, _) in FAMILIES.items() if "moe" in kind or kind in ("mixtral", "gpt_oss", "deepseek_v3")]
+# Settings that, switched off, leave a model with the same weights but other scores: an engine that
+# passed over the feature would give those instead.
+FEATURES = {
+    "a soft cap on the logits": ("gemma2", {"final_logit_softcapping": None}),
+    "a soft cap on attention": ("gemma2", {"attn_logit_softcapping": None}),
+    "a sliding window": ("mistral", {"sliding_window": None}),
+    "a sliding window beside full attention": ("gemma3", {"sliding_window": 64}),
+    "local attention": ("gpt-neo", {"window_size": 64}),
+    "chunked attention": ("llama4", {"attention_chunk_size": 64}),
+    "a logit scale": ("cohere", {"logit_scale": 1.0}),
+    "a divided logit": ("granite", {"logits_scaling": 1.0}),
+    "a scaled residual": ("granite", {"residual_multiplier": 1.0}),
+    "a scaled attention score": ("granite", {"attention_multiplier": 1.0}),
+    "a parallel block": ("gpt-neox", {"use_parallel_residual": False}),
+    "the residual after the norm": ("bloom-post-norm", {"apply_residual_connection_post_layernorm": False}),
+    "clipped projections": ("olmo", {"clip_qkv": None}),
+    "no rotary positions in some layers": ("smollm3", {"no_rope_layers": [1, 1, 1]}),
+}
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_the_sweep_equals_a_forward_pass_per_head(family: str) -> None:
+    assert checks.locate_difference(tiny(family)) < 1e-4
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_reference_metric_is_that_of_the_unhooked_model(family: str) -> None:
+    assert checks.reference_difference(tiny(family)) < 1e-4
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_padding_batching_and_chunking_do_not_change_a_score(family: str) -> None:
+    assert checks.padding_difference(tiny(family)) < 1e-4
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_patching_the_reference_into_itself_is_exactly_zero(family: str) -> None:
+    same = [dataclasses.replace(pair, counterfactual=pair.reference) for pair in checks.pairs()]
+    with pytest.warns(PinpointWarning, match="same reference and counterfactual"):
+        scores = pinpoint.locate(tiny(family), None, same)
+    assert torch.equal(scores.effects, torch.zeros_like(scores.effects))
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_a_zero_knockout_is_zeroed_columns_of_the_out_projection(family: str) -> None:
+    assert checks.knockout_difference(tiny(family)) < 1e-5
+
+
+# They normalise queries and keys across all heads: a head's weights are its own, what they do is not.
+JOINT_NORMS = ("olmo2", "olmo3", "olmoe")
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_the_rows_of_a_head_move_that_head_alone(family: str) -> None:
+    model = tiny(family)
+    view = headed(model)
+    per_group = view.n_heads // view.n_kv_heads
+    layer = view.attention_layers[-1]
+    joint = family in JOINT_NORMS
+    for unit in range(view.n_heads):
+        moved = checks.heads_moved_by(model, layer, "q", unit)
+        assert len(moved) == view.n_heads if joint else moved == {unit}
+    for which in "v" if joint else "kv":
+        for unit in range(view.n_kv_heads):
+            expected = set(range(unit * per_group, (unit + 1) * per_group))
+            assert checks.heads_moved_by(model, layer, which, unit) == expected
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_the_rows_of_all_heads_are_disjoint(family: str) -> None:
+    view = headed(tiny(family))
+    taken: dict[str, list[int]] = {}
+    for which, units in (("q", view.n_heads), ("k", view.n_kv_heads), ("v", view.n_kv_heads), ("o", view.n_heads)):
+        for unit in range(units):
+            name, rows = view.projection_slice(view.attention_layers[0], which, unit)
+            taken.setdefault(name, []).extend(rows)
+    assert all(len(rows) == len(set(rows)) for rows in taken.values())
+
+
+@pytest.mark.parametrize("projections", ["default", "q,k,v,o"])
+@pytest.mark.parametrize("family", FAMILIES)
+def test_tuning_moves_the_slices_alone_and_the_merge_equals_the_adapter(family: str, projections: str) -> None:
+    model = tiny(family)
+    which = default_projections(headed(model)) if projections == "default" else projections
+    assert checks.tune_difference(model, which) < 1e-5
+
+
+@pytest.mark.parametrize("family", MOE)
+def test_sweep_and_oracle_send_tokens_to_the_same_experts(family: str) -> None:
+    model, pair = tiny(family), checks.pairs()[:1]
+    view = headed(model)
+    with checks.seen_experts(model) as fast:
+        pinpoint.locate(model, None, pair)
+    with checks.seen_experts(model) as slow:
+        pinpoint.locate(model, None, pair, engine="naive")
+    assert fast, "no experts seen"
+    for name, calls in fast.items():
+        layer = int(name.split("layers.")[1].split(".")[0])
+        rows = calls[-1]  # the reference, then every head up to this layer
+        assert len(rows) == 1 + sum(head.layer <= layer for head in view.heads())
+        # Brute force: both prompts, the reference, then one pass per head; the last position is measured.
+        patched = [call[len(pair[0].reference) - 1] for call in slow[name][1:]]
+        assert torch.equal(rows, torch.stack(patched[: len(rows)]))
+
+
+@pytest.mark.parametrize("feature", FEATURES)
+def test_the_features_of_the_tiny_models_bite(feature: str) -> None:
+    family, off = FEATURES[feature]
+    with_it, without = tiny(family), tiny(family, **off)
+    assert all(torch.equal(a, b) for a, b in zip(with_it.parameters(), without.parameters(), strict=True))
+    there = pinpoint.locate(with_it, None, checks.pairs()).effects
+    gone = pinpoint.locate(without, None, checks.pairs()).effects
+    assert checks.relative(gone, there) > 1e-2
+
+
+@pytest.mark.parametrize(
+    ("family", "change"),
+    [
+        ("bloom", {"adds_residual": False}),
+        ("opt", {"tail": ()}),
+        ("olmo2", {"tail": ()}),
+        ("jamba", {"mixers": ()}),
+        ("falcon-h1", {"mixers": ()}),
+    ],
+)
+def test_a_layout_without_the_feature_gives_other_scores(
+    family: str, change: dict[str, object], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model = tiny(family)
+    exact = pinpoint.locate(model, None, checks.pairs(), engine="naive").effects
+    layout = layout_of(model.config.model_type)
+    assert layout is not None
+    broken = HeadedModel(model, dataclasses.replace(layout, **change))
+    monkeypatch.setattr(sys.modules["pinpoint.locate._locate"], "headed", lambda _model: broken)
+    try:
+        scores = pinpoint.locate(model, None, checks.pairs()).effects
+    except (TypeError, RuntimeError, AttributeError, AssertionError):
+        return  # it does not even run
+    assert checks.relative(scores, exact) > 1e-3
+
+
+def test_every_known_architecture_is_tested() -> None:
+    assert {model_type for model_type, _ in FAMILIES.values()} == set(known_types())
