@@ -32,16 +32,33 @@ def pairs(seed: int = 1) -> list[pinpoint.ContrastPair]:
     ]
 
 
+def alike(seed: int = 2) -> list[pinpoint.ContrastPair]:
+    """Three pairs whose prompts begin alike: for most of them, for one token, and for all but the last token."""
+    generator = torch.Generator().manual_seed(seed)
+
+    def ids(length: int) -> list[int]:
+        return torch.randint(3, VOCAB, (length,), generator=generator).tolist()
+
+    made = []
+    for shared, a, b in ((10, 4, 3), (1, 9, 12), (11, 1, 1)):
+        start = ids(shared)
+        made.append(pinpoint.ContrastPair(start + ids(a), start + ids(b), unwanted=[5, 6], wanted=[7]))
+    return made
+
+
 def relative(a: Tensor, b: Tensor) -> float:
     """Largest difference, relative to the largest value of `b`."""
     return float((a - b).abs().max() / b.abs().max())
 
 
 def locate_difference(model: PreTrainedModel) -> float:
-    """Sweep against brute force."""
-    exact = pinpoint.locate(model, None, pairs(), engine="naive")
-    assert exact.effects.abs().max() > 1e-3, "the heads must matter for this to mean anything"
-    return relative(pinpoint.locate(model, None, pairs()).effects, exact.effects)
+    """Sweep against brute force, on prompts that differ from the start and on prompts that begin alike."""
+    differences = []
+    for some in (pairs(), alike()):
+        exact = pinpoint.locate(model, None, some, engine="naive")
+        assert exact.effects.abs().max() > 1e-3, "the heads must matter for this to mean anything"
+        differences.append(relative(pinpoint.locate(model, None, some).effects, exact.effects))
+    return max(differences)
 
 
 @torch.no_grad()

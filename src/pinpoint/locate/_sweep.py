@@ -1,9 +1,9 @@
 """Exact path patching of all heads in one sweep over the layers.
 
 With every other attention output frozen, positions do not mix: what a patched head changes travels through
-the MLPs of its own position alone. So one forward pass over both prompts, and single-token rows through the
-MLPs for every (head, pair), give what a full forward pass per head gives (Chen et al. 2024, section 3; Wang
-et al. 2022; the same arithmetic in goodfire-ai/causalab PR #17).
+the MLPs of its own position alone. So one forward pass over both prompts (once over what they begin with alike),
+and single-token rows through the MLPs for every (head, pair), give what a full forward pass per head gives
+(Chen et al. 2024, section 3; Wang et al. 2022; the same arithmetic in goodfire-ai/causalab PR #17).
 """
 
 from dataclasses import dataclass, field
@@ -16,6 +16,7 @@ from torch import Tensor
 from pinpoint.data import Batch, EncodedPair
 from pinpoint.heads import Head
 from pinpoint.interventions import after_blocks, edited_outputs, final_logits, run_block, seen_inputs
+from pinpoint.locate._prefix import shared_lengths, sharing, whole
 from pinpoint.locate._protocol import Effects
 from pinpoint.measure import Metric
 from pinpoint.models import HeadedModel
@@ -32,12 +33,11 @@ class _Chunk:
 class _Sweep:
     """Carries the rows of all heads seen so far from layer to layer, while the model runs its own forward."""
 
-    def __init__(self, view: HeadedModel, batch: Batch, rows_per_chunk: int) -> None:
+    def __init__(self, view: HeadedModel, pairs: list[EncodedPair], last: Tensor, rows_per_chunk: int) -> None:
         self._view = view
-        self._last = batch.last
-        self._pairs = len(batch.last) // 2
-        ids = batch.input_ids * batch.attention_mask
-        self._same_prompt = (ids[: self._pairs] == ids[self._pairs :]).all(dim=1)  # [pair]
+        self._last = last
+        self._pairs = len(pairs)
+        self._same_prompt = torch.tensor([pair.reference == pair.counterfactual for pair in pairs])
         self._heads_per_chunk = max(view.n_heads, rows_per_chunk // self._pairs)
         self._z: dict[int, Tensor] = {}
         self._mixed: dict[tuple[int, str], Tensor] = {}
@@ -114,14 +114,17 @@ class _Sweep:
 
 def sweep(view: HeadedModel, pairs: list[EncodedPair], batch: Batch, metric: Metric, rows_per_chunk: int) -> Effects:
     """The default engine: see `Engine`. Two forward passes and the MLP rows, whatever the number of heads."""
-    run = _Sweep(view, batch, rows_per_chunk)
+    lengths = shared_lengths(pairs)
+    shares = view.layout.shares_prefix and min(lengths) > 0
+    prompts = sharing(view, pairs, lengths) if shares else whole(view, batch)
+    run = _Sweep(view, pairs, prompts.last, rows_per_chunk)
     mixers = {(i, name): module for i in range(view.n_layers) for name, module in view.mixers(i).items()}
     with (
         seen_inputs(view.out_projs(), run.see_heads),
         edited_outputs(mixers, run.see_mixer),
         after_blocks(view.layers, run.visit),
     ):
-        view.backbone(**batch.inputs(), use_cache=False)
+        prompts.run()
 
     effects = torch.zeros(len(pairs), view.n_layers, view.n_heads)
     references = torch.empty(len(pairs))

@@ -2,6 +2,6 @@
 
 from pinpoint.models._load import Loaded, load, model_class, pick_device
 from pinpoint.models._registry import headed, known_types
-from pinpoint.models._spec import HeadedModel, Layout
+from pinpoint.models._spec import HeadedModel, Layout, features
 
-__all__ = ["HeadedModel", "Layout", "Loaded", "headed", "known_types", "load", "model_class", "pick_device"]
+__all__ = ["HeadedModel", "Layout", "Loaded", "features", "headed", "known_types", "load", "model_class", "pick_device"]

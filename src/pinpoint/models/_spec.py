@@ -47,6 +47,7 @@ class Layout:
         kv_heads: key/value heads of a block, given the text config.
         adds_residual: the attention module takes the residual stream as its second argument and adds it.
         mixers: other modules of a block that mix positions; they have no heads and stay frozen.
+        shares_prefix: two prompts that begin alike can go on from one cache of what they share.
         notes: what a user should know, for the table of architectures.
     """
 
@@ -60,7 +61,16 @@ class Layout:
     kv_heads: Callable[[PretrainedConfig], int] = key_value_heads
     adds_residual: bool = False
     mixers: tuple[str, ...] = ()
+    shares_prefix: bool = True
     notes: str = ""
+
+
+def features(module: nn.Module) -> tuple[int, int]:
+    """Inputs and outputs of a projection; GPT-2's Conv1D calls them otherwise."""
+    inputs = getattr(module, "in_features", None) or module.nx
+    outputs = getattr(module, "out_features", None) or module.nf
+    assert isinstance(inputs, int) and isinstance(outputs, int)
+    return inputs, outputs
 
 
 @dataclass(frozen=True)
@@ -137,11 +147,7 @@ class HeadedModel:
     @cached_property
     def head_dim(self) -> int:
         """Width of one head's slice of the out projection's input."""
-        module = self.out_proj(self.attention_layers[0])
-        # GPT-2's Conv1D keeps its weight as [in out].
-        width = getattr(module, "in_features", None) or module.nx
-        assert isinstance(width, int)
-        return width // self.n_heads
+        return features(self.out_proj(self.attention_layers[0]))[0] // self.n_heads
 
     @property
     def device(self) -> torch.device:
