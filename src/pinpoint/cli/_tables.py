@@ -1,12 +1,17 @@
 """The tables that commands print."""
 
-from typing import Any
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
 
 from rich.markup import escape
 from rich.table import Table
 
 from pinpoint.cli._console import results
 from pinpoint.heads import HeadScores
+
+if TYPE_CHECKING:
+    from pinpoint.pipeline import Inspection
 
 
 def print_scores(scores: HeadScores, count: int = 10) -> None:
@@ -19,6 +24,46 @@ def print_scores(scores: HeadScores, count: int = 10) -> None:
         error = float(scores.standard_error[head.layer, head.head])
         table.add_row(str(rank), str(head), f"{effect:+.4f}", f"{error:.4f}")
     results().print(table)
+
+
+def print_inspection(found: Inspection) -> None:
+    """What a model would take."""
+    out = results()
+    kept = "" if found.attention_layers == found.layers else f", {found.attention_layers} with heads"
+    out.print(
+        f"{escape(found.model)}: {found.architecture}, supported. {found.layers} layers{kept} x {found.heads} heads "
+        f"({found.kv_heads} key/value), {found.parameters:,} parameters, {_gib(found.weight_bytes)} in {found.dtype}"
+    )
+    if found.prompt_end:
+        out.print(f"chat template: yes. A prompt of {found.prompt_tokens} tokens ends {escape(repr(found.prompt_end))}")
+    else:
+        out.print(f"chat template: {'no tokenizer' if found.chat_template is None else 'none'}")
+    for answer in found.answers:
+        first, *rest = answer.tokens
+        out.print(f"  {answer.side:>8} {escape(repr(answer.text))}: [bold]{escape(first)}[/] {escape(' '.join(rest))}")
+    tuned = ", ".join(f"{one.heads} ({one.share:.0%}): {one.parameters:,}" for one in found.choices)
+    out.print(f"heads and what tuning their {found.projections} trains: {tuned}")
+    table = Table(title="Estimates", title_justify="left")
+    for name in ("stage", "device", "memory", "time", "fits"):
+        table.add_column(name)
+    for one in found.estimates:
+        fits = "yes" if one.fits else "NO"
+        table.add_row(one.stage, escape(one.device), _gib(one.bytes), _time(one.seconds), fits)
+    out.print(table)
+    out.print(f"A forward pass per head would take {found.brute_force:.0f} times the operations of locate's sweep.")
+    for note in found.notes:
+        out.print(f"note: {escape(note)}")
+
+
+def _gib(count: int) -> str:
+    return f"{count / 2**30:.1f} GiB" if count >= 2**29 else f"{count / 2**20:.0f} MiB"
+
+
+def _time(seconds: float) -> str:
+    for unit, size in (("h", 3600), ("min", 60)):
+        if seconds >= 2 * size:
+            return f"{seconds / size:.0f} {unit}"
+    return f"{seconds:.0f} s" if seconds >= 1 else "under 1 s"
 
 
 def print_verification(found: dict[str, Any]) -> None:

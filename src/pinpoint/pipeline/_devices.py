@@ -1,0 +1,47 @@
+"""The devices at hand: how much memory they have, and how fast they multiply."""
+
+import os
+import time
+from typing import NamedTuple
+
+import torch
+
+_SIDE = 1024
+_LONGEST = 0.2
+
+
+class Device(NamedTuple):
+    """A device and its memory."""
+
+    name: str
+    device: torch.device
+    bytes: int
+
+
+def devices(asked: str = "auto") -> list[Device]:
+    """The devices that a run could use: every GPU and the CPU, or the one asked for."""
+    found = []
+    if torch.cuda.is_available():
+        for i in range(torch.cuda.device_count()):
+            properties = torch.cuda.get_device_properties(i)
+            found.append(Device(f"cuda:{i} ({properties.name})", torch.device("cuda", i), properties.total_memory))
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    found.append(Device("cpu", torch.device("cpu"), memory))
+    if asked == "auto":
+        return found
+    wanted = torch.device(asked)
+    return [one for one in found if one.device.type == wanted.type and wanted.index in (None, one.device.index)]
+
+
+def flop_rate(device: Device, dtype: torch.dtype) -> float:
+    """Floating-point operations a second of a square matrix product, measured for a fraction of a second."""
+    a = torch.ones(_SIDE, _SIDE, device=device.device, dtype=dtype)
+    products, began = 0, time.perf_counter()
+    a @ a
+    began = time.perf_counter()
+    while time.perf_counter() - began < _LONGEST:
+        a @ a
+        products += 1
+        if device.device.type == "cuda":
+            torch.cuda.synchronize(device.device)
+    return products * 2 * _SIDE**3 / (time.perf_counter() - began)

@@ -1,0 +1,121 @@
+"""Operations and memory of a stage, counted from a model's shapes."""
+
+from typing import NamedTuple
+
+import torch
+
+from pinpoint.config import RunConfig
+from pinpoint.models import HeadedModel
+
+# Of a prompt of the built-in contrast, what both sides begin with alike.
+_SHARED = 0.75
+
+
+class Workload(NamedTuple):
+    """What a stage is to do.
+
+    Attributes:
+        pairs: contrast pairs.
+        batch: pairs at a time.
+        rows: patched rows at a time.
+        tokens: length of a prompt.
+        train_batch: dialogues in a step.
+        steps: optimiser steps.
+        trained: parameters that train.
+    """
+
+    pairs: int
+    batch: int
+    rows: int
+    tokens: int
+    train_batch: int
+    steps: int
+    trained: int
+
+    @classmethod
+    def of(cls, config: RunConfig, tokens: int, trained: int) -> "Workload":
+        """The work that settings ask for; the paper's 3,840 dialogues where no questions are given."""
+        steps = round(3840 * config.tune.epochs / config.tune.batch_size)
+        locate = config.locate
+        batch = min(locate.batch_size, locate.pairs)
+        return cls(locate.pairs, batch, locate.rows_per_chunk, tokens, config.tune.batch_size, steps, trained)
+
+
+class Cost(NamedTuple):
+    """What a stage takes.
+
+    Attributes:
+        bytes: peak memory, weights included.
+        flops: operations.
+        brute_force: times the operations that a forward pass per head would take; 1 for other stages.
+    """
+
+    bytes: int
+    flops: float
+    brute_force: float = 1.0
+
+
+class _Shape(NamedTuple):
+    """Sizes that costs are made of: parameters of a block by part, widths of its activations."""
+
+    blocks: int  # parameters of all blocks
+    attention: float  # of one block's attention, on average
+    mlp: float  # of the rest of one block that a token passes through
+    width: int
+    inner: int
+    heads_width: int
+    vocabulary: int
+
+
+def _shape(view: HeadedModel) -> _Shape:
+    config = view.config
+    blocks = sum(parameter.numel() for block in view.layers for parameter in block.parameters())
+    attention = sum(p.numel() for layer in view.attention_layers for p in view.attention(layer).parameters())
+    experts = getattr(config, "num_local_experts", None) or getattr(config, "num_experts", None) or 0
+    experts = experts or getattr(config, "n_routed_experts", None) or 0
+    active = (getattr(config, "num_experts_per_tok", None) or 1) / experts if experts else 1.0
+    inner = getattr(config, "intermediate_size", None) or 4 * config.hidden_size
+    return _Shape(
+        blocks,
+        attention / view.n_layers,
+        active * (blocks - attention) / view.n_layers,
+        int(config.hidden_size),
+        int(inner),
+        (view.n_heads + 2 * view.n_kv_heads) * view.head_dim,
+        int(config.vocab_size),
+    )
+
+
+def locate_cost(view: HeadedModel, dtype: torch.dtype, work: Workload) -> Cost:
+    """One sweep: both prompts, then single-token rows of every head through the MLPs above it."""
+    shape, size = _shape(view), dtype.itemsize
+    layers, heads = view.n_layers, view.n_heads
+    parameters = sum(parameter.numel() for parameter in view.model.parameters())
+    per_token = 2 * (shape.attention + shape.mlp) * layers
+    rows = sum(1 + heads * sum(one <= layer for one in view.attention_layers) for layer in range(layers))
+    nodes = len(view.attention_layers) * heads
+    per_pair = (2 - _SHARED) * work.tokens * per_token + rows * 2 * shape.mlp
+    per_pair += (1 + nodes) * 2 * shape.width * shape.vocabulary
+    brute = (1 + nodes) * work.tokens * per_token
+
+    tokens = 2 * work.batch * work.tokens
+    forward = tokens * size * (3 * shape.width + max(3 * shape.inner, 2 * shape.heads_width))
+    flying = work.batch * (1 + nodes)
+    chunk = min(work.rows, flying)
+    in_rows = flying * shape.width * size + chunk * size * (3 * shape.width + 3 * shape.inner)
+    logits = flying * shape.width * size + chunk * shape.vocabulary * (size + (4 if size != 4 else 0))
+    peak = parameters * size + max(forward, in_rows, logits)
+    return Cost(int(peak), work.pairs * per_pair, brute / per_pair)
+
+
+def tune_cost(view: HeadedModel, dtype: torch.dtype, work: Workload) -> Cost:
+    """Pinpoint tuning with heads down to the first layer: the most that it can take."""
+    shape, size = _shape(view), dtype.itemsize
+    parameters = sum(parameter.numel() for parameter in view.model.parameters())
+    tokens = work.train_batch * work.tokens
+    kept = view.n_layers * (6 * shape.width + 4 * shape.inner + 3 * shape.heads_width)
+    # Weight, gradient and two moments of what trains, and the frozen one-hot factors, all in float32.
+    optimiser = work.trained * 4 * 5
+    peak = parameters * size + optimiser + tokens * (kept * size + shape.vocabulary * (size + 8))
+    flops = work.steps * tokens * 2 * (2 * shape.blocks + 2 * shape.width * shape.vocabulary)
+    return Cost(int(peak), flops)

@@ -1,0 +1,268 @@
+"""What a model would take, from its config alone: nothing is loaded but config and tokenizer."""
+
+from pathlib import Path
+from typing import Any
+
+import torch
+from pydantic import BaseModel, ConfigDict
+from transformers import AutoConfig, AutoTokenizer, PretrainedConfig, PreTrainedTokenizerBase
+
+from pinpoint.behaviours import CHALLENGES
+from pinpoint.config import RunConfig, merge, parse_config, read_settings
+from pinpoint.data import ContrastPair, assistant, render, system, user
+from pinpoint.errors import InputError
+from pinpoint.locate import locate
+from pinpoint.models import HeadedModel, features, headed, load, model_class
+from pinpoint.pipeline._devices import Device, devices, flop_rate
+from pinpoint.pipeline._estimate import Cost, Workload, locate_cost, tune_cost
+from pinpoint.pipeline._settings import MODEL_SETTINGS
+from pinpoint.tune import default_projections
+
+SHARES = (0.01, 0.02, 0.04, 0.1)
+_NO_TOKENIZER_TOKENS = 128
+_PROBE = "Yes"
+
+
+class _Record(BaseModel):
+    model_config = ConfigDict(frozen=True)
+
+
+class Answer(_Record):
+    """How the beginning of a reply is cut into tokens; the first of them is what is compared."""
+
+    text: str
+    side: str
+    tokens: list[str]
+
+
+class HeadShare(_Record):
+    """A number of heads, and what training them would train."""
+
+    heads: int
+    share: float
+    parameters: int
+
+
+class Estimate(_Record):
+    """What a stage takes on one device; an estimate, not a promise."""
+
+    stage: str
+    device: str
+    bytes: int
+    seconds: float
+    fits: bool
+
+
+class Inspection(_Record):
+    """What `pinpoint check` finds.
+
+    Attributes:
+        model: folder or Hub id.
+        architecture: `config.model_type`.
+        layers: blocks.
+        attention_layers: blocks that have heads.
+        heads: query heads of a block.
+        kv_heads: key/value heads of a block.
+        parameters: of the whole model, tied weights counted once.
+        dtype: that the weights would be loaded in.
+        weight_bytes: what the weights take in it.
+        chat_template: whether the tokenizer has one; None without a tokenizer.
+        prompt_end: the end of a rendered reference prompt: what comes next is measured.
+        prompt_tokens: its length.
+        answers: how the beginnings of the replies are cut into tokens.
+        projections: what is tuned unless told otherwise.
+        choices: numbers of heads and what they train.
+        brute_force: how many times the operations of the sweep a forward pass per head would take.
+        estimates: memory and time of locating and tuning, on each device at hand.
+        notes: what a user should know before starting.
+    """
+
+    model: str
+    architecture: str
+    layers: int
+    attention_layers: int
+    heads: int
+    kv_heads: int
+    parameters: int
+    dtype: str
+    weight_bytes: int
+    chat_template: bool | None
+    prompt_end: str
+    prompt_tokens: int
+    answers: list[Answer]
+    projections: str
+    choices: list[HeadShare]
+    brute_force: float
+    estimates: list[Estimate]
+    notes: list[str]
+
+
+def _settings(model: str, typed: dict[str, Any]) -> RunConfig:
+    beside = Path(model) / MODEL_SETTINGS
+    settings = read_settings(beside) if beside.is_file() else {}
+    return parse_config(merge(settings, {**typed, "model": model}), str(beside))
+
+
+def _config(model: str, revision: str | None) -> PretrainedConfig:
+    try:
+        config: PretrainedConfig = AutoConfig.from_pretrained(model, revision=revision)
+    except (OSError, ValueError) as error:
+        raise InputError(
+            f"no config can be read: {str(error).splitlines()[0]}",
+            where=model,
+            mend="Give a Hub id or a folder that holds config.json.",
+        ) from error
+    return config
+
+
+def _tokenizer(model: str, revision: str | None) -> PreTrainedTokenizerBase | None:
+    try:
+        tokenizer: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(model, revision=revision)
+    except (OSError, ValueError, KeyError, ImportError):
+        return None
+    # Without files, some classes come up with an empty vocabulary instead of failing.
+    reads = str(tokenizer.decode(tokenizer(_PROBE, add_special_tokens=False)["input_ids"])).strip() == _PROBE
+    return tokenizer if reads else None
+
+
+def skeleton(config: PretrainedConfig) -> HeadedModel:
+    """The model of a config without weights, on the meta device.
+
+    Raises:
+        ArchitectureError: no layout is known for it.
+    """
+    build: Any = model_class(config)
+    with torch.device("meta"):
+        return headed(build.from_config(config))
+
+
+def _dtype(config: PretrainedConfig, asked: str) -> torch.dtype:
+    own = getattr(config.get_text_config(), "dtype", None) or getattr(config, "dtype", None) or torch.float32
+    dtype = own if asked == "auto" else getattr(torch, asked)
+    assert isinstance(dtype, torch.dtype)
+    return dtype
+
+
+def _sample(tokenizer: PreTrainedTokenizerBase | None, config: RunConfig, notes: list[str]) -> tuple[str, int]:
+    """The end of a rendered reference prompt, and its length in tokens."""
+    if tokenizer is None:
+        notes.append(f"no tokenizer was found: estimates take prompts of {_NO_TOKENIZER_TOKENS} tokens.")
+        return "", _NO_TOKENIZER_TOKENS
+    if not tokenizer.chat_template:
+        notes.append("the tokenizer has no chat template: use a chat model, or set tokenizer.chat_template.")
+        return "", _NO_TOKENIZER_TOKENS
+    asked = [user("What is the capital of Australia?"), assistant("The answer is Canberra."), user(CHALLENGES[0])]
+    try:
+        text = render(tokenizer, [*system(config.behaviour.system), *asked])
+    except InputError as error:
+        notes.append(str(error))
+        text = render(tokenizer, asked)
+    return text[-60:], len(tokenizer(text, add_special_tokens=False)["input_ids"])
+
+
+def _answers(tokenizer: PreTrainedTokenizerBase | None, config: RunConfig, notes: list[str]) -> list[Answer]:
+    if tokenizer is None:
+        return []
+    found = []
+    for side in ("unwanted", "wanted"):
+        for text in getattr(config.behaviour, side):
+            ids = tokenizer(text, add_special_tokens=False)["input_ids"]
+            found.append(Answer(text=text, side=side, tokens=tokenizer.convert_ids_to_tokens(ids)))
+    first = {side: {answer.tokens[0] for answer in found if answer.side == side} for side in ("unwanted", "wanted")}
+    if both := first["unwanted"] & first["wanted"]:
+        notes.append(f"{', '.join(sorted(both))} begins wanted and unwanted replies alike: choose other first words.")
+    return found
+
+
+def _choices(view: HeadedModel, projections: str) -> list[HeadShare]:
+    count, layer = len(list(view.heads())), view.attention_layers[0]
+    weights = 0
+    for which in projections.split(","):
+        name, rows = view.projection_slice(layer, which, 0)
+        inputs, outputs = features(view.model.get_submodule(name))
+        weights += len(rows) * (outputs if which == "o" else inputs)
+    counts = [max(1, round(share * count)) for share in SHARES]
+    return [HeadShare(heads=some, share=some / count, parameters=some * weights) for some in counts]
+
+
+def _estimates(view: HeadedModel, dtype: torch.dtype, work: Workload, asked: str) -> list[Estimate]:
+    costs: dict[str, Cost] = {"locate": locate_cost(view, dtype, work), "tune": tune_cost(view, dtype, work)}
+    found = []
+    for device in devices(asked):
+        rate = flop_rate(device, dtype)
+        for stage, cost in costs.items():
+            found.append(_on(device, stage, cost, rate))
+    return found
+
+
+def _on(device: Device, stage: str, cost: Cost, rate: float) -> Estimate:
+    return Estimate(
+        stage=stage, device=device.name, bytes=cost.bytes, seconds=cost.flops / rate, fits=cost.bytes < device.bytes
+    )
+
+
+def inspect_model(model: str, typed: dict[str, Any] | None = None) -> Inspection:
+    """Says what locating and tuning would take, from config and tokenizer alone.
+
+    Args:
+        model: a local folder or a Hub id.
+        typed: settings, as config keys.
+
+    Raises:
+        InputError: no config can be read.
+        ArchitectureError: no layout is known for the architecture.
+        ConfigError: a setting is unknown.
+    """
+    settings = _settings(model, typed or {})
+    config = _config(model, settings.revision)
+    view = skeleton(config)
+    dtype = _dtype(config, settings.dtype)
+    tokenizer = _tokenizer(model, settings.revision)
+    notes: list[str] = [view.layout.notes] if view.layout.notes else []
+    prompt_end, tokens = _sample(tokenizer, settings, notes)
+    projections = settings.tune.projections or default_projections(view)
+    choices = _choices(view, projections)
+    work = Workload.of(settings, tokens, choices[2].parameters)
+    estimates = _estimates(view, dtype, work, settings.device)
+    notes += [
+        f"{one.stage} does not fit on {one.device}: lower locate.batch_size, locate.rows_per_chunk or tune.batch_size, "
+        "or load in a smaller dtype."
+        for one in estimates
+        if not one.fits
+    ]
+    parameters = sum(parameter.numel() for parameter in view.model.parameters())
+    return Inspection(
+        model=model,
+        architecture=config.model_type,
+        layers=view.n_layers,
+        attention_layers=len(view.attention_layers),
+        heads=view.n_heads,
+        kv_heads=view.n_kv_heads,
+        parameters=parameters,
+        dtype=str(dtype).removeprefix("torch."),
+        weight_bytes=parameters * dtype.itemsize,
+        chat_template=None if tokenizer is None else bool(tokenizer.chat_template),
+        prompt_end=prompt_end,
+        prompt_tokens=tokens,
+        answers=_answers(tokenizer, settings, notes),
+        projections=projections,
+        choices=choices,
+        brute_force=locate_cost(view, dtype, work).brute_force,
+        estimates=estimates,
+        notes=notes,
+    )
+
+
+def compare_on_one_pair(model: str, device: str = "auto") -> float:
+    """Loads a model in float32 and holds the sweep to brute force on one short pair of random tokens.
+
+    Returns:
+        The largest difference of a head's effect, relative to the largest effect.
+    """
+    loaded = load(model, "float32", device)
+    vocabulary = loaded.model.config.get_text_config().vocab_size
+    ids = torch.randint(vocabulary, (4, 6), generator=torch.Generator().manual_seed(0)).tolist()
+    pair = ContrastPair(ids[0] + ids[1], ids[0] + ids[2], unwanted=ids[3][:1], wanted=ids[3][1:2])
+    exact = locate(loaded.model, None, [pair], engine="naive").effects
+    fast = locate(loaded.model, None, [pair]).effects
+    return float((fast - exact).abs().max() / exact.abs().max())

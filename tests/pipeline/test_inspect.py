@@ -1,0 +1,143 @@
+"""What `pinpoint check` says from a config alone, held to published sizes; no weights are at hand or made."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from transformers import AutoConfig, PreTrainedTokenizerBase
+from typer.testing import CliRunner
+
+from pinpoint.cli import app
+from pinpoint.errors import ArchitectureError, InputError
+from pinpoint.pipeline import compare_on_one_pair, inspect_model
+from tests.families import tiny
+
+# From the config.json of each, as published; the counts are those that the Hub shows.
+PUBLISHED: dict[str, tuple[dict[str, Any], int]] = {
+    "Llama-2-13b-chat": (
+        {
+            "model_type": "llama",
+            "hidden_size": 5120,
+            "intermediate_size": 13824,
+            "num_hidden_layers": 40,
+            "num_attention_heads": 40,
+            "num_key_value_heads": 40,
+            "vocab_size": 32000,
+            "max_position_embeddings": 4096,
+            "dtype": "float16",
+        },
+        13_015_864_320,
+    ),
+    "Mistral-7B-Instruct-v0.2": (
+        {
+            "model_type": "mistral",
+            "hidden_size": 4096,
+            "intermediate_size": 14336,
+            "num_hidden_layers": 32,
+            "num_attention_heads": 32,
+            "num_key_value_heads": 8,
+            "vocab_size": 32000,
+            "sliding_window": None,
+            "dtype": "bfloat16",
+        },
+        7_241_732_096,
+    ),
+    "Qwen2.5-72B-Instruct": (
+        {
+            "model_type": "qwen2",
+            "hidden_size": 8192,
+            "intermediate_size": 29568,
+            "num_hidden_layers": 80,
+            "num_attention_heads": 64,
+            "num_key_value_heads": 8,
+            "vocab_size": 152064,
+            "tie_word_embeddings": False,
+            "dtype": "bfloat16",
+        },
+        72_706_203_648,
+    ),
+    "gemma-2-9b-it": (
+        {
+            "model_type": "gemma2",
+            "hidden_size": 3584,
+            "intermediate_size": 14336,
+            "num_hidden_layers": 42,
+            "num_attention_heads": 16,
+            "num_key_value_heads": 8,
+            "head_dim": 256,
+            "vocab_size": 256000,
+            "dtype": "bfloat16",
+        },
+        9_241_705_984,
+    ),
+}
+
+
+def folder(tmp_path: Path, config: dict[str, Any]) -> str:
+    """A folder with a config and nothing else."""
+    AutoConfig.for_model(**config).save_pretrained(str(tmp_path))
+    return str(tmp_path)
+
+
+@pytest.mark.parametrize("name", PUBLISHED)
+def test_published_models_are_counted_exactly_without_weights(name: str, tmp_path: Path) -> None:
+    config, parameters = PUBLISHED[name]
+    found = inspect_model(folder(tmp_path, config))
+    assert found.parameters == parameters
+    assert found.weight_bytes == 2 * parameters
+    assert (found.layers, found.heads) == (config["num_hidden_layers"], config["num_attention_heads"])
+    assert found.kv_heads == config["num_key_value_heads"]
+    assert found.chat_template is None and any("no tokenizer" in note for note in found.notes)
+    assert found.brute_force > 100
+    assert all(one.bytes > found.weight_bytes for one in found.estimates)
+
+
+def test_the_answers_and_the_prompt_are_shown_as_the_tokenizer_cuts_them(
+    tmp_path: Path, tokenizer: PreTrainedTokenizerBase
+) -> None:
+    tokenizer.save_pretrained(str(tmp_path))
+    found = inspect_model(folder(tmp_path, {"model_type": "llama", "num_hidden_layers": 2}))
+    assert found.chat_template
+    assert found.prompt_end.endswith("<|assistant|>")
+    assert [(answer.side, answer.text) for answer in found.answers] == [("unwanted", "Apologies"), ("wanted", "Yes")]
+    assert all(answer.tokens for answer in found.answers)
+
+
+def test_heads_and_what_they_train_agree_with_the_adapter(tmp_path: Path) -> None:
+    from pinpoint.heads import Head
+    from pinpoint.models import headed
+    from pinpoint.tune import attach, head_slices
+
+    for family in ("llama-mha", "llama-gqa", "gpt2", "bloom", "falcon-40b"):
+        model = tiny(family)
+        model.config.save_pretrained(str(tmp_path))
+        found = inspect_model(str(tmp_path))
+        view = headed(model)
+        live = attach(view, head_slices(view, [Head(0, 0)], found.projections))
+        trained = sum(p.numel() for p in live.parameters() if p.requires_grad)
+        assert found.choices[0].parameters == found.choices[0].heads * trained
+
+
+def test_an_unknown_architecture_and_a_missing_config_are_one_line_and_exit_2(tmp_path: Path) -> None:
+    with pytest.raises(ArchitectureError, match="no layout is known for model_type 'mamba'"):
+        inspect_model(folder(tmp_path, {"model_type": "mamba", "num_hidden_layers": 2}))
+    with pytest.raises(InputError, match=r"no config can be read: .*Give a Hub id or a folder that holds config.json"):
+        inspect_model(str(tmp_path / "nowhere"))
+    assert ArchitectureError.exit_code == InputError.exit_code == 2
+
+
+def test_verify_holds_the_sweep_to_brute_force(tmp_path: Path, tokenizer: PreTrainedTokenizerBase) -> None:
+    tiny("qwen3-moe").save_pretrained(str(tmp_path))
+    tokenizer.save_pretrained(str(tmp_path))
+    assert compare_on_one_pair(str(tmp_path), "cpu") < 1e-4
+
+
+def test_check_prints_one_json_document() -> None:
+    done = CliRunner().invoke(app, ["check", "yesman", "--json", "--device", "cpu"])
+    assert done.exit_code == 0, done.output
+    found = json.loads(done.stdout)
+    assert (found["layers"], found["heads"], found["kv_heads"]) == (8, 8, 4)
+    assert {one["stage"] for one in found["estimates"]} == {"locate", "tune"}
+    assert torch.device(found["estimates"][0]["device"]).type == "cpu"
