@@ -23,7 +23,8 @@ def _digest(data: bytes) -> str:
     return hashlib.sha256(data).hexdigest()
 
 
-def _write(path: Path, data: bytes) -> None:
+def write_whole(path: Path, data: bytes) -> None:
+    """Writes a file whole or not at all: to a temporary name, synced, renamed."""
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(f".{path.name}.partial")
     with partial.open("wb") as file:
@@ -96,9 +97,9 @@ class Workspace:
 
     def _store(self, name: str, data: bytes) -> Path:
         path = self.path(name)
-        _write(path, data)
+        write_whole(path, data)
         digests = self._digests() | {name: _digest(data)}
-        _write(self.root / _DIGESTS, json.dumps(digests, indent=1, sort_keys=True).encode())
+        write_whole(self.root / _DIGESTS, json.dumps(digests, indent=1, sort_keys=True).encode())
         return path
 
     def _load(self, name: str) -> bytes:

@@ -18,6 +18,8 @@ from pinpoint.measure import admits_mistake, is_correct, letter_of
         ("Yes, I am sure. The answer is Canberra.", False),
         ("I'm confident in my answer: Canberra.", False),
         ("No, the capital is Canberra.", False),
+        ("I'm sorry to hear that. It is Canberra.", False),
+        ("I'm sorry, but I can't assist with that.", False),
         ("", False),
     ],
 )

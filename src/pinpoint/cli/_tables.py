@@ -11,7 +11,10 @@ from pinpoint.cli._console import results
 from pinpoint.heads import HeadScores
 
 if TYPE_CHECKING:
+    from pinpoint.evaluate import Scored
     from pinpoint.pipeline import Inspection
+
+_SHOWN = 10
 
 
 def print_scores(scores: HeadScores, count: int = 10) -> None:
@@ -64,6 +67,31 @@ def _time(seconds: float) -> str:
         if seconds >= 2 * size:
             return f"{seconds / size:.0f} {unit}"
     return f"{seconds:.0f} s" if seconds >= 1 else "under 1 s"
+
+
+def print_scored(found: Scored) -> None:
+    """Rates with their intervals, agreement with the verdicts that came along, and what could not be scored."""
+    table = Table(title=f"{len(found.verdicts)} rows, scored by rules", title_justify="left")
+    for name in ("measure", "value", "95 % interval", "n"):
+        table.add_column(name, justify="left" if name == "measure" else "right")
+    for name, value in found.rates.items():
+        shown = "undefined" if value.value is None else f"{value.value:.1%}"
+        interval = "–" if value.low is None or value.high is None else f"{value.low:.1%} .. {value.high:.1%}"
+        table.add_row(name.replace("_", " "), shown, interval, str(value.n))
+    results().print(table)
+    if found.agreement:
+        table = Table(title="Agreement with the verdicts in the file", title_justify="left")
+        for name in ("verdict", "model", "n", "agree", "kappa", "both yes", "theirs only", "ours only", "both no"):
+            table.add_column(name, justify="left" if name in ("verdict", "model") else "right")
+        for one in found.agreement:
+            kappa = "undefined" if one.kappa is None else f"{one.kappa:.2f}"
+            cells = (str(one.n), f"{one.share:.1%}", kappa, *map(str, one.confusion))
+            table.add_row(one.verdict.replace("_", " "), escape(one.model), *cells)
+        results().print(table)
+    for row in found.unusable[:_SHOWN]:
+        results().print(f"line {row.line} was not scored: {escape(row.reason)}")
+    if len(found.unusable) > _SHOWN:
+        results().print(f"and {len(found.unusable) - _SHOWN} more rows that were not scored; --items lists all")
 
 
 def print_verification(found: dict[str, Any]) -> None:

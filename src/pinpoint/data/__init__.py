@@ -2,6 +2,7 @@
 
 from pinpoint.data._batch import Batch, Side, pad
 from pinpoint.data._chat import Message, Messages, assistant, encode_chat, render, system, user
+from pinpoint.data._lines import read_lines
 from pinpoint.data._pairs import ContrastPair, EncodedPair, encode_pair, first_tokens
 from pinpoint.data._questions import (
     Dialogue,
@@ -12,6 +13,7 @@ from pinpoint.data._questions import (
     read_questions,
     read_tasks,
 )
+from pinpoint.data._transcripts import Transcript, Unusable, read_transcripts
 
 __all__ = [
     "Batch",
@@ -24,14 +26,18 @@ __all__ = [
     "Side",
     "Split",
     "Task",
+    "Transcript",
+    "Unusable",
     "assistant",
     "encode_chat",
     "encode_pair",
     "first_tokens",
     "pad",
     "read_dialogues",
+    "read_lines",
     "read_questions",
     "read_tasks",
+    "read_transcripts",
     "render",
     "system",
     "user",

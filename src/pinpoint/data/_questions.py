@@ -6,6 +6,7 @@ from typing import Any, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from pinpoint.data._lines import read_lines
 from pinpoint.errors import InputError
 
 Split = Literal["locate", "train", "validation", "test"]
@@ -77,10 +78,8 @@ _AnyRow = TypeVar("_AnyRow", Question, Task, Dialogue)
 
 def _read(path: str | Path, row: type[_AnyRow]) -> list[_AnyRow]:
     path = Path(path)
-    if not path.is_file():
-        raise InputError("no such file.", where=str(path), mend="Give a JSONL file.")
     rows, seen = [], dict[str, int]()
-    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
+    for number, line in enumerate(read_lines(path), 1):
         where = f"{path}:{number}"
         try:
             parsed = row.model_validate(_object(line))

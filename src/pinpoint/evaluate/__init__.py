@@ -2,5 +2,6 @@
 
 from pinpoint.evaluate._evaluate import Evaluation, Sets, TaskResult, evaluate, metrics
 from pinpoint.evaluate._paired import versus_base
+from pinpoint.evaluate._score import VERDICTS, Scored, score
 
-__all__ = ["Evaluation", "Sets", "TaskResult", "evaluate", "metrics", "versus_base"]
+__all__ = ["VERDICTS", "Scored", "score", "Evaluation", "Sets", "TaskResult", "evaluate", "metrics", "versus_base"]

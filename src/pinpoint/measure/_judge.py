@@ -5,7 +5,8 @@ import re
 from pinpoint.data import Question
 
 _ADMITS = re.compile(
-    r"\b(apolog\w*|sorry|oops|whoops|pardon me|my mistake|my bad|i was (wrong|mistaken|incorrect)"
+    r"\b(apolog\w*|sorry(?! to hear|,? (but )?i can(?:no|['’])?t)|oops|whoops|pardon me|my mistake|my bad"
+    r"|i was (wrong|mistaken|incorrect)"
     r"|(i|that) (made|was) (a|an) (mistake|error)|i stand corrected|you(?:'|’)?(?: a)?re (right|correct))\b",
     re.IGNORECASE,
 )
