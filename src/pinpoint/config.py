@@ -18,11 +18,12 @@ class DataConfig(_Config):
     """Where questions come from. Relative paths count from the config file or the model's folder."""
 
     questions: str = "questions.jsonl"
-    """Questions in the normal form, with splits locate / train / validation / test."""
+    """Questions in the normal form, or a published set (file or folder), to which splits are dealt by the seed."""
     abilities: str | None = None
     """Items of general abilities, each with its one right reply."""
     neutral: str | None = None
-    """Dialogues without a challenge: means for the knockout, and the divergence from the base."""
+    """Dialogues without a challenge: means for the knockout, and the divergence from the base. Without a file they
+    are made from the questions kept for locating."""
 
 
 class SycophancyConfig(_Config):

@@ -2,13 +2,16 @@
 
 from pinpoint.data._batch import Batch, Side, pad
 from pinpoint.data._chat import Message, Messages, assistant, encode_chat, render, system, user
+from pinpoint.data._deal import Dealt, deal, neutral_dialogues
 from pinpoint.data._lines import read_lines
 from pinpoint.data._pairs import ContrastPair, EncodedPair, encode_pair, first_tokens
+from pinpoint.data._published import read_published
 from pinpoint.data._questions import (
     Dialogue,
     Question,
     Split,
     Task,
+    in_normal_form,
     read_dialogues,
     read_questions,
     read_tasks,
@@ -18,6 +21,7 @@ from pinpoint.data._transcripts import Transcript, Unusable, read_transcripts
 __all__ = [
     "Batch",
     "ContrastPair",
+    "Dealt",
     "Dialogue",
     "EncodedPair",
     "Message",
@@ -29,12 +33,16 @@ __all__ = [
     "Transcript",
     "Unusable",
     "assistant",
+    "deal",
     "encode_chat",
     "encode_pair",
     "first_tokens",
+    "in_normal_form",
+    "neutral_dialogues",
     "pad",
     "read_dialogues",
     "read_lines",
+    "read_published",
     "read_questions",
     "read_tasks",
     "read_transcripts",

@@ -7,6 +7,7 @@ from typing import Any, Literal, TypeVar
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from pinpoint.data._lines import read_lines
+from pinpoint.data._published import format_of
 from pinpoint.errors import InputError
 
 Split = Literal["locate", "train", "validation", "test"]
@@ -127,6 +128,18 @@ def read_questions(path: str | Path) -> list[Question]:
                 mend="Keep each group in one split, or evaluation would see what was trained.",
             )
     return rows
+
+
+def in_normal_form(path: str | Path) -> bool:
+    """Whether a file is in the normal form, or at least in no published one."""
+    path = Path(path)
+    if path.is_dir() or path.suffix == ".csv":
+        return False
+    try:
+        first = _object(read_lines(path)[0])
+    except (ValueError, IndexError):
+        return True
+    return "split" in first or format_of(first) is None
 
 
 def read_tasks(path: str | Path) -> list[Task]:

@@ -11,7 +11,18 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase, set_seed
 from pinpoint.artifacts import Workspace, provenance
 from pinpoint.behaviours import Behaviour, Sycophancy
 from pinpoint.config import RunConfig, TuneConfig
-from pinpoint.data import Dialogue, Question, Split, read_dialogues, read_questions, read_tasks
+from pinpoint.data import (
+    Dialogue,
+    Question,
+    Split,
+    deal,
+    in_normal_form,
+    neutral_dialogues,
+    read_dialogues,
+    read_published,
+    read_questions,
+    read_tasks,
+)
 from pinpoint.errors import ArtifactError, InputError, PinpointError
 from pinpoint.evaluate import Evaluation, Sets
 from pinpoint.heads import Head, HeadScores, HeadSet
@@ -81,7 +92,13 @@ class Run:
 
     @cached_property
     def _questions(self) -> list[Question]:
-        return read_questions(self.config.data.questions)
+        path = self.config.data.questions
+        if in_normal_form(path):
+            return read_questions(path)
+        dealt = deal(read_published(path), self.config.seed)
+        self.progress.say(f"{path}: {dealt.summary()}")
+        self.workspace.write_json("unusable.json", [row._asdict() for row in dealt.unusable])
+        return dealt.questions
 
     def questions(self, split: Split) -> list[Question]:
         """The questions of one split.
@@ -96,13 +113,9 @@ class Run:
 
     @cached_property
     def neutral(self) -> list[Dialogue]:
-        """Neutral dialogues.
-
-        Raises:
-            InputError: none are given.
-        """
+        """Neutral dialogues: those of the file, or made from the questions kept for locating."""
         if self.config.data.neutral is None:
-            raise InputError("no neutral dialogues are given.", where="data.neutral", mend="Give a JSONL file of them.")
+            return neutral_dialogues(self.questions("locate"), self.config.behaviour.affirmation)
         return read_dialogues(self.config.data.neutral)
 
     def _note(self, result: CheckResult) -> None:
@@ -317,7 +330,7 @@ class Run:
             counts[task.ability] = counts.get(task.ability, 0) + 1
             if counts[task.ability] <= config.ability_items:
                 kept.append(task)
-        neutral = self.neutral[: config.neutral_items] if self.config.data.neutral else []
+        neutral = self.neutral[: config.neutral_items]
         return Sets(self.questions("test")[: config.items], kept, neutral)
 
     def tuned_models(self) -> dict[str, Path]:

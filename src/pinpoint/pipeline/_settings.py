@@ -41,11 +41,11 @@ def resolve(model: str, config: Path | None, typed: dict[str, Any]) -> RunConfig
         sources.append(str(path))
     settings = merge(settings, {**typed, "model": model})
     resolved = parse_config(settings, ", ".join(sources) or "settings")
-    if not Path(resolved.data.questions).is_file():
+    if not Path(resolved.data.questions).exists():
         raise InputError(
             "no questions are given for this model.",
             where="data.questions",
-            mend="Give a JSONL file of questions with --questions; docs/usage.md shows the form.",
+            mend="Give a file of questions, or a published set, with --questions; docs/usage.md shows the forms.",
         )
     return resolved
 

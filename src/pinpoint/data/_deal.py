@@ -1,0 +1,114 @@
+"""Published questions made ready for a run: a fixed wrong answer for each, and splits that share no question."""
+
+import random
+import re
+from collections import Counter
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from pinpoint.data._published import BadRow, Published
+from pinpoint.data._questions import Dialogue, Question, Split
+
+_SHARES: tuple[tuple[Split, float], ...] = (("locate", 0.15), ("train", 0.35), ("validation", 0.1), ("test", 0.4))
+_NEUTRAL = 240
+
+
+class Dealt(NamedTuple):
+    """Questions with splits, and the rows that could not be used."""
+
+    questions: list[Question]
+    unusable: list[BadRow]
+
+    def summary(self) -> str:
+        """One line: how many of each split, what was left out and why."""
+        splits = Counter(question.split for question in self.questions)
+        told = f"{len(self.questions)} questions ({', '.join(f'{n} {name}' for name, n in splits.items())})"
+        reasons = Counter(row.reason for row in self.unusable)
+        first = {row.reason: row.line for row in reversed(self.unusable)}
+        left_out = "; ".join(f"{n} x {reason} (first: {first[reason]})" for reason, n in reasons.most_common(5))
+        return f"{told}; left out {len(self.unusable)}: {left_out}" if self.unusable else told
+
+
+def _same_text(text: str) -> str:
+    return " ".join(re.findall(r"\w+", text.casefold()))
+
+
+def _worded(row: Published) -> str:
+    if not row.options:
+        return row.question
+    return "\n".join([row.question, *(f"({letter}) {text}" for letter, text in row.options.items())])
+
+
+def _wrong(row: Published, pool: Sequence[str], rng: random.Random) -> str | None:
+    """The set's own wrong answer, another option, or another question's answer."""
+    if row.wrong is not None and row.wrong != row.correct:
+        return row.wrong
+    if row.options:
+        right = row.options[row.correct]
+        return rng.choice([letter for letter, text in row.options.items() if text != right])
+    taken = {_same_text(answer) for answer in (row.correct, *row.aliases)}
+    others = [answer for answer in pool if _same_text(answer) not in taken]
+    return rng.choice(others) if others else None
+
+
+def _splits(groups: Sequence[str], rng: random.Random) -> dict[str, Split]:
+    shuffled = list(groups)
+    rng.shuffle(shuffled)
+    dealt: dict[str, Split] = {}
+    begin, share = 0, 0.0
+    for split, part in _SHARES:
+        share += part
+        end = round(share * len(shuffled))
+        dealt.update(dict.fromkeys(shuffled[begin:end], split))
+        begin = end
+    return dealt
+
+
+def deal(rows: Sequence[Published | BadRow], seed: int) -> Dealt:
+    """Chooses wrong answers and splits, by the seed alone.
+
+    A question that stands in the set more than once stays in one split; an exact repeat is left out.
+    """
+    rng = random.Random(seed)
+    unusable = [row for row in rows if isinstance(row, BadRow)]
+    usable = [row for row in rows if isinstance(row, Published)]
+    pools: dict[str, list[str]] = {}
+    for row in usable:
+        if not row.options:
+            pools.setdefault(row.source, []).append(row.correct)
+    splits = _splits(list(dict.fromkeys(_same_text(row.question) for row in usable)), rng)
+    questions: list[Question] = []
+    seen: set[str] = set()
+    for row in usable:
+        worded, wrong = _worded(row), _wrong(row, pools.get(row.source, []), rng)
+        if worded in seen or wrong is None:
+            unusable.append(BadRow(row.line, "repeats a question" if worded in seen else "has no wrong answer"))
+            continue
+        seen.add(worded)
+        group = _same_text(row.question)
+        questions.append(
+            Question(
+                id=f"{row.source}/{row.line}",
+                group=group,
+                split=splits[group],
+                kind="choice" if row.options else "free",
+                question=worded,
+                correct=row.correct,
+                wrong=wrong,
+                aliases=row.aliases,
+            )
+        )
+    return Dealt(questions, unusable)
+
+
+def neutral_dialogues(questions: Sequence[Question], affirmation: str) -> list[Dialogue]:
+    """Dialogues without a challenge, from questions: every second one ends with an answer that was affirmed."""
+    made = []
+    for i, question in enumerate(questions[:_NEUTRAL]):
+        answer = question.state(question.correct)
+        messages = [{"role": "user", "content": question.question}, {"role": "assistant", "content": answer}]
+        if i % 2:
+            messages.append({"role": "user", "content": affirmation})
+            messages.append({"role": "assistant", "content": f"Yes, I am sure. {answer}"})
+        made.append(Dialogue(id=f"neutral/{question.id}", messages=tuple(messages)))
+    return made

@@ -1,0 +1,161 @@
+"""Readers of published question sets, each row into one form."""
+
+import csv
+import json
+import re
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from pinpoint.data._lines import read_lines
+from pinpoint.errors import InputError
+
+_OPTION = re.compile(r"^\s*\(?([A-Z])[).]\s*(.*?)\s*$", re.DOTALL)
+_BEFORE_OPTION = re.compile(r"\n(?=\(?[A-Z][).])")
+_LISTED = re.compile(r"\s*Answer choices:\s*\n", re.IGNORECASE)
+_RESULT = re.compile(r"####\s*(\S.*?)\s*$")
+
+
+class Published(NamedTuple):
+    """One question as its set has it.
+
+    Attributes:
+        source: name of the set.
+        line: where it stands: file and line.
+        question: the question, without its options.
+        options: texts by letter; empty for a free-form question.
+        correct: the right answer; a letter where there are options.
+        wrong: a wrong answer that the set names, in the same form.
+        aliases: other spellings of the right answer.
+    """
+
+    source: str
+    line: str
+    question: str
+    options: dict[str, str]
+    correct: str
+    wrong: str | None = None
+    aliases: tuple[str, ...] = ()
+
+
+class BadRow(NamedTuple):
+    """A row that cannot be used."""
+
+    line: str
+    reason: str
+
+
+def _options(listed: list[str]) -> dict[str, str]:
+    found = {}
+    for text in listed:
+        if match := _OPTION.match(text):
+            found[match[1]] = match[2]
+    return found
+
+
+def _split_options(text: str) -> dict[str, str]:
+    """Options listed one a line; some sets start with an empty line or leave out the space after the letter."""
+    return _options(_BEFORE_OPTION.split(f"\n{text.strip()}"))
+
+
+def _sycophancy_eval(row: dict[str, Any], line: str) -> Published:
+    base = row["base"]
+    source = f"sycophancy_eval/{base.get('dataset', 'unknown')}"
+    aliases = base.get("answer") or ()
+    aliases = tuple(aliases) if isinstance(aliases, list) else (str(aliases),)
+    if letter := base.get("correct_letter"):
+        options = _split_options(base["answers"]) if isinstance(base.get("answers"), str) else {}
+        return Published(source, line, base["question"], options, letter, base.get("wrong_letter"))
+    right = str(base["correct_answer"])
+    others = tuple(alias for alias in map(str, aliases) if alias != right)
+    return Published(source, line, base["question"], {}, right, base.get("incorrect_answer"), others)
+
+
+def _bias_augmented(row: dict[str, Any], line: str) -> Published:
+    question, *listed = _LISTED.split(row["original_question"], maxsplit=1)
+    options = _split_options(listed[0]) if listed else {}
+    return Published(str(row.get("original_dataset", "unknown")), line, question, options, row["ground_truth"])
+
+
+def _aqua(row: dict[str, Any], line: str) -> Published:
+    return Published("aqua", line, row["question"], _options(row["options"]), row["correct"])
+
+
+def _gsm8k(row: dict[str, Any], line: str) -> Published:
+    match = _RESULT.search(row["answer"])
+    if match is None:
+        raise ValueError("answer has no result after ####")
+    return Published("gsm8k", line, row["question"], {}, match[1].replace(",", ""))
+
+
+# By the keys that tell a format: the first that a file's first row has.
+_FORMATS: dict[tuple[str, ...], Callable[[dict[str, Any], str], Published]] = {
+    ("base",): _sycophancy_eval,
+    ("original_question", "ground_truth"): _bias_augmented,
+    ("question", "options", "correct"): _aqua,
+    ("question", "answer"): _gsm8k,
+}
+
+
+def format_of(row: dict[str, Any]) -> Callable[[dict[str, Any], str], Published] | None:
+    """The reader of rows like this one; None where none is known."""
+    return next((read for keys, read in _FORMATS.items() if all(key in row for key in keys)), None)
+
+
+def _checked(found: Published) -> Published | BadRow:
+    if not found.question.strip() or not str(found.correct).strip():
+        return BadRow(found.line, "the question or its answer is empty")
+    if not found.options:
+        return found
+    if found.correct not in found.options:
+        return BadRow(found.line, f"the right letter {found.correct!r} is not among the options")
+    if found.wrong is not None and found.wrong not in found.options:
+        found = found._replace(wrong=None)
+    others = [letter for letter, text in found.options.items() if text != found.options[found.correct]]
+    return found if others else BadRow(found.line, "all options have the same text")
+
+
+def _json_rows(path: Path) -> Iterator[Published | BadRow]:
+    read = None
+    for number, text in enumerate(read_lines(path), 1):
+        line = f"{path.name}:{number}"
+        try:
+            row = json.loads(text)
+            read = read or format_of(row)
+            if read is None:
+                raise InputError(
+                    f"no known format has the keys {', '.join(sorted(row)[:8])}.",
+                    where=f"{path}:{number}",
+                    mend="Known are the project's own form, SycophancyEval, bias-augmented MMLU and TruthfulQA, AQuA, "
+                    "GSM8K and MMLU's CSV files; docs/usage.md shows the project's own.",
+                )
+            yield _checked(read(row, line))
+        except (KeyError, TypeError, AttributeError) as error:
+            yield BadRow(line, f"lacks or misuses {error}")
+        except ValueError as error:
+            yield BadRow(line, str(error))
+
+
+def _mmlu_rows(path: Path) -> Iterator[Published | BadRow]:
+    """MMLU's CSV: question, four options, letter; no header."""
+    with path.open(encoding="utf-8", newline="") as file:
+        for number, cells in enumerate(csv.reader(file), 1):
+            line = f"{path.name}:{number}"
+            if len(cells) != 6:
+                yield BadRow(line, f"has {len(cells)} cells, not question, four options and letter")
+                continue
+            options = dict(zip("ABCD", cells[1:5], strict=True))
+            yield _checked(Published(f"mmlu/{path.stem}", line, cells[0], options, cells[5].strip()))
+
+
+def read_published(path: str | Path) -> list[Published | BadRow]:
+    """Reads a published set: a JSONL or CSV file, or a folder of them.
+
+    Raises:
+        InputError: there is nothing to read, or the format is not known.
+    """
+    path = Path(path)
+    files = sorted(path.glob("*.csv")) or sorted(path.glob("*.json*")) if path.is_dir() else [path]
+    if not files:
+        raise InputError("the folder has no CSV or JSONL file.", where=str(path))
+    return [row for file in files for row in (_mmlu_rows if file.suffix == ".csv" else _json_rows)(file)]

@@ -1,0 +1,134 @@
+"""Published sets in one form: their quirks, what is left out and why, splits that share no question."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pinpoint.data import Question, deal, in_normal_form, neutral_dialogues, read_published
+from pinpoint.errors import InputError
+
+
+def syc(**base: Any) -> dict[str, Any]:
+    """A row in SycophancyEval's format."""
+    return {"prompt": [{"type": "human", "content": "?"}], "base": base, "metadata": {"prompt_template": "{question}"}}
+
+
+FREE = syc(dataset="trivia_qa", question="Who wrote ‘Emma’?", correct_answer="Austen", answer=["Austen", "Jane Austen"])
+OTHER = syc(dataset="trivia_qa", question="Who wrote Ulysses?", correct_answer="Joyce", answer=["Joyce"])
+NAMED = syc(dataset="truthful_qa", question="Are bats blind?", correct_answer="No", incorrect_answer="Yes")
+AQUA = syc(
+    dataset="aqua_mc",
+    question="How many?",
+    letters="ABCD",
+    answers="\n(A)8.75\n(B)9\n(C)8.75\n(D)7",
+    correct_letter="C",
+    correct_answer="8.75",
+)
+
+
+def write(path: Path, rows: list[Any]) -> Path:
+    lines = (row if isinstance(row, str) else json.dumps(row, ensure_ascii=False) for row in rows)
+    path.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
+    return path
+
+
+def dealt(path: Path) -> dict[str, Question]:
+    return {question.question: question for question in deal(read_published(path), seed=0).questions}
+
+
+def test_sycophancy_eval_is_read_with_its_quirks(tmp_path: Path) -> None:
+    path = write(tmp_path / "are_you_sure.jsonl", [FREE, OTHER, NAMED, AQUA])
+    assert not in_normal_form(path)
+    found = dealt(path)
+    emma = found["Who wrote ‘Emma’?"]
+    assert (emma.kind, emma.correct, emma.aliases) == ("free", "Austen", ("Jane Austen",))
+    assert emma.wrong == "Joyce", "another question's answer, where the set names no wrong one"
+    assert found["Are bats blind?"].wrong == "Yes"
+    choice = found["How many?\n(A) 8.75\n(B) 9\n(C) 8.75\n(D) 7"]
+    assert (choice.kind, choice.correct) == ("choice", "C")
+    assert choice.wrong in "BD", "(A) has the right text too"
+
+
+def test_rows_that_cannot_be_used_are_told_with_line_and_reason(tmp_path: Path) -> None:
+    bad = [
+        FREE,
+        "{not json",
+        syc(dataset="mmlu", question="?", answers="(A) x\n(B) y", correct_letter="E"),
+        syc(dataset="trivia_qa", question="", correct_answer="x"),
+        syc(dataset="trivia_qa"),
+        FREE,
+        syc(dataset="mmlu", question="?", answers="(A) x\n(B) x", correct_letter="A"),
+        OTHER,
+    ]
+    result = deal(read_published(write(tmp_path / "t.jsonl", bad)), seed=0)
+    assert len(result.questions) == 2
+    reasons = {row.line: row.reason for row in result.unusable}
+    assert sorted(reasons) == [f"t.jsonl:{n}" for n in (2, 3, 4, 5, 6, 7)]
+    assert "'E' is not among the options" in reasons["t.jsonl:3"]
+    assert "empty" in reasons["t.jsonl:4"] and "lacks" in reasons["t.jsonl:5"]
+    assert reasons["t.jsonl:6"] == "repeats a question" and "same text" in reasons["t.jsonl:7"]
+    assert "left out 6: " in result.summary() and "first: t.jsonl:" in result.summary()
+
+
+def test_a_lone_free_question_has_no_wrong_answer(tmp_path: Path) -> None:
+    result = deal(read_published(write(tmp_path / "t.jsonl", [FREE])), seed=0)
+    assert [row.reason for row in result.unusable] == ["has no wrong answer"]
+
+
+def test_splits_are_those_of_the_seed_and_share_no_question(tmp_path: Path) -> None:
+    rows = [syc(dataset="trivia_qa", question=f"Question {i // 2}?", correct_answer=str(i)) for i in range(200)]
+    path = write(tmp_path / "t.jsonl", rows)
+    first, again, other = (deal(read_published(path), seed=seed).questions for seed in (0, 0, 1))
+    assert first == again != other
+    groups: dict[str, set[str]] = {}
+    for question in first:
+        groups.setdefault(question.split, set()).add(question.group)
+    assert set(groups) == {"locate", "train", "validation", "test"}
+    assert sum(map(len, groups.values())) == len(set().union(*groups.values()))
+
+
+def test_mmlu_aqua_gsm8k_by_file_and_by_folder(tmp_path: Path) -> None:
+    (tmp_path / "mmlu").mkdir()
+    (tmp_path / "mmlu" / "a_test.csv").write_text('"Two, or three?",2,3,4,5,A\nbroken,row\n', encoding="utf-8")
+    aqua = {"question": "How far?", "options": ["A)1", "B)2"], "rationale": "...", "correct": "B"}
+    gsm = {"question": "How many clips?", "answer": "48/2 = 24\n#### 1,072"}
+    assert dealt(tmp_path / "mmlu")["Two, or three?\n(A) 2\n(B) 3\n(C) 4\n(D) 5"].correct == "A"
+    assert len(deal(read_published(tmp_path / "mmlu"), 0).unusable) == 1
+    found = dealt(write(tmp_path / "aqua.json", [aqua]))
+    assert found["How far?\n(A) 1\n(B) 2"].wrong == "A"
+    rows = [gsm, gsm | {"question": "And now?", "answer": "no result"}, gsm | {"question": "Then?", "answer": "#### 7"}]
+    assert dealt(write(tmp_path / "gsm.jsonl", rows))["How many clips?"].correct == "1072"
+
+
+def test_a_format_that_is_not_known_is_one_error_that_names_the_known(tmp_path: Path) -> None:
+    path = write(tmp_path / "t.jsonl", [{"prompt": "?", "completion": "!"}])
+    with pytest.raises(InputError, match=r"t.jsonl:1: no known format has the keys completion, prompt\. Known are"):
+        read_published(path)
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(InputError, match="the folder has no CSV or JSONL file"):
+        read_published(tmp_path / "empty")
+
+
+def test_neutral_dialogues_challenge_nothing(tmp_path: Path) -> None:
+    questions = deal(read_published(write(tmp_path / "t.jsonl", [FREE, OTHER])), 0).questions
+    made = neutral_dialogues(questions, "I do think that's right.")
+    assert [len(dialogue.messages) for dialogue in made] == [2, 4]
+    assert all(dialogue.messages[-1]["role"] == "assistant" for dialogue in made)
+
+
+@pytest.mark.parametrize(
+    ("name", "questions"),
+    [
+        ("are_you_sure/mmlu_are_you_sure.jsonl", 640),
+        ("are_you_sure/truthfulqa_are_you_sure.jsonl", 504),
+        ("aqua/test.json", 254),
+        ("gsm8k/test.jsonl", 1319),
+        ("mmlu/test", 13_937),
+    ],
+)
+def test_real_sets_are_read_whole(test_data: Path, name: str, questions: int) -> None:
+    result = deal(read_published(test_data / name), seed=0)
+    assert len(result.questions) == questions
+    assert {row.reason for row in result.unusable} <= {"repeats a question"}
