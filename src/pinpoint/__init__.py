@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from pinpoint.data import ContrastPair
     from pinpoint.errors import PinpointError
     from pinpoint.heads import Head, HeadScores, HeadSet
+    from pinpoint.locate._sets import greedy_set
     from pinpoint.models import load
 
 __all__ = [
@@ -21,6 +22,7 @@ __all__ = [
     "HeadSet",
     "PinpointError",
     "__version__",
+    "greedy_set",
     "load",
     "locate",
 ]
@@ -31,6 +33,7 @@ _HOMES = {
     "HeadScores": "pinpoint.heads",
     "HeadSet": "pinpoint.heads",
     "PinpointError": "pinpoint.errors",
+    "greedy_set": "pinpoint.locate._sets",
     "load": "pinpoint.models",
 }
 

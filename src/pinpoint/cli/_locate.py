@@ -30,6 +30,9 @@ def locate(
     questions: Questions = None,
     engine: Annotated[str | None, typer.Option(help="sweep (default) or naive, the slow oracle.")] = None,
     metric: Annotated[str | None, typer.Option(help="logit_diff, log_odds or paper_share.")] = None,
+    head_set: Annotated[
+        int | None, typer.Option("--set", min=1, help="Also search for the set of this many heads that acts jointly.")
+    ] = None,
     pairs: Annotated[int | None, typer.Option(help="Contrast pairs at the most.")] = None,
     dtype: Dtype = None,
     device: Device = None,
@@ -52,11 +55,16 @@ def locate(
         run = Run(resolve(path, config, settings), out or default_out(model), progress)
         scores = run.locate()
         beside = run.compare_engines(scores) if scores.engine == "naive" else None
+        steps = run.head_set(head_set) if head_set else []
     if as_json:
         record = run.workspace.sub("locate").read_json("locate.json")
-        print_json(record | ({"sweep": beside._asdict()} if beside else {}))
+        searched = {"set": run.workspace.sub("locate").read_json("set.json")} if head_set else {}
+        print_json(record | ({"sweep": beside._asdict()} if beside else {}) | searched)
         return
     print_scores(scores)
+    for step in steps:
+        joined = ", ".join(map(str, step.heads))
+        typer.echo(f"{'+' if step.added else '-'} {step.head}: joint effect {step.joint:+.4f} of {joined}")
     typer.echo(
         f"{scores.effects.shape[0]} pairs in {scores.seconds:.2f} s; written to {Path(run.workspace.root) / 'locate'}"
     )

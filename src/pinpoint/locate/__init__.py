@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
     from pinpoint.data import ContrastPair
-    from pinpoint.heads import HeadScores
+    from pinpoint.heads import Head, HeadScores
     from pinpoint.progress import Progress
 
 __all__ = ["locate"]
@@ -25,6 +25,7 @@ def locate(
     batch_size: int = 32,
     rows_per_chunk: int = 4096,
     padding_side: Literal["left", "right"] = "left",
+    given: Sequence[Head] = (),
     progress: Progress | None = None,
 ) -> HeadScores:
     """Scores every attention head by path patching, head to logits.
@@ -44,13 +45,16 @@ def locate(
         batch_size: pairs per forward pass. Does not change the scores.
         rows_per_chunk: patched rows per call of a block. Does not change the scores.
         padding_side: side that shorter prompts are padded on. Does not change the scores.
+        given: heads that are patched throughout. Effects are then what a head adds to theirs, and `reference` is
+            the metric with them patched; so sets of heads that stand in for one another come to light.
         progress: told of each batch.
 
     Returns:
         Effects per pair, layer and head; the most negative heads cause the unwanted behaviour.
 
     Raises:
-        InputError: a pair cannot be encoded, is longer than the model reads, or a score is not finite.
+        InputError: a head of `given` is not the model's, a pair cannot be encoded or is longer than the model reads,
+            or a score is not finite.
         ArchitectureError: the model's architecture is not known.
         ConfigError: the metric or the engine is unknown.
 
@@ -68,5 +72,6 @@ def locate(
         batch_size=batch_size,
         rows_per_chunk=rows_per_chunk,
         padding_side=padding_side,
+        given=given,
         progress=progress,
     )

@@ -9,7 +9,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from pinpoint.data import ContrastPair, EncodedPair, Side, encode_pair, pad
 from pinpoint.errors import ConfigError, InputError, PinpointWarning
-from pinpoint.heads import HeadScores
+from pinpoint.heads import Head, HeadScores, HeadSet
 from pinpoint.locate._naive import naive
 from pinpoint.locate._protocol import Engine
 from pinpoint.locate._sweep import sweep
@@ -67,6 +67,7 @@ def locate(
     batch_size: int,
     rows_per_chunk: int,
     padding_side: Side,
+    given: Sequence[Head],
     progress: Progress | None,
 ) -> HeadScores:
     """See `pinpoint.locate`."""
@@ -74,7 +75,8 @@ def locate(
         raise InputError("there are no contrast pairs.", mend="Give at least one ContrastPair.")
     progress = progress or Silent()
     chosen, run = metric_named(metric), _engine_named(engine)
-    view = headed(model)
+    view, held = headed(model), HeadSet(given)
+    view.check(held)
     encoded = [encode_pair(tokenizer, pair) for pair in pairs]
     _check_lengths(model, encoded)
     pad_id = getattr(tokenizer, "pad_token_id", None) or 0
@@ -87,7 +89,8 @@ def locate(
         for start in range(0, len(encoded), batch_size):
             some = encoded[start : start + batch_size]
             prompts = [pair.reference for pair in some] + [pair.counterfactual for pair in some]
-            results.append(run(view, some, pad(prompts, padding_side, view.device, pad_id), chosen, rows_per_chunk))
+            batch = pad(prompts, padding_side, view.device, pad_id)
+            results.append(run(view, some, batch, chosen, rows_per_chunk, held))
             progress.advance(len(some))
     finally:
         model.train(training)

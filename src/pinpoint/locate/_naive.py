@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from pinpoint.data import Batch, EncodedPair
-from pinpoint.heads import Head
+from pinpoint.heads import Head, HeadSet
 from pinpoint.interventions import captured_heads, edited_inputs, edited_outputs
 from pinpoint.locate._protocol import Effects
 from pinpoint.measure import Metric
@@ -33,7 +33,14 @@ def _unpatched(view: HeadedModel, batch: Batch, mixers: dict[tuple[int, str], nn
     return _Frozen(z, mixed)
 
 
-def naive(view: HeadedModel, pairs: list[EncodedPair], batch: Batch, metric: Metric, rows_per_chunk: int) -> Effects:
+def naive(
+    view: HeadedModel,
+    pairs: list[EncodedPair],
+    batch: Batch,
+    metric: Metric,
+    rows_per_chunk: int,
+    given: HeadSet,
+) -> Effects:
     """See `Engine`; `rows_per_chunk` plays no part. Costs one forward pass of the references per head."""
     count = len(pairs)
     mixers = {(i, name): module for i in range(view.n_layers) for name, module in view.mixers(i).items()}
@@ -44,13 +51,12 @@ def naive(view: HeadedModel, pairs: list[EncodedPair], batch: Batch, metric: Met
 
     def measured(patched: Head | None) -> list[Tensor]:
         def freeze(layer: int, z: Tensor) -> Tensor:
-            supplied = frozen.heads[layer][:count]
-            if patched is None or patched.layer != layer:
-                return supplied.view_as(z)
-            columns = slice(patched.head * view.head_dim, (patched.head + 1) * view.head_dim)
+            supplied = frozen.heads[layer][:count].clone()
             counterfactual = frozen.heads[layer][count + rows, batch.last[count:]]  # [pair head*d_head]
-            supplied = supplied.clone()
-            supplied[rows, last, columns] = counterfactual[:, columns]
+            for head in [*given, *([patched] if patched else [])]:
+                if head.layer == layer:
+                    columns = slice(head.head * view.head_dim, (head.head + 1) * view.head_dim)
+                    supplied[rows, last, columns] = counterfactual[:, columns]
             return supplied.view_as(z)
 
         def freeze_mixer(key: tuple[int, str], _output: Tensor) -> Tensor:

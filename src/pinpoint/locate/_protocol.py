@@ -6,6 +6,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from pinpoint.data import Batch, EncodedPair
+from pinpoint.heads import HeadSet
 from pinpoint.measure import Metric
 from pinpoint.models import HeadedModel
 
@@ -24,7 +25,13 @@ class Engine(Protocol):
     """
 
     def __call__(
-        self, view: HeadedModel, pairs: list[EncodedPair], batch: Batch, metric: Metric, rows_per_chunk: int
+        self,
+        view: HeadedModel,
+        pairs: list[EncodedPair],
+        batch: Batch,
+        metric: Metric,
+        rows_per_chunk: int,
+        given: HeadSet,
     ) -> Effects:
         """Scores all heads on a batch of pairs.
 
@@ -34,5 +41,6 @@ class Engine(Protocol):
             batch: their prompts, all references first, then all counterfactuals in the same order.
             metric: what to measure on the logits.
             rows_per_chunk: how many patched rows run through a block at once, at the most.
+            given: heads that are patched in every row, the reference's own included: effects are beyond theirs.
         """
         ...

@@ -14,7 +14,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from pinpoint.data import Batch, EncodedPair
-from pinpoint.heads import Head
+from pinpoint.heads import Head, HeadSet
 from pinpoint.interventions import after_blocks, edited_outputs, final_logits, run_block, seen_inputs
 from pinpoint.locate._prefix import shared_lengths, sharing, whole
 from pinpoint.locate._protocol import Effects
@@ -33,8 +33,11 @@ class _Chunk:
 class _Sweep:
     """Carries the rows of all heads seen so far from layer to layer, while the model runs its own forward."""
 
-    def __init__(self, view: HeadedModel, pairs: list[EncodedPair], last: Tensor, rows_per_chunk: int) -> None:
+    def __init__(
+        self, view: HeadedModel, pairs: list[EncodedPair], last: Tensor, rows_per_chunk: int, given: HeadSet
+    ) -> None:
         self._view = view
+        self._given = given.by_layer()
         self._last = last
         self._pairs = len(pairs)
         self._same_prompt = torch.tensor([pair.reference == pair.counterfactual for pair in pairs])
@@ -88,6 +91,11 @@ class _Sweep:
         reference = z[: self._pairs]
         # Rounding of a matmul depends on a row's place in the batch: one prompt must not differ from itself.
         counterfactual = torch.where(self._same_prompt[:, None].to(z.device), reference, z[self._pairs :])
+        if layer in self._given:
+            reference = reference.clone()
+            for head in self._given[layer]:
+                columns = slice(head * width, (head + 1) * width)
+                reference[:, columns] = counterfactual[:, columns]
         self.unmoved[layer] = (reference == counterfactual).unflatten(1, (heads, width)).all(dim=2).cpu()
         swapped = reference[:, None].repeat(1, 1 + heads, 1)  # [pair 1+head head*d_head]
         for head in range(heads):
@@ -112,12 +120,19 @@ class _Sweep:
         return rows.view_as(hidden)
 
 
-def sweep(view: HeadedModel, pairs: list[EncodedPair], batch: Batch, metric: Metric, rows_per_chunk: int) -> Effects:
+def sweep(
+    view: HeadedModel,
+    pairs: list[EncodedPair],
+    batch: Batch,
+    metric: Metric,
+    rows_per_chunk: int,
+    given: HeadSet,
+) -> Effects:
     """The default engine: see `Engine`. Two forward passes and the MLP rows, whatever the number of heads."""
     lengths = shared_lengths(pairs)
     shares = view.layout.shares_prefix and min(lengths) > 0
     prompts = sharing(view, pairs, lengths) if shares else whole(view, batch)
-    run = _Sweep(view, pairs, prompts.last, rows_per_chunk)
+    run = _Sweep(view, pairs, prompts.last, rows_per_chunk, given)
     mixers = {(i, name): module for i in range(view.n_layers) for name, module in view.mixers(i).items()}
     with (
         seen_inputs(view.out_projs(), run.see_heads),

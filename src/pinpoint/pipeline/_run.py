@@ -27,6 +27,7 @@ from pinpoint.errors import ArtifactError, InputError, PinpointError
 from pinpoint.evaluate import Evaluation, Sets
 from pinpoint.heads import Head, HeadScores, HeadSet
 from pinpoint.locate import locate
+from pinpoint.locate._sets import SetStep, greedy_set
 from pinpoint.measure import Chat, head_means, next_token_kl, play
 from pinpoint.models import HeadedModel, headed, load
 from pinpoint.pipeline._checks import CheckResult, behaviour_shown, demand, merge_faithful, no_leak
@@ -173,6 +174,25 @@ class Run:
             },
         )
         return scores
+
+    def head_set(self, count: int) -> list[SetStep]:
+        """Searches for the set of heads with the strongest joint effect; writes `locate/set.json`."""
+        config = self.config.locate
+        pairs = halves(self.behaviour.pairs(self.questions("locate")), config.pairs, self.config.seed).pairs
+        self.progress.start(f"searching for a set of {count} heads", 0)
+        steps = greedy_set(
+            self.model,
+            self.tokenizer,
+            pairs,
+            count,
+            metric=config.metric,
+            engine=config.engine,
+            batch_size=config.batch_size,
+            rows_per_chunk=config.rows_per_chunk,
+        )
+        found = [step._asdict() | {"head": str(step.head), "heads": list(map(str, step.heads))} for step in steps]
+        self.workspace.sub("locate").write_json("set.json", found)
+        return steps
 
     def compare_engines(self, exact: HeadScores) -> Comparison:
         """Runs the sweep on the pairs that `exact` was computed on by brute force."""

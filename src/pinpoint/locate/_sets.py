@@ -1,0 +1,96 @@
+"""Sets of heads and their exact joint effect: heads that stand in for one another hide from scores one at a time."""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+from pinpoint.data import ContrastPair
+from pinpoint.heads import Head
+from pinpoint.locate._locate import locate
+from pinpoint.progress import Progress, Silent
+
+
+class SetStep(NamedTuple):
+    """One step of the search.
+
+    Attributes:
+        added: whether `head` joined the set, or left it.
+        head: the head.
+        heads: the set after the step.
+        joint: mean change of the metric with the whole set patched.
+    """
+
+    added: bool
+    head: Head
+    heads: tuple[Head, ...]
+    joint: float
+
+
+def greedy_set(
+    model: PreTrainedModel,
+    tokenizer: PreTrainedTokenizerBase | None,
+    pairs: Sequence[ContrastPair],
+    count: int,
+    *,
+    metric: str = "logit_diff",
+    engine: str = "sweep",
+    batch_size: int = 32,
+    rows_per_chunk: int = 4096,
+    progress: Progress | None = None,
+) -> list[SetStep]:
+    """Grows a set of heads whose joint patching lowers the metric most, one sweep a step.
+
+    Each step adds the head that lowers the metric most given the set so far, then drops a head without which
+    the set lowers it more. Joint effects are exact: all heads of the set take their counterfactual outputs at
+    once, every other attention output stays frozen. Stops at `count` heads, or where no head lowers the metric.
+
+    Args:
+        model: as for `pinpoint.locate`.
+        tokenizer: as for `pinpoint.locate`.
+        pairs: the contrast pairs.
+        count: heads at the most.
+        metric: as for `pinpoint.locate`.
+        engine: as for `pinpoint.locate`.
+        batch_size: as for `pinpoint.locate`.
+        rows_per_chunk: as for `pinpoint.locate`.
+        progress: told of each sweep.
+
+    Returns:
+        The steps, in order.
+
+    Raises:
+        InputError: as `pinpoint.locate` does.
+    """
+
+    def scores(given: Sequence[Head]) -> tuple[float, Head, float]:
+        found = locate(
+            model,
+            tokenizer,
+            pairs,
+            metric=metric,
+            engine=engine,
+            batch_size=batch_size,
+            rows_per_chunk=rows_per_chunk,
+            padding_side="left",
+            given=given,
+            progress=progress or Silent(),
+        )
+        best = next(head for head in found.ranking() if head not in given)
+        return float(found.reference.mean()), best, float(found.mean[best])
+
+    chosen: list[Head] = []
+    steps: list[SetStep] = []
+    start, best, gain = scores(chosen)
+    while len(chosen) < count and gain < 0:
+        chosen.append(best)
+        value, best, gain = scores(chosen)
+        steps.append(SetStep(True, chosen[-1], tuple(chosen), value - start))
+        for head in chosen[:-1]:
+            without = [other for other in chosen if other != head]
+            lower, next_best, next_gain = scores(without)
+            if lower < value:
+                chosen, value, best, gain = without, lower, next_best, next_gain
+                steps.append(SetStep(False, head, tuple(chosen), value - start))
+                break
+    return steps
