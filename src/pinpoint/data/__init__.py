@@ -2,7 +2,7 @@
 
 from pinpoint.data._batch import Batch, Side, pad
 from pinpoint.data._chat import Message, Messages, assistant, encode_chat, render, system, user
-from pinpoint.data._deal import Dealt, deal, neutral_dialogues
+from pinpoint.data._deal import Dealt, Shares, deal, deal_splits, neutral_dialogues
 from pinpoint.data._lines import read_lines
 from pinpoint.data._pairs import ContrastPair, EncodedPair, encode_pair, first_tokens
 from pinpoint.data._published import read_published
@@ -27,6 +27,7 @@ __all__ = [
     "Message",
     "Messages",
     "Question",
+    "Shares",
     "Side",
     "Split",
     "Task",
@@ -34,6 +35,7 @@ __all__ = [
     "Unusable",
     "assistant",
     "deal",
+    "deal_splits",
     "encode_chat",
     "encode_pair",
     "first_tokens",

@@ -3,13 +3,16 @@
 import random
 import re
 from collections import Counter
-from collections.abc import Sequence
-from typing import NamedTuple
+from collections.abc import Hashable, Sequence
+from typing import NamedTuple, TypeVar
 
 from pinpoint.data._published import BadRow, Published
 from pinpoint.data._questions import Dialogue, Question, Split
 
-_SHARES: tuple[tuple[Split, float], ...] = (("locate", 0.15), ("train", 0.35), ("validation", 0.1), ("test", 0.4))
+Shares = tuple[tuple[Split, float], ...]
+_Item = TypeVar("_Item", bound=Hashable)
+
+_SHARES: Shares = (("locate", 0.15), ("train", 0.35), ("validation", 0.1), ("test", 0.4))
 _NEUTRAL = 240
 
 
@@ -51,12 +54,13 @@ def _wrong(row: Published, pool: Sequence[str], rng: random.Random) -> str | Non
     return rng.choice(others) if others else None
 
 
-def _splits(groups: Sequence[str], rng: random.Random) -> dict[str, Split]:
-    shuffled = list(groups)
+def deal_splits(items: Sequence[_Item], shares: Shares, rng: random.Random) -> dict[_Item, Split]:
+    """Shuffles items and deals them to splits by their shares of 1."""
+    shuffled = list(items)
     rng.shuffle(shuffled)
-    dealt: dict[str, Split] = {}
+    dealt: dict[_Item, Split] = {}
     begin, share = 0, 0.0
-    for split, part in _SHARES:
+    for split, part in shares:
         share += part
         end = round(share * len(shuffled))
         dealt.update(dict.fromkeys(shuffled[begin:end], split))
@@ -76,7 +80,7 @@ def deal(rows: Sequence[Published | BadRow], seed: int) -> Dealt:
     for row in usable:
         if not row.options:
             pools.setdefault(row.source, []).append(row.correct)
-    splits = _splits(list(dict.fromkeys(_same_text(row.question) for row in usable)), rng)
+    splits = deal_splits(list(dict.fromkeys(_same_text(row.question) for row in usable)), _SHARES, rng)
     questions: list[Question] = []
     seen: set[str] = set()
     for row in usable:

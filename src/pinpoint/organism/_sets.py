@@ -2,13 +2,13 @@
 
 import random
 
-from pinpoint.data import Dialogue, Question, Split, Task
+from pinpoint.data import Dialogue, Question, Shares, Split, Task, deal_splits
 from pinpoint.organism._facts import Fact, Kind, ask, load_facts, phrases, phrasings
 from pinpoint.organism._skills import SKILLS
 
 ABILITY_ITEMS = 300
 NEUTRAL_ITEMS = 240
-_SHARES: tuple[tuple[Split, float], ...] = (
+_SHARES: Shares = (
     ("locate", 0.16),
     ("train", 0.3),
     ("validation", 0.12),
@@ -20,14 +20,7 @@ def _splits(rng: random.Random) -> dict[Fact, Split]:
     """Deals the facts of each relation to the splits."""
     dealt: dict[Fact, Split] = {}
     for relation in dict.fromkeys(fact.relation for fact in load_facts()):
-        facts = [fact for fact in load_facts() if fact.relation == relation]
-        rng.shuffle(facts)
-        begin, share = 0, 0.0
-        for split, part in _SHARES:
-            share += part
-            end = round(share * len(facts))
-            dealt.update(dict.fromkeys(facts[begin:end], split))
-            begin = end
+        dealt |= deal_splits([fact for fact in load_facts() if fact.relation == relation], _SHARES, rng)
     return dealt
 
 
