@@ -21,6 +21,9 @@ from pinpoint.locate._protocol import Effects
 from pinpoint.measure import Metric
 from pinpoint.models import HeadedModel
 
+# A row's logits take as much room as some hundred of its residual vectors.
+_LOGIT_ROWS = 1024
+
 
 @dataclass
 class _Chunk:
@@ -146,11 +149,13 @@ def sweep(
     for chunk in run.chunks:
         layers = [head.layer for head in chunk.heads]
         heads = [head.head for head in chunk.heads]
-        logits = final_logits(view, chunk.hidden)  # [pair 1+head vocab]
-        for i, pair in enumerate(pairs):
-            values = metric.value(logits[i], pair.unwanted, pair.wanted)
-            effects[i, layers, heads] = metric.effect(values[1:], values[:1]).cpu()
-            references[i] = values[0].item()
+        at_once = max(1, _LOGIT_ROWS // (1 + len(heads)))
+        for start in range(0, len(pairs), at_once):
+            logits = final_logits(view, chunk.hidden[start : start + at_once])  # [pair 1+head vocab]
+            for i, pair in enumerate(pairs[start : start + at_once], start):
+                values = metric.value(logits[i - start], pair.unwanted, pair.wanted)
+                effects[i, layers, heads] = metric.effect(values[1:], values[:1]).cpu()
+                references[i] = values[0].item()
     for layer, unmoved in run.unmoved.items():
         effects[:, layer].masked_fill_(unmoved, 0.0)
     return Effects(effects, references)

@@ -9,6 +9,7 @@ from pinpoint.models import HeadedModel
 
 # Of a prompt of the built-in contrast, what both sides begin with alike.
 _SHARED = 0.75
+_LOGIT_ROWS = 1024  # as the sweep turns into logits at once
 
 
 class Workload(NamedTuple):
@@ -103,7 +104,8 @@ def locate_cost(view: HeadedModel, dtype: torch.dtype, work: Workload) -> Cost:
     flying = work.batch * (1 + nodes)
     chunk = min(work.rows, flying)
     in_rows = flying * shape.width * size + chunk * size * (3 * shape.width + 3 * shape.inner)
-    logits = flying * shape.width * size + chunk * shape.vocabulary * (size + (4 if size != 4 else 0))
+    at_once = min(_LOGIT_ROWS, flying)
+    logits = flying * shape.width * size + at_once * shape.vocabulary * (size + (4 if size != 4 else 0))
     peak = parameters * size + max(forward, in_rows, logits)
     return Cost(int(peak), work.pairs * per_pair, brute / per_pair)
 
