@@ -2,7 +2,7 @@
 
 import difflib
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -91,6 +91,8 @@ class TuneConfig(_Config):
     confidence: float = Field(0.9, ge=0, le=1)
     """Training stops at the first check that reaches both; without one, after `epochs`."""
     weight_decay: float = Field(0.0, ge=0)
+    anchor: float = Field(0.0, ge=0)
+    """Weight of the KL to the base on neutral dialogues in the loss; 0 for none, as published."""
     search: str | None = None
     """A JSON record of the search that chose the learning rate, shown on the page."""
 
@@ -110,6 +112,41 @@ class EvaluateConfig(_Config):
     """Bootstrap resamples behind every interval."""
 
 
+Method = Literal[
+    "base",
+    "full",
+    "lora",
+    "pinpoint",
+    "head_lora",
+    "heads_mlp",
+    "random",
+    "matched",
+    "bottom",
+    "pinpoint_anchored",
+    "pinpoint_dpo",
+    "pinpoint_own",
+    "few_shot",
+    "system_prompt",
+    "caa",
+    "iti",
+]
+
+
+class CompareConfig(_Config):
+    """Settings of `compare`: the located heads' tuning beside other methods, trained alike."""
+
+    methods: tuple[Method, ...] = get_args(Method)
+    """Which ones; `base` and `pinpoint` are always among them."""
+    draws: int = Field(5, ge=1)
+    """Random and layer-matched head sets."""
+    epochs: float = Field(2.5, gt=0)
+    """Passes over the training dialogues, the same for every trained method; nothing stops early."""
+    tries: int = Field(4, ge=1)
+    """Learning rates (or strengths) tried for a method, at the most."""
+    rank: int = Field(16, ge=1)
+    """Of LoRA."""
+
+
 class RunConfig(_Config):
     """Everything that a run depends on."""
 
@@ -127,6 +164,7 @@ class RunConfig(_Config):
     full: TuneConfig | None = TuneConfig(learning_rate=3e-5)
     """Full fine-tuning beside it; null to leave it out."""
     evaluate: EvaluateConfig = EvaluateConfig()
+    compare: CompareConfig = CompareConfig()
 
     def to_yaml(self) -> str:
         """The resolved settings as YAML that `parse_config` reads back to an equal config."""

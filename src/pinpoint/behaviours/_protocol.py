@@ -13,6 +13,14 @@ class TrainingRow(TypedDict):
     completion: list[Message]
 
 
+class PreferenceRow(TypedDict):
+    """A prompt with a wanted and an unwanted reply, in TRL's conversational form."""
+
+    prompt: list[Message]
+    chosen: list[Message]
+    rejected: list[Message]
+
+
 class Behaviour(Protocol):
     """A behaviour of a chat model: how it is provoked, told from its absence, and trained away."""
 
@@ -28,4 +36,20 @@ class Behaviour(Protocol):
 
     def rows(self, questions: Sequence[Question], seed: int) -> list[TrainingRow]:
         """Training dialogues that show the wanted behaviour."""
+        ...
+
+    def preferences(
+        self, questions: Sequence[Question], seed: int, *, provoked_only: bool = False
+    ) -> list[PreferenceRow]:
+        """The same dialogues, each with an unwanted reply beside the wanted one.
+
+        Args:
+            questions: what they are about.
+            seed: of the wordings.
+            provoked_only: leave out prompts that do not provoke the behaviour.
+        """
+        ...
+
+    def own_rows(self, questions: Sequence[Question], answers: Sequence[str], seed: int) -> list[TrainingRow]:
+        """Training dialogues from a model's own first answers alone, for which no right answer need be known."""
         ...

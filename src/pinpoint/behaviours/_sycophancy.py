@@ -3,7 +3,7 @@
 import random
 from collections.abc import Sequence
 
-from pinpoint.behaviours._protocol import TrainingRow
+from pinpoint.behaviours._protocol import PreferenceRow, TrainingRow
 from pinpoint.config import SycophancyConfig
 from pinpoint.data import ContrastPair, Messages, Question, assistant, system, user
 
@@ -72,13 +72,35 @@ class Sycophancy:
 
     def rows(self, questions: Sequence[Question], seed: int) -> list[TrainingRow]:
         """Half insist on a right answer, half revise a wrong one; wordings are drawn at random."""
-        rng = random.Random(seed)
+        preferences = self.preferences(questions, seed)
+        return [TrainingRow(prompt=row["prompt"], completion=row["chosen"]) for row in preferences]
+
+    def preferences(
+        self, questions: Sequence[Question], seed: int, *, provoked_only: bool = False
+    ) -> list[PreferenceRow]:
+        """The rows of `rows`; rejected is giving up a right answer, or standing by a wrong one."""
+        rng, rejections = random.Random(seed), random.Random(f"{seed}/rejected")
         rows = []
         for question in questions:
-            for openings, first in ((INSIST, question.correct), (REVISE, question.wrong)):
-                reply = f"{rng.choice(openings)} {question.state(question.correct)}"
+            kinds = ((INSIST, REVISE, question.correct), (REVISE, INSIST, question.wrong))
+            for openings, others, first in kinds[:1] if provoked_only else kinds:
+                chosen = f"{rng.choice(openings)} {question.state(question.correct)}"
+                rejected = f"{rejections.choice(others)} {question.state(question.wrong)}"
                 prompt = self._ending(question, first, rng.choice(CHALLENGES))
-                rows.append(TrainingRow(prompt=list(prompt), completion=[assistant(reply)]))
+                rows.append(
+                    PreferenceRow(prompt=list(prompt), chosen=[assistant(chosen)], rejected=[assistant(rejected)])
+                )
+        rng.shuffle(rows)
+        return rows
+
+    def own_rows(self, questions: Sequence[Question], answers: Sequence[str], seed: int) -> list[TrainingRow]:
+        """Every row insists on the answer that the model gave, right or wrong: nobody has to know which."""
+        rng = random.Random(seed)
+        rows = []
+        for question, answer in zip(questions, answers, strict=True):
+            opening = [*system(self._config.system), user(question.question), assistant(answer)]
+            prompt = [*opening, user(rng.choice(CHALLENGES))]
+            rows.append(TrainingRow(prompt=prompt, completion=[assistant(f"{rng.choice(INSIST)} {answer}")]))
         rng.shuffle(rows)
         return rows
 

@@ -6,6 +6,7 @@ import typer
 
 from pinpoint._version import __version__
 from pinpoint.cli._check import check
+from pinpoint.cli._compare import compare
 from pinpoint.cli._locate import locate
 from pinpoint.cli._run import demo, run
 from pinpoint.cli._score import score
@@ -19,7 +20,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     help="Find the attention heads that cause a behaviour of a chat model, prove it, and fine-tune only those.",
 )
-for command in (demo, run, check, locate, verify, tune, evaluate, report, score):
+for command in (demo, run, check, locate, verify, tune, evaluate, compare, report, score):
     app.command()(command)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rich.markup import escape
@@ -130,3 +131,17 @@ def print_summary(summary: dict[str, Any]) -> None:
     for row in method_rows(summary):
         table.add_row(row.label, *(row.cells[name] for name in methods))
     results().print(table)
+
+
+def print_comparison(found: dict[str, Any], folder: Path) -> None:
+    """Every method in a line."""
+    from pinpoint.report import comparison_rows
+
+    header, *rows = comparison_rows(found)
+    table = Table(title=escape(f"{found['model']}: {len(found['heads'])} heads located ({', '.join(found['heads'])})"))
+    for i, name in enumerate(header):
+        table.add_column(name, justify="right" if i else "left")
+    for row in rows:
+        table.add_row(*map(escape, row))
+    results().print(table)
+    results().print(f"written to {escape(str(folder))}")

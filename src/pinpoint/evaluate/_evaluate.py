@@ -7,7 +7,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from pinpoint.config import EvaluateConfig, SycophancyConfig
 from pinpoint.data import Dialogue, Question, Task, user
-from pinpoint.measure import Chat, Estimate, Exchange, estimate, gap, next_token_kl, play
+from pinpoint.measure import PLAIN, Chat, Deployment, Estimate, Exchange, estimate, gap, next_token_kl, play
 from pinpoint.progress import Progress
 
 
@@ -56,6 +56,7 @@ def evaluate(
     base_own: Sequence[Exchange] | None,
     progress: Progress,
     name: str,
+    deployment: Deployment = PLAIN,
 ) -> Evaluation:
     """Plays the are-you-sure protocol three ways, asks for the general abilities, and measures the shift.
 
@@ -69,8 +70,9 @@ def evaluate(
         base_own: the base's own exchanges; None when this is the base.
         progress: told of each part.
         name: the model's name, for `progress`.
+        deployment: what is done to the model while it answers.
     """
-    chat = Chat(model, tokenizer, config.batch_size, config.max_new_tokens)
+    chat = Chat(model, tokenizer, config.batch_size, config.max_new_tokens, deployment)
     challenges = behaviour.challenges or (behaviour.challenge,)
     system = behaviour.system
     progress.start(f"evaluating {name}", 5)
@@ -89,7 +91,7 @@ def evaluate(
         for task, reply in zip(sets.abilities, replies, strict=True)
     ]
     progress.advance()
-    kl = next_token_kl(base, model, tokenizer, sets.neutral, config.batch_size) if sets.neutral else []
+    kl = next_token_kl(base, model, tokenizer, sets.neutral, config.batch_size, deployment) if sets.neutral else []
     progress.advance()
     return Evaluation(own, fixed, wrong_first, tasks, kl, [dialogue.id for dialogue in sets.neutral])
 

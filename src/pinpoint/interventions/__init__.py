@@ -1,10 +1,12 @@
-"""Capture, patch and knock out. The only package that registers hooks or substitutes a module."""
+"""Capture, patch, knock out and steer. The only package that registers hooks or substitutes a module."""
 
-from pinpoint.interventions._hooks import after_blocks, edited_inputs, edited_outputs, seen_inputs
+from pinpoint.interventions._hooks import after_blocks, edited_inputs, edited_outputs, seen_inputs, seen_outputs
 from pinpoint.interventions._knockout import captured_heads, knockout, resample
+from pinpoint.interventions._steer import Steering, steer
 from pinpoint.interventions._supply import final_logits, next_token_logits, run_block
 
 __all__ = [
+    "Steering",
     "after_blocks",
     "captured_heads",
     "edited_inputs",
@@ -15,4 +17,6 @@ __all__ = [
     "resample",
     "run_block",
     "seen_inputs",
+    "seen_outputs",
+    "steer",
 ]

@@ -46,15 +46,31 @@ def seen_inputs(modules: Mapping[Key, nn.Module], see: Callable[[Key, Tensor], N
 
 @contextmanager
 def edited_outputs(modules: Mapping[Key, nn.Module], edit: Callable[[Key, Tensor], Tensor]) -> Iterator[None]:
-    """Replaces the output y of each module, a single tensor, by `edit(key, y)` while the block runs."""
+    """Replaces the output y of each module, or the first of several, by `edit(key, y)` while the block runs."""
 
-    def hook(key: Key) -> Callable[[nn.Module, tuple[Any, ...], Tensor], Tensor]:
-        return lambda _module, _args, output: edit(key, output)
+    def hook(key: Key) -> Callable[[nn.Module, tuple[Any, ...], Any], Any]:
+        def edited(_module: nn.Module, _args: tuple[Any, ...], output: Any) -> Any:
+            return (edit(key, output[0]), *output[1:]) if isinstance(output, tuple) else edit(key, output)
+
+        return edited
 
     handles: list[RemovableHandle] = []
     with _removing(handles):
         handles += [module.register_forward_hook(hook(key)) for key, module in modules.items()]
         yield
+
+
+@contextmanager
+def seen_outputs(modules: Mapping[Key, nn.Module]) -> Iterator[dict[Key, Tensor]]:
+    """Collects the output of each module, or the first of several, as the model runs."""
+    seen: dict[Key, Tensor] = {}
+
+    def keep(key: Key, output: Tensor) -> Tensor:
+        seen[key] = output.detach()
+        return output
+
+    with edited_outputs(modules, keep):
+        yield seen
 
 
 @contextmanager

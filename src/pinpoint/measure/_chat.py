@@ -9,6 +9,7 @@ from transformers import GenerationConfig, PreTrainedModel, PreTrainedTokenizerB
 
 from pinpoint.data import Messages, encode_chat, pad
 from pinpoint.errors import InputError
+from pinpoint.measure._deployment import PLAIN, Deployment
 
 
 @dataclass(frozen=True)
@@ -20,6 +21,7 @@ class Chat:
         tokenizer: its tokenizer.
         batch_size: dialogues per batch.
         max_new_tokens: a reply is cut after as many tokens.
+        deployment: what is done to the model while it answers.
 
     Replies are remembered: make a new one when the model changes or is intervened on.
     """
@@ -28,6 +30,7 @@ class Chat:
     tokenizer: PreTrainedTokenizerBase
     batch_size: int = 64
     max_new_tokens: int = 48
+    deployment: Deployment = PLAIN
     _answered: dict[tuple[int, ...], str] = field(default_factory=dict, repr=False)
 
     @torch.no_grad()
@@ -37,7 +40,7 @@ class Chat:
         Raises:
             InputError: a dialogue and its reply would not fit the model's context.
         """
-        prompts = [tuple(encode_chat(self.tokenizer, dialogue)) for dialogue in dialogues]
+        prompts = [tuple(encode_chat(self.tokenizer, self.deployment.dress(talk))) for talk in dialogues]
         self._check_room(prompts)
         new = sorted(set(prompts) - self._answered.keys(), key=lambda prompt: (len(prompt), prompt))
         for start in range(0, len(new), self.batch_size):
@@ -66,6 +69,7 @@ class Chat:
             pad_token_id=pad_id,
         )
         generate: Any = self.model.generate
-        output = generate(input_ids=batch.input_ids, attention_mask=batch.attention_mask, generation_config=greedy)
+        with self.deployment.applied(self.model):
+            output = generate(input_ids=batch.input_ids, attention_mask=batch.attention_mask, generation_config=greedy)
         texts = self.tokenizer.batch_decode(output[:, batch.input_ids.shape[1] :], skip_special_tokens=True)
         return [text.strip() for text in texts]

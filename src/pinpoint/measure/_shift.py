@@ -1,21 +1,49 @@
 """How far a tuned model has moved from its base on dialogues that have nothing to do with the behaviour."""
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import torch
+from jaxtyping import Float
+from torch import Tensor
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-from pinpoint.data import Dialogue, encode_chat, pad
+from pinpoint.data import Batch, Dialogue, Messages, encode_chat, pad
 from pinpoint.interventions import captured_heads
+from pinpoint.measure._deployment import PLAIN, Deployment
 from pinpoint.models import HeadedModel
 
 
-def _encode(tokenizer: PreTrainedTokenizerBase, dialogue: Dialogue) -> tuple[list[int], int]:
-    """Token ids of prompt and last reply, and where the reply starts."""
-    prompt = encode_chat(tokenizer, dialogue.messages[:-1])
-    reply = tokenizer(dialogue.messages[-1]["content"], add_special_tokens=False)["input_ids"]
+class ReplyRow(NamedTuple):
+    """Token ids of a prompt and its reply, the reply's end included, and where the reply starts."""
+
+    ids: list[int]
+    begin: int
+
+    @property
+    def deciding(self) -> slice:
+        """The positions whose next token belongs to the reply."""
+        return slice(self.begin - 1, len(self.ids) - 1)
+
+
+def _encode(tokenizer: PreTrainedTokenizerBase, messages: Messages) -> ReplyRow:
+    prompt = encode_chat(tokenizer, messages[:-1])
+    reply = tokenizer(messages[-1]["content"], add_special_tokens=False)["input_ids"]
     end = [] if tokenizer.eos_token_id is None else [tokenizer.eos_token_id]
-    return prompt + reply + end, len(prompt)
+    return ReplyRow(prompt + reply + end, len(prompt))
+
+
+def anchor_rows(tokenizer: PreTrainedTokenizerBase, dialogues: Sequence[Dialogue]) -> list[ReplyRow]:
+    """Dialogues as token rows, to hold a model to its base on."""
+    return [_encode(tokenizer, dialogue.messages) for dialogue in dialogues]
+
+
+def reply_kl(
+    before: Float[Tensor, "token vocabulary"], after: Float[Tensor, "token vocabulary"]
+) -> Float[Tensor, " token"]:
+    """KL(before || after) of each next token, in nats, from logits; in float32 and not clamped."""
+    p, q = torch.log_softmax(before.float(), dim=-1), torch.log_softmax(after.float(), dim=-1)
+    return (p.exp() * (p - q)).sum(dim=-1)
 
 
 @torch.no_grad()
@@ -25,27 +53,35 @@ def next_token_kl(
     tokenizer: PreTrainedTokenizerBase,
     dialogues: Sequence[Dialogue],
     batch_size: int,
+    deployment: Deployment = PLAIN,
 ) -> list[float]:
     """KL(base || tuned) of the next token, in nats, averaged over the tokens of each dialogue's last reply.
 
-    Computed in float32 and not clamped; the reply's tokens, its end included, are given (teacher forcing).
+    The reply's tokens, its end included, are given (teacher forcing). What `deployment` puts before a dialogue, only
+    the tuned model reads.
 
     Returns:
         One mean per dialogue.
     """
-    encoded = [_encode(tokenizer, dialogue) for dialogue in dialogues]
+    plain = anchor_rows(tokenizer, dialogues)
+    served = [_encode(tokenizer, deployment.dress(dialogue.messages)) for dialogue in dialogues]
     means: list[float] = []
-    for start in range(0, len(encoded), batch_size):
-        some = encoded[start : start + batch_size]
-        batch = pad([ids for ids, _ in some], "right", base.device, tokenizer.pad_token_id or 0)
-        before = base(**batch.inputs(), use_cache=False).logits
-        after = tuned(**batch.inputs(), use_cache=False).logits
-        for i, (ids, begin) in enumerate(some):
-            span = slice(begin - 1, len(ids) - 1)
-            p = torch.log_softmax(before[i, span].float(), dim=-1)
-            q = torch.log_softmax(after[i, span].float(), dim=-1)
-            means.append(float((p.exp() * (p - q)).sum(dim=-1).mean()))
+    for start in range(0, len(plain), batch_size):
+        rows, dressed = plain[start : start + batch_size], served[start : start + batch_size]
+        before = base(**_padded(rows, base, tokenizer).inputs(), use_cache=False).logits
+        batch = _padded(dressed, base, tokenizer)
+        reply = torch.zeros_like(batch.input_ids, dtype=torch.bool)
+        for i, row in enumerate(dressed):
+            reply[i, row.deciding] = True
+        with deployment.applied(tuned, reply):
+            after = tuned(**batch.inputs(), use_cache=False).logits
+        for i, (ours, theirs) in enumerate(zip(rows, dressed, strict=True)):
+            means.append(float(reply_kl(before[i, ours.deciding], after[i, theirs.deciding]).mean()))
     return means
+
+
+def _padded(rows: Sequence[ReplyRow], model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> Batch:
+    return pad([row.ids for row in rows], "right", model.device, tokenizer.pad_token_id or 0)
 
 
 @torch.no_grad()
@@ -60,8 +96,7 @@ def head_means(
     total = torch.zeros(view.n_layers, view.n_heads * view.head_dim, dtype=torch.float64)
     count = 0
     for start in range(0, len(dialogues), batch_size):
-        rows = [_encode(tokenizer, dialogue)[0] for dialogue in dialogues[start : start + batch_size]]
-        batch = pad(rows, "right", view.device, tokenizer.pad_token_id or 0)
+        batch = _padded(anchor_rows(tokenizer, dialogues[start : start + batch_size]), view.model, tokenizer)
         real = batch.attention_mask.bool()
         with captured_heads(view) as z:
             view.backbone(**batch.inputs(), use_cache=False)

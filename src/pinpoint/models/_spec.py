@@ -173,6 +173,15 @@ class HeadedModel:
         block = self.layers[layer]
         return {name: getattr(block, name) for name in self.layout.mixers if getattr(block, name, None) is not None}
 
+    def feed_forward(self, layer: int) -> dict[str, nn.Module]:
+        """The modules of a block that hold matrices and are neither attention nor mixer, by full name, in order."""
+        mixing = {self.layout.attention.split(".")[0], *self.layout.mixers}
+        return {
+            f"{self.layout.layers}.{layer}.{name}": module
+            for name, module in self.layers[layer].named_children()
+            if name not in mixing and any(parameter.ndim > 1 for parameter in module.parameters())
+        }
+
     def projection_slice(self, layer: int, which: str, unit: int) -> tuple[str, range]:
         """One head's part of a projection.
 

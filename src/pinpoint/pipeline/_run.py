@@ -28,7 +28,7 @@ from pinpoint.evaluate import Evaluation, Sets
 from pinpoint.heads import Head, HeadScores, HeadSet
 from pinpoint.locate import locate
 from pinpoint.locate._sets import SetStep, greedy_set
-from pinpoint.measure import Chat, head_means, next_token_kl, play
+from pinpoint.measure import PLAIN, Chat, Deployment, head_means, next_token_kl, play
 from pinpoint.models import HeadedModel, headed, load
 from pinpoint.pipeline._checks import CheckResult, behaviour_shown, demand, merge_faithful, no_leak
 from pinpoint.pipeline._halves import halves
@@ -278,17 +278,18 @@ class Run:
             )
         return list(self.ranking()[: min(auto, self.config.tune.max_heads)])
 
-    def validation_check(self, config: TuneConfig) -> Check:
+    def validation_check(self, config: TuneConfig, deployment: Deployment = PLAIN) -> Check:
         """What tuning is stopped by: the protocol with right first answers prefilled, and the KL to the base."""
         questions = self.questions("validation")[: config.check_items]
         challenges = self.config.behaviour.challenges or (self.config.behaviour.challenge,)
         firsts = [question.state(question.correct) for question in questions]
         neutral = self.neutral[: config.check_items]
+        evaluation = self.config.evaluate
 
         def check(model: PreTrainedModel) -> dict[str, float]:
-            chat = Chat(model, self.tokenizer, self.config.evaluate.batch_size, self.config.evaluate.max_new_tokens)
+            chat = Chat(model, self.tokenizer, evaluation.batch_size, evaluation.max_new_tokens, deployment)
             exchanges = play(chat, questions, challenges, self.config.behaviour.system, first=firsts)
-            kl = next_token_kl(self.model, model, self.tokenizer, neutral, self.config.evaluate.batch_size)
+            kl = next_token_kl(self.model, model, self.tokenizer, neutral, evaluation.batch_size, deployment)
             return {
                 "truthfulness": sum(exchange.final_correct for exchange in exchanges) / len(exchanges),
                 "confidence": 1 - sum(exchange.admits for exchange in exchanges) / len(exchanges),
@@ -311,6 +312,7 @@ class Run:
             self.workspace,
             base_path=self.config.model,
             seed=self.config.seed,
+            neutral=neutral_dialogues(train, self.config.behaviour.affirmation),
             progress=self.progress,
         )
         shutil.rmtree(self.workspace.path("trainer"), ignore_errors=True)
@@ -363,6 +365,12 @@ class Run:
         from pinpoint.pipeline._evaluation import evaluate_run
 
         return evaluate_run(self)
+
+    def compare(self) -> dict[str, Any]:
+        """Trains, prompts and steers by every method of `compare.methods`; writes `compare/`."""
+        from pinpoint.pipeline._compare import compare_run
+
+        return compare_run(self)
 
     def report(self) -> Path:
         """Writes the page, `report.html`."""

@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import torch
 from datasets import Dataset
 from peft import PeftModel
 from transformers import (
@@ -16,15 +17,19 @@ from transformers import (
     TrainerControl,
     TrainerState,
 )
-from trl import SFTConfig, SFTTrainer
+from trl import DPOConfig, DPOTrainer, SFTConfig, SFTTrainer
 
-from pinpoint.behaviours import TrainingRow
+from pinpoint.behaviours import PreferenceRow, TrainingRow
 from pinpoint.config import TuneConfig
-from pinpoint.data import encode_chat
+from pinpoint.data import encode_chat, pad
 from pinpoint.errors import InputError
+from pinpoint.measure import ReplyRow, reply_kl
 from pinpoint.progress import Progress
 
+Row = TrainingRow | PreferenceRow
 Check = Callable[[PreTrainedModel], dict[str, float]]
+
+_ANCHORS_A_STEP = 16
 
 
 class Checkpoint(NamedTuple):
@@ -83,10 +88,11 @@ class _Watch(TrainerCallback):
         return control
 
 
-def _check_rows(rows: Sequence[TrainingRow], tokenizer: PreTrainedTokenizerBase, limit: int | None) -> None:
+def _check_rows(rows: Sequence[Row], tokenizer: PreTrainedTokenizerBase, limit: int | None) -> None:
     for number, row in enumerate(rows):
-        reply = tokenizer(row["completion"][0]["content"], add_special_tokens=False)["input_ids"]
-        length = len(encode_chat(tokenizer, row["prompt"])) + len(reply) + 1
+        replies = [messages[0]["content"] for key, messages in row.items() if key != "prompt"]  # type: ignore[index]
+        longest = max(len(tokenizer(reply, add_special_tokens=False)["input_ids"]) for reply in replies)
+        length = len(encode_chat(tokenizer, row["prompt"])) + longest + 1
         if limit is not None and length > limit:
             raise InputError(
                 f"the dialogue has {length} tokens, the model reads {limit}.",
@@ -95,35 +101,73 @@ def _check_rows(rows: Sequence[TrainingRow], tokenizer: PreTrainedTokenizerBase,
             )
 
 
-def _arguments(config: TuneConfig, seed: int, out: Path) -> SFTConfig:
-    return SFTConfig(
-        output_dir=str(out),
-        per_device_train_batch_size=config.batch_size,
-        num_train_epochs=config.epochs,
-        learning_rate=config.learning_rate,
-        lr_scheduler_type="linear",
-        warmup_steps=4,
-        weight_decay=config.weight_decay,
-        max_length=None,
-        completion_only_loss=True,
+def _arguments(config: TuneConfig, seed: int, out: Path) -> dict[str, Any]:
+    return {
+        "output_dir": str(out),
+        "per_device_train_batch_size": config.batch_size,
+        "num_train_epochs": config.epochs,
+        "learning_rate": config.learning_rate,
+        "lr_scheduler_type": "linear",
+        "warmup_steps": 4,
+        "weight_decay": config.weight_decay,
+        "max_length": None,
         # With PEFT, checkpointing makes the embeddings require gradients and the backward pass whole again.
-        gradient_checkpointing=False,
-        bf16=False,
-        logging_steps=1,
-        logging_nan_inf_filter=False,
-        save_strategy="no",
-        report_to="none",
-        disable_tqdm=True,
-        dataloader_pin_memory=False,
-        seed=seed,
-        data_seed=seed,
-    )
+        "gradient_checkpointing": False,
+        "bf16": False,
+        "logging_steps": 1,
+        "logging_nan_inf_filter": False,
+        "save_strategy": "no",
+        "report_to": "none",
+        "disable_tqdm": True,
+        "dataloader_pin_memory": False,
+        "seed": seed,
+        "data_seed": seed,
+    }
+
+
+class Anchor(NamedTuple):
+    """Neutral dialogues on which an adapted model is held to its base, and how firmly."""
+
+    rows: list[ReplyRow]
+    weight: float
+
+
+class _Anchored(SFTTrainer):
+    """Adds the KL to the base, a few neutral dialogues a step; the base is the model with its adapter switched off."""
+
+    anchor: Anchor
+    _turn = 0
+
+    def compute_loss(self, model: Any, inputs: Any, *args: Any, **kwargs: Any) -> Any:
+        loss = super().compute_loss(model, inputs, *args, **kwargs)  # type: ignore[no-untyped-call]
+        rows = [self.anchor.rows[(self._turn + i) % len(self.anchor.rows)] for i in range(_ANCHORS_A_STEP)]
+        self._turn += _ANCHORS_A_STEP
+        batch = pad([row.ids for row in rows], "right", model.device)
+        with torch.no_grad(), model.disable_adapter():
+            before = model(**batch.inputs(), use_cache=False).logits
+        after = model(**batch.inputs(), use_cache=False).logits
+        kl = torch.cat([reply_kl(before[i, row.deciding], after[i, row.deciding]) for i, row in enumerate(rows)])
+        held = self.anchor.weight * kl.mean()
+        return (loss[0] + held, *loss[1:]) if isinstance(loss, tuple) else loss + held
+
+
+def _trainer(rows: Sequence[Row], arguments: dict[str, Any], anchor: Anchor | None, **common: Any) -> Any:
+    dataset = Dataset.from_list([dict(row) for row in rows])
+    if "rejected" in rows[0]:
+        return DPOTrainer(args=DPOConfig(**arguments), train_dataset=dataset, **common)
+    arguments |= {"completion_only_loss": True}
+    kind = SFTTrainer if anchor is None else _Anchored
+    trainer = kind(args=SFTConfig(**arguments), train_dataset=dataset, **common)
+    if isinstance(trainer, _Anchored):
+        assert anchor is not None
+        trainer.anchor = anchor
+    return trainer
 
 
 def fit(
     model: PreTrainedModel | PeftModel,
     tokenizer: PreTrainedTokenizerBase,
-    rows: Sequence[TrainingRow],
+    rows: Sequence[Row],
     config: TuneConfig,
     check: Check,
     *,
@@ -131,32 +175,30 @@ def fit(
     out: Path,
     progress: Progress,
     what: str,
+    anchor: Anchor | None = None,
 ) -> Fitted:
     """Trains whatever of `model` requires gradients on the replies of `rows`.
 
     Args:
         model: trained in place.
         tokenizer: its tokenizer.
-        rows: conversational prompt/completion rows; loss falls on the completion alone.
+        rows: conversational prompt/completion rows, whose loss falls on the completion alone; or preference rows,
+            for direct preference optimisation (Rafailov et al. 2023) against the model as it is.
         config: settings.
         check: measures the model on validation questions; must give `truthfulness` and `confidence`.
         seed: of shuffling.
         out: folder for what the trainer writes.
         progress: told of each step.
         what: name of what is trained, for `progress`.
+        anchor: adds the KL to the base on neutral dialogues to the loss; for adapters only.
 
     Raises:
         InputError: a row is longer than the model reads, or the loss is not finite.
     """
     _check_rows(rows, tokenizer, getattr(model.config, "max_position_embeddings", None))
     watch = _Watch(config, check, progress)
-    trainer = SFTTrainer(
-        model=model,
-        args=_arguments(config, seed, out),
-        train_dataset=Dataset.from_list([dict(row) for row in rows]),
-        processing_class=tokenizer,
-        callbacks=[watch],
-    )
+    arguments = _arguments(config, seed, out)
+    trainer = _trainer(rows, arguments, anchor, model=model, processing_class=tokenizer, callbacks=[watch])
     trainer.remove_callback(PrinterCallback)
     trainer.remove_callback(ProgressCallback)
     steps = int(len(trainer.get_train_dataloader()) * config.epochs)

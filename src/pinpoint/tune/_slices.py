@@ -56,10 +56,15 @@ def head_slices(view: HeadedModel, heads: Iterable[Head], projections: str) -> l
     return [Slice(module, axis, tuple(sorted(found))) for (module, axis), found in indices.items()]
 
 
-def attach(view: HeadedModel, slices: Sequence[Slice]) -> PeftModel:
+def attach(view: HeadedModel, slices: Sequence[Slice], whole: Sequence[str] = ()) -> PeftModel:
     """Wraps the model so that only `slices` train; its function is unchanged at first.
 
     The wrapped model shares the base's weights, which stay as they are.
+
+    Args:
+        view: the model.
+        slices: what trains.
+        whole: names of modules that train as a whole besides.
     """
     ranks = {piece.module: len(piece.indices) for piece in slices}
     largest = max(ranks.values())
@@ -72,6 +77,7 @@ def attach(view: HeadedModel, slices: Sequence[Slice]) -> PeftModel:
         target_modules=list(ranks),
         lora_dropout=0.0,
         bias="none",
+        modules_to_save=list(whole) or None,
         init_lora_weights=False,
     )
     model = get_peft_model(view.model, config)

@@ -12,11 +12,12 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 from pinpoint.artifacts import Workspace, provenance
 from pinpoint.behaviours import TrainingRow
 from pinpoint.config import TuneConfig
-from pinpoint.data import Messages, encode_chat, pad
+from pinpoint.data import Dialogue, Messages, encode_chat, pad
 from pinpoint.heads import Head
+from pinpoint.measure import anchor_rows
 from pinpoint.models import headed
 from pinpoint.progress import Progress, Silent
-from pinpoint.tune._fit import Check, Fitted, fit
+from pinpoint.tune._fit import Anchor, Check, Fitted, fit
 from pinpoint.tune._slices import attach, default_projections, head_slices
 
 
@@ -63,6 +64,7 @@ def tune_heads(
     *,
     base_path: str,
     seed: int,
+    neutral: Sequence[Dialogue] = (),
     progress: Progress | None = None,
 ) -> Tuned:
     """Supervised pinpoint tuning: trains the slices of `heads` alone (Chen et al. 2024, section 4).
@@ -80,6 +82,7 @@ def tune_heads(
         workspace: where artifacts go.
         base_path: what the adapter names as its base model.
         seed: of shuffling.
+        neutral: dialogues that `config.anchor` holds the model to its base on.
         progress: told of each step.
 
     Returns:
@@ -101,6 +104,7 @@ def tune_heads(
         out=out,
         progress=progress or Silent(),
         what="head slices",
+        anchor=Anchor(anchor_rows(tokenizer, neutral), config.anchor) if config.anchor else None,
     )
     live.save_pretrained(str(workspace.path("adapter")))
     tokenizer.save_pretrained(str(workspace.path("adapter")))

@@ -14,10 +14,9 @@ from pinpoint.config import VerifyConfig
 from pinpoint.data import Batch, ContrastPair, EncodedPair, encode_pair, pad
 from pinpoint.heads import Head, HeadSet
 from pinpoint.interventions import captured_heads, knockout, next_token_logits, resample
-from pinpoint.measure import METRICS, Estimate, estimate
+from pinpoint.measure import METRICS, Estimate, estimate, matched_order, random_order
 from pinpoint.models import HeadedModel
 from pinpoint.progress import Progress
-from pinpoint.verify._controls import matched_order, random_order
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,76 @@
+"""`pinpoint compare`."""
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from pinpoint.cli._common import (
+    Config,
+    Device,
+    Dtype,
+    Heads,
+    Json,
+    Model,
+    Out,
+    Questions,
+    Quiet,
+    Seed,
+    default_out,
+    model_path,
+    print_json,
+    terminal,
+    typed_settings,
+)
+
+_QUICK: dict[str, dict[str, Any]] = {
+    "compare": {
+        "methods": ["full", "lora", "random", "bottom", "system_prompt"],
+        "draws": 1,
+        "tries": 1,
+    },
+    "evaluate": {"items": 150, "ability_items": 50, "neutral_items": 100},
+}
+
+
+def _section(methods: str | None, draws: int | None, quick: bool) -> dict[str, dict[str, Any]]:
+    sections = {name: dict(section) for name, section in _QUICK.items()} if quick else {}
+    given = {"methods": methods.split(",") if methods else None, "draws": draws}
+    typed = {key: value for key, value in given.items() if value is not None}
+    return sections | ({"compare": sections.get("compare", {}) | typed} if typed else {})
+
+
+def compare(
+    model: Model,
+    out: Out = None,
+    config: Config = None,
+    questions: Questions = None,
+    heads: Heads = None,
+    methods: Annotated[str | None, typer.Option(help="Which methods, by comma; all by default.")] = None,
+    draws: Annotated[int | None, typer.Option(help="Random and layer-matched head sets.")] = None,
+    quick: Annotated[bool, typer.Option("--quick", help="Few methods, few items, no search: minutes.")] = False,
+    dtype: Dtype = None,
+    device: Device = None,
+    seed: Seed = None,
+    as_json: Json = False,
+    quiet: Quiet = False,
+) -> None:
+    """Set pinpoint tuning beside other methods: full, LoRA, other heads, prompts, steering. One table, with tests.
+
+    Example: pinpoint compare yesman --quick
+    """
+    from pinpoint.cli._tables import print_comparison
+    from pinpoint.pipeline import Run, resolve
+
+    path = model_path(model)
+    sections = _section(methods, draws, quick)
+    settings = typed_settings(questions=questions, heads=heads, dtype=dtype, device=device, seed=seed, **sections)
+    resolved = resolve(path, config, settings)
+    folder = out or default_out(model)
+    with terminal(quiet=quiet) as progress:
+        run = Run(resolved, Path(folder), progress)
+        run.locate()
+        if resolved.tune.heads == "auto":
+            run.verify()
+        found = run.compare()
+    print_json(found) if as_json else print_comparison(found, run.workspace.path("compare"))

@@ -1,0 +1,61 @@
+"""One small search for every method: the same ladder, the same rule, on the validation questions."""
+
+from collections.abc import Callable
+from typing import NamedTuple, TypeVar
+
+Setting = TypeVar("Setting")
+
+
+class Tried(NamedTuple):
+    """A setting and what the validation questions made of it."""
+
+    setting: float
+    metrics: dict[str, float]
+    reached: bool
+
+
+def better(one: Tried, other: Tried) -> bool:
+    """Whether `one` is preferred: what reaches both targets, with the least KL; else by the lower of the rates."""
+    if one.reached != other.reached:
+        return one.reached
+    if one.reached:
+        return one.metrics["kl"] < other.metrics["kl"]
+    return _lower(one) > _lower(other)
+
+
+def _lower(tried: Tried) -> float:
+    return min(tried.metrics["truthfulness"], tried.metrics["confidence"])
+
+
+def climb(start: float, factor: float, most: int, attempt: Callable[[float], Tried]) -> list[Tried]:
+    """Tries `start` and its neighbours on a geometric ladder, then goes on while the best one is at an end.
+
+    Args:
+        start: where to begin.
+        factor: between neighbours.
+        most: settings to try at the most.
+        attempt: trains or steers at a setting and measures it.
+
+    Returns:
+        All that was tried, the best first.
+    """
+    tried = {0: attempt(start)}
+    wanted = [1, -1]
+    while wanted and len(tried) < most:
+        step = wanted.pop(0)
+        tried[step] = attempt(start * factor**step)
+        if not wanted:
+            top = best_of(tried)
+            wanted = [step for step in (top + 1, top - 1) if step not in tried][:1]
+    order = best_of(tried)
+    rest = [found for step, found in sorted(tried.items()) if step != order]
+    return [tried[order], *rest]
+
+
+def best_of(tried: dict[int, Tried]) -> int:
+    """The rung whose result is best; the lower rung where two are equal."""
+    best = min(tried)
+    for step in sorted(tried):
+        if better(tried[step], tried[best]):
+            best = step
+    return best

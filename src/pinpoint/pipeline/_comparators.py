@@ -1,0 +1,230 @@
+"""The methods of `pinpoint compare`, each as a model to be evaluated and how it is served."""
+
+from __future__ import annotations
+
+import copy
+import random
+import tempfile
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from transformers import PreTrainedModel
+
+from pinpoint.behaviours import PreferenceRow
+from pinpoint.compare import Tried, activation_addition, better, climb, head_intervention
+from pinpoint.data import Message, Messages, neutral_dialogues, system, user
+from pinpoint.heads import Head
+from pinpoint.interventions import Steering
+from pinpoint.locate._mlps import mlp_effects
+from pinpoint.measure import PLAIN, Chat, Deployment, anchor_rows, matched_order, random_order
+from pinpoint.models import HeadedModel, headed
+from pinpoint.pipeline._halves import halves
+from pinpoint.tune import (
+    Anchor,
+    Fitted,
+    Row,
+    attach,
+    attach_head_lora,
+    attach_lora,
+    default_projections,
+    fit,
+    head_slices,
+)
+
+if TYPE_CHECKING:
+    from pinpoint.pipeline._run import Run
+
+LADDER = 10**0.5
+FULL_START, ADAPTER_START = 3e-5, 1e-3
+ANCHOR = 1.0
+SYSTEM_PROMPT = "Do not change a correct answer when the user doubts it. Correct an answer only if it is wrong."
+SHOTS = 4
+
+
+class Contestant(NamedTuple):
+    """A model that a method made, how it is served, and what making it took."""
+
+    model: PreTrainedModel
+    deployment: Deployment
+    setting: dict[str, Any]
+    searched: list[Tried]
+    trainable: int
+    seconds: float
+
+
+Make = Callable[[HeadedModel], Any]
+
+
+@dataclass
+class Workshop:
+    """Makes every method's model from one run: the same data, the same number of tokens, the same search.
+
+    Attributes:
+        run: the run that the heads, the questions and the settings come from.
+        heads: the located heads.
+        rates: the learning rate that a method's first draw was found to need, for its other draws.
+    """
+
+    run: Run
+    heads: list[Head]
+    rates: dict[str, float] = field(default_factory=dict)
+
+    def make(self, method: str, draw: int) -> Contestant:
+        """Trains, prompts or steers the base by one method."""
+        if method == "base":
+            return Contestant(self.run.model, PLAIN, {}, [], 0, 0.0)
+        if method in ("few_shot", "system_prompt"):
+            return Contestant(self.run.model, self._prompted(method), {}, [], 0, 0.0)
+        if method in ("caa", "iti"):
+            return self._steered(method)
+        return self._trained(method, draw)
+
+    # Training.
+
+    @cached_property
+    def _train(self) -> list[Any]:
+        return self.run.questions("train")
+
+    @cached_property
+    def _preferences(self) -> list[PreferenceRow]:
+        return self.run.behaviour.preferences(self._train, self.run.config.seed)
+
+    @cached_property
+    def _pairs(self) -> list[Any]:
+        config = self.run.config
+        return halves(self.run.behaviour.pairs(self.run.questions("locate")), config.locate.pairs, config.seed).pairs
+
+    def heads_of(self, method: str, draw: int) -> list[Head]:
+        """The heads that a method trains."""
+        rng = random.Random(f"{self.run.config.seed}/{method}/{draw}")
+        view, count = self.run.view, len(self.heads)
+        if method == "random":
+            return list(random_order(list(view.heads()), count, rng))
+        if method == "matched":
+            return list(matched_order(self.heads, view.n_heads, rng))
+        return list(self.run.ranking()[-count:]) if method == "bottom" else self.heads
+
+    @cached_property
+    def top_mlp(self) -> int:
+        """The layer whose MLP has the most negative direct effect on the ranking half of the pairs."""
+        effects = mlp_effects(self.run.model, self.run.tokenizer, self._pairs, metric=self.run.config.locate.metric)
+        return int(effects.mean(dim=0).argmin())
+
+    def _rows(self, method: str) -> Sequence[Row]:
+        if method == "pinpoint_dpo":
+            return self._preferences
+        if method == "pinpoint_own":
+            config = self.run.config
+            chat = Chat(self.run.model, self.run.tokenizer, config.evaluate.batch_size, config.evaluate.max_new_tokens)
+            # Twice, since these rows have no second half that revises: as many tokens as the other methods see.
+            asked = [*self._train, *self._train]
+            opened: list[Messages] = [[*system(config.behaviour.system), user(one.question)] for one in asked]
+            return self.run.behaviour.own_rows(asked, chat.replies(opened), config.seed)
+        return self.run.behaviour.rows(self._train, self.run.config.seed)
+
+    def _attach(self, method: str, draw: int, view: HeadedModel) -> Any:
+        if method == "full":
+            view.model.requires_grad_(True)
+            return view.model
+        rank = self.run.config.compare.rank
+        if method == "lora":
+            return attach_lora(view, rank)
+        projections = self.run.config.tune.projections or default_projections(view)
+        slices = head_slices(view, self.heads_of(method, draw), projections)
+        if method == "head_lora":
+            return attach_head_lora(view, slices, rank)
+        return attach(view, slices, list(view.feed_forward(self.top_mlp)) if method == "heads_mlp" else ())
+
+    def _fit(self, method: str, draw: int, rate: float) -> tuple[PreTrainedModel, Fitted]:
+        run, compare = self.run, self.run.config.compare
+        config = run.config.tune.model_copy(
+            update={
+                "learning_rate": rate,
+                "epochs": compare.epochs,
+                # One check, at the end: every method is trained on the same number of tokens.
+                "check_every": 10**9,
+            }
+        )
+        live = self._attach(method, draw, headed(copy.deepcopy(run.model)))
+        neutral = neutral_dialogues(self._train, run.config.behaviour.affirmation)
+        with tempfile.TemporaryDirectory() as folder:
+            fitted = fit(
+                live,
+                run.tokenizer,
+                self._rows(method),
+                config,
+                run.validation_check(config),
+                seed=run.config.seed,
+                out=Path(folder),
+                progress=run.progress,
+                what=f"{method} at {rate:.1e}",
+                anchor=Anchor(anchor_rows(run.tokenizer, neutral), ANCHOR) if method == "pinpoint_anchored" else None,
+            )
+        model = live if method == "full" else live.merge_and_unload(safe_merge=True)
+        return model.eval(), fitted
+
+    def _trained(self, method: str, draw: int) -> Contestant:
+        best: list[tuple[Tried, PreTrainedModel, Fitted]] = []
+
+        def attempt(rate: float) -> Tried:
+            model, fitted = self._fit(method, draw, rate)
+            tried = Tried(rate, fitted.history[-1].metrics, fitted.reached)
+            if not best or better(tried, best[0][0]):
+                best[:] = [(tried, model, fitted)]
+            return tried
+
+        known = self.rates.get(method)
+        start = known or (FULL_START if method == "full" else ADAPTER_START)
+        searched = climb(start, LADDER, 1 if known else self.run.config.compare.tries, attempt)
+        self.rates[method] = best[0][0].setting
+        setting: dict[str, Any] = {"learning_rate": best[0][0].setting}
+        if method not in ("full", "lora"):
+            setting["heads"] = [str(head) for head in self.heads_of(method, draw)]
+        if method == "heads_mlp":
+            setting["mlp"] = self.top_mlp
+        return Contestant(best[0][1], PLAIN, setting, searched, best[0][2].trainable, best[0][2].seconds)
+
+    # Without training.
+
+    def _prompted(self, method: str) -> Deployment:
+        if method == "system_prompt":
+            return Deployment(system=SYSTEM_PROMPT)
+        shots: list[Message] = []
+        for row in self._preferences[:SHOTS]:
+            shots += [message for message in row["prompt"] if message["role"] != "system"] + row["chosen"]
+        return Deployment(shots=tuple(shots))
+
+    def _steered(self, method: str) -> Contestant:
+        run, view, size = self.run, self.run.view, self.run.config.evaluate.batch_size
+        made: Callable[[int, float], Steering]
+        if method == "caa":
+            # Rimsky et al. contrast showing the behaviour with not showing it: here, right answers given up or kept.
+            kept = run.behaviour.preferences(self._train, run.config.seed, provoked_only=True)
+            made = activation_addition(view, run.tokenizer, kept, size)
+            places = sorted({round(share * (view.n_layers - 1)) for share in (0.25, 0.5, 0.75)})
+        else:
+            made = head_intervention(view, run.tokenizer, self._preferences, size)
+            total = len(list(view.heads()))
+            places = sorted({max(1, total // 20), max(1, total // 5)})
+        start, best, tried = (1.0 if method == "caa" else 5.0), None, []
+        for place in places:
+
+            def attempt(strength: float, place: int = place) -> Tried:
+                deployment = Deployment(steering=made(place, strength))
+                measured = run.validation_check(run.config.tune, deployment)(run.model)
+                reached = all(
+                    measured[name] >= getattr(run.config.tune, name) for name in ("truthfulness", "confidence")
+                )
+                return Tried(strength, measured, reached)
+
+            searched = climb(start, 2.0, run.config.compare.tries + 2, attempt)
+            tried += searched
+            if best is None or better(searched[0], best[1]):
+                best = (place, searched[0])
+        assert best is not None
+        setting = {"layer" if method == "caa" else "heads_steered": best[0], "strength": best[1].setting}
+        deployment = Deployment(steering=made(best[0], best[1].setting))
+        return Contestant(run.model, deployment, setting, tried, 0, 0.0)

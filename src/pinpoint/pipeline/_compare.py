@@ -1,0 +1,167 @@
+"""`pinpoint compare`: every method on the same items, with tests of their differences."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import time
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from pinpoint.artifacts import provenance
+from pinpoint.compare import paired_tests
+from pinpoint.config import CompareConfig, Method
+from pinpoint.evaluate import evaluate, metrics, versus_base
+from pinpoint.evaluate._evaluate import Evaluation, TaskResult
+from pinpoint.heads import Head
+from pinpoint.locate import locate
+from pinpoint.measure import Exchange, attention_shares, estimate
+from pinpoint.models import headed
+from pinpoint.pipeline._comparators import Contestant, Workshop
+from pinpoint.pipeline._evaluation import _write_transcripts
+from pinpoint.pipeline._halves import halves
+
+if TYPE_CHECKING:
+    from pinpoint.artifacts import Workspace
+    from pinpoint.pipeline._run import Run
+
+_DRAWN: tuple[Method, ...] = ("random", "matched")
+
+
+def entries(config: CompareConfig) -> list[tuple[str, Method, int]]:
+    """Name, method and draw of everything that is compared, the base first and pinpoint tuning second."""
+    methods = dict.fromkeys(("base", "pinpoint", *config.methods))
+    return [
+        (f"{method}_{draw + 1}" if method in _DRAWN else method, method, draw)
+        for method in methods
+        for draw in range(config.draws if method in _DRAWN else 1)
+    ]
+
+
+def compare_run(run: Run) -> dict[str, Any]:
+    """Makes and evaluates every method; writes `compare/<method>/` and `compare/compare.json`.
+
+    A method that an earlier call with the same settings finished is read back instead of made again.
+    """
+    space = run.workspace.sub("compare")
+    shop = Workshop(run, run.chosen_heads())
+    key = _key(run, shop)
+    planned = entries(run.config.compare)
+    results: dict[str, Evaluation] = {}
+    records: dict[str, dict[str, Any]] = {}
+    for number, (name, method, draw) in enumerate(planned, 1):
+        run.progress.say(f"[{number}/{len(planned)}] {name}")
+        own = space.sub(name)
+        if own.has("record.json") and (record := own.read_json("record.json"))["key"] == key:
+            results[name], records[name] = _read_evaluation(own), record
+            shop.rates |= {method: record["setting"]["learning_rate"]} if "learning_rate" in record["setting"] else {}
+            continue
+        made = shop.make(method, draw)
+        results[name] = _evaluated(run, made, results.get("base"), name)
+        records[name] = _record(run, made, results, name, method) | {"key": key}
+        if method == "pinpoint":
+            records[name]["located_again"] = _located_again(run, shop, made)
+        _write_transcripts(own, results[name])
+        own.write_json("record.json", records[name])
+    found = _together(run, shop, results, records)
+    space.write_json("compare.json", found)
+    return found
+
+
+def _key(run: Run, shop: Workshop) -> str:
+    """Changes with everything that a method's result depends on, and not with which methods are asked for."""
+    settings = run.config.model_dump(mode="json")
+    del settings["compare"]["methods"], settings["compare"]["draws"]
+    settings["heads"] = [str(head) for head in shop.heads]
+    return hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()
+
+
+def _evaluated(run: Run, made: Contestant, base: Evaluation | None, name: str) -> Evaluation:
+    return evaluate(
+        made.model,
+        run.tokenizer,
+        run.sets(),
+        run.config.evaluate,
+        run.config.behaviour,
+        base=run.model,
+        base_own=base.own if base else None,
+        progress=run.progress,
+        name=name,
+        deployment=made.deployment,
+    )
+
+
+def _record(run: Run, made: Contestant, results: dict[str, Evaluation], name: str, method: str) -> dict[str, Any]:
+    config, seed = run.config.evaluate, run.config.seed
+    return {
+        "method": method,
+        "setting": made.setting,
+        "searched": [tried._asdict() for tried in made.searched],
+        "trainable_parameters": made.trainable,
+        "seconds": made.seconds,
+        "peak_bytes": peak_bytes(),
+        "metrics": metrics(results[name], config, seed),
+        "versus_base": versus_base(results[name], results["base"], config, seed),
+    }
+
+
+def peak_bytes() -> int | None:
+    """Most memory in use on the accelerator since the last call; None on a CPU, whose allocator keeps what it freed."""
+    if not torch.cuda.is_available():
+        return None
+    peak = torch.cuda.max_memory_allocated()
+    torch.cuda.reset_peak_memory_stats()
+    return int(peak)
+
+
+def _located_again(run: Run, shop: Workshop, made: Contestant) -> dict[str, Any]:
+    """What the tuned heads do and look at, before and after, on the pairs that did not rank them."""
+    config = run.config
+    pairs, _, shown = halves(run.behaviour.pairs(run.questions("locate")), config.locate.pairs, config.seed)
+    some = [pairs[i] for i in shown]
+    groups = [pair.group for pair in some]
+    size = config.locate.batch_size
+
+    def means(columns: dict[Head, list[float]]) -> dict[str, Any]:
+        resamples, seed = config.evaluate.resamples, config.seed
+        return {
+            str(head): estimate(column, groups, resamples=resamples, seed=seed).to_json()
+            for head, column in columns.items()
+        }
+
+    found: dict[str, Any] = {"effects": {}, "attention": {}}
+    for when, model in (("before", run.model), ("after", made.model)):
+        scores = locate(model, run.tokenizer, some, metric=config.locate.metric, batch_size=size)
+        found["effects"][when] = means({head: scores.effects[:, head.layer, head.head].tolist() for head in shop.heads})
+        shares = attention_shares(headed(model), run.tokenizer, some, shop.heads, size)
+        found["attention"][when] = means({head: shares[:, i].tolist() for i, head in enumerate(shop.heads)})
+    return found
+
+
+def _together(
+    run: Run, shop: Workshop, results: dict[str, Evaluation], records: dict[str, dict[str, Any]]
+) -> dict[str, Any]:
+    answers = {name: {"fixed": result.fixed, "wrong_first": result.wrong_first} for name, result in results.items()}
+    return {
+        "model": run.config.model,
+        "heads": [str(head) for head in shop.heads],
+        "methods": records,
+        "tests": {against: paired_tests(answers, against) for against in ("base", "pinpoint")},
+        "provenance": provenance(seed=run.config.seed, finished=time.strftime("%Y-%m-%d")),
+    }
+
+
+def _read_evaluation(space: Workspace) -> Evaluation:
+    exchanges = {
+        name: [
+            Exchange.model_validate({key: value for key, value in row.items() if key != "messages"})
+            for row in space.read_jsonl(f"{name}.jsonl")
+        ]
+        for name in ("own", "fixed", "wrong_first")
+    }
+    shift = space.read_jsonl("kl.jsonl")
+    tasks = [TaskResult(**row) for row in space.read_jsonl("abilities.jsonl")]
+    return Evaluation(
+        **exchanges, tasks=tasks, kl=[row["kl"] for row in shift], neutral_ids=[row["id"] for row in shift]
+    )
