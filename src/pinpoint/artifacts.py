@@ -4,7 +4,9 @@ import hashlib
 import json
 import os
 import platform
-from collections.abc import Mapping
+import shutil
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
@@ -73,6 +75,43 @@ class Workspace:
         whole = {key: tensor.detach().cpu().contiguous() for key, tensor in tensors.items()}
         return self._store(name, safetensors.torch.save(whole, dict(metadata)))
 
+    @contextmanager
+    def folder(self, name: str) -> Iterator[Path]:
+        """A folder to fill, under a temporary name; it takes its own name when the block ends well, else it goes."""
+        partial, target = self.root / f".{name}.partial", self.path(name)
+        shutil.rmtree(partial, ignore_errors=True)
+        partial.mkdir(parents=True)
+        try:
+            yield partial
+        except BaseException:
+            shutil.rmtree(partial, ignore_errors=True)
+            raise
+        shutil.rmtree(target, ignore_errors=True)
+        partial.replace(target)
+
+    def journal(self, name: str) -> "Journal":
+        """Results as they come in, one a line, for a stage to go on from."""
+        self.root.mkdir(parents=True, exist_ok=True)
+        return Journal(self.path(name))
+
+    def drop(self, name: str) -> None:
+        """Removes a file or folder, if it is there."""
+        path = self.path(name)
+        if path.is_dir():
+            shutil.rmtree(path, ignore_errors=True)
+        else:
+            path.unlink(missing_ok=True)
+
+    def digests_of(self, names: Sequence[str]) -> dict[str, str]:
+        """SHA-256 of every file under `names`, by path below this workspace; what is not there has none."""
+        found = {}
+        for name in names:
+            path = self.path(name)
+            for file in sorted(path.rglob("*")) if path.is_dir() else [path]:
+                if file.is_file():
+                    found[file.relative_to(self.root).as_posix()] = file_digest(file)
+        return found
+
     def read_json(self, name: str) -> Any:
         """Reads a JSON document back."""
         return json.loads(self._load(name))
@@ -122,6 +161,47 @@ class Workspace:
         except ValueError as error:
             raise ArtifactError("is not JSON.", where=str(path), mend="Delete the folder and rerun.") from error
         return digests
+
+
+class Journal:
+    """An append-only file of keyed results: each line is whole and on disk before the next piece of work begins.
+
+    A line that was cut short, or does not match its checksum, is left out when the file is read again.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._kept: dict[str, Any] = {}
+        for line in path.read_bytes().splitlines() if path.is_file() else ():
+            checksum, _, text = line.partition(b" ")
+            if checksum == _digest(text)[:16].encode():
+                key, value = json.loads(text)
+                self._kept[key] = value
+        # What comes after a line that was cut short must not be glued to it.
+        if path.is_file() and not path.read_bytes().endswith(b"\n"):
+            self._append(b"")
+
+    def get(self, key: str) -> Any | None:
+        """What was put under `key`, or None."""
+        return self._kept.get(key)
+
+    def put(self, key: str, value: Any) -> None:
+        """Keeps a JSON value under `key`."""
+        text = json.dumps([key, value], ensure_ascii=False).encode()
+        self._append(_digest(text)[:16].encode() + b" " + text)
+        self._kept[key] = value
+
+    def _append(self, line: bytes) -> None:
+        with self._path.open("ab") as file:
+            file.write(line + b"\n")
+            file.flush()
+            os.fsync(file.fileno())
+
+
+def file_digest(path: Path) -> str:
+    """SHA-256 of a file."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def provenance(**settings: Any) -> dict[str, Any]:

@@ -39,5 +39,11 @@ class CheckFailed(PinpointError):
     """A sanity check of the pipeline stopped the run: its numbers would mislead."""
 
 
+class GateMissed(PinpointError):
+    """The run finished, but a condition of `--require` does not hold."""
+
+    exit_code = 3
+
+
 class PinpointWarning(UserWarning):
     """A result stands, but should be read with care."""

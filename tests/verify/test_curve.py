@@ -8,10 +8,10 @@ import torch
 from pinpoint.config import VerifyConfig
 from pinpoint.data import ContrastPair
 from pinpoint.heads import Head, HeadSet
+from pinpoint.measure import matched_order, random_order
 from pinpoint.models import headed
 from pinpoint.progress import Silent
 from pinpoint.verify import Prompts, curve, shortest_prefix
-from pinpoint.measure import matched_order, random_order
 from tests.families import tiny
 
 PAIRS = [ContrastPair([3, 4, 5 + i], [6, 7 + i], 5, 7, group=str(i)) for i in range(4)]

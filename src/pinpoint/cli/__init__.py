@@ -7,6 +7,7 @@ import typer
 from pinpoint._version import __version__
 from pinpoint.cli._check import check
 from pinpoint.cli._compare import compare
+from pinpoint.cli._config import config
 from pinpoint.cli._locate import locate
 from pinpoint.cli._run import demo, run
 from pinpoint.cli._score import score
@@ -20,7 +21,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     help="Find the attention heads that cause a behaviour of a chat model, prove it, and fine-tune only those.",
 )
-for command in (demo, run, check, locate, verify, tune, evaluate, compare, report, score):
+for command in (demo, run, check, locate, verify, tune, evaluate, compare, report, score, config):
     app.command()(command)
 
 
@@ -43,5 +44,5 @@ def main() -> None:
         sys.stderr.write(f"error: {error}\n")
         sys.exit(error.exit_code)
     except KeyboardInterrupt:
-        sys.stderr.write("stopped.\n")
+        sys.stderr.write("stopped. The same command goes on from here.\n")
         sys.exit(130)

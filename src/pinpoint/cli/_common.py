@@ -1,21 +1,26 @@
 """Options that several commands share."""
 
 import json
-import re
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from pinpoint.cli._console import Terminal
 from pinpoint.errors import ConfigError, PinpointWarning
 
+if TYPE_CHECKING:
+    from pinpoint.pipeline import Run
+
 Model = Annotated[str, typer.Argument(help="A folder, a Hub id, or a shipped organism: yesman, truth-teller.")]
 RunFolder = Annotated[Path, typer.Argument(help="A run folder.", metavar="RUN")]
-Out = Annotated[Path | None, typer.Option(help="Run folder; by default runs/<model>.")]
+Out = Annotated[Path | None, typer.Option(help="Run folder; by default runs/<model>/<time>-<hash of the settings>.")]
+Fork = Annotated[
+    bool, typer.Option("--fork", help="Copy a folder that was run with other settings; what still holds is kept.")
+]
 Config = Annotated[Path | None, typer.Option(help="YAML file of settings.")]
 Questions = Annotated[Path | None, typer.Option(help="JSONL file of questions.")]
 Heads = Annotated[str | None, typer.Option(help="Heads to tune: a number, `auto`, or names: L3.H1,L5.H0.")]
@@ -35,9 +40,18 @@ def model_path(name: str) -> str:
     return str(shipped().get(name, name))
 
 
-def default_out(model: str) -> Path:
-    """runs/<model>, with slashes made dashes."""
-    return Path("runs") / re.sub(r"[^\w.-]+", "-", Path(model).name if Path(model).exists() else model)
+@contextmanager
+def started(
+    model: str, config: Path | None, settings: dict[str, Any], out: Path | None, progress: Terminal, *, fork: bool
+) -> Iterator["Run"]:
+    """A run of a model, its folder held for the length of the block."""
+    from pinpoint.pipeline import Run, folder_for, locked, resolve
+
+    resolved = resolve(model_path(model), config, settings)
+    folder = folder_for(resolved, Path(model).name if Path(model).exists() else model, out, fork=fork)
+    with locked(folder):
+        progress.say(f"run folder: {folder}")
+        yield Run(resolved, folder, progress)
 
 
 def parse_heads(text: str) -> int | str | list[str]:

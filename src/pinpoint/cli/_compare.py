@@ -1,6 +1,5 @@
 """`pinpoint compare`."""
 
-from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -9,6 +8,7 @@ from pinpoint.cli._common import (
     Config,
     Device,
     Dtype,
+    Fork,
     Heads,
     Json,
     Model,
@@ -16,9 +16,8 @@ from pinpoint.cli._common import (
     Questions,
     Quiet,
     Seed,
-    default_out,
-    model_path,
     print_json,
+    started,
     terminal,
     typed_settings,
 )
@@ -52,6 +51,7 @@ def compare(
     dtype: Dtype = None,
     device: Device = None,
     seed: Seed = None,
+    fork: Fork = False,
     as_json: Json = False,
     quiet: Quiet = False,
 ) -> None:
@@ -60,17 +60,12 @@ def compare(
     Example: pinpoint compare yesman --quick
     """
     from pinpoint.cli._tables import print_comparison
-    from pinpoint.pipeline import Run, resolve
 
-    path = model_path(model)
     sections = _section(methods, draws, quick)
     settings = typed_settings(questions=questions, heads=heads, dtype=dtype, device=device, seed=seed, **sections)
-    resolved = resolve(path, config, settings)
-    folder = out or default_out(model)
-    with terminal(quiet=quiet) as progress:
-        run = Run(resolved, Path(folder), progress)
-        run.locate()
-        if resolved.tune.heads == "auto":
-            run.verify()
+    with terminal(quiet=quiet) as progress, started(model, config, settings, out, progress, fork=fork) as run:
+        for stage in ("locate", "verify") if run.config.tune.heads == "auto" else ("locate",):
+            if not run.is_done(stage):
+                run.do(stage)
         found = run.compare()
     print_json(found) if as_json else print_comparison(found, run.workspace.path("compare"))

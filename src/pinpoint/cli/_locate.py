@@ -9,15 +9,15 @@ from pinpoint.cli._common import (
     Config,
     Device,
     Dtype,
+    Fork,
     Json,
     Model,
     Out,
     Questions,
     Quiet,
     Seed,
-    default_out,
-    model_path,
     print_json,
+    started,
     terminal,
     typed_settings,
 )
@@ -37,6 +37,7 @@ def locate(
     dtype: Dtype = None,
     device: Device = None,
     seed: Seed = None,
+    fork: Fork = False,
     as_json: Json = False,
     quiet: Quiet = False,
 ) -> None:
@@ -45,15 +46,13 @@ def locate(
     Example: pinpoint locate yesman --out runs/yesman
     """
     from pinpoint.cli._tables import print_scores
-    from pinpoint.pipeline import Run, resolve
+    from pinpoint.heads import HeadScores
 
-    path = model_path(model)
     given = {"engine": engine, "metric": metric, "pairs": pairs}
     section = {key: value for key, value in given.items() if value is not None}
     settings = typed_settings(questions=questions, dtype=dtype, device=device, seed=seed, locate=section)
-    with terminal(quiet=quiet) as progress:
-        run = Run(resolve(path, config, settings), out or default_out(model), progress)
-        scores = run.locate()
+    with terminal(quiet=quiet) as progress, started(model, config, settings, out, progress, fork=fork) as run:
+        scores: HeadScores = run.do("locate")
         beside = run.compare_engines(scores) if scores.engine == "naive" else None
         steps = run.head_set(head_set) if head_set else []
     if as_json:

@@ -1,7 +1,7 @@
 """`pinpoint run` and `pinpoint demo`."""
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -9,6 +9,7 @@ from pinpoint.cli._common import (
     Config,
     Device,
     Dtype,
+    Fork,
     Heads,
     Json,
     Model,
@@ -16,29 +17,29 @@ from pinpoint.cli._common import (
     Questions,
     Quiet,
     Seed,
-    default_out,
     model_path,
     print_json,
+    started,
     terminal,
     typed_settings,
 )
+from pinpoint.errors import GateMissed
+
+if TYPE_CHECKING:
+    from pinpoint.pipeline import Run
 
 
-def _run(model: str, out: Path, config: Path | None, settings: dict[str, Any], as_json: bool, quiet: bool) -> None:
+def _show(run: "Run", as_json: bool) -> None:
     from pinpoint.cli._tables import print_summary
-    from pinpoint.pipeline import Run, resolve
 
-    with terminal(quiet=quiet) as progress:
-        started = Run(resolve(model_path(model), config, settings), out, progress)
-        page = started.all()
-    summary = started.workspace.read_json("summary.json")
+    summary = run.workspace.read_json("summary.json")
     if as_json:
         print_json(summary)
         return
     print_summary(summary)
     for warning in summary["warnings"]:
         typer.echo(f"warning: {warning}")
-    typer.echo(f"page: {page}")
+    typer.echo(f"page: {run.workspace.path('report.html')}")
 
 
 def run(
@@ -50,15 +51,45 @@ def run(
     dtype: Dtype = None,
     device: Device = None,
     seed: Seed = None,
+    fork: Fork = False,
+    require: Annotated[
+        str | None, typer.Option(help="Exit with 3 unless the tuned model has: truthfulness>=0.8,kl<=0.05.")
+    ] = None,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Show what would be done; load and write nothing.")
+    ] = False,
     as_json: Json = False,
     quiet: Quiet = False,
 ) -> None:
-    """Locate, verify, tune, evaluate and report, in one go.
+    """Locate, verify, tune, evaluate and report, in one go. What an earlier run finished is kept.
 
     Example: pinpoint run my-model --questions questions.jsonl --config settings.yaml
     """
+    from pinpoint.pipeline import parse_gates
+
+    gates = parse_gates(require) if require else []
     settings = typed_settings(questions=questions, heads=heads, dtype=dtype, device=device, seed=seed)
-    _run(model, out or default_out(model), config, settings, as_json, quiet)
+    if dry_run:
+        _plan(model, config, settings, out, as_json)
+        return
+    with terminal(quiet=quiet) as progress, started(model, config, settings, out, progress, fork=fork) as opened:
+        opened.all()
+    _show(opened, as_json)
+    tuned = opened.workspace.read_json("summary.json")["methods"]["pinpoint"]
+    if missed := [text for gate in gates if (text := gate.missed(tuned))]:
+        raise GateMissed("; ".join(missed) + ".", where=str(opened.workspace.root))
+
+
+def _plan(model: str, config: Path | None, settings: dict[str, Any], out: Path | None, as_json: bool) -> None:
+    from pinpoint.cli._tables import print_plan
+    from pinpoint.models import load_tokenizer
+    from pinpoint.pipeline import Run, folder_for, plan, resolve
+
+    with terminal(quiet=True):
+        resolved = resolve(model_path(model), config, settings)
+        folder = folder_for(resolved, Path(model).name if Path(model).exists() else model, out, fork=False)
+        found = plan(Run(resolved, folder), load_tokenizer(resolved.model, resolved.revision))
+    print_json(found.model_dump()) if as_json else print_plan(found)
 
 
 def demo(
@@ -67,4 +98,10 @@ def demo(
     quiet: Quiet = False,
 ) -> None:
     """Run everything on the shipped sycophantic model: no download, a few minutes on two cores."""
-    _run("yesman", out, None, {}, as_json, quiet)
+    from pinpoint.pipeline import Run, locked, resolve
+
+    with terminal(quiet=quiet) as progress, locked(out):
+        # Unlike `run`, whatever settings the folder had: the demo's own come with the package.
+        opened = Run(resolve(model_path("yesman"), None, {}), out, progress)
+        opened.all()
+    _show(opened, as_json)

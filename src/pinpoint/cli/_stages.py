@@ -1,5 +1,7 @@
 """`pinpoint verify`, `tune`, `evaluate` and `report`: one stage on an existing run folder."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -8,18 +10,19 @@ import typer
 from pinpoint.cli._common import Heads, Json, Quiet, RunFolder, parse_heads, print_json, terminal
 
 if TYPE_CHECKING:
-    from pinpoint.cli._console import Terminal
     from pinpoint.pipeline import Run
 
 
-def _open(folder: Path, progress: "Terminal", heads: str | None = None) -> "Run":
-    from pinpoint.pipeline import Run, of_run
+@contextmanager
+def _opened(folder: Path, quiet: bool, heads: str | None = None) -> Iterator["Run"]:
+    from pinpoint.pipeline import Run, locked, of_run
 
     settings = of_run(folder)
     if heads is not None:
         tune = settings.tune.model_copy(update={"heads": _frozen(parse_heads(heads))})
         settings = settings.model_copy(update={"tune": tune})
-    return Run(settings, folder, progress)
+    with terminal(quiet=quiet) as progress, locked(folder):
+        yield Run(settings, folder, progress)
 
 
 def _frozen(heads: int | str | list[str]) -> int | str | tuple[str, ...]:
@@ -33,8 +36,8 @@ def verify(run: RunFolder, as_json: Json = False, quiet: Quiet = False) -> None:
     """
     from pinpoint.cli._tables import print_verification
 
-    with terminal(quiet=quiet) as progress:
-        found = _open(run, progress).verify()
+    with _opened(run, quiet) as opened:
+        found = opened.do("verify")
     print_json(found) if as_json else print_verification(found)
 
 
@@ -43,10 +46,9 @@ def tune(run: RunFolder, heads: Heads = None, as_json: Json = False, quiet: Quie
 
     Example: pinpoint tune runs/yesman --heads 4
     """
-    with terminal(quiet=quiet) as progress:
-        opened = _open(run, progress, heads)
-        opened.tune()
-        opened.tune_full()
+    with _opened(run, quiet, heads) as opened:
+        opened.do("tune")
+        opened.do("tune_full")
     record = opened.workspace.read_json("tune.json")
     if as_json:
         print_json(record)
@@ -66,9 +68,8 @@ def evaluate(run: RunFolder, as_json: Json = False, quiet: Quiet = False) -> Non
     """
     from pinpoint.cli._tables import print_summary
 
-    with terminal(quiet=quiet) as progress:
-        opened = _open(run, progress)
-        opened.evaluate()
+    with _opened(run, quiet) as opened:
+        opened.do("evaluate")
     summary = opened.workspace.read_json("summary.json")
     print_json(summary) if as_json else print_summary(summary)
 
@@ -78,6 +79,6 @@ def report(run: RunFolder, as_json: Json = False, quiet: Quiet = False) -> None:
 
     Example: pinpoint report runs/yesman
     """
-    with terminal(quiet=quiet) as progress:
-        page = _open(run, progress).report()
+    with _opened(run, quiet) as opened:
+        page = opened.report()
     print_json({"page": str(page)}) if as_json else typer.echo(str(page))

@@ -13,7 +13,7 @@ from pinpoint.heads import HeadScores
 
 if TYPE_CHECKING:
     from pinpoint.evaluate import Scored
-    from pinpoint.pipeline import Inspection
+    from pinpoint.pipeline import Inspection, Plan
 
 _SHOWN = 10
 
@@ -145,3 +145,25 @@ def print_comparison(found: dict[str, Any], folder: Path) -> None:
         table.add_row(*map(escape, row))
     results().print(table)
     results().print(f"written to {escape(str(folder))}")
+
+
+def print_plan(found: Plan) -> None:
+    """What a run would do, with its prompts as the model would read them."""
+    out = results()
+    out.print(f"run folder: {escape(found.folder)}")
+    for one in found.stages:
+        out.print(f"  {one.stage:<10} {'done before, kept' if one.kept else escape(one.work)}")
+    for name in ("reference", "counterfactual"):
+        out.print(f"{name} prompt:\n{escape(getattr(found, name))}", style=None)
+    out.print(
+        f"measured: what follows its last token, {escape(repr(found.measured))}; "
+        f"unwanted {escape(', '.join(found.unwanted))}; wanted {escape(', '.join(found.wanted))}"
+    )
+    out.print(f"a training dialogue (no loss):\n{escape(found.trained_prompt)}")
+    out.print(f"its reply (loss): {escape(found.trained_reply)}")
+    out.print(f"{found.loss_tokens:,} tokens take loss in one pass")
+    for estimate in found.estimates:
+        fits = "fits" if estimate.fits else "DOES NOT FIT"
+        out.print(
+            f"{estimate.stage} on {escape(estimate.device)}: {_gib(estimate.bytes)}, {_time(estimate.seconds)}, {fits}"
+        )

@@ -5,6 +5,7 @@ from typing import NamedTuple
 
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
+from pinpoint.artifacts import Journal
 from pinpoint.config import EvaluateConfig, SycophancyConfig
 from pinpoint.data import Dialogue, Question, Task, user
 from pinpoint.measure import PLAIN, Chat, Deployment, Estimate, Exchange, estimate, gap, next_token_kl, play
@@ -57,6 +58,7 @@ def evaluate(
     progress: Progress,
     name: str,
     deployment: Deployment = PLAIN,
+    journal: Journal | None = None,
 ) -> Evaluation:
     """Plays the are-you-sure protocol three ways, asks for the general abilities, and measures the shift.
 
@@ -71,8 +73,9 @@ def evaluate(
         progress: told of each part.
         name: the model's name, for `progress`.
         deployment: what is done to the model while it answers.
+        journal: keeps the replies as they come in; an evaluation that was cut short goes on from it.
     """
-    chat = Chat(model, tokenizer, config.batch_size, config.max_new_tokens, deployment)
+    chat = Chat(model, tokenizer, config.batch_size, config.max_new_tokens, deployment, journal)
     challenges = behaviour.challenges or (behaviour.challenge,)
     system = behaviour.system
     progress.start(f"evaluating {name}", 5)

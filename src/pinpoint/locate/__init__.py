@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Literal
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
+    from pinpoint.artifacts import Workspace
     from pinpoint.data import ContrastPair
     from pinpoint.heads import Head, HeadScores
     from pinpoint.progress import Progress
@@ -27,6 +28,7 @@ def locate(
     padding_side: Literal["left", "right"] = "left",
     given: Sequence[Head] = (),
     progress: Progress | None = None,
+    workspace: Workspace | None = None,
 ) -> HeadScores:
     """Scores every attention head by path patching, head to logits.
 
@@ -48,6 +50,7 @@ def locate(
         given: heads that are patched throughout. Effects are then what a head adds to theirs, and `reference` is
             the metric with them patched; so sets of heads that stand in for one another come to light.
         progress: told of each batch.
+        workspace: keeps the scores of each batch; a call with the same arguments goes on from what it holds.
 
     Returns:
         Effects per pair, layer and head; the most negative heads cause the unwanted behaviour.
@@ -74,4 +77,5 @@ def locate(
         padding_side=padding_side,
         given=given,
         progress=progress,
+        workspace=workspace,
     )

@@ -7,11 +7,12 @@ from collections.abc import Sequence
 import torch
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
+from pinpoint.artifacts import Workspace
 from pinpoint.data import ContrastPair, EncodedPair, Side, encode_pair, pad
 from pinpoint.errors import ConfigError, InputError, PinpointWarning
 from pinpoint.heads import Head, HeadScores, HeadSet
 from pinpoint.locate._naive import naive
-from pinpoint.locate._protocol import Engine
+from pinpoint.locate._protocol import Effects, Engine
 from pinpoint.locate._sweep import sweep
 from pinpoint.measure import metric_named
 from pinpoint.models import headed
@@ -69,6 +70,7 @@ def locate(
     padding_side: Side,
     given: Sequence[Head],
     progress: Progress | None,
+    workspace: Workspace | None,
 ) -> HeadScores:
     """See `pinpoint.locate`."""
     if not pairs:
@@ -88,9 +90,17 @@ def locate(
     try:
         for start in range(0, len(encoded), batch_size):
             some = encoded[start : start + batch_size]
+            part = f"pairs-{start}.safetensors"
+            if workspace is not None and workspace.has(part):
+                kept = workspace.read_tensors(part)[0]
+                results.append(Effects(kept["effects"], kept["reference"]))
+                progress.advance(len(some))
+                continue
             prompts = [pair.reference for pair in some] + [pair.counterfactual for pair in some]
             batch = pad(prompts, padding_side, view.device, pad_id)
             results.append(run(view, some, batch, chosen, rows_per_chunk, held))
+            if workspace is not None:
+                workspace.write_tensors(part, results[-1]._asdict(), {})
             progress.advance(len(some))
     finally:
         model.train(training)

@@ -75,6 +75,7 @@ def greedy_set(
             padding_side="left",
             given=given,
             progress=progress or Silent(),
+            workspace=None,
         )
         best = next(head for head in found.ranking() if head not in given)
         return float(found.reference.mean()), best, float(found.mean[best])

@@ -1,5 +1,7 @@
 """Greedy replies to many dialogues at once."""
 
+import hashlib
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -7,6 +9,7 @@ from typing import Any
 import torch
 from transformers import GenerationConfig, PreTrainedModel, PreTrainedTokenizerBase
 
+from pinpoint.artifacts import Journal
 from pinpoint.data import Messages, encode_chat, pad
 from pinpoint.errors import InputError
 from pinpoint.measure._deployment import PLAIN, Deployment
@@ -22,6 +25,7 @@ class Chat:
         batch_size: dialogues per batch.
         max_new_tokens: a reply is cut after as many tokens.
         deployment: what is done to the model while it answers.
+        journal: where answered batches are kept, for a later process to go on from.
 
     Replies are remembered: make a new one when the model changes or is intervened on.
     """
@@ -31,6 +35,7 @@ class Chat:
     batch_size: int = 64
     max_new_tokens: int = 48
     deployment: Deployment = PLAIN
+    journal: Journal | None = None
     _answered: dict[tuple[int, ...], str] = field(default_factory=dict, repr=False)
 
     @torch.no_grad()
@@ -45,8 +50,18 @@ class Chat:
         new = sorted(set(prompts) - self._answered.keys(), key=lambda prompt: (len(prompt), prompt))
         for start in range(0, len(new), self.batch_size):
             batch = new[start : start + self.batch_size]
-            self._answered.update(zip(batch, self._generate(batch), strict=True))
+            self._answered.update(zip(batch, self._answers(batch), strict=True))
         return [self._answered[prompt] for prompt in prompts]
+
+    def _answers(self, batch: Sequence[tuple[int, ...]]) -> list[str]:
+        if self.journal is None:
+            return self._generate(batch)
+        key = hashlib.sha256(json.dumps([batch, self.max_new_tokens]).encode()).hexdigest()
+        known: list[str] | None = self.journal.get(key)
+        if known is None:
+            known = self._generate(batch)
+            self.journal.put(key, known)
+        return known
 
     def _check_room(self, prompts: Sequence[tuple[int, ...]]) -> None:
         limit = getattr(self.model.config.get_text_config(), "max_position_embeddings", None)

@@ -42,6 +42,19 @@ def model_class(config: PretrainedConfig) -> type[AutoModelForCausalLM] | type[A
     return AutoModelForCausalLM if type(config) in MODEL_FOR_CAUSAL_LM_MAPPING else AutoModelForImageTextToText
 
 
+def load_tokenizer(path: str | Path, revision: str | None = None) -> PreTrainedTokenizerBase:
+    """Loads a tokenizer alone.
+
+    Raises:
+        InputError: there is none at `path`.
+    """
+    try:
+        tokenizer: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(str(path), revision=revision)
+    except (OSError, ValueError) as error:
+        raise InputError(f"no tokenizer can be loaded: {str(error).splitlines()[0]}", where=str(path)) from error
+    return tokenizer
+
+
 def load(path: str | Path, dtype: str = "auto", device: str = "auto", revision: str | None = None) -> Loaded:
     """Loads a causal language model with its tokenizer.
 

@@ -1,7 +1,24 @@
 """The stages in order, with the checks between them."""
 
+from pinpoint.pipeline._gates import Gate, parse_gates
 from pinpoint.pipeline._inspect import Inspection, compare_on_one_pair, inspect_model
+from pinpoint.pipeline._lock import locked
+from pinpoint.pipeline._plan import Plan, plan
 from pinpoint.pipeline._run import Run
-from pinpoint.pipeline._settings import of_run, resolve
+from pinpoint.pipeline._settings import folder_for, of_run, resolve, settings_of
 
-__all__ = ["Inspection", "Run", "compare_on_one_pair", "inspect_model", "of_run", "resolve"]
+__all__ = [
+    "Gate",
+    "Plan",
+    "Inspection",
+    "Run",
+    "compare_on_one_pair",
+    "folder_for",
+    "inspect_model",
+    "locked",
+    "of_run",
+    "parse_gates",
+    "plan",
+    "resolve",
+    "settings_of",
+]

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from pinpoint.evaluate import Evaluation, evaluate, metrics, versus_base
 from pinpoint.models import load
+from pinpoint.pipeline._stages import partial_of
 
 if TYPE_CHECKING:
     from pinpoint.artifacts import Workspace
@@ -18,7 +19,7 @@ EXAMPLES = 6
 def evaluate_run(run: Run) -> dict[str, Evaluation]:
     """Evaluates base, pinpoint and full on the same items; writes transcripts, examples and `summary.json`."""
     config, behaviour = run.config.evaluate, run.config.behaviour
-    space = run.workspace.sub("evaluate")
+    space, partial = run.workspace.sub("evaluate"), partial_of(run, "evaluate")
     sets = run.sets()
     results: dict[str, Evaluation] = {}
     for name, folder in {"base": None, **run.tuned_models()}.items():
@@ -33,6 +34,7 @@ def evaluate_run(run: Run) -> dict[str, Evaluation]:
             base_own=results["base"].own if results else None,
             progress=run.progress,
             name=name,
+            journal=partial.journal(f"{name}.jsonl"),
         )
         _write_transcripts(space.sub(name), results[name])
     space.write_json("examples.json", _examples(results))

@@ -1,6 +1,5 @@
 """The stages in order, meeting in the artifacts of one run folder."""
 
-import shutil
 from functools import cached_property
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -32,6 +31,7 @@ from pinpoint.measure import PLAIN, Chat, Deployment, head_means, next_token_kl,
 from pinpoint.models import HeadedModel, headed, load
 from pinpoint.pipeline._checks import CheckResult, behaviour_shown, demand, merge_faithful, no_leak
 from pinpoint.pipeline._halves import halves
+from pinpoint.pipeline._stages import LEFT, partial_of, settle, settled
 from pinpoint.progress import Progress, Silent
 from pinpoint.tune import Check, Tuned, tune_full, tune_heads
 from pinpoint.verify import Prompts, curve, generate_knocked_out, shortest_prefix
@@ -61,8 +61,8 @@ class Run:
         self.config = config
         self.workspace = Workspace(folder)
         self.progress: Progress = progress or Silent()
+        self._unusable: list[dict[str, Any]] = []
         set_seed(config.seed)
-        self.workspace.write_text("config.yaml", config.to_yaml())
 
     # What the stages work on.
 
@@ -98,7 +98,7 @@ class Run:
             return read_questions(path)
         dealt = deal(read_published(path), self.config.seed)
         self.progress.say(f"{path}: {dealt.summary()}")
-        self.workspace.write_json("unusable.json", [row._asdict() for row in dealt.unusable])
+        self._unusable = [row._asdict() for row in dealt.unusable]
         return dealt.questions
 
     def questions(self, split: Split) -> list[Question]:
@@ -135,6 +135,8 @@ class Run:
         pairs, ranking_half, effect_half = halves(
             self.behaviour.pairs(self.questions("locate")), config.pairs, self.config.seed
         )
+        if self._unusable:
+            self.workspace.write_json("unusable.json", self._unusable)
         self._note(behaviour_shown(self.view, self.tokenizer, pairs))
         scores = locate(
             self.model,
@@ -145,6 +147,7 @@ class Run:
             batch_size=config.batch_size,
             rows_per_chunk=config.rows_per_chunk,
             progress=self.progress,
+            workspace=partial_of(self, "locate"),
         )
         ranked, shown = scores.of(ranking_half), scores.of(effect_half)
         space.write_tensors(
@@ -313,9 +316,9 @@ class Run:
             base_path=self.config.model,
             seed=self.config.seed,
             neutral=neutral_dialogues(train, self.config.behaviour.affirmation),
+            partial=partial_of(self, "tune"),
             progress=self.progress,
         )
-        shutil.rmtree(self.workspace.path("trainer"), ignore_errors=True)
         assert tuned.fidelity is not None
         self._note(merge_faithful(tuned.fidelity, MERGE_LIMIT[self.model.dtype]))
         return tuned
@@ -334,9 +337,9 @@ class Run:
             self.validation_check(config),
             space,
             seed=self.config.seed,
+            partial=partial_of(self, "tune_full"),
             progress=self.progress,
         )
-        shutil.rmtree(space.path("trainer"), ignore_errors=True)
         if config.search is not None:
             text = Path(config.search).read_text(encoding="utf-8")
             self.workspace.write_text("search.json", text)
@@ -357,7 +360,9 @@ class Run:
 
     def tuned_models(self) -> dict[str, Path]:
         """The tuned models that this run has, by method."""
-        folders = {"pinpoint": self.workspace.path("merged"), "full": self.workspace.path("full/merged")}
+        folders = {"pinpoint": self.workspace.path("merged")}
+        if self.config.full is not None:
+            folders["full"] = self.workspace.path("full/merged")
         return {name: folder for name, folder in folders.items() if folder.is_dir()}
 
     def evaluate(self) -> dict[str, Evaluation]:
@@ -379,17 +384,31 @@ class Run:
         return write_page(self.workspace)
 
     def all(self) -> Path:
-        """Every stage in order.
+        """Every stage in order. A stage that is done with the same settings and inputs is kept.
 
         Returns:
             The page.
         """
-        stages = (self.locate, self.verify, self.tune, self.tune_full, self.evaluate)
-        for number, stage in enumerate(stages, 1):
-            self.progress.say(f"[{number}/{len(stages) + 1}] {stage.__name__}")
-            stage()
-        self.progress.say(f"[{len(stages) + 1}/{len(stages) + 1}] report")
+        for number, stage in enumerate(LEFT, 1):
+            kept = self.is_done(stage)
+            self.progress.say(f"[{number}/{len(LEFT) + 1}] {stage}" + (": done before, kept" if kept else ""))
+            if not kept:
+                self.do(stage)
+        self.progress.say(f"[{len(LEFT) + 1}/{len(LEFT) + 1}] report")
         return self.report()
+
+    def is_done(self, stage: str) -> bool:
+        """Whether a stage is done with these settings and inputs, and what it left is whole."""
+        return settled(self, stage)
+
+    def do(self, stage: str) -> Any:
+        """Runs one stage, and records what it left so that it need not be run again."""
+        # A stage gives the same result whether or not others ran before it in this process.
+        set_seed(self.config.seed)
+        self.workspace.write_text("config.yaml", self.config.to_yaml())
+        result = getattr(self, stage)()
+        settle(self, stage)
+        return result
 
 
 def load_tuned(folder: Path, run: Run) -> PreTrainedModel:

@@ -1,12 +1,21 @@
 """Putting a run's settings together: the model's own, then a file's, then what was typed."""
 
+import hashlib
+import os
+import re
+import shutil
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
+
+import yaml
 
 from pinpoint.config import RunConfig, merge, parse_config, read_settings
 from pinpoint.errors import ConfigError, InputError
 
 MODEL_SETTINGS = "pinpoint.yaml"
+_PREFIX = "PINPOINT_"
+_OTHER_VARIABLES = {"PINPOINT_TEST_DATA"}
 
 
 def _anchored(settings: dict[str, Any], folder: Path) -> dict[str, Any]:
@@ -21,8 +30,55 @@ def _anchored(settings: dict[str, Any], folder: Path) -> dict[str, Any]:
     return anchored
 
 
+def _from_environment() -> dict[str, Any]:
+    """Settings in PINPOINT_* variables: PINPOINT_SEED=1, PINPOINT_TUNE__LEARNING_RATE=1e-3. Values are read as YAML.
+
+    Raises:
+        ConfigError: a value is not YAML.
+    """
+    settings: dict[str, Any] = {}
+    for name, text in sorted(os.environ.items()):
+        if not name.startswith(_PREFIX) or name in _OTHER_VARIABLES:
+            continue
+        try:
+            value = yaml.safe_load(text)
+        except yaml.YAMLError as error:
+            raise ConfigError(f"{text!r} is not a value in YAML.", where=name) from error
+        if isinstance(value, str):
+            value = _number(value)
+        for key in reversed(name.removeprefix(_PREFIX).lower().split("__")):
+            value = {key: value}
+        settings = merge(settings, value)
+    return settings
+
+
+def _number(text: str) -> float | str:
+    # YAML 1.1 takes 1e-3 for a string.
+    try:
+        return float(text)
+    except ValueError:
+        return text
+
+
 def resolve(model: str, config: Path | None, typed: dict[str, Any]) -> RunConfig:
-    """The settings of a run: defaults < `pinpoint.yaml` in the model's folder < a file < what was typed.
+    """The settings of a run, as `settings_of` puts them together, for a model that has questions.
+
+    Raises:
+        ConfigError: a key is unknown or a value out of range, wherever it was set.
+        InputError: there are no questions for this model.
+    """
+    resolved = settings_of(model, config, typed)
+    if not Path(resolved.data.questions).exists():
+        raise InputError(
+            "no questions are given for this model.",
+            where="data.questions",
+            mend="Give a file of questions, or a published set, with --questions; docs/usage.md shows the forms.",
+        )
+    return resolved
+
+
+def settings_of(model: str, config: Path | None, typed: dict[str, Any]) -> RunConfig:
+    """Defaults < `pinpoint.yaml` in the model's folder < a file < PINPOINT_* variables < what was typed.
 
     Args:
         model: a local folder or a Hub id.
@@ -31,7 +87,6 @@ def resolve(model: str, config: Path | None, typed: dict[str, Any]) -> RunConfig
 
     Raises:
         ConfigError: a key is unknown or a value out of range, wherever it was set.
-        InputError: there are no questions for this model.
     """
     settings: dict[str, Any] = {}
     sources = []
@@ -39,15 +94,64 @@ def resolve(model: str, config: Path | None, typed: dict[str, Any]) -> RunConfig
     for path in filter(None, (beside if beside.is_file() else None, config)):
         settings = merge(settings, _anchored(read_settings(path), path.parent))
         sources.append(str(path))
+    environment = _from_environment()
+    if environment:
+        settings = merge(settings, environment)
+        sources.append(f"{_PREFIX}* variables")
     settings = merge(settings, {**typed, "model": model})
-    resolved = parse_config(settings, ", ".join(sources) or "settings")
-    if not Path(resolved.data.questions).exists():
-        raise InputError(
-            "no questions are given for this model.",
-            where="data.questions",
-            mend="Give a file of questions, or a published set, with --questions; docs/usage.md shows the forms.",
+    return parse_config(settings, ", ".join(sources) or "settings")
+
+
+def digest_of(config: RunConfig) -> str:
+    """Eight characters that name the settings of a run."""
+    return hashlib.sha256(config.to_yaml().encode()).hexdigest()[:8]
+
+
+def changed_keys(config: RunConfig, folder: Path) -> list[str]:
+    """What differs from the settings of the run in `folder`, each as "key (was X, now Y)"; nothing without a run."""
+    if not (folder / "config.yaml").is_file():
+        return []
+    before, now = of_run(folder).model_dump(mode="json"), config.model_dump(mode="json")
+
+    def differing(was: Any, becomes: Any, key: str) -> list[str]:
+        if isinstance(was, dict) and isinstance(becomes, dict):
+            return [
+                line for name in becomes for line in differing(was[name], becomes[name], f"{key}.{name}".strip("."))
+            ]
+        return [] if was == becomes else [f"{key} (was {was}, now {becomes})"]
+
+    return differing(before, now, "")
+
+
+def folder_for(config: RunConfig, model: str, out: Path | None, *, fork: bool) -> Path:
+    """The folder of a run: the one given, or one of its own under runs/ that a later run with equal settings finds.
+
+    Args:
+        config: the settings.
+        model: the model's name, for the folder's.
+        out: what the user gave.
+        fork: copy a folder that was run with other settings instead of refusing it; its finished stages come along.
+
+    Raises:
+        ConfigError: the folder was run with other settings.
+    """
+    if out is None:
+        home = Path("runs") / re.sub(r"[^\w.-]+", "-", model)
+        earlier = sorted(home.glob(f"*-{digest_of(config)}"))
+        return earlier[-1] if earlier else home / f"{datetime.now(UTC):%Y%m%dT%H%M%SZ}-{digest_of(config)}"
+    changed = changed_keys(config, out)
+    if not changed:
+        return out
+    if not fork:
+        raise ConfigError(
+            f"the folder was run with other settings: {'; '.join(changed)}.",
+            where=str(out),
+            mend="Give another folder with --out, or copy what still holds to a new one with --fork.",
         )
-    return resolved
+    copied = out.with_name(f"{out.name}-{digest_of(config)}")
+    if not copied.exists():
+        shutil.copytree(out, copied)
+    return copied
 
 
 def of_run(folder: Path) -> RunConfig:

@@ -1,5 +1,6 @@
 """One training path for the head slices and for the whole model: TRL's SFTTrainer."""
 
+import json
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -19,6 +20,7 @@ from transformers import (
 )
 from trl import DPOConfig, DPOTrainer, SFTConfig, SFTTrainer
 
+from pinpoint.artifacts import write_whole
 from pinpoint.behaviours import PreferenceRow, TrainingRow
 from pinpoint.config import TuneConfig
 from pinpoint.data import encode_chat, pad
@@ -53,17 +55,32 @@ class Fitted(NamedTuple):
 class _Watch(TrainerCallback):
     """Checks the model on validation questions, and stops training once it is good enough."""
 
-    def __init__(self, config: TuneConfig, check: Check, progress: Progress) -> None:
-        self._config, self._check, self._progress = config, check, progress
+    def __init__(self, config: TuneConfig, check: Check, progress: Progress, journal: Path | None) -> None:
+        self._config, self._check, self._progress, self._journal = config, check, progress, journal
         self._began = time.perf_counter()
         self._paused = 0.0
         self.history: list[Checkpoint] = []
-        self.reached = False
 
     @property
     def seconds(self) -> float:
         """Time spent training, checks left out."""
         return time.perf_counter() - self._began - self._paused
+
+    @property
+    def reached(self) -> bool:
+        """Whether the last check reached both targets."""
+        if not self.history:
+            return False
+        metrics, config = self.history[-1].metrics, self._config
+        return metrics["truthfulness"] >= config.truthfulness and metrics["confidence"] >= config.confidence
+
+    def go_on(self, step: int) -> None:
+        """Takes up the checks that an earlier process made up to `step`."""
+        assert self._journal is not None
+        kept = [Checkpoint(*row) for row in json.loads(self._journal.read_text(encoding="utf-8"))]
+        self.history = [checkpoint for checkpoint in kept if checkpoint.step <= step]
+        self._paused -= self.history[-1].seconds
+        self._progress.advance(step)
 
     def on_step_end(
         self, args: Any, state: TrainerState, control: TrainerControl, model: Any = None, **_: Any
@@ -81,9 +98,9 @@ class _Watch(TrainerCallback):
         self.history.append(Checkpoint(state.global_step, self.seconds, metrics))
         told = ", ".join(f"{name} {value:.3f}" for name, value in metrics.items())
         self._progress.say(f"step {state.global_step}: {told}")
-        wanted = (self._config.truthfulness, self._config.confidence)
-        if metrics["truthfulness"] >= wanted[0] and metrics["confidence"] >= wanted[1]:
-            self.reached = True
+        if self._journal is not None:
+            write_whole(self._journal, json.dumps(self.history).encode())
+        if self.reached:
             control.should_training_stop = True
         return control
 
@@ -101,7 +118,7 @@ def _check_rows(rows: Sequence[Row], tokenizer: PreTrainedTokenizerBase, limit: 
             )
 
 
-def _arguments(config: TuneConfig, seed: int, out: Path) -> dict[str, Any]:
+def _arguments(config: TuneConfig, seed: int, out: Path, resume: bool) -> dict[str, Any]:
     return {
         "output_dir": str(out),
         "per_device_train_batch_size": config.batch_size,
@@ -116,7 +133,9 @@ def _arguments(config: TuneConfig, seed: int, out: Path) -> dict[str, Any]:
         "bf16": False,
         "logging_steps": 1,
         "logging_nan_inf_filter": False,
-        "save_strategy": "no",
+        "save_strategy": "steps" if resume else "no",
+        "save_steps": config.check_every,
+        "save_total_limit": 1,
         "report_to": "none",
         "disable_tqdm": True,
         "dataloader_pin_memory": False,
@@ -164,6 +183,19 @@ def _trainer(rows: Sequence[Row], arguments: dict[str, Any], anchor: Anchor | No
     return trainer
 
 
+class _Saved(NamedTuple):
+    step: int
+    folder: Path
+
+
+def _last_checkpoint(out: Path) -> _Saved | None:
+    """The newest checkpoint that was written to its end: the trainer's state comes last."""
+    found = [
+        _Saved(int(path.parent.name.split("-")[1]), path.parent) for path in out.glob("checkpoint-*/trainer_state.json")
+    ]
+    return max(found, default=None)
+
+
 def fit(
     model: PreTrainedModel | PeftModel,
     tokenizer: PreTrainedTokenizerBase,
@@ -176,6 +208,7 @@ def fit(
     progress: Progress,
     what: str,
     anchor: Anchor | None = None,
+    resume: bool = False,
 ) -> Fitted:
     """Trains whatever of `model` requires gradients on the replies of `rows`.
 
@@ -191,20 +224,30 @@ def fit(
         progress: told of each step.
         what: name of what is trained, for `progress`.
         anchor: adds the KL to the base on neutral dialogues to the loss; for adapters only.
+        resume: save a checkpoint in `out` at every check, and go on from one that is there.
 
     Raises:
         InputError: a row is longer than the model reads, or the loss is not finite.
     """
     _check_rows(rows, tokenizer, getattr(model.config, "max_position_embeddings", None))
-    watch = _Watch(config, check, progress)
-    arguments = _arguments(config, seed, out)
+    watch = _Watch(config, check, progress, out / "history.json" if resume else None)
+    arguments = _arguments(config, seed, out, resume)
     trainer = _trainer(rows, arguments, anchor, model=model, processing_class=tokenizer, callbacks=[watch])
     trainer.remove_callback(PrinterCallback)
     trainer.remove_callback(ProgressCallback)
     steps = int(len(trainer.get_train_dataloader()) * config.epochs)
     progress.start(f"tuning {what}", steps)
     trainable = sum(parameter.numel() for parameter in model.parameters() if parameter.requires_grad)
-    trainer.train()
+    checkpoint = _last_checkpoint(out) if resume else None
+    if checkpoint is not None:
+        progress.say(f"going on from step {checkpoint.step}")
+        watch.go_on(checkpoint.step)
+    if watch.reached and checkpoint is not None:
+        # The trainer would take one more step before it saw that training is over.
+        trainer._load_from_checkpoint(str(checkpoint.folder))
+        trainer.state = TrainerState.load_from_json(str(checkpoint.folder / "trainer_state.json"))
+    else:
+        trainer.train(resume_from_checkpoint=str(checkpoint.folder) if checkpoint else None)
     model.eval()
     losses = [float(entry["loss"]) for entry in trainer.state.log_history if "loss" in entry]
     if any(loss != loss for loss in losses):

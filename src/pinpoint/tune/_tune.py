@@ -1,6 +1,7 @@
 """Pinpoint tuning of head slices, and full fine-tuning beside it."""
 
 import copy
+import shutil
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -65,6 +66,7 @@ def tune_heads(
     base_path: str,
     seed: int,
     neutral: Sequence[Dialogue] = (),
+    partial: Workspace | None = None,
     progress: Progress | None = None,
 ) -> Tuned:
     """Supervised pinpoint tuning: trains the slices of `heads` alone (Chen et al. 2024, section 4).
@@ -83,6 +85,7 @@ def tune_heads(
         base_path: what the adapter names as its base model.
         seed: of shuffling.
         neutral: dialogues that `config.anchor` holds the model to its base on.
+        partial: keeps checkpoints; a call with the same arguments goes on from what it holds.
         progress: told of each step.
 
     Returns:
@@ -93,7 +96,7 @@ def tune_heads(
     projections = config.projections or default_projections(view)
     live = attach(view, head_slices(view, heads, projections))
     live.peft_config["default"].base_model_name_or_path = base_path
-    out = workspace.path("trainer")
+    out = (partial or workspace).path("trainer")
     fitted = fit(
         live,
         tokenizer,
@@ -104,17 +107,21 @@ def tune_heads(
         out=out,
         progress=progress or Silent(),
         what="head slices",
+        resume=partial is not None,
         anchor=Anchor(anchor_rows(tokenizer, neutral), config.anchor) if config.anchor else None,
     )
-    live.save_pretrained(str(workspace.path("adapter")))
-    tokenizer.save_pretrained(str(workspace.path("adapter")))
+    with workspace.folder("adapter") as folder:
+        live.save_pretrained(str(folder))
+        tokenizer.save_pretrained(str(folder))
     prompts = [row["prompt"] for row in rows[:16]]
     before = _next_token_logits(live, tokenizer, prompts)
     merged = live.merge_and_unload(safe_merge=True)
     fidelity = float((_next_token_logits(merged, tokenizer, prompts) - before).abs().max() / before.abs().max())
-    save_model(merged, tokenizer, workspace.path("merged"))
+    with workspace.folder("merged") as folder:
+        save_model(merged, tokenizer, folder)
     named = [str(head) for head in heads]
     _record(workspace, fitted, heads=named, projections=projections, fidelity=fidelity)
+    shutil.rmtree(out, ignore_errors=True)
     return Tuned(merged.eval(), fitted, fidelity)
 
 
@@ -127,12 +134,13 @@ def tune_full(
     workspace: Workspace,
     *,
     seed: int,
+    partial: Workspace | None = None,
     progress: Progress | None = None,
 ) -> Tuned:
-    """Full fine-tuning on the same rows, through the same path. Writes `tune.json` and `merged/`."""
+    """Full fine-tuning on the same rows, through the same path, as `tune_heads`. Writes `tune.json` and `merged/`."""
     whole = copy.deepcopy(model)
     whole.requires_grad_(True)
-    out = workspace.path("trainer")
+    out = (partial or workspace).path("trainer")
     fitted = fit(
         whole,
         tokenizer,
@@ -143,9 +151,12 @@ def tune_full(
         out=out,
         progress=progress or Silent(),
         what="all weights",
+        resume=partial is not None,
     )
-    save_model(whole, tokenizer, workspace.path("merged"))
+    with workspace.folder("merged") as folder:
+        save_model(whole, tokenizer, folder)
     _record(workspace, fitted, learning_rate=config.learning_rate)
+    shutil.rmtree(out, ignore_errors=True)
     return Tuned(whole.eval(), fitted, None)
 
 

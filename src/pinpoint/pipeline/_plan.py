@@ -1,0 +1,95 @@
+"""What a run would do, from its settings, questions and tokenizer: nothing is loaded or written."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from pydantic import BaseModel, ConfigDict
+from transformers import PreTrainedTokenizerBase
+
+from pinpoint.data import encode_chat, encode_pair, render
+from pinpoint.pipeline._halves import halves
+from pinpoint.pipeline._inspect import Estimate, inspect_model
+from pinpoint.pipeline._stages import LEFT
+
+if TYPE_CHECKING:
+    from pinpoint.pipeline._run import Run
+
+
+class _Record(BaseModel):
+    model_config = ConfigDict(frozen=True)
+
+
+class Planned(_Record):
+    """A stage, whether it is kept from before, and how much work it is."""
+
+    stage: str
+    kept: bool
+    work: str
+
+
+class Plan(_Record):
+    """What `pinpoint run --dry-run` shows.
+
+    Attributes:
+        folder: the run folder.
+        stages: the stages in order.
+        reference: a rendered prompt that provokes the behaviour; what follows its last token is measured.
+        counterfactual: the same that does not.
+        measured: the token at whose position heads are patched and logits are read.
+        unwanted: first tokens that count as the behaviour.
+        wanted: first tokens that count as its absence.
+        trained_prompt: a training dialogue up to the reply, which takes no loss.
+        trained_reply: the reply, which does.
+        loss_tokens: tokens that take loss in one pass over the training dialogues.
+        estimates: memory and time of locating and tuning.
+    """
+
+    folder: str
+    stages: list[Planned]
+    reference: str
+    counterfactual: str
+    measured: str
+    unwanted: list[str]
+    wanted: list[str]
+    trained_prompt: str
+    trained_reply: str
+    loss_tokens: int
+    estimates: list[Estimate]
+
+
+def plan(run: Run, tokenizer: PreTrainedTokenizerBase) -> Plan:
+    """Renders what a run would be made of, and counts its work."""
+    config = run.config
+    pairs = halves(run.behaviour.pairs(run.questions("locate")), config.locate.pairs, config.seed).pairs
+    encoded = encode_pair(tokenizer, pairs[0])
+    rows = run.behaviour.rows(run.questions("train"), config.seed)
+    replies = [row["completion"][0]["content"] for row in rows]
+    loss = sum(len(tokenizer(reply, add_special_tokens=False)["input_ids"]) + 1 for reply in replies)
+    steps = int(-(-len(rows) // config.tune.batch_size) * config.tune.epochs)
+    full = (
+        f"at most {int(-(-len(rows) // config.full.batch_size) * config.full.epochs)} steps" if config.full else "none"
+    )
+    sets = run.sets()
+    work = {
+        "locate": f"{len(pairs)} pairs of {len(encode_chat(tokenizer, pairs[0].reference))} tokens",  # type: ignore[arg-type]
+        "verify": f"{1 + config.verify.max_heads * (1 + 2 * config.verify.draws)} knockouts of {len(pairs) // 2} pairs",
+        "tune": f"{len(rows)} dialogues, at most {steps} steps of {config.tune.batch_size}",
+        "tune_full": full,
+        "evaluate": f"{len(sets.questions)} questions, {len(sets.abilities)} tasks, {len(sets.neutral)} neutral ones"
+        " for each model",
+    }
+    prompts = [render(tokenizer, prompt) for prompt in (pairs[0].reference, pairs[0].counterfactual)]  # type: ignore[arg-type]
+    return Plan(
+        folder=str(run.workspace.root),
+        stages=[Planned(stage=stage, kept=run.is_done(stage), work=work[stage]) for stage in LEFT],
+        reference=prompts[0],
+        counterfactual=prompts[1],
+        measured=tokenizer.convert_ids_to_tokens(encoded.reference[-1]),
+        unwanted=tokenizer.convert_ids_to_tokens(encoded.unwanted),
+        wanted=tokenizer.convert_ids_to_tokens(encoded.wanted),
+        trained_prompt=render(tokenizer, rows[0]["prompt"]),
+        trained_reply=replies[0],
+        loss_tokens=loss,
+        estimates=inspect_model(config.model, {"dtype": config.dtype, "device": config.device}).estimates,
+    )

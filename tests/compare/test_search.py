@@ -1,0 +1,60 @@
+"""The search that every method goes through, and the tests between methods."""
+
+import numpy as np
+import pytest
+from scipy.stats import binom
+
+from pinpoint.compare import Tried, better, climb
+from pinpoint.compare._steering import probe_accuracy
+from pinpoint.measure import holm, mcnemar
+
+
+def tried(setting: float, lower: float, kl: float = 0.01) -> Tried:
+    return Tried(setting, {"truthfulness": lower, "confidence": 1.0, "kl": kl}, lower >= 0.9)
+
+
+def test_reaching_the_targets_beats_everything_and_then_less_kl_wins() -> None:
+    assert better(tried(1, 0.9, kl=0.5), tried(1, 0.89, kl=0.001))
+    assert better(tried(1, 0.91, kl=0.01), tried(1, 0.99, kl=0.02))
+    assert better(tried(1, 0.5), tried(1, 0.4))
+    assert not better(tried(1, 0.5), tried(1, 0.5))
+
+
+@pytest.mark.parametrize(
+    ("peak", "most", "expected"),
+    [
+        (0, 4, [1, 10, 0.1]),  # the best is inside: neighbours are enough
+        (2, 5, [100, 0.1, 1, 10, 1000]),  # it climbs until the best is inside
+        (-3, 4, [0.01, 0.1, 1, 10]),  # it runs out of tries at an end
+        (0, 1, [1]),
+    ],
+)
+def test_the_search_goes_on_while_the_best_is_at_an_end(peak: int, most: int, expected: list[float]) -> None:
+    def attempt(setting: float) -> Tried:
+        return tried(setting, 0.8 - 0.1 * abs(round(np.log10(setting)) - peak))
+
+    found = climb(1.0, 10.0, most, attempt)
+    assert found[0].setting == pytest.approx(expected[0])
+    assert sorted(one.setting for one in found) == pytest.approx(sorted(expected))
+
+
+def test_mcnemar_is_the_exact_binomial_on_the_items_that_differ() -> None:
+    ours = [True] * 9 + [False] * 2 + [True] * 5
+    theirs = [False] * 9 + [True] * 2 + [True] * 5
+    found = mcnemar(ours, theirs)
+    assert (found.gained, found.lost) == (9, 2)
+    assert found.p == pytest.approx(2 * binom.cdf(2, 11, 0.5))
+    assert mcnemar(ours, ours).p == 1.0
+
+
+def test_holm_steps_down_and_never_lets_a_larger_p_become_smaller() -> None:
+    found = holm({"a": 0.01, "b": 0.04, "c": 0.03, "d": 0.005})
+    assert found == pytest.approx({"d": 0.02, "a": 0.03, "c": 0.06, "b": 0.06})
+    assert holm({"a": 0.9, "b": 0.8}) == {"b": 1.0, "a": 1.0}
+
+
+def test_a_probe_tells_classes_apart_on_rows_it_has_not_seen_only_where_they_differ() -> None:
+    rng = np.random.default_rng(0)
+    noise = rng.normal(size=(2, 200, 8))
+    assert probe_accuracy(noise[0] + 1.5, noise[1] - 1.5) > 0.95
+    assert 0.3 < probe_accuracy(noise[0], noise[1]) < 0.7

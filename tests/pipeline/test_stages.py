@@ -1,0 +1,160 @@
+"""Run folders: what is kept, what is redone, what is refused."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pinpoint.config import RunConfig
+from pinpoint.errors import ConfigError, InputError
+from pinpoint.organism import shipped
+from pinpoint.pipeline import Run, folder_for, locked, parse_gates, resolve, settings_of
+from pinpoint.pipeline._stages import LEFT, key_of, partial_of
+
+
+def settings(**changes: Any) -> RunConfig:
+    return resolve(str(shipped()["yesman"]), None, changes)
+
+
+CHANGES: list[tuple[dict[str, Any], set[str]]] = [
+    ({"seed": 1}, set(LEFT)),
+    ({"dtype": "bfloat16"}, set(LEFT)),
+    ({"behaviour": {"challenge": "No."}}, set(LEFT)),
+    ({"locate": {"pairs": 20}}, set(LEFT) - {"tune_full"}),
+    ({"verify": {"draws": 2}}, {"verify"}),
+    ({"verify": {"draws": 2}, "tune": {"heads": "auto"}}, {"verify", "tune", "evaluate"}),
+    ({"tune": {"heads": 3}}, {"tune", "evaluate"}),
+    ({"tune": {"search": "x.json"}}, set()),
+    ({"full": {"learning_rate": 1e-4}}, {"tune_full", "evaluate"}),
+    ({"full": None}, {"tune_full", "evaluate"}),
+    ({"evaluate": {"items": 20}}, {"evaluate"}),
+    ({"evaluate": {"max_new_tokens": 8}}, {"tune", "tune_full", "evaluate"}),
+    ({"compare": {"draws": 2}}, set()),
+]
+
+
+@pytest.mark.parametrize(("change", "redone"), CHANGES)
+def test_a_change_redoes_what_depends_on_it_and_nothing_else(
+    tmp_path: Path, change: dict[str, Any], redone: set[str]
+) -> None:
+    before, after = Run(settings(), tmp_path), Run(settings(**change), tmp_path)
+    assert {stage for stage in LEFT if key_of(before, stage) != key_of(after, stage)} == redone
+
+
+def test_other_questions_redo_everything(tmp_path: Path) -> None:
+    copied = tmp_path / "questions.jsonl"
+    text = (shipped()["yesman"] / "questions.jsonl").read_text(encoding="utf-8")
+    copied.write_text(text, encoding="utf-8")
+    run = Run(settings(data={"questions": str(copied)}), tmp_path)
+    before = {stage: key_of(run, stage) for stage in LEFT}
+    copied.write_text(text.replace("Canberra", "Canberra City"), encoding="utf-8")
+    assert all(key_of(run, stage) != before[stage] for stage in LEFT)
+
+
+def test_a_finished_stage_is_done_until_a_file_of_it_changes(tmp_path: Path) -> None:
+    run = Run(settings(locate={"pairs": 8}), tmp_path)
+    assert not run.is_done("locate")
+    run.do("locate")
+    assert run.is_done("locate")
+    assert list((tmp_path / "partial").iterdir()) == []
+    (tmp_path / "locate" / "locate.json").write_text("{}")
+    assert not run.is_done("locate")
+
+
+def test_locate_goes_on_from_the_batches_it_has(tmp_path: Path) -> None:
+    config = settings(locate={"pairs": 8, "batch_size": 2})
+    whole = Run(config, tmp_path / "whole").do("locate")
+    cut = Run(config, tmp_path / "cut")
+
+    class Stop:
+        def start(self, what: str, total: int) -> None: ...
+        def say(self, text: str) -> None: ...
+        def advance(self, steps: int = 1) -> None:
+            if (partial_of(cut, "locate").root / "pairs-4.safetensors").exists():
+                raise KeyboardInterrupt
+
+    cut.progress = Stop()
+    with pytest.raises(KeyboardInterrupt):
+        cut.do("locate")
+    again = Run(config, tmp_path / "cut").do("locate")
+    assert bool((again.effects == whole.effects).all())
+
+
+def test_partial_results_of_other_settings_go(tmp_path: Path) -> None:
+    partial_of(Run(settings(), tmp_path), "locate").write_text("x", "y")
+    other = Run(settings(locate={"pairs": 20}), tmp_path)
+    assert not partial_of(other, "locate").has("x")
+    assert list((tmp_path / "partial").iterdir()) == []
+
+
+def test_other_settings_in_an_old_folder_are_named_or_forked(tmp_path: Path) -> None:
+    out = tmp_path / "run"
+    Run(settings(locate={"pairs": 8}), out).do("locate")
+    same = settings(locate={"pairs": 8})
+    assert folder_for(same, "yesman", out, fork=False) == out
+    other = settings(locate={"pairs": 8}, tune={"heads": 3}, seed=1)
+    with pytest.raises(ConfigError, match=r"seed \(was 0, now 1\); tune.heads \(was 6, now 3\)\. Give another folder"):
+        folder_for(other, "yesman", out, fork=False)
+    forked = folder_for(other, "yesman", out, fork=True)
+    assert forked != out and (forked / "locate" / "locate.json").is_file()
+
+
+def test_the_folder_of_equal_settings_is_found_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    folder = folder_for(settings(), "org/model", None, fork=False)
+    assert folder.parts[:2] == ("runs", "org-model")
+    folder.mkdir(parents=True)
+    assert folder_for(settings(), "org/model", None, fork=False) == folder
+    assert folder_for(settings(seed=1), "org/model", None, fork=False) != folder
+
+
+def test_one_process_at_a_time(tmp_path: Path) -> None:
+    with (
+        locked(tmp_path),
+        pytest.raises(InputError, match=r"process \d+ is working in this run folder"),
+        locked(tmp_path),
+    ):
+        pass
+    with locked(tmp_path):
+        pass
+
+
+def test_settings_come_from_the_environment_below_what_is_typed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PINPOINT_TUNE__LEARNING_RATE", "1e-4")
+    monkeypatch.setenv("PINPOINT_SEED", "3")
+    monkeypatch.setenv("PINPOINT_BEHAVIOUR__WANTED", "[Indeed]")
+    found = settings_of("model", None, {"seed": 5})
+    assert (found.tune.learning_rate, found.seed, found.behaviour.wanted) == (1e-4, 5, ("Indeed",))
+    monkeypatch.setenv("PINPOINT_TUNE__LEARNING_RAT", "1")
+    with pytest.raises(ConfigError, match=r"PINPOINT_\* variables: unknown setting 'tune.learning_rat'"):
+        settings_of("model", None, {})
+    monkeypatch.delenv("PINPOINT_TUNE__LEARNING_RAT")
+    monkeypatch.setenv("PINPOINT_SEED", "[")
+    with pytest.raises(ConfigError, match=r"PINPOINT_SEED: '\[' is not a value"):
+        settings_of("model", None, {})
+
+
+METHOD = {
+    **{name: {"value": 0.5} for name in ("truthfulness", "confidence", "kl")},
+    "discernment": {"value": None},
+    "abilities": {"sorting": {"value": 0.9}, "copying": {"value": 0.7}},
+}
+
+
+@pytest.mark.parametrize(
+    ("text", "missed"),
+    [
+        ("truthfulness>=0.5,kl<=0.5", []),
+        ("truthfulness>0.5, kl<0.5", ["truthfulness is 0.5, required truthfulness>0.5", "kl is 0.5, required kl<0.5"]),
+        ("abilities>=0.8", ["copying is 0.7, required abilities>=0.8"]),
+        ("discernment>=0", ["discernment is undefined, required discernment>=0"]),
+    ],
+)
+def test_gates_say_what_was_missed(text: str, missed: list[str]) -> None:
+    assert [found for gate in parse_gates(text) if (found := gate.missed(METHOD))] == missed
+
+
+@pytest.mark.parametrize("text", ["", "kl", "kl<=x", "kl=1", "kl<=1e", "speed>=1", "kl<=1,,"])
+def test_a_gate_that_is_none_is_refused(text: str) -> None:
+    with pytest.raises(ConfigError, match="--require"):
+        parse_gates(text)

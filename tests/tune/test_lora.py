@@ -1,0 +1,53 @@
+"""Ordinary LoRA for comparison: what it may touch, and that a slice's LoRA stays within its slice."""
+
+import copy
+
+import pytest
+import torch
+
+from pinpoint.models import headed
+from pinpoint.tune import attach, attach_head_lora, attach_lora, head_slices
+from tests.families import tiny
+from tests.tune.test_slices import HEADS, IDS, selected, train
+
+
+@pytest.mark.parametrize("projections", ["q,o", "q,k,v,o"])
+def test_lora_on_heads_changes_their_slices_only_and_at_its_rank(projections: str) -> None:
+    base = tiny("llama-gqa")
+    view = headed(copy.deepcopy(base))
+    live = attach_head_lora(view, head_slices(view, HEADS, projections), rank=2)
+    assert torch.equal(live(IDS).logits, base(IDS).logits)
+    train(live)
+    merged = live.merge_and_unload().state_dict()
+    changed = 0
+    for name, before in base.state_dict().items():
+        inside = selected(base, name, HEADS, projections)
+        assert torch.equal(merged[name][~inside], before[~inside]), name
+        if inside.any():
+            changed += 1
+            assert torch.linalg.matrix_rank(merged[name] - before) == 2, name
+    assert changed == 2 * len(projections.split(","))
+
+
+def test_lora_everywhere_touches_every_projection_and_nothing_else() -> None:
+    base = tiny("qwen3")
+    live = attach_lora(headed(copy.deepcopy(base)), rank=2)
+    train(live)
+    merged = live.merge_and_unload().state_dict()
+    touched = {name for name, before in base.state_dict().items() if not torch.equal(merged[name], before)}
+    assert touched == {name for name in base.state_dict() if name.endswith(("q_proj.weight", "k_proj.weight"))} | {
+        name for name in base.state_dict() if name.endswith(("v_proj.weight", "o_proj.weight"))
+    }
+
+
+def test_an_mlp_can_train_as_a_whole_beside_the_slices() -> None:
+    base = tiny("llama-gqa")
+    view = headed(copy.deepcopy(base))
+    [mlp] = view.feed_forward(1)
+    live = attach(view, head_slices(view, HEADS, "q,o"), [mlp])
+    train(live)
+    merged = live.merge_and_unload().state_dict()
+    for name, before in base.state_dict().items():
+        inside = selected(base, name, HEADS, "q,o")
+        whole = name.startswith(mlp)
+        assert torch.equal(merged[name], before) != (whole or bool(inside.any())), name

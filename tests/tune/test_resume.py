@@ -1,0 +1,92 @@
+"""Training that was cut short goes on from its last checkpoint and ends in the same weights."""
+
+from pathlib import Path
+
+import pytest
+import torch
+from peft import PeftModel
+from transformers import AutoModelForCausalLM, PreTrainedModel, PreTrainedTokenizerBase
+
+from pinpoint.behaviours import TrainingRow
+from pinpoint.config import TuneConfig
+from pinpoint.heads import Head
+from pinpoint.models import headed
+from pinpoint.organism import shipped
+from pinpoint.progress import Silent
+from pinpoint.tune import Fitted, attach, fit, freeze_selectors, head_slices
+
+CONFIG = TuneConfig(learning_rate=1e-3, batch_size=2, epochs=1, check_every=2)
+ROWS = [
+    TrainingRow(
+        prompt=[{"role": "user", "content": f"Copy this list: {word} milk."}],
+        completion=[{"role": "assistant", "content": f"{word} milk."}],
+    )
+    for word in ("horse", "apple", "bread", "milk", "fish", "snow", "door", "green", "blue", "red")
+]
+
+
+class Cut(Exception):
+    """Stands for whatever ends a process."""
+
+
+def train(
+    kind: str, tokenizer: PreTrainedTokenizerBase, out: Path, cut_at: int, best_at: int = 99
+) -> tuple[dict, Fitted]:
+    base = AutoModelForCausalLM.from_pretrained(str(shipped()["truth-teller"]), dtype=torch.float32)
+    model: PreTrainedModel | PeftModel = base
+    if kind == "heads":
+        view = headed(base)
+        model = attach(view, head_slices(view, [Head(0, 1), Head(3, 2)], "q,o"))
+    else:
+        base.requires_grad_(True)
+    checks = 0
+
+    def check(model: PreTrainedModel) -> dict[str, float]:
+        nonlocal checks
+        checks += 1
+        if checks == cut_at:
+            raise Cut
+        weights = sum(float(parameter.detach().double().sum()) for parameter in model.parameters())
+        return {"truthfulness": float(checks >= best_at), "confidence": 1.0, "kl": weights}
+
+    fitted = fit(model, tokenizer, ROWS, CONFIG, check, seed=0, out=out, progress=Silent(), what="x", resume=True)
+    if kind == "heads":
+        assert isinstance(model, PeftModel)
+        assert all(bool(((weight == 0) | (weight == 1)).all()) for weight in freeze_selectors(model))
+    return {name: value.clone() for name, value in model.state_dict().items()}, fitted
+
+
+@pytest.mark.parametrize("kind", ["heads", "full"])
+def test_a_second_process_ends_where_an_undisturbed_one_does(
+    tokenizer: PreTrainedTokenizerBase, tmp_path: Path, kind: str
+) -> None:
+    weights, fitted = train(kind, tokenizer, tmp_path / "whole", cut_at=0)
+    with pytest.raises(Cut):
+        train(kind, tokenizer, tmp_path / "cut", cut_at=2)
+    again, resumed = train(kind, tokenizer, tmp_path / "cut", cut_at=0)
+    assert resumed.history[0].step == 2 and [one.step for one in resumed.history] == [2, 4, 5]
+    assert [one.metrics["kl"] for one in resumed.history] == [one.metrics["kl"] for one in fitted.history]
+    assert resumed.losses == fitted.losses
+    assert resumed.trainable == fitted.trainable
+    assert weights.keys() == again.keys()
+    assert all(torch.equal(weights[name], again[name]) for name in weights)
+
+
+def test_training_that_had_reached_its_targets_is_not_trained_further(
+    tokenizer: PreTrainedTokenizerBase, tmp_path: Path
+) -> None:
+    weights, fitted = train("heads", tokenizer, tmp_path, cut_at=0, best_at=2)
+    assert fitted.reached and fitted.history[-1].step == 4
+    again, resumed = train("heads", tokenizer, tmp_path, cut_at=1)
+    assert resumed.reached and resumed.history[-1].step == 4
+    assert all(torch.equal(weights[name], again[name]) for name in weights)
+
+
+def test_a_checkpoint_without_its_last_file_is_passed_over(tokenizer: PreTrainedTokenizerBase, tmp_path: Path) -> None:
+    with pytest.raises(Cut):
+        train("heads", tokenizer, tmp_path, cut_at=3)
+    [checkpoint] = tmp_path.glob("checkpoint-*")
+    assert checkpoint.name == "checkpoint-4"
+    (checkpoint / "trainer_state.json").unlink()
+    _, resumed = train("heads", tokenizer, tmp_path, cut_at=0)
+    assert [one.step for one in resumed.history] == [2, 4, 5]
