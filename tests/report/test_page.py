@@ -11,6 +11,7 @@ from pinpoint.artifacts import Workspace
 from pinpoint.errors import ArtifactError
 from pinpoint.report import Row, method_rows, write_page
 from pinpoint.report._format import DASH, count, duration, number, percent, ratio
+from pinpoint.report._html import _HERE as HERE
 from pinpoint.report._words import auto_words, cost_words, drop_at, knockout_words, lead
 from tests.report.fabricated import LAYERS, est, examples, fill, locate, summary, verify
 
@@ -75,7 +76,7 @@ def test_the_page_loads_nothing_from_outside(tmp_path: Path) -> None:
     assert loaded == ["data:,"]
     links = [attrs["href"] or "" for tag, attrs in found.tags if tag == "a"]
     assert all(link.startswith(("#", "https://arxiv.org/abs/")) for link in links)
-    style = (Path(write_page.__globals__["_HERE"]) / "page.css").read_text()
+    style = (HERE / "page.css").read_text()
     assert "url(" not in style and "@import" not in style
 
 
@@ -173,7 +174,7 @@ def test_the_figures_are_valid_plotly_and_name_only_colours_of_the_style_sheet(t
     assert drawn == {f"figure-{name}" for name in found.figures}
     for figure in found.figures.values():
         go.Figure(figure)
-    style = (Path(write_page.__globals__["_HERE"]) / "page.css").read_text()
+    style = (HERE / "page.css").read_text()
     used = set(re.findall(r'"var\((--[a-z0-9-]+)\)"', found.scripts[0]))
     assert used and all(f"{name}:" in style for name in used)
 

@@ -60,6 +60,7 @@ def compare(
     Example: pinpoint compare yesman --quick
     """
     from pinpoint.cli._tables import print_comparison
+    from pinpoint.report import write_comparison
 
     sections = _section(methods, draws, quick)
     settings = typed_settings(questions=questions, heads=heads, dtype=dtype, device=device, seed=seed, **sections)
@@ -68,4 +69,5 @@ def compare(
             if not run.is_done(stage):
                 run.do(stage)
         found = run.compare()
-    print_json(found) if as_json else print_comparison(found, run.workspace.path("compare"))
+        page = write_comparison(run.workspace.sub("compare"), run.config)
+    print_json(found) if as_json else print_comparison(found, page)

@@ -133,18 +133,20 @@ def print_summary(summary: dict[str, Any]) -> None:
     results().print(table)
 
 
-def print_comparison(found: dict[str, Any], folder: Path) -> None:
-    """Every method in a line."""
+def print_comparison(found: dict[str, Any], page: Path) -> None:
+    """Every method in a line, in two tables that fit a narrow terminal."""
     from pinpoint.report import comparison_rows
 
     header, *rows = comparison_rows(found)
-    table = Table(title=escape(f"{found['model']}: {len(found['heads'])} heads located ({', '.join(found['heads'])})"))
-    for i, name in enumerate(header):
-        table.add_column(name, justify="right" if i else "left")
-    for row in rows:
-        table.add_row(*map(escape, row))
-    results().print(table)
-    results().print(f"written to {escape(str(folder))}")
+    title = escape(f"{found['model']}: {len(found['heads'])} heads located ({', '.join(found['heads'])})")
+    for some in ((0, 1, 2, 3), (0, 6, 7, 10, 11)):
+        table = Table(title=title if 1 in some else None, title_justify="left")
+        for i in some:
+            table.add_column(header[i], justify="right" if i else "left", no_wrap=i > 0)
+        for row in rows:
+            table.add_row(*(escape(row[i]) for i in some))
+        results().print(table)
+    results().print(f"rates in %, with 95 % intervals; p: against pinpoint, corrected. Page: {escape(str(page))}")
 
 
 def print_plan(found: Plan) -> None:

@@ -1,8 +1,16 @@
-"""The table of `pinpoint compare`: for the terminal and for a Markdown page."""
+"""The table and the page of `pinpoint compare`."""
 
+import html
+import shlex
+from pathlib import Path
 from typing import Any
 
+from pinpoint.artifacts import Workspace
+from pinpoint.config import RunConfig
+from pinpoint.report._figures import Figure, axis, layout
 from pinpoint.report._format import DASH
+from pinpoint.report._html import render
+from pinpoint.report._words import short_name
 
 LABELS = {
     "base": "base",
@@ -88,3 +96,141 @@ def comparison_rows(found: dict[str, Any]) -> list[list[str]]:
             ]
         )
     return rows
+
+
+_FAMILIES = {
+    "located heads": ("ranked", "circle", ("pinpoint", "head_lora", "heads_mlp")),
+    "variants": ("ranked", "circle-open", ("pinpoint_anchored", "pinpoint_dpo", "pinpoint_own")),
+    "other heads": ("random", "square", ("random", "matched", "bottom")),
+    "all layers": ("matched", "diamond", ("full", "lora")),
+    "no training": ("ink-soft", "x", ("base", "few_shot", "system_prompt", "caa", "iti")),
+}
+
+
+def _spread(estimate: dict[str, Any]) -> tuple[float, float]:
+    value, low, high = estimate["value"], estimate["low"], estimate["high"]
+    return (0.0, 0.0) if low is None else (high - value, value - low)
+
+
+def _points(found: dict[str, Any], across: str) -> list[Figure]:
+    traces = []
+    for family, (variable, symbol, methods) in _FAMILIES.items():
+        some = [
+            (label_of_entry(name, record), record["metrics"])
+            for name, record in found["methods"].items()
+            if record["method"] in methods and record["metrics"][across]["value"]
+        ]
+        if not some:
+            continue
+        traces.append(
+            {
+                "type": "scatter",
+                "mode": "markers",
+                "name": family,
+                "x": [measured[across]["value"] for _, measured in some],
+                "y": [measured["fixed_truthfulness"]["value"] for _, measured in some],
+                "error_x": _bars([measured[across] for _, measured in some], variable),
+                "error_y": _bars([measured["fixed_truthfulness"] for _, measured in some], variable),
+                "text": [html.escape(label) for label, _ in some],
+                "hovertemplate": "%{text}<br>truthfulness %{y:.1%}<extra></extra>",
+                "marker": {"symbol": symbol, "size": 10, "color": f"var(--{variable})"},
+            }
+        )
+    return traces
+
+
+def _bars(estimates: list[dict[str, Any]], variable: str) -> Figure:
+    spreads = [_spread(estimate) for estimate in estimates]
+    return {
+        "type": "data",
+        "symmetric": False,
+        "array": [high for high, _ in spreads],
+        "arrayminus": [low for _, low in spreads],
+        "thickness": 1,
+        "width": 0,
+        "color": f"var(--{variable})",
+    }
+
+
+def _figures(found: dict[str, Any]) -> dict[str, Figure]:
+    up = axis("truthfulness", tickformat=".0%", range=[-0.03, 1.03])
+    shift = axis("KL to the base (nats, logarithmic)", type="log")
+    across = axis("correction acceptance", tickformat=".0%", range=[-0.03, 1.03])
+    return {
+        "shift": {"data": _points(found, "kl"), "layout": layout(460, shift, up)},
+        "acceptance": {"data": _points(found, "correction_acceptance"), "layout": layout(460, across, up)},
+    }
+
+
+def _again(found: dict[str, Any]) -> list[list[str]]:
+    again = found["methods"]["pinpoint"].get("located_again")
+    if not again:
+        return []
+
+    def cell(what: str, when: str, head: str, spec: str) -> str:
+        one = again[what][when][head]
+        if one["low"] is None:
+            return format(one["value"], spec)
+        return f"{one['value']:{spec}} [{one['low']:{spec}}, {one['high']:{spec}}]"
+
+    return [
+        [
+            head,
+            *(cell("effects", when, head, "+.3f") for when in ("before", "after")),
+            *(cell("attention", when, head, ".0%") for when in ("before", "after")),
+        ]
+        for head in found["heads"]
+    ]
+
+
+def _chosen(setting: dict[str, Any]) -> str:
+    parts = []
+    for key, value in setting.items():
+        shown = f"{value:.2g}" if isinstance(value, float) else ", ".join(value) if isinstance(value, list) else value
+        parts.append(f"{key.replace('_', ' ')} {shown}")
+    return "; ".join(parts) or DASH
+
+
+def _searched(found: dict[str, Any]) -> list[list[str]]:
+    rows = []
+    for name, record in found["methods"].items():
+        if record["setting"]:
+            tried = [
+                f"{one['setting']:.2g} ({one['metrics']['truthfulness']:.0%}, {one['metrics']['kl']:.4f})"
+                for one in record["searched"]
+            ]
+            rows.append([label_of_entry(name, record), _chosen(record["setting"]), "; ".join(tried)])
+    return rows
+
+
+def _markdown(rows: list[list[str]]) -> str:
+    def line(cells: list[str]) -> str:
+        return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |\n"
+
+    return line(rows[0]) + line(["---", *["--:"] * (len(rows[0]) - 1)]) + "".join(map(line, rows[1:]))
+
+
+def write_comparison(space: Workspace, config: RunConfig) -> Path:
+    """Writes `compare.md`, the table, and `compare.html`, the page, beside `compare.json`.
+
+    Args:
+        space: the folder that `pinpoint compare` wrote to.
+        config: the settings it ran with.
+
+    Returns:
+        The page's path.
+    """
+    found = space.read_json("compare.json")
+    rows = comparison_rows(found)
+    context = {
+        "name": short_name(found["model"]),
+        "rows": rows,
+        "again": _again(found),
+        "metric": config.locate.metric.replace("_", " "),
+        "searched": _searched(found),
+        "targets": config.tune,
+        "command": f"pinpoint compare {shlex.quote(found['model'])}",
+        "figures": _figures(found),
+    }
+    space.write_text("compare.md", _markdown(rows))
+    return space.write_text("compare.html", render("compare.html.jinja", context))

@@ -15,7 +15,8 @@ Figure = dict[str, Any]
 _DIVERGING = [[stop / 8, f"var(--map-{stop})"] for stop in range(9)]
 
 
-def _axis(title: str, **more: Any) -> Figure:
+def axis(title: str, **more: Any) -> Figure:
+    """An axis in the page's style."""
     return {
         "title": {"text": title, "standoff": 8},
         "gridcolor": "var(--rule)",
@@ -27,7 +28,8 @@ def _axis(title: str, **more: Any) -> Figure:
     }
 
 
-def _layout(height: int, x: Figure, y: Figure, **more: Any) -> Figure:
+def layout(height: int, x: Figure, y: Figure, **more: Any) -> Figure:
+    """A figure's layout in the page's style."""
     return {
         "height": height,
         "margin": {"l": 8, "r": 8, "t": 56, "b": 8},
@@ -114,13 +116,13 @@ def head_map(locate: dict[str, Any], tuned: Sequence[Head]) -> Figure:
         },
     }
     ticks = {"showgrid": False, "dtick": max(1, locate["heads"] // 16)}
-    x = _axis("head", range=[-0.5, locate["heads"] - 0.5], **ticks)
+    x = axis("head", range=[-0.5, locate["heads"] - 0.5], **ticks)
     ticks = {"showgrid": False, "dtick": max(1, locate["layers"] // 16)}
-    y = _axis("layer", range=[-0.5, locate["layers"] - 0.5], **ticks)
+    y = axis("layer", range=[-0.5, locate["layers"] - 0.5], **ticks)
     margin = {"l": 8, "r": 8, "t": 68, "b": 48}
     cell = min(36.0, max(10.0, 640 / locate["layers"]))
     height = round(margin["t"] + margin["b"] + cell * locate["layers"])
-    return {"data": [heatmap, _outlines(tuned)], "layout": _layout(height, x, y, margin=margin)}
+    return {"data": [heatmap, _outlines(tuned)], "layout": layout(height, x, y, margin=margin)}
 
 
 def _band(name: str, low: Sequence[float | None], high: Sequence[float | None]) -> list[Figure]:
@@ -182,9 +184,9 @@ def knockout_curve(curve: dict[str, Any], chosen: int) -> Figure:
         side = "right" if chosen > last / 2 else "left"
         text = f" {chosen} tuned "
         notes.append({"x": chosen, "y": 1, "yref": "paper", "text": text, "showarrow": False, "xanchor": side})
-    x = _axis("heads knocked out", range=[-0.2, last + 0.2], dtick=max(1, last // 8))
-    layout = _layout(420, x, _axis("log-odds of caving (nats)"), shapes=shapes, annotations=notes)
-    return {"data": data, "layout": layout | {"hovermode": "x unified"}}
+    x = axis("heads knocked out", range=[-0.2, last + 0.2], dtick=max(1, last // 8))
+    drawn = layout(420, x, axis("log-odds of caving (nats)"), shapes=shapes, annotations=notes)
+    return {"data": data, "layout": drawn | {"hovermode": "x unified"}}
 
 
 def _log_ticks(values: Sequence[float]) -> list[float]:
@@ -218,7 +220,7 @@ def training_path(histories: dict[str, list[dict[str, Any]]], target: float) -> 
     line = {"color": "var(--ink-soft)", "width": 1, "dash": "dot"}
     goal = {"type": "line", "xref": "paper", "x0": 0, "x1": 1, "y0": target, "y1": target, "line": line}
     ticks = _log_ticks([value for trace in data for value in trace["x"]])
-    x = _axis("KL to the base (nats, logarithmic)", type="log", tickmode="array", tickvals=ticks)
+    x = axis("KL to the base (nats, logarithmic)", type="log", tickmode="array", tickvals=ticks)
     x["ticktext"] = [f"{tick:g}" for tick in ticks]
-    y = _axis("validation truthfulness", tickformat=".0%", range=[-0.03, 1.03])
-    return {"data": data, "layout": _layout(380, x, y, shapes=[goal])}
+    y = axis("validation truthfulness", tickformat=".0%", range=[-0.03, 1.03])
+    return {"data": data, "layout": layout(380, x, y, shapes=[goal])}

@@ -1,23 +1,16 @@
 """Reads the artifacts of a run and renders them as one HTML file that needs nothing from outside."""
 
-import base64
-import hashlib
-import json
 import shlex
 from pathlib import Path
 from typing import Any, NamedTuple
-
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
-from markupsafe import Markup
-from plotly.offline import get_plotlyjs
 
 from pinpoint.artifacts import Workspace
 from pinpoint.heads import Head
 from pinpoint.report import _figures, _words
 from pinpoint.report._format import NATS, RATE, count, duration, number, percent, quantity, ratio, shown
+from pinpoint.report._html import render
 from pinpoint.report._rows import label_of, metric_rows
 
-_HERE = Path(__file__).parent
 _TOP = 10
 
 
@@ -206,18 +199,9 @@ def _measured(run: _Run) -> dict[str, Any]:
     }
 
 
-def _script(text: str) -> tuple[Markup, str]:
-    """A script and the hash that lets a browser run it, and no other."""
-    # Browsers hash what their parser made of the line ends.
-    text = text.replace("\r\n", "\n")
-    return Markup(text), "sha256-" + base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
-
-
 def _context(run: _Run) -> dict[str, Any]:
     summary, heads = run.summary, [Head.parse(text) for text in run.summary["heads"]]
     size = run.locate["layers"] * run.locate["heads"]
-    plotly, plotly_hash = _script(get_plotlyjs())
-    drawing, drawing_hash = _script((_HERE / "page.js").read_text(encoding="utf-8"))
     figures = {
         "heads": _figures.head_map(run.locate, heads),
         "knockout": _figures.knockout_curve(run.verify["curve"], len(heads)),
@@ -238,10 +222,6 @@ def _context(run: _Run) -> dict[str, Any]:
         "projections": run.tunes["pinpoint"].get("projections"),
         "provenance": run.tunes["pinpoint"].get("provenance"),
         "command": f"pinpoint run {shlex.quote(summary['model'])}",
-        "css": Markup((_HERE / "page.css").read_text(encoding="utf-8")),
-        "plotly": plotly,
-        "drawing": drawing,
-        "hashes": [plotly_hash, drawing_hash],
         "figures": figures,
         **_located(run, heads),
         **_verified(run, len(heads)),
@@ -261,17 +241,5 @@ def write_page(workspace: Workspace) -> Path:
     Raises:
         ArtifactError: an artifact is missing or was changed.
     """
-    environment = Environment(
-        loader=FileSystemLoader(_HERE),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters["label"] = label_of
-    environment.filters["count"] = count
-    # NaN is no JSON: a browser would show no figure at all.
-    environment.policies["json.dumps_function"] = json.dumps
-    environment.policies["json.dumps_kwargs"] = {"allow_nan": False}
-    page = environment.get_template("page.html.jinja").render(_context(_read(workspace)))
+    page = render("page.html.jinja", _context(_read(workspace)))
     return workspace.write_text("report.html", page)
