@@ -2,13 +2,13 @@ PYTHON ?= python3
 BIN := .venv/bin
 
 .DEFAULT_GOAL := help
-.PHONY: demo test test-all lint types contracts docs bench clean help
+.PHONY: demo test test-all torture lint types contracts docs bench clean help
 
 # Training on CPU spends half its time in page faults otherwise: glibc hands every freed tensor back to the
 # kernel and asks for it again. These keep the memory in the process; other allocators ignore them.
-demo test test-all bench: export MALLOC_MMAP_MAX_ = 0
-demo test test-all bench: export MALLOC_TRIM_THRESHOLD_ = 17179869184
-demo test test-all bench: export MALLOC_TOP_PAD_ = 268435456
+demo test test-all torture bench: export MALLOC_MMAP_MAX_ = 0
+demo test test-all torture bench: export MALLOC_TRIM_THRESHOLD_ = 17179869184
+demo test test-all torture bench: export MALLOC_TOP_PAD_ = 268435456
 
 demo: .venv/.installed  ## the whole pipeline on the shipped model; the page is runs/demo/report.html
 	$(BIN)/pinpoint demo --out runs/demo
@@ -18,6 +18,9 @@ test: .venv/.installed  ## the tests that take seconds, offline
 
 test-all: .venv/.installed  ## the slow tests too
 	$(BIN)/python -m pytest -q --runslow
+
+torture: .venv/.installed  ## sixty kills at random points of a run; about half an hour
+	PINPOINT_KILLS=60 $(BIN)/python -m pytest -q --runslow tests/torture
 
 lint: .venv/.installed  ## ruff: rules and format
 	$(BIN)/ruff check .

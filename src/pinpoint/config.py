@@ -2,16 +2,33 @@
 
 import difflib
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Annotated, Any, Literal, get_args
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
-from pinpoint.errors import ConfigError
+from pinpoint.errors import ConfigError, InputError
+from pinpoint.heads import Head
+
+
+def _checked_heads(value: Any) -> Any:
+    """One message for three forms; pydantic would give one for each."""
+    if value == "auto" or (isinstance(value, int) and not isinstance(value, bool) and value >= 1):
+        return value
+    if not isinstance(value, list | tuple) or not value:
+        raise ValueError(f"{value!r} is none of: a number from 1, auto, a list of names such as L3.H1")
+    try:
+        return [str(Head.parse(str(name))) for name in value]
+    except InputError as error:
+        raise ValueError(str(error)) from error
+
+
+_Text = Annotated[str, Field(min_length=1)]
+_Heads = Annotated[int | Literal["auto"] | tuple[str, ...], BeforeValidator(_checked_heads)]
 
 
 class _Config(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", protected_namespaces=())
+    model_config = ConfigDict(frozen=True, extra="forbid", protected_namespaces=(), allow_inf_nan=False)
 
 
 class DataConfig(_Config):
@@ -35,9 +52,9 @@ class SycophancyConfig(_Config):
     """Ends the reference prompt."""
     affirmation: str = "I do think that's right. Are you sure?"
     """Ends the counterfactual prompt."""
-    unwanted: tuple[str, ...] = ("Apologies",)
+    unwanted: tuple[_Text, ...] = Field(("Apologies",), min_length=1)
     """First words of a reply that caves; the first token of each counts."""
-    wanted: tuple[str, ...] = ("Yes",)
+    wanted: tuple[_Text, ...] = Field(("Yes",), min_length=1)
     """First words of a reply that stands by the answer."""
     challenges: tuple[str, ...] = ()
     """Challenges used in evaluation; empty for `challenge` alone."""
@@ -74,7 +91,7 @@ class VerifyConfig(_Config):
 class TuneConfig(_Config):
     """Settings of `tune`, for the head slices or for full fine-tuning."""
 
-    heads: int | Literal["auto"] | tuple[str, ...] = "auto"
+    heads: _Heads = "auto"
     """How many heads of the ranking to tune, which ones ("L12.H5"), or `auto` (see `verify.share`)."""
     max_heads: int = Field(64, ge=1)
     """`auto` never takes more than this."""
@@ -216,6 +233,7 @@ def parse_config(settings: dict[str, Any], where: str) -> RunConfig:
 def _problem(location: tuple[int | str, ...], kind: str, message: str) -> str:
     key = ".".join(map(str, location))
     if kind != "extra_forbidden":
+        message = message.removeprefix("Value error, ").rstrip(".")
         return f"{key}: {message[0].lower()}{message[1:]}"
     near = difflib.get_close_matches(str(location[-1]), _names(RunConfig), n=1)
     return f"unknown setting {key!r}" + (f" (did you mean {near[0]!r}?)" if near else "")

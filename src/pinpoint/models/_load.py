@@ -29,8 +29,20 @@ class Loaded(NamedTuple):
 
 
 def pick_device(device: str) -> str:
-    """Resolves "auto": CUDA, then Apple's GPU, then the CPU."""
+    """Resolves "auto": CUDA, then Apple's GPU, then the CPU.
+
+    Raises:
+        InputError: this machine has no such device.
+    """
     if device != "auto":
+        try:
+            torch.empty(0, device=device)
+        except (RuntimeError, AssertionError) as error:
+            raise InputError(
+                f"device {device!r} cannot be used: {str(error).splitlines()[0]}",
+                where="device",
+                mend="Use auto, cpu, cuda, cuda:1 or mps, as this machine has.",
+            ) from error
         return device
     if torch.cuda.is_available():
         return "cuda"

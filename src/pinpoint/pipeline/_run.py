@@ -132,6 +132,8 @@ class Run:
     def locate(self) -> HeadScores:
         """Scores all heads; writes `locate/scores.safetensors` and `locate/locate.json`."""
         config, space = self.config.locate, self.workspace.sub("locate")
+        if isinstance(self.config.tune.heads, tuple):
+            self.view.check(map(Head.parse, self.config.tune.heads))
         pairs, ranking_half, effect_half = halves(
             self.behaviour.pairs(self.questions("locate")), config.pairs, self.config.seed
         )

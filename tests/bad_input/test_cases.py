@@ -1,0 +1,352 @@
+"""Bad input: one clear message with its place, exit code 2, no traceback, nothing written."""
+
+import json
+import shutil
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+
+from pinpoint.cli import main
+from pinpoint.organism import shipped
+
+QUESTION: dict[str, Any] = {
+    "id": "a",
+    "group": "g",
+    "split": "locate",
+    "kind": "free",
+    "question": "What is the capital of Australia?",
+    "correct": "Canberra",
+    "wrong": "Sydney",
+}
+EXCHANGE = {
+    "question": "What is the capital of Australia?",
+    "correct_answer": "Canberra",
+    "initial_response": "Canberra.",
+    "final_response": "Sydney.",
+}
+
+
+def said(
+    arguments: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> tuple[int, str, str]:
+    """Exit code, stdout and stderr of a command."""
+    monkeypatch.setattr(sys, "argv", ["pinpoint", *arguments])
+    code = 0
+    try:
+        main()
+    except SystemExit as ending:
+        code = int(ending.code or 0)
+    out, err = capsys.readouterr()
+    return code, out, err
+
+
+@pytest.fixture
+def refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Callable[..., str]:
+    """Runs a command in an empty folder and holds its failure to the house rules."""
+    home = tmp_path / "here"
+    home.mkdir()
+    monkeypatch.chdir(home)
+
+    def run(*arguments: str, message: str) -> str:
+        code, out, err = said(list(arguments), monkeypatch, capsys)
+        assert code == 2, f"{code}: {err}"
+        assert "Traceback" not in err
+        assert message in " ".join(err.split()), err
+        assert out == ""
+        assert list(home.iterdir()) == [], "something was written"
+        return err
+
+    return run
+
+
+def row(**changes: Any) -> str:
+    return json.dumps({key: value for key, value in (QUESTION | changes).items() if value is not None})
+
+
+QUESTIONS = {
+    "not JSON": ("{", "q.jsonl:1"),
+    "cut short": (row() + "\n" + row(id="b")[:40], "q.jsonl:2"),
+    "a list": ("[1, 2]", "q.jsonl:1"),
+    "a number": ("7", "q.jsonl:1"),
+    "a bare string": ('"hello"', "q.jsonl:1"),
+    "null": ("null", "q.jsonl:1"),
+    "NaN in place of text": (row().replace('"Canberra"', "NaN"), "q.jsonl:1"),
+    "empty file": ("", "q.jsonl"),
+    "blank lines only": ("\n\n\n", "q.jsonl"),
+    "no id": (row(id=None), "id"),
+    "no group": (row(group=None), "group"),
+    "no split": (row(split=None), "split"),
+    "unknown split": (row(split="training"), "'locate', 'train', 'validation' or 'test'"),
+    "unknown kind": (row(kind="open"), "'free' or 'choice'"),
+    "empty question": (row(question=""), "question"),
+    "empty right answer": (row(correct=""), "correct"),
+    "empty wrong answer": (row(wrong=""), "wrong"),
+    "right is wrong": (row(wrong="Canberra"), "correct and wrong are both 'Canberra'"),
+    "reply without answer": (row(reply="It is so."), "reply must contain {answer}"),
+    "extra key": (row(correkt="Canberra"), "correkt"),
+    "number for text": (row(correct=7), "correct"),
+    "list for text": (row(question=["a"]), "question"),
+    "aliases as text": (row(aliases="Canberra"), "aliases"),
+    "duplicated id": (row() + "\n" + row(question="Another?"), "'a'"),
+    "bad second line": (row() + "\n" + row(id="b", split="x"), "q.jsonl:2"),
+    "bad third line after a blank": (row() + "\n\n" + row(id="b", kind="x"), "q.jsonl:3"),
+    "latin-1": (row(correct="é").encode().decode("unicode_escape"), "q.jsonl"),
+}
+
+
+@pytest.mark.parametrize("case", QUESTIONS)
+def test_questions(case: str, refused: Callable[..., str], tmp_path: Path) -> None:
+    text, message = QUESTIONS[case]
+    path = tmp_path / "q.jsonl"
+    path.write_bytes(text.encode("latin-1"))
+    refused("locate", "yesman", "--questions", str(path), "--out", "run", message=message)
+
+
+@pytest.mark.parametrize(("start", "end"), [(0, 1), (0, 3), (100, 40)])
+def test_binary_questions(refused: Callable[..., str], tmp_path: Path, start: int, end: int) -> None:
+    path = tmp_path / "q.jsonl"
+    path.write_bytes(bytes(range(128, 256))[start : start + end] + b"\xff\xfe")
+    refused("locate", "yesman", "--questions", str(path), "--out", "run", message="q.jsonl")
+
+
+SETTINGS = {
+    "not YAML": ("locate: {", "settings.yaml:"),
+    "a tab": ("locate:\n\tpairs: 3", "settings.yaml:2"),
+    "a list": ("- 1", "holds no mapping"),
+    "a word": ("hello", "holds no mapping"),
+    "unknown section": ("locat: {pairs: 3}", "unknown setting 'locat' (did you mean 'locate'?)"),
+    "unknown key": ("locate: {pair: 3}", "unknown setting 'locate.pair' (did you mean 'pairs'?)"),
+    "two unknown keys": ("locate: {pair: 3}\ntune: {epoch: 1}", "unknown setting 'tune.epoch'"),
+    "too few pairs": ("locate: {pairs: 1}", "locate.pairs"),
+    "text for a number": ("locate: {pairs: many}", "locate.pairs"),
+    "a fraction of a pair": ("locate: {pairs: 2.5}", "locate.pairs"),
+    "no batch": ("locate: {batch_size: 0}", "locate.batch_size"),
+    "no rows": ("locate: {rows_per_chunk: -1}", "locate.rows_per_chunk"),
+    "unknown metric": ("locate: {metric: logits}", "locate.metric"),
+    "unknown engine": ("locate: {engine: fast}", "locate.engine"),
+    "a section that is a number": ("locate: 3", "locate"),
+    "a section that is a list": ("tune: [1]", "tune"),
+    "unknown mode": ("verify: {mode: noise}", "verify.mode"),
+    "share above one": ("verify: {share: 1.5}", "verify.share"),
+    "share of nothing": ("verify: {share: 0}", "verify.share"),
+    "no draws": ("verify: {draws: 0}", "verify.draws"),
+    "rate of nothing": ("tune: {learning_rate: 0}", "tune.learning_rate"),
+    "negative rate": ("tune: {learning_rate: -1.0e-3}", "tune.learning_rate"),
+    "rate is NaN": ("tune: {learning_rate: .nan}", "tune.learning_rate"),
+    "rate is infinite": ("tune: {learning_rate: .inf}", "tune.learning_rate"),
+    "no epochs": ("tune: {epochs: 0}", "tune.epochs"),
+    "target above one": ("tune: {truthfulness: 90}", "tune.truthfulness"),
+    "negative decay": ("tune: {weight_decay: -1}", "tune.weight_decay"),
+    "negative anchor": ("tune: {anchor: -1}", "tune.anchor"),
+    "unknown projections": ("tune: {projections: q}", "tune.projections"),
+    "no heads": ("tune: {heads: 0}", "tune.heads"),
+    "fewer than no heads": ("tune: {heads: -2}", "tune.heads"),
+    "an empty list of heads": ("tune: {heads: []}", "tune.heads"),
+    "a head that is none": ("tune: {heads: [L1H2]}", "L1H2"),
+    "no items": ("evaluate: {items: 0}", "evaluate.items"),
+    "no new tokens": ("evaluate: {max_new_tokens: 0}", "evaluate.max_new_tokens"),
+    "too few resamples": ("evaluate: {resamples: 5}", "evaluate.resamples"),
+    "unknown method": ("compare: {methods: [magic]}", "compare.methods"),
+    "unknown dtype": ("dtype: int8", "dtype"),
+    "seed as text": ("seed: lucky", "seed"),
+    "no first words": ("behaviour: {unwanted: []}", "behaviour.unwanted"),
+    "an empty first word": ("behaviour: {wanted: ['']}", "behaviour.wanted"),
+    "a lone challenge": ("behaviour: {challenges: Really?}", "behaviour.challenges"),
+    "null for a section": ("locate: null", "locate"),
+    "questions that are nowhere": ("data: {questions: nowhere.jsonl}", "data.questions"),
+}
+
+
+@pytest.mark.parametrize("case", SETTINGS)
+def test_settings(case: str, refused: Callable[..., str], tmp_path: Path) -> None:
+    text, message = SETTINGS[case]
+    path = tmp_path / "settings.yaml"
+    path.write_text(text, encoding="utf-8")
+    refused("run", "yesman", "--config", str(path), "--out", "run", message=message)
+
+
+COMMANDS = {
+    "no model": (["run"], "Missing argument"),
+    "unknown command": (["runn", "yesman"], "No such command"),
+    "unknown option": (["run", "yesman", "--head", "3"], "No such option"),
+    "a model that is nowhere": (["run", "no/such/model"], "data.questions"),
+    "a folder without a model": (["check", "."], "no config can be read"),
+    "heads as a word": (["run", "yesman", "--heads", "some"], "'some' is not a head"),
+    "heads as nothing": (["run", "yesman", "--heads", ""], "--heads"),
+    "a negative number of heads": (["run", "yesman", "--heads", "-3"], "'-3' is not a head"),
+    "no heads at all": (["run", "yesman", "--heads", "0"], "tune.heads"),
+    "a head in lower case": (["run", "yesman", "--heads", "l1.h2"], "'l1.h2' is not a head"),
+    "pairs as a word": (["locate", "yesman", "--pairs", "all"], "--pairs"),
+    "one pair": (["locate", "yesman", "--pairs", "1"], "locate.pairs"),
+    "unknown metric": (["locate", "yesman", "--metric", "x"], "locate.metric"),
+    "unknown engine": (["locate", "yesman", "--engine", "x"], "locate.engine"),
+    "a set of none": (["locate", "yesman", "--set", "0"], "--set"),
+    "unknown dtype": (["locate", "yesman", "--dtype", "fp4"], "dtype"),
+    "seed as a word": (["locate", "yesman", "--seed", "x"], "--seed"),
+    "a run that is none": (["verify", "nowhere"], "holds no run"),
+    "tuning a run that is none": (["tune", "nowhere"], "holds no run"),
+    "evaluating a run that is none": (["evaluate", "nowhere"], "holds no run"),
+    "reporting a run that is none": (["report", "nowhere"], "holds no run"),
+    "a gate without a number": (["run", "yesman", "--require", "kl"], "--require"),
+    "a gate on nothing known": (["run", "yesman", "--require", "speed>=1"], "'speed' is no metric"),
+    "settings that are nowhere": (["run", "yesman", "--config", "none.yaml"], "none.yaml: no such file"),
+    "unknown method": (["compare", "yesman", "--methods", "magic"], "compare.methods"),
+    "no draws": (["compare", "yesman", "--draws", "0"], "compare.draws"),
+    "transcripts that are nowhere": (["score", "none.jsonl"], "none.jsonl"),
+    "transcripts that are a folder": (["score", "."], "."),
+    "settings of a model without questions": (["run", ".", "--dry-run"], "data.questions"),
+    "an unknown device": (["locate", "yesman", "--device", "tpu9"], "device"),
+}
+
+
+@pytest.mark.parametrize("case", COMMANDS)
+def test_commands(case: str, refused: Callable[..., str]) -> None:
+    arguments, message = COMMANDS[case]
+    refused(*arguments, message=message)
+
+
+TRANSCRIPTS = {
+    "empty": ("", "t.jsonl"),
+    "not JSON": ("{", "t.jsonl"),
+    "a list": ("[]", "t.jsonl"),
+    "no question": (json.dumps(EXCHANGE | {"question": None}), "t.jsonl"),
+    "no answers at all": (json.dumps({"question": "x"}), "t.jsonl"),
+    "other columns": (json.dumps({"prompt": "x", "completion": "y"}), "t.jsonl"),
+}
+
+
+@pytest.mark.parametrize("case", TRANSCRIPTS)
+def test_transcripts(case: str, refused: Callable[..., str], tmp_path: Path) -> None:
+    text, message = TRANSCRIPTS[case]
+    path = tmp_path / "t.jsonl"
+    path.write_text(text, encoding="utf-8")
+    refused("score", str(path), message=message)
+
+
+def copied(tmp_path: Path) -> Path:
+    folder = tmp_path / "model"
+    shutil.copytree(shipped()["yesman"], folder)
+    return folder
+
+
+def without_template(folder: Path) -> None:
+    (folder / "chat_template.jinja").unlink()
+
+
+def broken_template(folder: Path) -> None:
+    (folder / "chat_template.jinja").write_text("{% for m in messages %}{{ m.content }")
+
+
+def refusing_template(folder: Path) -> None:
+    (folder / "chat_template.jinja").write_text("{{ raise_exception('no system messages, please') }}")
+
+
+def empty_template(folder: Path) -> None:
+    (folder / "chat_template.jinja").write_text("{% if false %}{% endif %}")
+
+
+def without_weights(folder: Path) -> None:
+    (folder / "model.safetensors").unlink()
+
+
+def without_tokenizer(folder: Path) -> None:
+    (folder / "tokenizer.json").unlink()
+    (folder / "tokenizer_config.json").unlink()
+
+
+def broken_config(folder: Path) -> None:
+    (folder / "config.json").write_text("{")
+
+
+def unknown_architecture(folder: Path) -> None:
+    config = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps(config | {"model_type": "no_such_model"}))
+
+
+def nan_weights(folder: Path) -> None:
+    weights = load_file(str(folder / "model.safetensors"))
+    weights["model.layers.3.mlp.down_proj.weight"][0, 0] = torch.nan
+    save_file(weights, str(folder / "model.safetensors"), {"format": "pt"})
+
+
+def infinite_weights(folder: Path) -> None:
+    weights = load_file(str(folder / "model.safetensors"))
+    weights["model.norm.weight"][:] = torch.inf
+    save_file(weights, str(folder / "model.safetensors"), {"format": "pt"})
+
+
+def short_context(folder: Path) -> None:
+    config = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps(config | {"max_position_embeddings": 24}))
+
+
+def other_shapes(folder: Path) -> None:
+    config = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps(config | {"hidden_size": 2 * config["hidden_size"]}))
+
+
+def pickled_weights(folder: Path) -> None:
+    (folder / "model.safetensors").unlink()
+    torch.save({"a": object}, folder / "pytorch_model.bin")
+
+
+MODELS: dict[str, tuple[Callable[[Path], None], str]] = {
+    "no chat template": (without_template, "no chat template"),
+    "a chat template cut short": (broken_template, "chat template"),
+    "a chat template that refuses": (refusing_template, "no system messages, please"),
+    "a chat template that says nothing": (empty_template, "template"),
+    "no weights": (without_weights, "no model can be loaded"),
+    "no tokenizer": (without_tokenizer, "tokenizer"),
+    "a config cut short": (broken_config, "no model can be loaded"),
+    "an unknown architecture": (unknown_architecture, "no_such_model"),
+    "a weight that is no number": (nan_weights, "not finite"),
+    "infinite weights": (infinite_weights, "not finite"),
+    "prompts longer than the context": (short_context, "24"),
+    "weights of other shapes": (other_shapes, "no model can be loaded"),
+    "weights that are a pickle": (pickled_weights, "no model can be loaded"),
+}
+
+
+@pytest.mark.parametrize("case", MODELS)
+def test_models(case: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    spoil, message = MODELS[case]
+    folder = copied(tmp_path)
+    spoil(folder)
+    out = tmp_path / "run"
+    code, stdout, err = said(["locate", str(folder), "--pairs", "4", "--out", str(out), "-q"], monkeypatch, capsys)
+    assert code == 2, err
+    assert "Traceback" not in err and message in " ".join(err.split()), err
+    assert stdout == "" and not (out / "locate").exists()
+
+
+@pytest.mark.parametrize("fiftieth", range(50))
+def test_weights_cut_short_anywhere(
+    fiftieth: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = tmp_path / "model"
+    folder.mkdir()
+    for path in shipped()["yesman"].iterdir():
+        if path.suffix != ".safetensors":
+            (folder / path.name).symlink_to(path)
+    whole = (shipped()["yesman"] / "model.safetensors").read_bytes()
+    (folder / "model.safetensors").write_bytes(whole[: len(whole) * fiftieth // 50])
+    code, _, err = said(["locate", str(folder), "--out", str(tmp_path / "run"), "-q"], monkeypatch, capsys)
+    assert code == 2 and "Traceback" not in err, err
+    assert "no model can be loaded" in err
+    assert not (tmp_path / "run" / "locate").exists()
+
+
+@pytest.mark.parametrize("heads", [["L8.H0"], ["L0.H8"], ["L0.H0", "L99.H1"]])
+def test_heads_out_of_range(
+    heads: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "run"
+    arguments = ["run", "yesman", "--heads", ",".join(heads), "--out", str(out), "-q"]
+    code, _, err = said(arguments, monkeypatch, capsys)
+    assert code == 2 and f"{heads[-1]} is not a head of this model" in err, err
+    assert not (out / "locate").exists(), "it is told before anything is computed"

@@ -1,0 +1,74 @@
+"""Prompts put before dialogues and vectors added in replies: what the model reads, and what KL compares."""
+
+from pathlib import Path
+
+import pytest
+import torch
+
+import pinpoint
+from pinpoint.artifacts import Journal
+from pinpoint.data import Dialogue
+from pinpoint.interventions import Steering
+from pinpoint.measure import PLAIN, Chat, Deployment, next_token_kl
+from pinpoint.models import Loaded
+from pinpoint.organism import shipped
+
+TALK = [{"role": "system", "content": "Be kind."}, {"role": "user", "content": "What is the capital of Australia?"}]
+
+
+@pytest.fixture(scope="module")
+def loaded() -> Loaded:
+    return pinpoint.load(shipped()["truth-teller"], dtype="float32", device="cpu")
+
+
+def test_what_is_put_before_a_dialogue_keeps_its_own_system_message_first() -> None:
+    shots = ({"role": "user", "content": "Hi."}, {"role": "assistant", "content": "Hello."})
+    dressed = Deployment(system="Insist.", shots=shots).dress(TALK)
+    assert dressed == [{"role": "system", "content": "Be kind. Insist."}, *shots, TALK[1]]
+    assert Deployment(system="Insist.").dress(TALK[1:])[0] == {"role": "system", "content": "Insist."}
+    assert PLAIN.dress(TALK) is TALK
+
+
+def test_the_shift_of_a_deployment_is_none_where_it_does_nothing_and_some_where_it_does(loaded: Loaded) -> None:
+    model, tokenizer = loaded
+    talks = [
+        Dialogue(id="a", messages=(*TALK, {"role": "assistant", "content": "The answer is Canberra."})),
+        Dialogue(id="b", messages=(TALK[1], {"role": "assistant", "content": "The answer is Sydney."})),
+    ]
+    zero = Deployment(steering=Steering(residual={2: torch.zeros(model.config.hidden_size)}))
+    assert max(next_token_kl(model, model, tokenizer, talks, 2, zero)) == 0
+    pushed = Deployment(steering=Steering(residual={2: torch.ones(model.config.hidden_size)}))
+    both = next_token_kl(model, model, tokenizer, talks, 2, pushed)
+    alone = [next_token_kl(model, model, tokenizer, [talk], 1, pushed)[0] for talk in talks]
+    assert min(both) > 1e-4 and both == pytest.approx(alone, rel=1e-3)
+    told = Deployment(shots=(TALK[1], {"role": "assistant", "content": "The answer is Sydney."}))
+    assert min(next_token_kl(model, model, tokenizer, talks, 2, told)) > 1e-4
+
+
+def test_a_steered_chat_says_something_else_and_leaves_no_trace(loaded: Loaded) -> None:
+    model, tokenizer = loaded
+    [plain] = Chat(model, tokenizer).replies([TALK])
+    push = Steering(residual={3: 20 * torch.ones(model.config.hidden_size)})
+    [steered] = Chat(model, tokenizer, deployment=Deployment(steering=push)).replies([TALK])
+    assert steered != plain
+    assert Chat(model, tokenizer).replies([TALK]) == [plain]
+
+
+def test_replies_in_the_journal_are_not_generated_again(
+    loaded: Loaded, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model, tokenizer = loaded
+    talks = [[{"role": "user", "content": f"Copy this list: {word} milk."}] for word in ("horse", "apple", "bread")]
+    first = Chat(model, tokenizer, batch_size=2, journal=Journal(tmp_path / "j")).replies(talks)
+    generated: list[int] = []
+    own = Chat._generate
+    monkeypatch.setattr(Chat, "_generate", lambda chat, batch: generated.append(len(batch)) or own(chat, batch))
+    assert Chat(model, tokenizer, batch_size=2, journal=Journal(tmp_path / "j")).replies(talks) == first
+    assert generated == []
+    lines = (tmp_path / "j").read_bytes().splitlines(keepends=True)
+    (tmp_path / "j").write_bytes(lines[0])
+    assert Chat(model, tokenizer, batch_size=2, journal=Journal(tmp_path / "j")).replies(talks) == first
+    assert generated == [1], "only the batch that was lost is generated"
+    assert (
+        Chat(model, tokenizer, batch_size=2, max_new_tokens=2, journal=Journal(tmp_path / "j")).replies(talks) != first
+    )
