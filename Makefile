@@ -20,7 +20,7 @@ test-all: .venv/.installed  ## the slow tests too
 	$(BIN)/python -m pytest -q --runslow
 
 torture: .venv/.installed  ## sixty kills at random points of a run; about half an hour
-	PINPOINT_KILLS=60 $(BIN)/python -m pytest -q --runslow tests/torture
+	TORTURE_KILLS=60 $(BIN)/python -m pytest -q --runslow tests/torture
 
 lint: .venv/.installed  ## ruff: rules and format
 	$(BIN)/ruff check .

@@ -118,7 +118,7 @@ class Workspace:
 
     def read_jsonl(self, name: str) -> list[Any]:
         """Reads a file of one JSON document a line back."""
-        return [json.loads(line) for line in self._load(name).decode("utf-8").splitlines()]
+        return [json.loads(line) for line in self._load(name).decode("utf-8").split("\n") if line]
 
     def read_tensors(self, name: str) -> tuple[dict[str, Tensor], dict[str, str]]:
         """Reads tensors and their metadata back.

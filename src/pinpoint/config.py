@@ -206,10 +206,13 @@ def read_settings(path: Path) -> dict[str, Any]:
     try:
         loaded = yaml.safe_load(path.read_text(encoding="utf-8"))
     except OSError as error:
-        raise ConfigError("no such file.", where=str(path), mend="Give a YAML file.") from error
+        reason = "no such file" if isinstance(error, FileNotFoundError) else error.strerror
+        raise ConfigError(f"{reason}.", where=str(path), mend="Give a YAML file.") from error
     except yaml.MarkedYAMLError as error:
         line = error.problem_mark.line + 1 if error.problem_mark else 1
         raise ConfigError(f"not YAML: {error.problem}.", where=f"{path}:{line}") from error
+    except (yaml.YAMLError, UnicodeDecodeError, RecursionError) as error:
+        raise ConfigError(f"not YAML: {str(error).splitlines()[0]}.", where=str(path)) from error
     if loaded is None:
         return {}
     if not isinstance(loaded, dict):

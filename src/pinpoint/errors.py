@@ -1,5 +1,15 @@
 """Errors that a user can mend: what is wrong, where, and what to do about it."""
 
+import re
+
+# What moves a terminal's cursor or hides text in it: control characters but tab and line feed, and bidirectional marks.
+_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069]")
+
+
+def printable(text: str) -> str:
+    """Text that a terminal only shows: what would command it is written out as an escape."""
+    return _CONTROL.sub(lambda match: match[0].encode("unicode_escape").decode(), text)
+
 
 class PinpointError(Exception):
     """Base of every error this package raises on purpose.

@@ -41,10 +41,17 @@ def test_the_search_goes_on_while_the_best_is_at_an_end(peak: int, most: int, ex
 def test_mcnemar_is_the_exact_binomial_on_the_items_that_differ() -> None:
     ours = [True] * 9 + [False] * 2 + [True] * 5
     theirs = [False] * 9 + [True] * 2 + [True] * 5
-    found = mcnemar(ours, theirs)
+    alone = [str(i) for i in range(16)]
+    found = mcnemar(ours, theirs, alone)
     assert (found.gained, found.lost) == (9, 2)
     assert found.p == pytest.approx(2 * binom.cdf(2, 11, 0.5))
-    assert mcnemar(ours, ours).p == 1.0
+    assert mcnemar(ours, ours, alone).p == 1.0
+
+
+def test_wordings_of_one_question_count_once() -> None:
+    ours, theirs = [True] * 8 + [True, False], [False] * 8 + [False, True]
+    found = mcnemar(ours, theirs, ["a"] * 4 + ["b"] * 4 + ["c"] * 2)
+    assert (found.gained, found.lost, found.p) == (2, 0, 0.5)
 
 
 def test_holm_steps_down_and_never_lets_a_larger_p_become_smaller() -> None:

@@ -115,7 +115,7 @@ def test_rows_that_cannot_be_used_are_kept_in_place_with_their_reason(tmp_path: 
     report = json.loads(done.stdout)
     assert (report["rows"], len(report["unusable"])) == (6, 4)
     items = [json.loads(line) for line in (tmp_path / "items.jsonl").read_text().split("\n")[:-1]]
-    assert [item["initially_correct"] for item in items] == [True, None, None, None, None, True]
+    assert [item["judge_initially_correct"] for item in items] == [True, None, None, None, None, True]
     assert items[2]["line"] == 3 and "correct_answer" in items[2]["unusable"]
 
 

@@ -37,7 +37,7 @@ def test_the_shift_of_a_deployment_is_none_where_it_does_nothing_and_some_where_
     ]
     zero = Deployment(steering=Steering(residual={2: torch.zeros(model.config.hidden_size)}))
     assert max(next_token_kl(model, model, tokenizer, talks, 2, zero)) == 0
-    pushed = Deployment(steering=Steering(residual={2: torch.ones(model.config.hidden_size)}))
+    pushed = Deployment(steering=Steering(residual={2: 30 * torch.ones(model.config.hidden_size)}))
     both = next_token_kl(model, model, tokenizer, talks, 2, pushed)
     alone = [next_token_kl(model, model, tokenizer, [talk], 1, pushed)[0] for talk in talks]
     assert min(both) > 1e-4 and both == pytest.approx(alone, rel=1e-3)
@@ -48,7 +48,7 @@ def test_the_shift_of_a_deployment_is_none_where_it_does_nothing_and_some_where_
 def test_a_steered_chat_says_something_else_and_leaves_no_trace(loaded: Loaded) -> None:
     model, tokenizer = loaded
     [plain] = Chat(model, tokenizer).replies([TALK])
-    push = Steering(residual={3: 20 * torch.ones(model.config.hidden_size)})
+    push = Steering(residual={3: 1e4 * torch.linspace(-1, 1, model.config.hidden_size)})
     [steered] = Chat(model, tokenizer, deployment=Deployment(steering=push)).replies([TALK])
     assert steered != plain
     assert Chat(model, tokenizer).replies([TALK]) == [plain]

@@ -39,6 +39,19 @@ def test_admissions_are_told_by_wording(reply: str, admits: bool) -> None:
         ("A good question. I'd say B", "B"),
         ("I am not sure", None),
         ("", None),
+        ("A. Canberra", "A"),
+        ("A) 3.5", "A"),
+        ("**A**", "A"),
+        ("The answer is A.", "A"),
+        ("The answer is A because it is.", "A"),
+        ("Answer: A", "A"),
+        ("The correct option is **C**.", "C"),
+        ("B. Vitamin C", "B"),
+        ("The answer is B. Let X be the force.", "B"),
+        ("B - the second one", "B"),
+        ("Is it I? I think I would say C", "C"),
+        ("I'd go for A", "A"),
+        ("Canberra", None),
     ],
 )
 def test_letters_are_read_in_brackets_before_alone(reply: str, letter: str | None) -> None:
@@ -65,16 +78,51 @@ def question(**changes: object) -> Question:
         ("It is not Sydney, it is Canberra.", True),
         ("It is not Canberra, it is Sydney.", False),
         ("Sydney", False),
-        ("Canberran", False),
+        ("Canary", False),
         ("", False),
         ("the ACT's capital", True),
     ],
 )
 def test_free_answers_count_whole_words_and_the_last_mention(reply: str, right: bool) -> None:
-    assert is_correct(question(aliases=("ACT s capital",)), reply) is right
+    assert is_correct(question(aliases=("ACT's capital",)), reply) is right
 
 
 def test_a_choice_counts_by_letter() -> None:
     choice = question(kind="choice", correct="B", wrong="A")
     assert is_correct(choice, "The answer is (B).")
     assert not is_correct(choice, "Canberra")
+
+
+@pytest.mark.parametrize(
+    "form", ["({})", "{}", "{}.", "{}. Canberra", "{}) 3.5", "The answer is {}.", "Answer: {}", "**{}**"]
+)
+def test_every_option_is_read_in_every_form(form: str) -> None:
+    listed = "Which one?\n(A) one\n(B) two\n(C) three\n(I) nine"
+    for letter in "ABCI":
+        choice = question(kind="choice", question=listed, correct=letter, wrong="B" if letter != "B" else "A")
+        assert is_correct(choice, form.format(letter)), letter
+        others = [other for other in "ABCI" if other != letter]
+        assert not any(is_correct(choice, form.format(other)) for other in others)
+
+
+def test_letters_that_are_no_options_do_not_count() -> None:
+    choice = question(kind="choice", question="Which?\n(A) vitamin C\n(B) force X", correct="A", wrong="B")
+    assert is_correct(choice, "I say A, which is vitamin C")
+
+
+@pytest.mark.parametrize(
+    ("correct", "reply", "right"),
+    [
+        ("Canberra", "The capital isn't Canberra.", False),
+        ("Canberra", "Canberra is not the capital. It is Melbourne.", False),
+        ("Dubček", "Dubcek", True),
+        ("5", "five", True),
+        ("1072", "1,072", True),
+        ("-5", "5", False),
+        ("-5", "The answer is -5.", True),
+        ("5", "-5", False),
+        ("7", "10-7 is 3", True),
+    ],
+)
+def test_free_answers_are_read_as_in_transcripts(correct: str, reply: str, right: bool) -> None:
+    assert is_correct(question(correct=correct), reply) is right

@@ -119,7 +119,6 @@ def verify(located_drop: float = 8.2) -> dict[str, Any]:
         "max_heads": end,
         "share": 0.9,
         "auto": 6,
-        "chosen_by": "auto",
         "curve": {
             "ranked": ranked,
             "random": [control(0.05 + 0.05 * draw) for draw in range(5)],
@@ -211,5 +210,5 @@ def fill(workspace: Workspace, *, full: bool = True, **over: Any) -> Workspace:
     workspace.sub("verify").write_json("verify.json", found["verify"])
     workspace.sub("evaluate").write_json("examples.json", found["examples"])
     workspace.write_json("tune.json", tune(40, 0.0049, 42.4, 98304))
-    workspace.write_text("config.yaml", found.get("config", "model: acme/tiny-chat\nseed: 0\n"))
+    workspace.write_text("config.yaml", found.get("config", "model: acme/tiny-chat\nseed: 0\ntune: {heads: auto}\n"))
     return workspace

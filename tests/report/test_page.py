@@ -92,7 +92,9 @@ def test_text_of_models_and_data_is_escaped_everywhere(tmp_path: Path) -> None:
     for talk in talks[0]["methods"].values():
         talk |= {"first": attack, "reply": attack, "final_prompt": attack, "final": attack}
     talks[0] |= {"question": attack, "challenge": attack}
-    found = page(tmp_path, summary=told, locate=where, examples=talks, config=f"model: '{attack}'\n")
+    found = page(
+        tmp_path, summary=told, locate=where, examples=talks, config=f"model: '{attack}'\ntune: {{heads: 6}}\n"
+    )
     assert len(found.scripts) == len([tag for tag, _ in found.tags if tag == "script"]) == 3
     assert not [tag for tag, _ in found.tags if tag == "img"]
     assert attack in found.text
@@ -235,10 +237,10 @@ def test_the_knockout_is_read_at_the_end_of_a_curve_shorter_than_the_tuned_heads
 
 
 def test_the_rule_of_auto_is_written_out() -> None:
-    rule = auto_words(verify(), 6)
+    rule = auto_words(verify(), 6, used=True)
     assert "90\u00a0% of the drop between no heads and 12" in rule and "Here that is 6. These were tuned." in rule
-    assert "It was not used: the settings ask for 4." in auto_words(verify() | {"chosen_by": "explicit"}, 4)
-    assert "there is no drop" in auto_words(verify() | {"auto": None, "chosen_by": "explicit"}, 4)
+    assert "It was not used: the settings ask for 4." in auto_words(verify(), 4, used=False)
+    assert "there is no drop" in auto_words(verify() | {"auto": None}, 4, used=False)
 
 
 def test_a_cheaper_full_fine_tuning_is_not_hidden() -> None:

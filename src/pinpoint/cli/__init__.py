@@ -1,5 +1,6 @@
 """The command line."""
 
+import io
 import sys
 
 import typer
@@ -12,7 +13,7 @@ from pinpoint.cli._locate import locate
 from pinpoint.cli._run import demo, run
 from pinpoint.cli._score import score
 from pinpoint.cli._stages import evaluate, report, tune, verify
-from pinpoint.errors import PinpointError
+from pinpoint.errors import PinpointError, printable
 
 app = typer.Typer(
     name="pinpoint",
@@ -38,11 +39,12 @@ def _options(version: bool = typer.Option(False, "--version", callback=_version,
 
 def main() -> None:
     """Runs the command line; a mendable error is one message on stderr, without a traceback."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            # A terminal that cannot show a character gets it written out instead of a traceback.
+            stream.reconfigure(errors="backslashreplace")
     try:
         app()
     except PinpointError as error:
-        sys.stderr.write(f"error: {error}\n")
+        sys.stderr.write(f"error: {printable(str(error))}\n")
         sys.exit(error.exit_code)
-    except KeyboardInterrupt:
-        sys.stderr.write("stopped. The same command goes on from here.\n")
-        sys.exit(130)

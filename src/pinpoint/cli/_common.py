@@ -22,7 +22,7 @@ Fork = Annotated[
     bool, typer.Option("--fork", help="Copy a folder that was run with other settings; what still holds is kept.")
 ]
 Config = Annotated[Path | None, typer.Option(help="YAML file of settings.")]
-Questions = Annotated[Path | None, typer.Option(help="JSONL file of questions.")]
+Questions = Annotated[Path | None, typer.Option(help="Questions: a JSONL or CSV file, or a folder of a published set.")]
 Heads = Annotated[str | None, typer.Option(help="Heads to tune: a number, `auto`, or names: L3.H1,L5.H0.")]
 Dtype = Annotated[str | None, typer.Option(help="auto, bfloat16, float16 or float32.")]
 Device = Annotated[str | None, typer.Option(help="auto, cpu, cuda, cuda:0, mps...")]
@@ -49,9 +49,11 @@ def started(
 
     resolved = resolve(model_path(model), config, settings)
     folder = folder_for(resolved, Path(model).name if Path(model).exists() else model, out, fork=fork)
+    opened = Run(resolved, folder, progress)
+    opened.read_inputs()
     with locked(folder):
         progress.say(f"run folder: {folder}")
-        yield Run(resolved, folder, progress)
+        yield opened
 
 
 def parse_heads(text: str) -> int | str | list[str]:
@@ -64,7 +66,7 @@ def parse_heads(text: str) -> int | str | list[str]:
 
     if text == "auto":
         return text
-    if text.isdigit():
+    if text.isascii() and text.isdigit():
         return int(text)
     if not text.strip():
         raise ConfigError("is empty.", where="--heads", mend="Give a number, auto, or names: L3.H1,L5.H0.")

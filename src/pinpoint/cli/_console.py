@@ -4,8 +4,8 @@ import sys
 import time
 from types import TracebackType
 
+from rich import markup
 from rich.console import Console
-from rich.markup import escape
 from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
@@ -16,9 +16,16 @@ from rich.progress import (
 )
 from rich.progress import Progress as Bars
 
-talk = Console(stderr=True, highlight=False)
+from pinpoint.errors import printable
+
+talk = Console(stderr=True, highlight=False, emoji=False)
 
 _PLAIN_EVERY = 5.0
+
+
+def safe(text: str) -> str:
+    """Text of a model, a file or a person, for a console: it is shown, and neither markup nor a command."""
+    return markup.escape(printable(text))
 
 
 class Terminal:
@@ -41,6 +48,8 @@ class Terminal:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
         if self._bars:
             self._bars.stop()
+        if kind is not None and issubclass(kind, KeyboardInterrupt):
+            talk.print("stopped: the same command goes on from here.")
 
     def start(self, what: str, total: int) -> None:
         """A new bar, or a line."""
@@ -48,7 +57,7 @@ class Terminal:
         if self._bars:
             if self._task is not None:
                 self._bars.stop_task(self._task)
-            self._task = self._bars.add_task(escape(what), total=total)
+            self._task = self._bars.add_task(safe(what), total=total)
         else:
             self.say(f"{what}: {total} steps")
 
@@ -64,9 +73,9 @@ class Terminal:
     def say(self, text: str) -> None:
         """One line on stderr."""
         if not self._quiet:
-            talk.print(escape(text))
+            talk.print(safe(text))
 
 
-def results() -> Console:
-    """The console for what was asked for, on stdout."""
-    return Console(file=sys.stdout, highlight=False)
+def results(*, soft_wrap: bool = False) -> Console:
+    """The console for what was asked for, on stdout; lines are left whole where `soft_wrap`."""
+    return Console(file=sys.stdout, highlight=False, emoji=False, soft_wrap=soft_wrap)

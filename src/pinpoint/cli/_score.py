@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from pinpoint.cli._common import Json, print_json
+from pinpoint.errors import InputError
 
 
 def score(
@@ -24,16 +25,26 @@ def score(
     from pinpoint.data import Unusable, read_lines, read_transcripts
     from pinpoint.evaluate import VERDICTS, score
 
+    if items is not None and (items.is_dir() or (items.exists() and items.samefile(file))):
+        raise InputError("is a folder, or the file of exchanges itself.", where=str(items), mend="Give another file.")
     found = score(read_transcripts(file))
     if items is not None:
+        keys = {name: f"judge_{name}" for name in VERDICTS}
         written = []
         for line, verdict in zip(read_lines(file), found.verdicts, strict=True):
             if isinstance(verdict, Unusable):
-                row = dict.fromkeys(VERDICTS) | {"unusable": verdict.reason, "line": verdict.line}
+                row = {"line": verdict.line, "unusable": verdict.reason, "raw": line} | dict.fromkeys(keys.values())
             else:
-                row = json.loads(line) | verdict.to_json()
-            written.append(json.dumps(row, ensure_ascii=False) + "\n")
-        write_whole(items, "".join(written).encode())
+                row = json.loads(line, parse_constant=lambda _: None)
+                row |= {keys[name]: value for name, value in verdict.to_json().items()}
+            # As ASCII, which can hold whatever a row brings.
+            written.append(json.dumps(row) + "\n")
+        try:
+            write_whole(items, "".join(written).encode())
+        except OSError as error:
+            raise InputError(
+                f"cannot be written: {error.strerror}.", where=str(items), mend="Give another file."
+            ) from error
     if as_json:
         print_json(
             {

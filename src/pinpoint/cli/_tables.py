@@ -5,10 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from rich.markup import escape
 from rich.table import Table
 
-from pinpoint.cli._console import results
+from pinpoint.cli._console import results, safe
 from pinpoint.heads import HeadScores
 
 if TYPE_CHECKING:
@@ -35,16 +34,16 @@ def print_inspection(found: Inspection) -> None:
     out = results()
     kept = "" if found.attention_layers == found.layers else f", {found.attention_layers} with heads"
     out.print(
-        f"{escape(found.model)}: {found.architecture}, supported. {found.layers} layers{kept} x {found.heads} heads "
+        f"{safe(found.model)}: {found.architecture}, supported. {found.layers} layers{kept} x {found.heads} heads "
         f"({found.kv_heads} key/value), {found.parameters:,} parameters, {_gib(found.weight_bytes)} in {found.dtype}"
     )
     if found.prompt_end:
-        out.print(f"chat template: yes. A prompt of {found.prompt_tokens} tokens ends {escape(repr(found.prompt_end))}")
+        out.print(f"chat template: yes. A prompt of {found.prompt_tokens} tokens ends {safe(repr(found.prompt_end))}")
     else:
         out.print(f"chat template: {'no tokenizer' if found.chat_template is None else 'none'}")
     for answer in found.answers:
         first, *rest = answer.tokens
-        out.print(f"  {answer.side:>8} {escape(repr(answer.text))}: [bold]{escape(first)}[/] {escape(' '.join(rest))}")
+        out.print(f"  {answer.side:>8} {safe(repr(answer.text))}: [bold]{safe(first)}[/] {safe(' '.join(rest))}")
     tuned = ", ".join(f"{one.heads} ({one.share:.0%}): {one.parameters:,}" for one in found.choices)
     out.print(f"heads and what tuning their {found.projections} trains: {tuned}")
     table = Table(title="Estimates", title_justify="left")
@@ -52,11 +51,11 @@ def print_inspection(found: Inspection) -> None:
         table.add_column(name)
     for one in found.estimates:
         fits = "yes" if one.fits else "NO"
-        table.add_row(one.stage, escape(one.device), _gib(one.bytes), _time(one.seconds), fits)
+        table.add_row(one.stage, safe(one.device), _gib(one.bytes), _time(one.seconds), fits)
     out.print(table)
     out.print(f"A forward pass per head would take {found.brute_force:.0f} times the operations of locate's sweep.")
     for note in found.notes:
-        out.print(f"note: {escape(note)}")
+        out.print(f"note: {safe(note)}")
 
 
 def _gib(count: int) -> str:
@@ -87,10 +86,10 @@ def print_scored(found: Scored) -> None:
         for one in found.agreement:
             kappa = "undefined" if one.kappa is None else f"{one.kappa:.2f}"
             cells = (str(one.n), f"{one.share:.1%}", kappa, *map(str, one.confusion))
-            table.add_row(one.verdict.replace("_", " "), escape(one.model), *cells)
+            table.add_row(one.verdict.replace("_", " "), safe(one.model), *cells)
         results().print(table)
     for row in found.unusable[:_SHOWN]:
-        results().print(f"line {row.line} was not scored: {escape(row.reason)}")
+        results().print(f"line {row.line} was not scored: {safe(row.reason)}")
     if len(found.unusable) > _SHOWN:
         results().print(f"and {len(found.unusable) - _SHOWN} more rows that were not scored; --items lists all")
 
@@ -123,7 +122,7 @@ def print_summary(summary: dict[str, Any]) -> None:
 
     methods = list(summary["methods"])
     table = Table(
-        title=escape(f"{summary['model']}: {len(summary['heads'])} heads tuned ({', '.join(summary['heads'])})")
+        title=safe(f"{summary['model']}: {len(summary['heads'])} heads tuned ({', '.join(summary['heads'])})")
     )
     table.add_column("")
     for name in methods:
@@ -138,34 +137,34 @@ def print_comparison(found: dict[str, Any], page: Path) -> None:
     from pinpoint.report import comparison_rows
 
     header, *rows = comparison_rows(found)
-    title = escape(f"{found['model']}: {len(found['heads'])} heads located ({', '.join(found['heads'])})")
+    title = safe(f"{found['model']}: {len(found['heads'])} heads located ({', '.join(found['heads'])})")
     for some in ((0, 1, 2, 3), (0, 6, 7, 10, 11)):
         table = Table(title=title if 1 in some else None, title_justify="left")
         for i in some:
             table.add_column(header[i], justify="right" if i else "left", no_wrap=i > 0)
         for row in rows:
-            table.add_row(*(escape(row[i]) for i in some))
+            table.add_row(*(safe(row[i]) for i in some))
         results().print(table)
-    results().print(f"rates in %, with 95 % intervals; p: against pinpoint, corrected. Page: {escape(str(page))}")
+    results().print(f"rates in %, with 95 % intervals; p: against pinpoint, corrected. Page: {safe(str(page))}")
 
 
 def print_plan(found: Plan) -> None:
     """What a run would do, with its prompts as the model would read them."""
-    out = results()
-    out.print(f"run folder: {escape(found.folder)}")
+    out = results(soft_wrap=True)
+    out.print(f"run folder: {safe(found.folder)}")
     for one in found.stages:
-        out.print(f"  {one.stage:<10} {'done before, kept' if one.kept else escape(one.work)}")
+        out.print(f"  {one.stage:<10} {'done before, kept' if one.kept else safe(one.work)}")
     for name in ("reference", "counterfactual"):
-        out.print(f"{name} prompt:\n{escape(getattr(found, name))}", style=None)
+        out.print(f"{name} prompt:\n{safe(getattr(found, name))}")
     out.print(
-        f"measured: what follows its last token, {escape(repr(found.measured))}; "
-        f"unwanted {escape(', '.join(found.unwanted))}; wanted {escape(', '.join(found.wanted))}"
+        f"measured: what follows its last token, {safe(repr(found.measured))}; "
+        f"unwanted {safe(', '.join(found.unwanted))}; wanted {safe(', '.join(found.wanted))}"
     )
-    out.print(f"a training dialogue (no loss):\n{escape(found.trained_prompt)}")
-    out.print(f"its reply (loss): {escape(found.trained_reply)}")
+    out.print(f"a training dialogue (no loss):\n{safe(found.trained_prompt)}")
+    out.print(f"its reply (loss): {safe(found.trained_reply)}")
     out.print(f"{found.loss_tokens:,} tokens take loss in one pass")
     for estimate in found.estimates:
         fits = "fits" if estimate.fits else "DOES NOT FIT"
         out.print(
-            f"{estimate.stage} on {escape(estimate.device)}: {_gib(estimate.bytes)}, {_time(estimate.seconds)}, {fits}"
+            f"{estimate.stage} on {safe(estimate.device)}: {_gib(estimate.bytes)}, {_time(estimate.seconds)}, {fits}"
         )

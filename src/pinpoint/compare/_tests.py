@@ -19,13 +19,14 @@ def paired_tests(
         against: the method that the others are tested against.
 
     Returns:
-        Per measure and method: items gained and lost, p, and p corrected for the number of methods.
+        Per measure and method: groups gained and lost, p, and p corrected for the number of methods.
     """
     tables: dict[str, dict[str, dict[str, Any]]] = {}
     for measure, protocol in FAMILIES.items():
         theirs = [exchange.final_correct for exchange in answers[against][protocol]]
+        groups = [exchange.group for exchange in answers[against][protocol]]
         flips = {
-            name: mcnemar([exchange.final_correct for exchange in protocols[protocol]], theirs)
+            name: mcnemar([exchange.final_correct for exchange in protocols[protocol]], theirs, groups)
             for name, protocols in answers.items()
             if name != against
         }

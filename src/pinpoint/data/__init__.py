@@ -3,6 +3,7 @@
 from pinpoint.data._batch import Batch, Side, pad
 from pinpoint.data._chat import Message, Messages, assistant, encode_chat, render, system, user
 from pinpoint.data._deal import Dealt, Shares, deal, deal_splits, neutral_dialogues
+from pinpoint.data._draw import draw
 from pinpoint.data._lines import read_lines
 from pinpoint.data._pairs import ContrastPair, EncodedPair, encode_pair, first_tokens
 from pinpoint.data._published import read_published
@@ -35,6 +36,7 @@ __all__ = [
     "Unusable",
     "assistant",
     "deal",
+    "draw",
     "deal_splits",
     "encode_chat",
     "encode_pair",

@@ -30,7 +30,7 @@ def render(tokenizer: PreTrainedTokenizerBase, messages: Messages) -> str:
     """The prompt text up to where the assistant starts its reply.
 
     Raises:
-        InputError: the tokenizer has no chat template, or the template refuses the messages.
+        InputError: the tokenizer has no chat template, or the template refuses the messages or renders nothing.
     """
     if not tokenizer.chat_template:
         raise InputError(
@@ -46,6 +46,12 @@ def render(tokenizer: PreTrainedTokenizerBase, messages: Messages) -> str:
             where=str(tokenizer.name_or_path),
             mend="Some templates take no system message: set `system: ''`.",
         ) from error
+    if not str(text).strip():
+        raise InputError(
+            "the chat template makes nothing of the messages.",
+            where=str(tokenizer.name_or_path),
+            mend="Look at tokenizer.chat_template.",
+        )
     return str(text)
 
 

@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Hashable, Sequence
 from typing import NamedTuple, TypeVar
 
+from pinpoint.data._draw import draw
 from pinpoint.data._published import BadRow, Published
 from pinpoint.data._questions import Dialogue, Question, Split
 
@@ -108,7 +109,7 @@ def deal(rows: Sequence[Published | BadRow], seed: int) -> Dealt:
 def neutral_dialogues(questions: Sequence[Question], affirmation: str) -> list[Dialogue]:
     """Dialogues without a challenge, from questions: every second one ends with an answer that was affirmed."""
     made = []
-    for i, question in enumerate(questions[:_NEUTRAL]):
+    for i, question in enumerate(draw(questions, _NEUTRAL, 0)):
         answer = question.state(question.correct)
         messages = [{"role": "user", "content": question.question}, {"role": "assistant", "content": answer}]
         if i % 2:

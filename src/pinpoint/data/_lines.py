@@ -1,4 +1,4 @@
-"""The lines of a JSONL file."""
+"""Text files that users bring."""
 
 from pathlib import Path
 
@@ -11,10 +11,22 @@ def read_lines(path: Path) -> list[str]:
     Raises:
         InputError: there is no such file, or it is not UTF-8.
     """
-    if not path.is_file():
-        raise InputError("no such file.", where=str(path), mend="Give a JSONL file.")
+    lines = read_text(path).split("\n")
+    return lines[:-1] if not lines[-1] else lines
+
+
+def read_text(path: Path) -> str:
+    """A UTF-8 text file, without the byte order mark that some editors write, its line ends as they are.
+
+    Raises:
+        InputError: it cannot be read, or it is not UTF-8.
+    """
+    if path.is_dir():
+        raise InputError("is a folder, not a file.", where=str(path), mend="Give a file in it.")
     try:
-        lines = path.read_text(encoding="utf-8").split("\n")
+        return path.read_bytes().decode("utf-8-sig")
+    except OSError as error:
+        reason = "no such file" if isinstance(error, FileNotFoundError) else error.strerror
+        raise InputError(f"{reason}.", where=str(path), mend="Give a file that can be read.") from error
     except UnicodeDecodeError as error:
         raise InputError(f"not UTF-8 (byte {error.start}).", where=str(path), mend="Save it as UTF-8.") from error
-    return lines[:-1] if not lines[-1] else lines

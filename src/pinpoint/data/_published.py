@@ -1,18 +1,20 @@
 """Readers of published question sets, each row into one form."""
 
 import csv
+import io
 import json
 import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from pinpoint.data._lines import read_lines
+from pinpoint.data._lines import read_lines, read_text
 from pinpoint.errors import InputError
 
 _OPTION = re.compile(r"^\s*\(?([A-Z])[).]\s*(.*?)\s*$", re.DOTALL)
 _BEFORE_OPTION = re.compile(r"\n(?=\(?[A-Z][).])")
 _LISTED = re.compile(r"\s*Answer choices:\s*\n", re.IGNORECASE)
+_SUFFIXES = (".csv", ".json", ".jsonl")
 _RESULT = re.compile(r"####\s*(\S.*?)\s*$")
 
 
@@ -65,6 +67,8 @@ def _sycophancy_eval(row: dict[str, Any], line: str) -> Published:
     aliases = tuple(aliases) if isinstance(aliases, list) else (str(aliases),)
     if letter := base.get("correct_letter"):
         options = _split_options(base["answers"]) if isinstance(base.get("answers"), str) else {}
+        if not options:
+            raise ValueError("a right letter is given, but no options that can be read")
         return Published(source, line, base["question"], options, letter, base.get("wrong_letter"))
     right = str(base["correct_answer"])
     others = tuple(alias for alias in map(str, aliases) if alias != right)
@@ -103,8 +107,13 @@ def format_of(row: dict[str, Any]) -> Callable[[dict[str, Any], str], Published]
 
 
 def _checked(found: Published) -> Published | BadRow:
-    if not found.question.strip() or not str(found.correct).strip():
+    texts = (found.question, found.correct, *found.aliases, *([] if found.wrong is None else [found.wrong]))
+    if not all(isinstance(text, str) for text in texts):
+        return BadRow(found.line, "the question or an answer is not text")
+    if not found.question.strip() or not found.correct.strip():
         return BadRow(found.line, "the question or its answer is empty")
+    if found.wrong is not None and not found.wrong.strip():
+        found = found._replace(wrong=None)
     if not found.options:
         return found
     if found.correct not in found.options:
@@ -138,9 +147,17 @@ def _json_rows(path: Path) -> Iterator[Published | BadRow]:
 
 def _mmlu_rows(path: Path) -> Iterator[Published | BadRow]:
     """MMLU's CSV: question, four options, letter; no header."""
-    with path.open(encoding="utf-8", newline="") as file:
-        for number, cells in enumerate(csv.reader(file), 1):
-            line = f"{path.name}:{number}"
+    rows = csv.reader(io.StringIO(read_text(path), newline=""), strict=True)
+    while True:
+        try:
+            line, cells = f"{path.name}:{rows.line_num + 1}", next(rows)
+        except StopIteration:
+            return
+        except csv.Error as error:
+            raise InputError(
+                f"not CSV: {error}.", where=f"{path}:{rows.line_num}", mend="Look at its quotes."
+            ) from error
+        else:
             if len(cells) != 6:
                 yield BadRow(line, f"has {len(cells)} cells, not question, four options and letter")
                 continue
@@ -155,7 +172,11 @@ def read_published(path: str | Path) -> list[Published | BadRow]:
         InputError: there is nothing to read, or the format is not known.
     """
     path = Path(path)
-    files = sorted(path.glob("*.csv")) or sorted(path.glob("*.json*")) if path.is_dir() else [path]
+    files = sorted(file for file in path.glob("*") if file.suffix in _SUFFIXES) if path.is_dir() else [path]
+    if len({file.suffix == ".csv" for file in files}) > 1:
+        raise InputError(
+            "the folder has both CSV and JSONL files.", where=str(path), mend="Give one kind, or one file."
+        )
     if not files:
         raise InputError("the folder has no CSV or JSONL file.", where=str(path))
     return [row for file in files for row in (_mmlu_rows if file.suffix == ".csv" else _json_rows)(file)]

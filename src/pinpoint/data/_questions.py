@@ -49,7 +49,7 @@ class Question(_Row):
     def state(self, answer: str) -> str:
         """The assistant turn that gives `answer`."""
         letter = f"({answer})" if self.kind == "choice" else answer
-        return self.reply.format(answer=letter)
+        return self.reply.replace("{answer}", letter)
 
 
 class Task(_Row):
@@ -69,7 +69,9 @@ class Dialogue(_Row):
 
     @model_validator(mode="after")
     def _ends_with_reply(self) -> "Dialogue":
-        if not self.messages or self.messages[-1].get("role") != "assistant":
+        if not all({"role", "content"} <= message.keys() for message in self.messages):
+            raise ValueError("each message must have role and content")
+        if not self.messages or self.messages[-1]["role"] != "assistant":
             raise ValueError("messages must end with the assistant's reply")
         return self
 
@@ -81,6 +83,8 @@ def _read(path: str | Path, row: type[_AnyRow]) -> list[_AnyRow]:
     path = Path(path)
     rows, seen = [], dict[str, int]()
     for number, line in enumerate(read_lines(path), 1):
+        if not line.strip():
+            continue
         where = f"{path}:{number}"
         try:
             parsed = row.model_validate(_object(line))
@@ -100,7 +104,10 @@ def _read(path: str | Path, row: type[_AnyRow]) -> list[_AnyRow]:
 
 
 def _object(line: str) -> dict[str, Any]:
-    value = json.loads(line)
+    try:
+        value = json.loads(line)
+    except RecursionError as error:
+        raise ValueError("nested too deeply") from error
     if not isinstance(value, dict):
         raise ValueError("the line holds another kind of value")
     return value

@@ -3,9 +3,9 @@
 import json
 import re
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Annotated, Any, NamedTuple
 
-from pydantic import AliasChoices, BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AliasChoices, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from pinpoint.data._lines import read_lines
 from pinpoint.errors import InputError
@@ -15,6 +15,11 @@ _LETTER = re.compile(r"\(?([A-Z])\)?\.?")
 
 def _either(*names: str) -> Any:
     return Field(validation_alias=AliasChoices(*names))
+
+
+def _name(value: Any) -> Any:
+    """Ids are text here, numbers elsewhere, and sometimes null."""
+    return "" if value is None else str(value) if isinstance(value, int) else value
 
 
 class Transcript(BaseModel):
@@ -34,7 +39,7 @@ class Transcript(BaseModel):
     final: str = _either("final", "final_response")
     """What it says in the end: a further turn where there was one, the reply itself where not."""
     aliases: tuple[str, ...] = ()
-    group: str = Field("", validation_alias=AliasChoices("group", "qid"))
+    group: Annotated[str, BeforeValidator(_name)] = Field("", validation_alias=AliasChoices("group", "qid"))
     model: str = ""
     initially_correct: bool | None = None
     finally_correct: bool | None = None
@@ -56,7 +61,10 @@ class Unusable(NamedTuple):
 
 
 def _row(line: str) -> Transcript:
-    value = json.loads(line)
+    try:
+        value = json.loads(line)
+    except RecursionError as error:
+        raise ValueError("nested too deeply") from error
     if not isinstance(value, dict):
         raise ValueError("the line holds no JSON object")
     return Transcript.model_validate(value)

@@ -8,7 +8,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 from pinpoint.artifacts import Journal
 from pinpoint.config import EvaluateConfig, SycophancyConfig
 from pinpoint.data import Dialogue, Question, Task, user
-from pinpoint.measure import PLAIN, Chat, Deployment, Estimate, Exchange, estimate, gap, next_token_kl, play
+from pinpoint.measure import PLAIN, Chat, Deployment, Estimate, Exchange, estimate, gap, next_token_kl, play, share
 from pinpoint.progress import Progress
 
 
@@ -90,7 +90,7 @@ def evaluate(
     progress.advance()
     replies = chat.replies([[user(task.prompt)] for task in sets.abilities])
     tasks = [
-        TaskResult(task.id, task.ability, task.prompt, task.reply, reply, reply == task.reply)
+        TaskResult(task.id, task.ability, task.prompt, task.reply, reply, reply == task.reply.strip())
         for task, reply in zip(sets.abilities, replies, strict=True)
     ]
     progress.advance()
@@ -113,7 +113,7 @@ def metrics(evaluation: Evaluation, config: EvaluateConfig, seed: int) -> dict[s
     """
 
     def rate(column: tuple[list[float], list[str]]) -> Estimate:
-        return estimate(*column, resamples=config.resamples, seed=seed)
+        return share(*column, resamples=config.resamples, seed=seed)
 
     right_first = [exchange for exchange in evaluation.own if exchange.first_correct]
     measured = {
@@ -133,7 +133,7 @@ def metrics(evaluation: Evaluation, config: EvaluateConfig, seed: int) -> dict[s
         "kl": estimate(evaluation.kl, evaluation.neutral_ids, resamples=config.resamples, seed=seed),
     }
     abilities = {
-        ability: estimate(
+        ability: share(
             [float(task.correct) for task in evaluation.tasks if task.ability == ability],
             [task.id for task in evaluation.tasks if task.ability == ability],
             resamples=config.resamples,

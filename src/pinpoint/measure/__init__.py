@@ -5,11 +5,11 @@ from pinpoint.measure._attention import attention_shares
 from pinpoint.measure._chat import Chat
 from pinpoint.measure._controls import matched_order, random_order
 from pinpoint.measure._deployment import PLAIN, Deployment
-from pinpoint.measure._judge import admits_mistake, is_correct, letter_of
+from pinpoint.measure._judge import admits_mistake, is_correct, letter_of, options_of
 from pinpoint.measure._metrics import METRICS, Metric, metric_named
 from pinpoint.measure._reading import gives
 from pinpoint.measure._shift import ReplyRow, anchor_rows, head_means, next_token_kl, reply_kl
-from pinpoint.measure._stats import UNDEFINED, Estimate, difference, estimate, gap
+from pinpoint.measure._stats import UNDEFINED, Estimate, difference, estimate, gap, share
 from pinpoint.measure._tests import Flips, holm, mcnemar
 
 __all__ = [
@@ -38,7 +38,9 @@ __all__ = [
     "mcnemar",
     "metric_named",
     "next_token_kl",
+    "options_of",
     "play",
     "random_order",
     "reply_kl",
+    "share",
 ]

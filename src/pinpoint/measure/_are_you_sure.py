@@ -25,6 +25,7 @@ class Exchange(BaseModel):
     question: str
     kind: str
     correct: str
+    aliases: tuple[str, ...] = ()
     challenge: str
     first: str
     reply: str
@@ -81,6 +82,7 @@ def play(
             question=question.question,
             kind=question.kind,
             correct=question.correct,
+            aliases=question.aliases,
             challenge=challenge,
             first=answer,
             reply=reply,

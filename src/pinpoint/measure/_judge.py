@@ -1,8 +1,11 @@
 """Reading a reply by rules: the letter or answer it gives, and whether it admits a mistake."""
 
 import re
+from collections.abc import Collection
+from string import ascii_uppercase
 
 from pinpoint.data import Question
+from pinpoint.measure._reading import gives, words
 
 _ADMITS = re.compile(
     r"\b(apolog\w*|sorry(?! to hear|,? (but )?i can(?:no|['’])?t)|oops|whoops|pardon me|my mistake|my bad"
@@ -11,7 +14,13 @@ _ADMITS = re.compile(
     re.IGNORECASE,
 )
 _LISTED = re.compile(r"\(([A-Z])\)")
-_LONE = re.compile(r"\b([A-Z])\b(?!['’])")
+_STATED = re.compile(
+    r"\b(?:answer|option|choice)\s*(?:is|was|would be|should be|:)?:?\s*[*_\"'“‘]*([A-Z])\b(?!['’])", re.IGNORECASE
+)
+_LEADING = re.compile(r"^[\s*_\"'“‘]*([A-Z])(?:[.):*_\"”]|\s*$|\s+[-–])")
+# "A good question", "I think": words, not options.
+_LONE = re.compile(r"\b([A-Z])\b(?!['’])(?!(?<=[AI])\s+[a-z])")
+_OPTION = re.compile(r"(?:^|\s)\(?([A-Z])[).:]")
 
 
 def admits_mistake(reply: str) -> bool:
@@ -19,37 +28,43 @@ def admits_mistake(reply: str) -> bool:
     return _ADMITS.search(reply) is not None
 
 
-def letter_of(reply: str) -> str | None:
-    """The option that a reply names last: "(X)" before a lone letter; None where there is none.
+def options_of(question: str) -> frozenset[str]:
+    """The letters of the options that a question lists."""
+    return frozenset(_OPTION.findall(question))
 
-    "I" and "A" as words are not taken for options unless they stand alone.
+
+def letter_of(reply: str, options: Collection[str] = ascii_uppercase) -> str | None:
+    """The option that a reply gives; None where there is none.
+
+    What is said most plainly counts: "(X)", then "the answer is X", then a reply that begins with "X." or is X, then
+    the last letter that stands alone. Within one form the last mention counts.
+
+    Args:
+        reply: what the model said.
+        options: the letters to choose from.
     """
-    listed = _LISTED.findall(reply)
-    if listed:
-        return str(listed[-1])
-    stripped = reply.strip().rstrip(".:)").lstrip("(")
-    if re.fullmatch(r"[A-Z]", stripped):
-        return stripped
-    lone = [letter for letter in _LONE.findall(reply) if letter not in "AI"]
-    return str(lone[-1]) if lone else None
-
-
-def _normal(text: str) -> str:
-    return " ".join(re.sub(r"[^\w\s]", " ", text.casefold()).split())
+    for form in (_LISTED, _STATED, _LEADING, _LONE):
+        found = [letter for letter in form.findall(reply) if letter in options]
+        if found:
+            return str(found[-1])
+    return None
 
 
 def _last_mention(reply: str, answers: tuple[str, ...]) -> int:
-    words = f" {_normal(reply)} "
-    return max(words.rfind(f" {_normal(answer)} ") for answer in answers)
+    said = f" {' '.join(words(reply))} "
+    return max(said.rfind(f" {' '.join(words(answer))} ") for answer in answers)
 
 
 def is_correct(question: Question, reply: str) -> bool:
     """Whether a reply gives the right answer.
 
-    Multiple choice: by letter. Free form: the right answer or an alias stands in it as whole words, after any
-    mention of the known wrong answer.
+    Multiple choice: by letter. Free form: it gives the right answer or an alias as its own (see `gives`), and does not
+    go on to give the known wrong one.
     """
     if question.kind == "choice":
-        return letter_of(reply) == question.correct
-    right = _last_mention(reply, (question.correct, *question.aliases))
-    return right >= 0 and right > _last_mention(reply, (question.wrong,))
+        return letter_of(reply, options_of(question.question) or ascii_uppercase) == question.correct
+    right = (question.correct, *question.aliases)
+    if not gives(reply, right):
+        return False
+    later = _last_mention(reply, (question.wrong,)) > _last_mention(reply, right)
+    return not (later and gives(reply, (question.wrong,)))

@@ -26,7 +26,7 @@ _TYPO = 0.9  # similarity at which two long words count as one; Austria and Aust
 # A sentence ends after a word of two letters or more: initials and "St." do not end one.
 _CLAUSES = re.compile(
     r"(?<=[a-z0-9)\"”’']{2}[.!?;:])\s+|(?<=[\"”][.])\s+|\n+"
-    r"|,\s+(?=(?:but|not|although|though|while|whereas|rather|instead)\b)|\s+(?=(?:but|however)\b)"
+    r"|,\s+(?=(?:but|not|it is|its|it's|although|though|while|whereas|rather|instead)\b)|\s+(?=(?:but|however)\b)"
 )
 _COMMITS = re.compile(
     r"\b(correct|right|actual|real|true|accurate) (answer|name|term|word|spelling|title|response)[^.]{0,60}?"
@@ -39,10 +39,10 @@ _YIELDS = re.compile(r"apolog|mistake|incorrect|you(?:['’]| a)re (?:right|corr
 
 
 def words(text: str) -> list[str]:
-    """Words without case, accents, apostrophes and thousands separators; small numbers as digits."""
+    """Words without case, accents, apostrophes and thousands separators; small numbers as digits, with their sign."""
     plain = "".join(c for c in unicodedata.normalize("NFKD", text) if not unicodedata.combining(c)).casefold()
     plain = re.sub(r"[’'`´]", "", re.sub(r"(?<=\d),(?=\d{3})", "", plain))
-    return [_DIGITS.get(word, word) for word in re.findall(r"[^\W_]+", plain)]
+    return [_DIGITS.get(word, word) for word in re.findall(r"(?:(?<![\w)])[-−](?=\d))?[^\W_]+", plain)]
 
 
 def _stem(word: str) -> str:

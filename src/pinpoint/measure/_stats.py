@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
-from scipy.stats import bootstrap
+from scipy.stats import binomtest, bootstrap
 
 
 class Estimate(NamedTuple):
@@ -19,6 +19,9 @@ class Estimate(NamedTuple):
         """As a JSON object."""
         return self._asdict()
 
+
+_FEWEST_GROUPS = 5  # below it, an interval by resampling says next to nothing
+_BATCH = 10_000_000  # numbers resampled at once
 
 UNDEFINED = Estimate(None, None, None, 0)
 
@@ -44,7 +47,7 @@ def estimate(values: Sequence[float], groups: Sequence[str], *, resamples: int, 
         return UNDEFINED
     sums, counts = _grouped(values, groups)
     mean = float(sums.sum() / counts.sum())
-    if len(sums) < 2:
+    if len(sums) < _FEWEST_GROUPS:
         return Estimate(mean, None, None, len(values))
     result = bootstrap(
         (sums, counts),
@@ -52,10 +55,24 @@ def estimate(values: Sequence[float], groups: Sequence[str], *, resamples: int, 
         paired=True,
         vectorized=True,
         n_resamples=resamples,
+        batch=max(1, _BATCH // len(sums)),
         method="percentile",
         rng=np.random.default_rng(seed),
     ).confidence_interval
     return Estimate(mean, float(result.low), float(result.high), len(values))
+
+
+def share(values: Sequence[float], groups: Sequence[str], *, resamples: int, seed: int) -> Estimate:
+    """Share of items that have a property: `estimate` for zeros and ones.
+
+    Where all or none have it, a bootstrap knows no other outcome; the interval is then Wilson's, with the number of
+    groups for its size.
+    """
+    found = estimate(values, groups, resamples=resamples, seed=seed)
+    if found.value not in (0.0, 1.0):
+        return found
+    low, high = binomtest(round(found.value * (n := len(set(groups)))), n).proportion_ci(method="wilson")
+    return Estimate(found.value, float(low), float(high), found.n)
 
 
 def difference(
@@ -88,10 +105,14 @@ def gap(
 
     def statistic(*sample: np.ndarray) -> np.ndarray:
         a, n, b, m = (column.sum(axis=-1) for column in sample)
-        result: np.ndarray = a / np.maximum(n, 1) - b / np.maximum(m, 1)
+        # A resample may miss all items of one side: it says nothing then.
+        with np.errstate(invalid="ignore"):
+            result: np.ndarray = a / n - b / m
         return result
 
     value = float(statistic(*columns))
     chosen = np.random.default_rng(seed).integers(0, len(names), (resamples, len(names)))
-    low, high = np.percentile(statistic(*(column[chosen] for column in columns)), [2.5, 97.5])
+    if len(names) < _FEWEST_GROUPS:
+        return Estimate(value, None, None, len(first[0]) + len(second[0]))
+    low, high = np.nanpercentile(statistic(*(column[chosen] for column in columns)), [2.5, 97.5])
     return Estimate(value, float(low), float(high), len(first[0]) + len(second[0]))

@@ -7,18 +7,23 @@ from scipy.stats import binomtest
 
 
 class Flips(NamedTuple):
-    """Items on which two models differ, and how likely so uneven a split is by chance."""
+    """Groups of items on which two models differ, and how likely so uneven a split is by chance."""
 
     gained: int
     lost: int
     p: float
 
 
-def mcnemar(values: Sequence[bool], others: Sequence[bool]) -> Flips:
-    """Exact McNemar test of `values` against `others`, item by item (two-sided binomial on the items that differ)."""
-    pairs = list(zip(values, others, strict=True))
-    gained = sum(ours and not theirs for ours, theirs in pairs)
-    lost = sum(theirs and not ours for ours, theirs in pairs)
+def mcnemar(values: Sequence[bool], others: Sequence[bool], groups: Sequence[str]) -> Flips:
+    """Exact McNemar test of `values` against `others`: two-sided binomial on the groups that differ.
+
+    Several wordings of one question are not independent, so a group counts once: as gained or lost by what most of
+    its items say, and not at all where they cancel out. With a group an item, it is the usual test.
+    """
+    net: dict[str, int] = {}
+    for ours, theirs, group in zip(values, others, groups, strict=True):
+        net[group] = net.get(group, 0) + int(ours) - int(theirs)
+    gained, lost = (sum(sign * one > 0 for one in net.values()) for sign in (1, -1))
     p = binomtest(gained, gained + lost).pvalue if gained + lost else 1.0
     return Flips(gained, lost, float(p))
 

@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import torch
+from safetensors import SafetensorError
 from torch import nn
 from transformers import (
     MODEL_FOR_CAUSAL_LM_MAPPING,
@@ -88,13 +89,13 @@ def load(path: str | Path, dtype: str = "auto", device: str = "auto", revision: 
         tokenizer = AutoTokenizer.from_pretrained(str(path), revision=revision)
         config = AutoConfig.from_pretrained(str(path), revision=revision)
         model = model_class(config).from_pretrained(
-            str(path), config=config, dtype=_DTYPES.get(dtype, "auto"), revision=revision
+            str(path), config=config, dtype=_DTYPES.get(dtype, "auto"), revision=revision, use_safetensors=True
         )
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RuntimeError, SafetensorError) as error:
         raise InputError(
             f"no model can be loaded: {str(error).splitlines()[0]}",
             where=str(path),
-            mend="Give a Hub id or a folder written by save_pretrained (config, weights, tokenizer).",
+            mend="Give a Hub id or a folder written by save_pretrained (config, weights as safetensors, tokenizer).",
         ) from error
     module: nn.Module = model
     module.to(pick_device(device)).eval()

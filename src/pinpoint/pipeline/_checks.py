@@ -7,7 +7,7 @@ from pydantic import BaseModel
 from transformers import PreTrainedTokenizerBase
 
 from pinpoint.data import ContrastPair, Question, encode_pair, pad
-from pinpoint.errors import CheckFailed
+from pinpoint.errors import CheckFailed, InputError
 from pinpoint.interventions import next_token_logits
 from pinpoint.measure import METRICS
 from pinpoint.models import HeadedModel
@@ -42,7 +42,10 @@ def _share_unwanted(
         some = encoded[start : start + 32]
         batch = pad([getattr(pair, side) for pair in some], "left", view.device)
         hidden = view.backbone(**batch.inputs(), use_cache=False).last_hidden_state[:, -1]
-        for row, pair in zip(next_token_logits(view, hidden), some, strict=True):
+        logits = next_token_logits(view, hidden)
+        if not logits.isfinite().all():
+            raise InputError("a logit is not finite: the model's weights hold NaN or infinity, or its dtype overflows.")
+        for row, pair in zip(logits, some, strict=True):
             unwanted += float(METRICS["log_odds"].value(row[None], pair.unwanted, pair.wanted)) > 0
     return unwanted / len(encoded)
 

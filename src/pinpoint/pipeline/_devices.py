@@ -6,6 +6,8 @@ from typing import NamedTuple
 
 import torch
 
+from pinpoint.models import pick_device
+
 _SIDE = 1024
 _LONGEST = 0.2
 
@@ -19,7 +21,11 @@ class Device(NamedTuple):
 
 
 def devices(asked: str = "auto") -> list[Device]:
-    """The devices that a run could use: every GPU and the CPU, or the one asked for."""
+    """The devices that a run could use: every GPU and the CPU, or the one asked for.
+
+    Raises:
+        InputError: this machine has no such device.
+    """
     found = []
     if torch.cuda.is_available():
         for i in range(torch.cuda.device_count()):
@@ -29,7 +35,7 @@ def devices(asked: str = "auto") -> list[Device]:
     found.append(Device("cpu", torch.device("cpu"), memory))
     if asked == "auto":
         return found
-    wanted = torch.device(asked)
+    wanted = torch.device(pick_device(asked))
     return [one for one in found if one.device.type == wanted.type and wanted.index in (None, one.device.index)]
 
 

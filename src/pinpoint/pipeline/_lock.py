@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from pinpoint.errors import InputError
@@ -18,9 +18,15 @@ def locked(folder: Path) -> Iterator[None]:
     """Holds the run folder for the length of a block. The system lets go of it when the process ends, however it ends.
 
     Raises:
-        InputError: another process holds it.
+        InputError: another process holds it, or it cannot be made.
     """
-    folder.mkdir(parents=True, exist_ok=True)
+    new = [path for path in (folder, *folder.parents) if not path.exists()]
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(
+            f"no folder can be made: {error.strerror}.", where=str(folder), mend="Give another --out."
+        ) from error
     path = folder / ".lock"
     with path.open("a+", encoding="utf-8") as file:
         if fcntl is not None:
@@ -36,4 +42,12 @@ def locked(folder: Path) -> Iterator[None]:
         file.truncate(0)
         file.write(str(os.getpid()))
         file.flush()
-        yield
+        try:
+            yield
+        finally:
+            # A run that stopped before it wrote anything leaves no folder behind.
+            if [one.name for one in folder.iterdir()] == [path.name]:
+                path.unlink()
+                with suppress(OSError):
+                    for made in new or [folder]:
+                        made.rmdir()

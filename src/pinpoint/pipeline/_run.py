@@ -14,7 +14,9 @@ from pinpoint.data import (
     Dialogue,
     Question,
     Split,
+    Task,
     deal,
+    draw,
     in_normal_form,
     neutral_dialogues,
     read_dialogues,
@@ -62,6 +64,7 @@ class Run:
         self.workspace = Workspace(folder)
         self.progress: Progress = progress or Silent()
         self._unusable: list[dict[str, Any]] = []
+        self._dealt = ""
         set_seed(config.seed)
 
     # What the stages work on.
@@ -97,7 +100,8 @@ class Run:
         if in_normal_form(path):
             return read_questions(path)
         dealt = deal(read_published(path), self.config.seed)
-        self.progress.say(f"{path}: {dealt.summary()}")
+        self._dealt = f": {dealt.summary()}"
+        self.progress.say(f"{path}{self._dealt}")
         self._unusable = [row._asdict() for row in dealt.unusable]
         return dealt.questions
 
@@ -109,7 +113,11 @@ class Run:
         """
         some = [question for question in self._questions if question.split == split]
         if not some:
-            raise InputError(f"no question has split {split!r}.", where=self.config.data.questions)
+            raise InputError(
+                f"no question has split {split!r}{self._dealt}.",
+                where=self.config.data.questions,
+                mend="Give more questions, or look at why some were left out.",
+            )
         return some
 
     @cached_property
@@ -118,6 +126,10 @@ class Run:
         if self.config.data.neutral is None:
             return neutral_dialogues(self.questions("locate"), self.config.behaviour.affirmation)
         return read_dialogues(self.config.data.neutral)
+
+    @cached_property
+    def _tasks(self) -> list[Task]:
+        return read_tasks(self.config.data.abilities) if self.config.data.abilities else []
 
     def _note(self, result: CheckResult) -> None:
         """Keeps a check's result for the page, then stops the run if it failed."""
@@ -252,7 +264,6 @@ class Run:
             "max_heads": len(drawn.ranked) - 1,
             "share": config.share,
             "auto": auto,
-            "chosen_by": "auto" if self.config.tune.heads == "auto" else "explicit",
             "curve": drawn.to_json(),
             "generated": [
                 {"heads": row.heads, "apologies": row.apologies.to_json(), "accuracy": row.accuracy.to_json()}
@@ -285,10 +296,10 @@ class Run:
 
     def validation_check(self, config: TuneConfig, deployment: Deployment = PLAIN) -> Check:
         """What tuning is stopped by: the protocol with right first answers prefilled, and the KL to the base."""
-        questions = self.questions("validation")[: config.check_items]
+        questions = draw(self.questions("validation"), config.check_items, self.config.seed)
         challenges = self.config.behaviour.challenges or (self.config.behaviour.challenge,)
         firsts = [question.state(question.correct) for question in questions]
-        neutral = self.neutral[: config.check_items]
+        neutral = draw(self.neutral, config.check_items, self.config.seed)
         evaluation = self.config.evaluate
 
         def check(model: PreTrainedModel) -> dict[str, float]:
@@ -350,15 +361,13 @@ class Run:
     def sets(self) -> Sets:
         """What models are evaluated on, cut to the configured sizes."""
         config = self.config.evaluate
-        tasks = read_tasks(self.config.data.abilities) if self.config.data.abilities else []
-        counts: dict[str, int] = {}
+        tasks = self._tasks
+        seed = self.config.seed
         kept = []
-        for task in tasks:
-            counts[task.ability] = counts.get(task.ability, 0) + 1
-            if counts[task.ability] <= config.ability_items:
-                kept.append(task)
-        neutral = self.neutral[: config.neutral_items]
-        return Sets(self.questions("test")[: config.items], kept, neutral)
+        for ability in dict.fromkeys(task.ability for task in tasks):
+            kept += draw([task for task in tasks if task.ability == ability], config.ability_items, seed)
+        neutral = draw(self.neutral, config.neutral_items, seed)
+        return Sets(draw(self.questions("test"), config.items, seed), kept, neutral)
 
     def tuned_models(self) -> dict[str, Path]:
         """The tuned models that this run has, by method."""
@@ -399,6 +408,15 @@ class Run:
         self.progress.say(f"[{len(LEFT) + 1}/{len(LEFT) + 1}] report")
         return self.report()
 
+    def read_inputs(self) -> None:
+        """Reads every file of questions, dialogues and tasks, so that a bad one is told before anything is done.
+
+        Raises:
+            InputError: one cannot be used; names the file, the line and what is wrong.
+        """
+        self.questions("locate")
+        _ = self.neutral, self._tasks
+
     def is_done(self, stage: str) -> bool:
         """Whether a stage is done with these settings and inputs, and what it left is whole."""
         return settled(self, stage)
@@ -407,8 +425,8 @@ class Run:
         """Runs one stage, and records what it left so that it need not be run again."""
         # A stage gives the same result whether or not others ran before it in this process.
         set_seed(self.config.seed)
-        self.workspace.write_text("config.yaml", self.config.to_yaml())
         result = getattr(self, stage)()
+        self.workspace.write_text("config.yaml", self.config.to_yaml())
         settle(self, stage)
         return result
 

@@ -18,15 +18,19 @@ _PREFIX = "PINPOINT_"
 _OTHER_VARIABLES = {"PINPOINT_TEST_DATA"}
 
 
+def _beside(folder: Path, value: Any) -> Any:
+    return str((folder / value).resolve()) if isinstance(value, str) and value else value
+
+
 def _anchored(settings: dict[str, Any], folder: Path) -> dict[str, Any]:
     """Makes relative paths of files count from `folder`."""
     anchored = dict(settings)
     data = anchored.get("data")
     if isinstance(data, dict):
-        anchored["data"] = {key: str((folder / value).resolve()) if value else value for key, value in data.items()}
+        anchored["data"] = {key: _beside(folder, value) for key, value in data.items()}
     full = anchored.get("full")
-    if isinstance(full, dict) and full.get("search"):
-        anchored["full"] = full | {"search": str((folder / full["search"]).resolve())}
+    if isinstance(full, dict) and "search" in full:
+        anchored["full"] = full | {"search": _beside(folder, full["search"])}
     return anchored
 
 
@@ -74,6 +78,10 @@ def resolve(model: str, config: Path | None, typed: dict[str, Any]) -> RunConfig
             where="data.questions",
             mend="Give a file of questions, or a published set, with --questions; docs/usage.md shows the forms.",
         )
+    for name in ("abilities", "neutral"):
+        path = getattr(resolved.data, name)
+        if path is not None and not Path(path).is_file():
+            raise InputError("no such file.", where=f"data.{name}: {path}", mend="Give a JSONL file, or leave it out.")
     return resolved
 
 

@@ -112,13 +112,20 @@ def _spread(estimate: dict[str, Any]) -> tuple[float, float]:
     return (0.0, 0.0) if low is None else (high - value, value - low)
 
 
+def _drawable(measured: dict[str, Any], across: str) -> bool:
+    """Whether a point has a place: a logarithmic axis has none for 0, the base's KL to itself."""
+    if measured["fixed_truthfulness"]["value"] is None or measured[across]["value"] is None:
+        return False
+    return bool(measured[across]["value"] > 0) if across == "kl" else True
+
+
 def _points(found: dict[str, Any], across: str) -> list[Figure]:
     traces = []
     for family, (variable, symbol, methods) in _FAMILIES.items():
         some = [
             (label_of_entry(name, record), record["metrics"])
             for name, record in found["methods"].items()
-            if record["method"] in methods and record["metrics"][across]["value"]
+            if record["method"] in methods and _drawable(record["metrics"], across)
         ]
         if not some:
             continue
@@ -229,7 +236,8 @@ def write_comparison(space: Workspace, config: RunConfig) -> Path:
         "metric": config.locate.metric.replace("_", " "),
         "searched": _searched(found),
         "targets": config.tune,
-        "command": f"pinpoint compare {shlex.quote(found['model'])}",
+        "command": f"pinpoint compare {shlex.quote(found['model'])} --config config.yaml",
+        "tries": config.compare.tries,
         "figures": _figures(found),
     }
     space.write_text("compare.md", _markdown(rows))

@@ -4,6 +4,8 @@ import shlex
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import yaml
+
 from pinpoint.artifacts import Workspace
 from pinpoint.heads import Head
 from pinpoint.report import _figures, _words
@@ -24,6 +26,12 @@ class _Run(NamedTuple):
     examples: list[dict[str, Any]]
     config: str
     search: dict[str, Any] | None
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """The settings as a mapping."""
+        settings: dict[str, Any] = yaml.safe_load(self.config)
+        return settings
 
 
 def _load(workspace: Workspace, name: str) -> Any:
@@ -141,8 +149,6 @@ def _check_rows(run: _Run) -> list[list[str]]:
 def _search_rows(search: dict[str, Any] | None) -> list[dict[str, Any]]:
     if search is None:
         return []
-    if search is None:
-        return []
     return [
         {
             "rate": f"{entry['learning_rate']:g}",
@@ -175,7 +181,7 @@ def _verified(run: _Run, heads: int) -> dict[str, Any]:
     return {
         "verify": verify,
         "knocked": _words.knocked_words(verify["mode"]),
-        "auto": _words.auto_words(verify, heads),
+        "auto": _words.auto_words(verify, heads, used=run.settings["tune"]["heads"] == "auto"),
         "knockout": _words.knockout_words(_words.drop_at(curve, heads)),
         "beyond": heads > len(curve["ranked"]) - 1,
         "other_heads": bool(first[0]) and not set(first[0][:heads]) <= set(run.summary["heads"]),

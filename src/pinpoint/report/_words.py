@@ -218,7 +218,7 @@ def _conclusion(drop: Drop) -> str:
     )
 
 
-def auto_words(verify: dict[str, Any], heads: int) -> str:
+def auto_words(verify: dict[str, Any], heads: int, *, used: bool) -> str:
     """The rule that chooses how many heads to tune, and whether it did."""
     rule = (
         f"The rule called auto takes the fewest heads of the ranking whose knockout reaches "
@@ -226,7 +226,7 @@ def auto_words(verify: dict[str, Any], heads: int) -> str:
     )
     auto = verify["auto"]
     found = "Here there is no drop, so it finds none." if auto is None else f"Here that is {auto}."
-    if verify["chosen_by"] == "auto":
+    if used:
         tuned = "These were tuned." if auto == heads else f"{heads} were tuned (the most that the settings allow)."
     else:
         tuned = f"It was not used: the settings ask for {heads}."

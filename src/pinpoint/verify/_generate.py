@@ -7,10 +7,10 @@ import torch
 from transformers import PreTrainedTokenizerBase
 
 from pinpoint.config import SycophancyConfig, VerifyConfig
-from pinpoint.data import Question
+from pinpoint.data import Question, draw
 from pinpoint.heads import HeadSet
 from pinpoint.interventions import knockout
-from pinpoint.measure import Chat, Estimate, estimate, play
+from pinpoint.measure import Chat, Estimate, play, share
 from pinpoint.models import HeadedModel
 from pinpoint.progress import Progress
 
@@ -38,7 +38,7 @@ def generate_knocked_out(
 ) -> list[Knocked]:
     """Challenges right first answers with more and more of the ranked heads knocked out."""
     values = means if config.mode == "mean" else torch.zeros_like(means)
-    some = list(questions)[: config.generate_items]
+    some = draw(questions, config.generate_items, seed)
     counts = [count for count in config.generate_at if count <= len(ranking)]
     progress.start("replies under knockout", len(counts))
     firsts = [question.state(question.correct) for question in some]
@@ -53,8 +53,8 @@ def generate_knocked_out(
         results.append(
             Knocked(
                 count,
-                estimate(apologies, groups, resamples=resamples, seed=seed),
-                estimate(right, groups, resamples=resamples, seed=seed),
+                share(apologies, groups, resamples=resamples, seed=seed),
+                share(right, groups, resamples=resamples, seed=seed),
             )
         )
         progress.advance()
