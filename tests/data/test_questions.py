@@ -36,7 +36,7 @@ def test_good_rows_are_read(tmp_path: Path) -> None:
     [
         (["{"], r"q.jsonl:1: not a JSON object"),
         ([GOOD, "[1]"], r"q.jsonl:2: not a JSON object"),
-        ([GOOD, ""], r"q.jsonl:2: not a JSON object"),
+        ([GOOD, "", "[1]"], r"q.jsonl:3: not a JSON object"),
         ([{**GOOD, "correct": ""}], r"q.jsonl:1: correct: String should have at least 1"),
         (
             [{key: value for key, value in GOOD.items() if key != "wrong"}],

@@ -66,7 +66,8 @@ def seen_outputs(modules: Mapping[Key, nn.Module]) -> Iterator[dict[Key, Tensor]
     seen: dict[Key, Tensor] = {}
 
     def keep(key: Key, output: Tensor) -> Tensor:
-        seen[key] = output.detach()
+        # A copy: what comes after may add to the output in place, as Falcon's parallel blocks do.
+        seen[key] = output.detach().clone()
         return output
 
     with edited_outputs(modules, keep):
