@@ -33,3 +33,18 @@ def test_layers_without_heads_are_not_ranked() -> None:
     scores = HeadScores(effects, torch.zeros(1), "logit_diff", "sweep", layers=(1, 2))
     assert list(scores.ranking()) == [Head(1, 1), Head(2, 0), Head(1, 0), Head(2, 1)]
     assert len(scores.of([0]).ranking()) == 4
+
+
+def test_scores_become_a_table_and_a_map_in_a_notebook() -> None:
+    effects = torch.zeros(4, 2, 3)
+    effects[:, 1, 2] = torch.tensor([-1.0, -2.0, -3.0, -2.0])
+    effects[:, 0, 1] = -0.5
+    scores = HeadScores(effects, torch.zeros(4), "<b>logit_diff", "sweep")
+    table = scores.to_pandas()
+    assert list(table["head"][:2]) == ["L1.H2", "L0.H1"] and len(table) == 6
+    assert table["effect"][0] == -2.0 and table["pairs"][0] == 4
+    assert table["standard_error"][0] == pytest.approx((2 / 3) ** 0.5 / 2)
+    shown = scores._repr_html_()
+    assert "L1.H2" in shown and "&lt;b&gt;" in shown and "<b>" not in shown
+    figure = scores.plot()
+    assert figure.data[0].z[1][2] == -2.0

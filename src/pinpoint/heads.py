@@ -1,15 +1,22 @@
 """Attention heads, sets of them, and their scores."""
 
+import html
 import math
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from jaxtyping import Float
 from torch import Tensor
 
 from pinpoint.errors import InputError
+
+if TYPE_CHECKING:
+    from pandas import DataFrame
+    from plotly.graph_objects import Figure
+
+_SHOWN = 10
 
 
 class Head(NamedTuple):
@@ -94,6 +101,48 @@ class HeadScores:
     def top(self, count: int) -> list[Head]:
         """The `count` most negative heads: those that cause the behaviour."""
         return list(self.ranking()[:count])
+
+    def to_pandas(self) -> "DataFrame":
+        """One row a head, the strongest first: head, layer, index, effect, standard error, pairs."""
+        import pandas
+
+        mean, error = self.mean, self.standard_error
+        rows = [
+            {
+                "head": str(head),
+                "layer": head.layer,
+                "index": head.head,
+                "effect": float(mean[head.layer, head.head]),
+                "standard_error": float(error[head.layer, head.head]),
+                "pairs": len(self.effects),
+            }
+            for head in self.ranking()
+        ]
+        return pandas.DataFrame(rows)
+
+    def plot(self) -> "Figure":
+        """The head map as a plotly figure: mean effects around zero, layer 0 at the bottom."""
+        import plotly.graph_objects as go
+
+        mean = self.mean
+        heat = go.Heatmap(
+            z=mean.tolist(),
+            zmid=0,
+            colorscale="RdBu",
+            colorbar={"title": self.metric},
+            hovertemplate="L%{y}.H%{x}: %{z:.4f}<extra></extra>",
+        )
+        figure = go.Figure(heat)
+        figure.update_layout(
+            xaxis_title="head", yaxis_title="layer", title=f"effect of {mean.numel()} heads, {self.engine}"
+        )
+        return figure
+
+    def _repr_html_(self) -> str:
+        """The ten strongest heads, for a notebook."""
+        table: str = self.to_pandas().head(_SHOWN).to_html(index=False, float_format="{:+.4f}".format)
+        title = f"{self.metric}, {len(self.effects)} pairs; the strongest of {self.mean.numel()} heads"
+        return f"<p>{html.escape(title)}</p>{table}"
 
     def of(self, pairs: slice | list[int]) -> "HeadScores":
         """The same scores over a subset of the pairs."""
