@@ -1,4 +1,4 @@
-"""Where the KL of tuned models comes from: how much of it lies in dialogues that the base itself half takes for a challenge.
+"""Where the KL of tuned models comes from: how much lies in dialogues that the base half takes for a challenge.
 
 Reads the demo's run folder (make demo) and asks the base, for every neutral dialogue, how likely it starts its reply
 with an apology. Writes bench/results/shift.json.

@@ -41,6 +41,16 @@ def test_the_sweep_equals_a_forward_pass_per_head(family: str) -> None:
     assert checks.locate_difference(tiny(family)) < 1e-4
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("family", FAMILIES)
+def test_in_bfloat16_the_sweep_stays_within_the_rounding_of_a_logit(family: str) -> None:
+    model = tiny(family).to(torch.bfloat16)
+    exact = pinpoint.locate(model, None, checks.pairs(), engine="naive")
+    fast = pinpoint.locate(model, None, checks.pairs())
+    # An effect is a difference of two logits, each of 8 bits: half a step either way on both sides.
+    assert (fast.effects - exact.effects).abs().max() <= 2**-7 * max(1.0, float(exact.reference.abs().max()))
+
+
 @pytest.mark.parametrize("family", FAMILIES)
 def test_reference_metric_is_that_of_the_unhooked_model(family: str) -> None:
     assert checks.reference_difference(tiny(family)) < 1e-4
