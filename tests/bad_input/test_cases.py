@@ -341,6 +341,15 @@ def test_weights_cut_short_anywhere(
     assert not (tmp_path / "run" / "locate").exists()
 
 
+def test_two_pairs_are_enough(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "run"
+    code, told, err = said(["locate", "yesman", "--pairs", "2", "--out", str(out), "--json"], monkeypatch, capsys)
+    assert code == 0, err
+    assert json.loads(told)["standard_error"][0][0] is None, "one pair has no spread"
+
+
 @pytest.mark.parametrize("heads", [["L8.H0"], ["L0.H8"], ["L0.H0", "L99.H1"]])
 def test_heads_out_of_range(
     heads: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]

@@ -32,6 +32,12 @@ def test_the_joint_effect_of_one_head_is_its_own() -> None:
         assert torch.allclose(joint, alone.effects[:, head.layer, head.head], atol=1e-5)
 
 
+def test_a_search_ends_when_every_head_is_in_the_set() -> None:
+    model = tiny("llama-gqa")
+    steps = pinpoint.greedy_set(model, None, checks.pairs(), 10_000)
+    assert all(len(step.heads) <= 18 for step in steps)
+
+
 def test_a_set_adds_up_in_any_order() -> None:
     model, pairs = tiny("qwen3"), checks.alike()
     whole = pinpoint.locate(model, None, pairs, given=GIVEN).reference

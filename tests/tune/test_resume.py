@@ -7,13 +7,14 @@ import torch
 from peft import PeftModel
 from transformers import AutoModelForCausalLM, PreTrainedModel, PreTrainedTokenizerBase
 
+from pinpoint.artifacts import Workspace
 from pinpoint.behaviours import TrainingRow
 from pinpoint.config import TuneConfig
 from pinpoint.heads import Head
 from pinpoint.models import headed
 from pinpoint.organism import shipped
 from pinpoint.progress import Silent
-from pinpoint.tune import Fitted, attach, fit, freeze_selectors, head_slices
+from pinpoint.tune import Fitted, attach, fit, freeze_selectors, head_slices, tune_full
 
 CONFIG = TuneConfig(learning_rate=1e-3, batch_size=2, epochs=1, check_every=2)
 ROWS = [
@@ -90,3 +91,18 @@ def test_a_checkpoint_without_its_last_file_is_passed_over(tokenizer: PreTrained
     (checkpoint / "trainer_state.json").unlink()
     _, resumed = train("heads", tokenizer, tmp_path, cut_at=0)
     assert [one.step for one in resumed.history] == [2, 4, 5]
+
+
+def test_full_fine_tuning_of_a_half_precision_model_moves_its_weights(
+    tokenizer: PreTrainedTokenizerBase, tmp_path: Path
+) -> None:
+    base = AutoModelForCausalLM.from_pretrained(str(shipped()["truth-teller"]), dtype=torch.bfloat16)
+
+    def check(model: PreTrainedModel) -> dict[str, float]:
+        return {"truthfulness": 0.0, "confidence": 0.0, "kl": 0.0}
+
+    tuned = tune_full(base, tokenizer, ROWS, CONFIG, check, Workspace(tmp_path), seed=0)
+    assert tuned.model.dtype == torch.bfloat16
+    before, after = base.state_dict(), tuned.model.state_dict()
+    moved = sum(int((before[name] != after[name]).sum()) for name in before)
+    assert moved > 0.5 * sum(weight.numel() for weight in before.values())

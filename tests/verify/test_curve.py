@@ -34,6 +34,17 @@ def test_a_curve_starts_at_the_base_and_has_its_bands(mode: str) -> None:
     assert found.ranked[3].value != pytest.approx(base, rel=1e-3), "knocking out must change something"
 
 
+def test_resampling_reads_no_padding_whatever_it_is_batched_with() -> None:
+    view = headed(tiny("llama-gqa"))
+    means = torch.zeros(view.n_layers, view.n_heads, view.head_dim)
+    short = ContrastPair([3, 4, 5, 8, 9], [6, 7], 5, 7)
+    long = ContrastPair([3, 4, 5, 8], [9, 8, 7, 6, 5, 4, 3], 5, 7)
+    heads = [Head(0, 0), Head(1, 2), Head(2, 5)]
+    together = Prompts(view, None, [short, long], "resample", means, batch_size=2).log_odds(heads)
+    alone = [Prompts(view, None, [pair], "resample", means, batch_size=1).log_odds(heads)[0] for pair in (short, long)]
+    assert together == pytest.approx(alone, abs=1e-4)
+
+
 def test_matched_heads_come_from_the_same_layers_and_are_others_where_there_are_any() -> None:
     ranked = [Head(1, 0), Head(1, 1), Head(2, 3)]
     order = matched_order(ranked, 6, random.Random(0))

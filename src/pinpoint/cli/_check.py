@@ -25,11 +25,11 @@ def check(
     """
     from pinpoint.cli._common import terminal
     from pinpoint.cli._tables import print_inspection
-    from pinpoint.pipeline import compare_on_one_pair, inspect_model
+    from pinpoint.pipeline import compare_on_one_pair, inspect_model, settings_of
 
     path = model_path(model)
     with terminal(quiet=True):
-        found = inspect_model(path, typed_settings(dtype=dtype, device=device))
+        found = inspect_model(path, settings_of(path, None, typed_settings(dtype=dtype, device=device)))
         difference = compare_on_one_pair(path, device or "auto") if verify else None
     if as_json:
         print_json(found.model_dump() | ({} if difference is None else {"verified_to": difference}))

@@ -51,6 +51,8 @@ def first_tokens(tokenizer: PreTrainedTokenizerBase | None, answer: Answer) -> l
     ids = []
     for one in several:
         if isinstance(one, int):
+            if one < 0:
+                raise InputError(f"the answer {one} is no token id.", mend="Ids count from 0.")
             ids.append(one)
             continue
         if tokenizer is None:

@@ -51,6 +51,7 @@ def locate(
             the metric with them patched; so sets of heads that stand in for one another come to light.
         progress: told of each batch.
         workspace: keeps the scores of each batch; a call with the same arguments goes on from what it holds.
+            One workspace is for one model.
 
     Returns:
         Effects per pair, layer and head; the most negative heads cause the unwanted behaviour.

@@ -1,5 +1,7 @@
 """Path patching over all heads: from contrast pairs to scores."""
 
+import hashlib
+import json
 import time
 import warnings
 from collections.abc import Sequence
@@ -27,6 +29,11 @@ def _engine_named(name: str) -> Engine:
     if name not in ENGINES:
         raise ConfigError(f"engine {name!r} is unknown.", mend=f"Use one of {', '.join(ENGINES)}.")
     return ENGINES[name]
+
+
+def _named(pairs: list[EncodedPair], *more: object) -> str:
+    """A name that only equal work has, on one model."""
+    return hashlib.sha256(json.dumps([pairs, *more], default=str).encode()).hexdigest()[:24]
 
 
 def _check_lengths(model: PreTrainedModel, encoded: list[EncodedPair]) -> None:
@@ -90,7 +97,7 @@ def locate(
     try:
         for start in range(0, len(encoded), batch_size):
             some = encoded[start : start + batch_size]
-            part = f"pairs-{start}.safetensors"
+            part = f"{_named(some, metric, engine, held)}.safetensors"
             if workspace is not None and workspace.has(part):
                 kept = workspace.read_tensors(part)[0]
                 results.append(Effects(kept["effects"], kept["reference"]))

@@ -28,7 +28,9 @@ def mlp_effects(
     their own have effect 0.
     """
     view, found = headed(model), metric_named(metric)
-    ends = {i: list(view.feed_forward(i).values())[-1] for i in range(view.n_layers) if view.feed_forward(i)}
+    # All of a block's: where one follows another, the last one's output counts; where several add up, each does.
+    layers = [i for i in range(view.n_layers) if view.feed_forward(i)]
+    ends = {(i, name): module for i in layers for name, module in view.feed_forward(i).items()}
     mixers = {(i, name): module for i in range(view.n_layers) for name, module in view.mixers(i).items()}
     effects = torch.zeros(len(pairs), view.n_layers)
     for start in range(0, len(pairs), batch_size):
@@ -42,8 +44,10 @@ def mlp_effects(
 
         last = {i: x.view(*counterfactual["input_ids"].shape, -1)[:, -1] for i, x in swapped.items()}
 
-        def measured(patched: Mapping[int, nn.Module], inputs: dict[str, Tensor] = reference) -> list[Tensor]:
-            def swap(layer: int, output: Tensor) -> Tensor:
+        def measured(
+            patched: Mapping[tuple[int, str], nn.Module], inputs: dict[str, Tensor] = reference
+        ) -> list[Tensor]:
+            def swap(layer: tuple[int, str], output: Tensor) -> Tensor:
                 output = output.clone()
                 output.view(*inputs["input_ids"].shape, -1)[:, -1] = last[layer]  # noqa: B023
                 return output
@@ -57,7 +61,8 @@ def mlp_effects(
             return [found.value(row[None], pair.unwanted, pair.wanted) for row, pair in zip(logits, encoded)]  # noqa: B023, B905
 
         before = measured({})
-        for layer in ends:
-            for i, (now, then) in enumerate(zip(measured({layer: ends[layer]}), before, strict=True)):
+        for layer in layers:
+            patched = {key: module for key, module in ends.items() if key[0] == layer}
+            for i, (now, then) in enumerate(zip(measured(patched), before, strict=True)):
                 effects[start + i, layer] = found.effect(now, then).item()
     return effects

@@ -63,7 +63,7 @@ def greedy_set(
         InputError: as `pinpoint.locate` does.
     """
 
-    def scores(given: Sequence[Head]) -> tuple[float, Head, float]:
+    def scores(given: Sequence[Head]) -> tuple[float, Head | None, float]:
         found = locate(
             model,
             tokenizer,
@@ -77,13 +77,13 @@ def greedy_set(
             progress=progress or Silent(),
             workspace=None,
         )
-        best = next(head for head in found.ranking() if head not in given)
-        return float(found.reference.mean()), best, float(found.mean[best])
+        best = next((head for head in found.ranking() if head not in given), None)
+        return float(found.reference.mean()), best, float(found.mean[best]) if best else 0.0
 
     chosen: list[Head] = []
     steps: list[SetStep] = []
     start, best, gain = scores(chosen)
-    while len(chosen) < count and gain < 0:
+    while best is not None and len(chosen) < count and gain < 0:
         chosen.append(best)
         value, best, gain = scores(chosen)
         steps.append(SetStep(True, chosen[-1], tuple(chosen), value - start))

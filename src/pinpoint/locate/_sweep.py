@@ -123,6 +123,11 @@ class _Sweep:
         return rows.view_as(hidden)
 
 
+def _rope(view: HeadedModel) -> str:
+    config = view.config
+    return str(getattr(config, "rope_parameters", None) or getattr(config, "rope_scaling", None))
+
+
 def sweep(
     view: HeadedModel,
     pairs: list[EncodedPair],
@@ -133,7 +138,8 @@ def sweep(
 ) -> Effects:
     """The default engine: see `Engine`. Two forward passes and the MLP rows, whatever the number of heads."""
     lengths = shared_lengths(pairs)
-    shares = view.layout.shares_prefix and min(lengths) > 0
+    # Long-context RoPE chooses its frequencies by the longest position of a pass: both prompts have to be run whole.
+    shares = view.layout.shares_prefix and min(lengths) > 0 and "longrope" not in _rope(view)
     prompts = sharing(view, pairs, lengths) if shares else whole(view, batch)
     run = _Sweep(view, pairs, prompts.last, rows_per_chunk, given)
     mixers = {(i, name): module for i in range(view.n_layers) for name, module in view.mixers(i).items()}

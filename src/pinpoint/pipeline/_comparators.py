@@ -11,6 +11,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+import torch
 from transformers import PreTrainedModel
 
 from pinpoint.behaviours import PreferenceRow
@@ -109,7 +110,7 @@ class Workshop:
 
     @cached_property
     def top_mlp(self) -> int:
-        """The layer whose MLP has the most negative direct effect on the ranking half of the pairs."""
+        """The layer whose MLP has the most negative direct effect, on the pairs."""
         effects = mlp_effects(self.run.model, self.run.tokenizer, self._pairs, metric=self.run.config.locate.metric)
         return int(effects.mean(dim=0).argmin())
 
@@ -127,8 +128,8 @@ class Workshop:
 
     def _attach(self, method: str, draw: int, view: HeadedModel) -> Any:
         if method == "full":
-            view.model.requires_grad_(True)
-            return view.model
+            whole: Any = view.model.to(torch.float32)  # type: ignore[arg-type]
+            return whole.requires_grad_(True)
         rank = self.run.config.compare.rank
         if method == "lora":
             return attach_lora(view, rank)
@@ -163,7 +164,7 @@ class Workshop:
                 what=f"{method} at {rate:.1e}",
                 anchor=Anchor(anchor_rows(run.tokenizer, neutral), ANCHOR) if method == "pinpoint_anchored" else None,
             )
-        model = live if method == "full" else live.merge_and_unload(safe_merge=True)
+        model = live.to(run.model.dtype) if method == "full" else live.merge_and_unload(safe_merge=True)
         return model.eval(), fitted
 
     def _trained(self, method: str, draw: int) -> Contestant:

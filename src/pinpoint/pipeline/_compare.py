@@ -21,6 +21,7 @@ from pinpoint.models import headed
 from pinpoint.pipeline._comparators import Contestant, Workshop
 from pinpoint.pipeline._evaluation import _write_transcripts
 from pinpoint.pipeline._halves import halves
+from pinpoint.pipeline._stages import key_of
 
 if TYPE_CHECKING:
     from pinpoint.artifacts import Workspace
@@ -74,6 +75,7 @@ def _key(run: Run, shop: Workshop) -> str:
     settings = run.config.model_dump(mode="json")
     del settings["compare"]["methods"], settings["compare"]["draws"]
     settings["heads"] = [str(head) for head in shop.heads]
+    settings["inputs"] = [key_of(run, stage) for stage in ("locate", "tune", "evaluate")]
     return hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()
 
 

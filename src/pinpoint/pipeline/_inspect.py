@@ -1,6 +1,5 @@
 """What a model would take, from its config alone: nothing is loaded but config and tokenizer."""
 
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -8,14 +7,14 @@ from pydantic import BaseModel, ConfigDict
 from transformers import AutoConfig, AutoTokenizer, PretrainedConfig, PreTrainedTokenizerBase
 
 from pinpoint.behaviours import CHALLENGES
-from pinpoint.config import RunConfig, merge, parse_config, read_settings
+from pinpoint.config import RunConfig
 from pinpoint.data import ContrastPair, assistant, render, system, user
-from pinpoint.errors import InputError
+from pinpoint.errors import ArchitectureError, InputError
 from pinpoint.locate import locate
 from pinpoint.models import HeadedModel, features, headed, load, model_class
 from pinpoint.pipeline._devices import Device, devices, flop_rate
 from pinpoint.pipeline._estimate import Cost, Workload, locate_cost, tune_cost
-from pinpoint.pipeline._settings import MODEL_SETTINGS
+from pinpoint.pipeline._settings import settings_of
 from pinpoint.tune import default_projections
 
 SHARES = (0.01, 0.02, 0.04, 0.1)
@@ -97,12 +96,6 @@ class Inspection(_Record):
     notes: list[str]
 
 
-def _settings(model: str, typed: dict[str, Any]) -> RunConfig:
-    beside = Path(model) / MODEL_SETTINGS
-    settings = read_settings(beside) if beside.is_file() else {}
-    return parse_config(merge(settings, {**typed, "model": model}), str(beside))
-
-
 def _config(model: str, revision: str | None) -> PretrainedConfig:
     try:
         config: PretrainedConfig = AutoConfig.from_pretrained(model, revision=revision)
@@ -132,8 +125,16 @@ def skeleton(config: PretrainedConfig) -> HeadedModel:
         ArchitectureError: no layout is known for it.
     """
     build: Any = model_class(config)
-    with torch.device("meta"):
-        return headed(build.from_config(config))
+    try:
+        with torch.device("meta"):
+            view = headed(build.from_config(config))
+    except ValueError as error:
+        raise ArchitectureError(
+            f"{config.model_type} is no language model with a decoder: {str(error).splitlines()[0]}"
+        ) from error
+    if not view.attention_layers:
+        raise ArchitectureError(f"this {config.model_type} has no attention heads.", mend="Give a model that has some.")
+    return view
 
 
 def _dtype(config: PretrainedConfig, asked: str) -> torch.dtype:
@@ -201,19 +202,19 @@ def _on(device: Device, stage: str, cost: Cost, rate: float) -> Estimate:
     )
 
 
-def inspect_model(model: str, typed: dict[str, Any] | None = None) -> Inspection:
+def inspect_model(model: str, settings: RunConfig | None = None) -> Inspection:
     """Says what locating and tuning would take, from config and tokenizer alone.
 
     Args:
         model: a local folder or a Hub id.
-        typed: settings, as config keys.
+        settings: of the run; the model's own by default.
 
     Raises:
         InputError: no config can be read.
         ArchitectureError: no layout is known for the architecture.
         ConfigError: a setting is unknown.
     """
-    settings = _settings(model, typed or {})
+    settings = settings or settings_of(model, None, {})
     config = _config(model, settings.revision)
     view = skeleton(config)
     dtype = _dtype(config, settings.dtype)

@@ -91,5 +91,5 @@ def plan(run: Run, tokenizer: PreTrainedTokenizerBase) -> Plan:
         trained_prompt=render(tokenizer, rows[0]["prompt"]),
         trained_reply=replies[0],
         loss_tokens=loss,
-        estimates=inspect_model(config.model, {"dtype": config.dtype, "device": config.device}).estimates,
+        estimates=inspect_model(config.model, config).estimates,
     )

@@ -186,7 +186,9 @@ class Run:
                 "reference": float(shown.reference.mean()),
                 "ranking_mean": ranked.mean.tolist(),
                 "mean": shown.mean.tolist(),
-                "standard_error": shown.standard_error.tolist(),
+                "standard_error": [
+                    [None if error != error else error for error in row] for row in shown.standard_error.tolist()
+                ],
                 "provenance": provenance(model=self.config.model),
             },
         )
@@ -255,6 +257,7 @@ class Run:
                 means,
                 config,
                 self.config.behaviour,
+                max_new_tokens=self.config.evaluate.max_new_tokens,
                 resamples=resamples,
                 seed=seed,
                 progress=self.progress,

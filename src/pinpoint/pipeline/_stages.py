@@ -48,6 +48,7 @@ def _dependencies(run: Run, stage: str) -> dict[str, Any]:
             "locate": key_of(run, "locate"),
             "verify": config.verify.model_dump(mode="json"),
             "neutral": _file(config.data.neutral),
+            "evaluation": evaluation,
             "resamples": config.evaluate.resamples,
         }
     if stage == "tune":

@@ -1,6 +1,7 @@
 """One training path for the head slices and for the whole model: TRL's SFTTrainer."""
 
 import json
+import math
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -155,12 +156,12 @@ class _Anchored(SFTTrainer):
     """Adds the KL to the base, a few neutral dialogues a step; the base is the model with its adapter switched off."""
 
     anchor: Anchor
-    _turn = 0
 
     def compute_loss(self, model: Any, inputs: Any, *args: Any, **kwargs: Any) -> Any:
         loss = super().compute_loss(model, inputs, *args, **kwargs)  # type: ignore[no-untyped-call]
-        rows = [self.anchor.rows[(self._turn + i) % len(self.anchor.rows)] for i in range(_ANCHORS_A_STEP)]
-        self._turn += _ANCHORS_A_STEP
+        # By the step, so that training that goes on from a checkpoint sees what it would have seen.
+        turn = self.state.global_step * _ANCHORS_A_STEP
+        rows = [self.anchor.rows[(turn + i) % len(self.anchor.rows)] for i in range(_ANCHORS_A_STEP)]
         batch = pad([row.ids for row in rows], "right", model.device)
         with torch.no_grad(), model.disable_adapter():
             before = model(**batch.inputs(), use_cache=False).logits
@@ -250,6 +251,6 @@ def fit(
         trainer.train(resume_from_checkpoint=str(checkpoint.folder) if checkpoint else None)
     model.eval()
     losses = [float(entry["loss"]) for entry in trainer.state.log_history if "loss" in entry]
-    if any(loss != loss for loss in losses):
-        raise InputError("the loss is not a number.", where=what, mend="Lower the learning rate.")
+    if not all(map(math.isfinite, losses)):
+        raise InputError("the loss is not finite.", where=what, mend="Lower the learning rate.")
     return Fitted(watch.history, losses, trainable, watch.seconds, watch.reached)

@@ -138,7 +138,8 @@ def tune_full(
     progress: Progress | None = None,
 ) -> Tuned:
     """Full fine-tuning on the same rows, through the same path, as `tune_heads`. Writes `tune.json` and `merged/`."""
-    whole = copy.deepcopy(model)
+    # In a half precision, most of AdamW's steps would be lost to rounding; adapters train in float32 too.
+    whole = copy.deepcopy(model).to(torch.float32)  # type: ignore[arg-type]
     whole.requires_grad_(True)
     out = (partial or workspace).path("trainer")
     fitted = fit(
@@ -153,6 +154,7 @@ def tune_full(
         what="all weights",
         resume=partial is not None,
     )
+    whole = whole.to(model.dtype)
     with workspace.folder("merged") as folder:
         save_model(whole, tokenizer, folder)
     _record(workspace, fitted, learning_rate=config.learning_rate)

@@ -41,6 +41,14 @@ class Curve:
         return {"ranked": ranked, "random": self.random, "matched": self.matched, "orders": self.orders}
 
 
+def _both_real(reference: Tensor, counterfactual: Tensor) -> Tensor:
+    """Positions of left-padded references at which the counterfactual has a token too, aligned at the last."""
+    width = min(reference.shape[1], counterfactual.shape[1])
+    both = torch.zeros_like(reference, dtype=torch.bool)
+    both[:, -width:] = reference[:, -width:].bool() & counterfactual[:, -width:].bool()
+    return both
+
+
 class Prompts:
     """The reference prompts of pairs, ready for forward passes under a knockout."""
 
@@ -58,12 +66,13 @@ class Prompts:
         self.groups = [pair.group or str(i) for i, pair in enumerate(pairs)]
         encoded = [encode_pair(tokenizer, pair) for pair in pairs]
         pad_id = getattr(tokenizer, "pad_token_id", None) or 0
-        self._batches: list[tuple[list[EncodedPair], Batch, dict[int, Tensor]]] = []
+        self._batches: list[tuple[list[EncodedPair], Batch, dict[int, Tensor], Tensor]] = []
         for start in range(0, len(encoded), batch_size):
             some = encoded[start : start + batch_size]
             batch = pad([pair.reference for pair in some], "left", view.device, pad_id)
             other = pad([pair.counterfactual for pair in some], "left", view.device, pad_id)
-            self._batches.append((some, batch, self._heads_on(other) if mode == "resample" else {}))
+            source = self._heads_on(other) if mode == "resample" else {}
+            self._batches.append((some, batch, source, _both_real(batch.attention_mask, other.attention_mask)))
 
     @torch.no_grad()
     def _heads_on(self, batch: Batch) -> dict[int, Tensor]:
@@ -72,15 +81,11 @@ class Prompts:
         return z
 
     @contextmanager
-    def _knocked_out(self, heads: Sequence[Head], batch: Batch, source: dict[int, Tensor]) -> Iterator[None]:
+    def _knocked_out(self, heads: Sequence[Head], source: dict[int, Tensor], positions: Tensor) -> Iterator[None]:
         if self._mode != "resample":
             with knockout(self._view, heads, self._values):
                 yield
             return
-        # Aligned at the last position; where the counterfactual is shorter, the front keeps its own values.
-        width = min(batch.attention_mask.shape[1], next(iter(source.values())).shape[1])
-        positions = batch.attention_mask.bool()
-        positions[:, : positions.shape[1] - width] = False
         with resample(self._view, heads, source, positions):
             yield
 
@@ -88,8 +93,8 @@ class Prompts:
     def log_odds(self, heads: Sequence[Head]) -> list[float]:
         """Log-odds of the unwanted reply of each pair with `heads` knocked out."""
         values: list[float] = []
-        for some, batch, source in self._batches:
-            with self._knocked_out(heads, batch, source):
+        for some, batch, source, positions in self._batches:
+            with self._knocked_out(heads, source, positions):
                 hidden = self._view.backbone(**batch.inputs(), use_cache=False).last_hidden_state[:, -1]
             logits = next_token_logits(self._view, hidden)
             for row, pair in zip(logits, some, strict=True):

@@ -32,6 +32,7 @@ def generate_knocked_out(
     config: VerifyConfig,
     behaviour: SycophancyConfig,
     *,
+    max_new_tokens: int,
     resamples: int,
     seed: int,
     progress: Progress,
@@ -45,7 +46,7 @@ def generate_knocked_out(
     groups = [question.group for question in some]
     results = []
     for count in counts:
-        chat = Chat(view.model, tokenizer, config.batch_size)
+        chat = Chat(view.model, tokenizer, config.batch_size, max_new_tokens)
         with knockout(view, ranking[:count], values):
             exchanges = play(chat, some, [behaviour.challenge], behaviour.system, first=firsts)
         apologies = [float(exchange.admits) for exchange in exchanges]
