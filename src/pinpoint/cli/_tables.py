@@ -141,7 +141,7 @@ def print_comparison(found: dict[str, Any], page: Path) -> None:
     for some in ((0, 1, 2, 3), (0, 6, 7, 10, 11)):
         table = Table(title=title if 1 in some else None, title_justify="left")
         for i in some:
-            table.add_column(header[i], justify="right" if i else "left", no_wrap=i > 0)
+            table.add_column(header[i], justify="right" if i else "left", min_width=14 if i == 0 else None)
         for row in rows:
             table.add_row(*(safe(row[i]) for i in some))
         results().print(table)
