@@ -36,7 +36,11 @@ def devices(asked: str = "auto") -> list[Device]:
     if asked == "auto":
         return found
     wanted = torch.device(pick_device(asked))
-    return [one for one in found if one.device.type == wanted.type and wanted.index in (None, one.device.index)]
+    return [
+        one
+        for one in found
+        if one.device.type == wanted.type and (None in (wanted.index, one.device.index) or wanted == one.device)
+    ]
 
 
 def flop_rate(device: Device, dtype: torch.dtype) -> float:
