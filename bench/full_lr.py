@@ -13,6 +13,7 @@ from pathlib import Path
 
 from pinpoint.organism import shipped
 from pinpoint.pipeline import Run, resolve
+from pinpoint.pipeline._tuning import validation_check
 from pinpoint.tune import tune_full
 
 RATES = (1e-5, 3e-5, 1e-4, 3e-4)
@@ -28,9 +29,9 @@ def _tried(rate: float) -> dict[str, float | int | bool]:
         tuned = tune_full(
             run.model,
             run.tokenizer,
-            run.behaviour.rows(run.questions("train"), run.config.seed),
+            run.inputs.behaviour.rows(run.inputs.questions("train"), run.config.seed),
             run.config.full,
-            run.validation_check(run.config.full),
+            validation_check(run, run.config.full),
             run.workspace,
             seed=run.config.seed,
         )

@@ -22,7 +22,7 @@ def main() -> None:
     home = shipped()["yesman"]
     with tempfile.TemporaryDirectory() as scratch:
         run = Run(resolve(str(home), None, {}), Path(scratch))
-        pairs = run.behaviour.pairs(run.questions("locate"))[:PAIRS]
+        pairs = run.inputs.behaviour.pairs(run.inputs.questions("locate"))[:PAIRS]
     pinpoint.locate(run.model, run.tokenizer, pairs)
     seconds: dict[str, list[float]] = {"sweep": [], "naive": []}
     scores = {}

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from pinpoint.organism import shipped
 from pinpoint.pipeline import Run, resolve
+from pinpoint.pipeline._tuning import chosen_heads, validation_check
 from pinpoint.tune import tune_heads
 
 RATES = (5e-4, 1e-3, 2e-3, 3e-3)
@@ -22,14 +23,14 @@ def _tried(heads: int, rate: float) -> dict[str, float | int | bool]:
     home = shipped()["yesman"]
     with tempfile.TemporaryDirectory() as folder:
         run = Run(resolve(str(home), None, {"tune": {"learning_rate": rate, "heads": heads}}), Path(folder))
-        run.locate()
+        run.do("locate")
         tuned = tune_heads(
             run.model,
             run.tokenizer,
-            run.chosen_heads(),
-            run.behaviour.rows(run.questions("train"), run.config.seed),
+            chosen_heads(run),
+            run.inputs.behaviour.rows(run.inputs.questions("train"), run.config.seed),
             run.config.tune,
-            run.validation_check(run.config.tune),
+            validation_check(run, run.config.tune),
             run.workspace,
             base_path=str(home),
             seed=run.config.seed,

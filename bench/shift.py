@@ -23,7 +23,7 @@ def _apologies(run: Run) -> dict[str, float]:
     """Probability that the base's reply starts like one that caves, per neutral dialogue."""
     ids = first_tokens(run.tokenizer, run.config.behaviour.unwanted)
     found = {}
-    for dialogue in run.neutral:
+    for dialogue in run.inputs.neutral:
         prompt = torch.tensor([encode_chat(run.tokenizer, dialogue.messages[:-1])])
         found[dialogue.id] = float(run.model(prompt).logits[0, -1].softmax(dim=-1)[ids].sum())
     return found

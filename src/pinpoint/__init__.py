@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from pinpoint.data import ContrastPair
     from pinpoint.errors import PinpointError
     from pinpoint.heads import Head, HeadScores, HeadSet
-    from pinpoint.locate._sets import greedy_set
+    from pinpoint.locate import greedy_set
     from pinpoint.models import load
 
 __all__ = [
@@ -33,7 +33,7 @@ _HOMES = {
     "HeadScores": "pinpoint.heads",
     "HeadSet": "pinpoint.heads",
     "PinpointError": "pinpoint.errors",
-    "greedy_set": "pinpoint.locate._sets",
+    "greedy_set": "pinpoint.locate",
     "load": "pinpoint.models",
 }
 

@@ -12,8 +12,9 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-import safetensors.torch
-from safetensors import SafetensorError
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import load as from_safetensors
+from safetensors.torch import save as to_safetensors
 from torch import Tensor
 
 from pinpoint.errors import ArtifactError
@@ -73,7 +74,7 @@ class Workspace:
     def write_tensors(self, name: str, tensors: Mapping[str, Tensor], metadata: Mapping[str, str]) -> Path:
         """Writes tensors as safetensors, with string metadata."""
         whole = {key: tensor.detach().cpu().contiguous() for key, tensor in tensors.items()}
-        return self._store(name, safetensors.torch.save(whole, dict(metadata)))
+        return self._store(name, to_safetensors(whole, dict(metadata)))
 
     @contextmanager
     def folder(self, name: str) -> Iterator[Path]:
@@ -128,9 +129,9 @@ class Workspace:
         """
         data = self._load(name)
         try:
-            with safetensors.safe_open(str(self.path(name)), framework="pt") as file:
+            with safe_open(str(self.path(name)), framework="pt") as file:
                 metadata = dict(file.metadata() or {})
-            return safetensors.torch.load(data), metadata
+            return from_safetensors(data), metadata
         except SafetensorError as error:
             raise ArtifactError(f"is no safetensors file ({error}).", where=str(self.path(name))) from error
 

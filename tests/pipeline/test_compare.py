@@ -13,6 +13,7 @@ from pinpoint.organism import shipped
 from pinpoint.pipeline import Run, resolve
 from pinpoint.pipeline._comparators import Workshop
 from pinpoint.pipeline._compare import entries
+from pinpoint.pipeline._tuning import chosen_heads
 
 SETTINGS: dict[str, Any] = {
     "locate": {"pairs": 16},
@@ -30,7 +31,7 @@ def test_base_and_pinpoint_are_always_there_and_come_first() -> None:
 def test_other_heads_are_drawn_as_their_names_say(tmp_path: Path) -> None:
     run = Run(resolve(str(shipped()["yesman"]), None, SETTINGS), tmp_path)
     run.do("locate")
-    shop = Workshop(run, run.chosen_heads())
+    shop = Workshop(run, chosen_heads(run))
     assert shop.heads_of("pinpoint", 0) == shop.heads_of("pinpoint_dpo", 0) == shop.heads
     matched = shop.heads_of("matched", 1)
     assert [head.layer for head in matched] == [head.layer for head in shop.heads]

@@ -50,7 +50,7 @@ def started(
     resolved = resolve(model_path(model), config, settings)
     folder = folder_for(resolved, Path(model).name if Path(model).exists() else model, out, fork=fork)
     opened = Run(resolved, folder, progress)
-    opened.read_inputs()
+    opened.inputs.read()
     with locked(folder):
         progress.say(f"run folder: {folder}")
         yield opened

@@ -60,6 +60,7 @@ def compare(
     Example: pinpoint compare yesman --quick
     """
     from pinpoint.cli._tables import print_comparison
+    from pinpoint.pipeline import compare_run
     from pinpoint.report import write_comparison
 
     sections = _section(methods, draws, quick)
@@ -68,6 +69,6 @@ def compare(
         for stage in ("locate", "verify") if run.config.tune.heads == "auto" else ("locate",):
             if not run.is_done(stage):
                 run.do(stage)
-        found = run.compare()
+        found = compare_run(run)
         page = write_comparison(run.workspace.sub("compare"), run.config)
     print_json(found) if as_json else print_comparison(found, page)

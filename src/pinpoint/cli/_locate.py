@@ -47,14 +47,15 @@ def locate(
     """
     from pinpoint.cli._tables import print_scores
     from pinpoint.heads import HeadScores
+    from pinpoint.pipeline import beside_brute_force, search_set
 
     given = {"engine": engine, "metric": metric, "pairs": pairs}
     section = {key: value for key, value in given.items() if value is not None}
     settings = typed_settings(questions=questions, dtype=dtype, device=device, seed=seed, locate=section)
     with terminal(quiet=quiet) as progress, started(model, config, settings, out, progress, fork=fork) as run:
         scores: HeadScores = run.do("locate")
-        beside = run.compare_engines(scores) if scores.engine == "naive" else None
-        steps = run.head_set(head_set) if head_set else []
+        beside = beside_brute_force(run, scores) if scores.engine == "naive" else None
+        steps = search_set(run, head_set) if head_set else []
     if as_json:
         record = run.workspace.sub("locate").read_json("locate.json")
         searched = {"set": run.workspace.sub("locate").read_json("set.json")} if head_set else {}

@@ -1,9 +1,7 @@
 """One small search for every method: the same ladder, the same rule, on the validation questions."""
 
 from collections.abc import Callable
-from typing import NamedTuple, TypeVar
-
-Setting = TypeVar("Setting")
+from typing import NamedTuple
 
 
 class Tried(NamedTuple):

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Literal
+from importlib import import_module
+from typing import TYPE_CHECKING, Any, Literal
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
@@ -11,9 +12,24 @@ if TYPE_CHECKING:
     from pinpoint.artifacts import Workspace
     from pinpoint.data import ContrastPair
     from pinpoint.heads import Head, HeadScores
+    from pinpoint.locate._mlps import mlp_effects
+    from pinpoint.locate._sets import SetStep, greedy_set
     from pinpoint.progress import Progress
 
-__all__ = ["locate"]
+__all__ = ["SetStep", "greedy_set", "locate", "mlp_effects"]
+
+_HOMES = {
+    "SetStep": "pinpoint.locate._sets",
+    "greedy_set": "pinpoint.locate._sets",
+    "mlp_effects": "pinpoint.locate._mlps",
+}
+
+
+def __getattr__(name: str) -> Any:
+    """Imports torch only when something needs it."""
+    if name not in _HOMES:
+        raise AttributeError(f"module 'pinpoint.locate' has no attribute {name!r}")
+    return getattr(import_module(_HOMES[name]), name)
 
 
 def locate(

@@ -1,7 +1,9 @@
 """The stages in order, with the checks between them."""
 
+from pinpoint.pipeline._compare import compare_run
 from pinpoint.pipeline._gates import Gate, parse_gates
 from pinpoint.pipeline._inspect import Inspection, compare_on_one_pair, inspect_model
+from pinpoint.pipeline._locating import beside_brute_force, search_set
 from pinpoint.pipeline._lock import locked
 from pinpoint.pipeline._plan import Plan, plan
 from pinpoint.pipeline._run import Run
@@ -12,7 +14,9 @@ __all__ = [
     "Plan",
     "Inspection",
     "Run",
+    "beside_brute_force",
     "compare_on_one_pair",
+    "compare_run",
     "folder_for",
     "inspect_model",
     "locked",
@@ -20,5 +24,6 @@ __all__ = [
     "parse_gates",
     "plan",
     "resolve",
+    "search_set",
     "settings_of",
 ]

@@ -19,10 +19,10 @@ from pinpoint.compare import Tried, activation_addition, better, climb, head_int
 from pinpoint.data import Message, Messages, neutral_dialogues, system, user
 from pinpoint.heads import Head
 from pinpoint.interventions import Steering
-from pinpoint.locate._mlps import mlp_effects
+from pinpoint.locate import mlp_effects
 from pinpoint.measure import PLAIN, Chat, Deployment, anchor_rows, matched_order, random_order
 from pinpoint.models import HeadedModel, headed
-from pinpoint.pipeline._halves import halves
+from pinpoint.pipeline._tuning import validation_check
 from pinpoint.tune import (
     Anchor,
     Fitted,
@@ -56,9 +56,6 @@ class Contestant(NamedTuple):
     seconds: float
 
 
-Make = Callable[[HeadedModel], Any]
-
-
 @dataclass
 class Workshop:
     """Makes every method's model from one run: the same data, the same number of tokens, the same search.
@@ -87,16 +84,11 @@ class Workshop:
 
     @cached_property
     def _train(self) -> list[Any]:
-        return self.run.questions("train")
+        return self.run.inputs.questions("train")
 
     @cached_property
     def _preferences(self) -> list[PreferenceRow]:
-        return self.run.behaviour.preferences(self._train, self.run.config.seed)
-
-    @cached_property
-    def _pairs(self) -> list[Any]:
-        config = self.run.config
-        return halves(self.run.behaviour.pairs(self.run.questions("locate")), config.locate.pairs, config.seed).pairs
+        return self.run.inputs.behaviour.preferences(self._train, self.run.config.seed)
 
     def heads_of(self, method: str, draw: int) -> list[Head]:
         """The heads that a method trains."""
@@ -111,7 +103,8 @@ class Workshop:
     @cached_property
     def top_mlp(self) -> int:
         """The layer whose MLP has the most negative direct effect, on the pairs."""
-        effects = mlp_effects(self.run.model, self.run.tokenizer, self._pairs, metric=self.run.config.locate.metric)
+        run = self.run
+        effects = mlp_effects(run.model, run.tokenizer, run.inputs.halves.pairs, metric=run.config.locate.metric)
         return int(effects.mean(dim=0).argmin())
 
     def _rows(self, method: str) -> Sequence[Row]:
@@ -123,8 +116,8 @@ class Workshop:
             # Twice, since these rows have no second half that revises: as many tokens as the other methods see.
             asked = [*self._train, *self._train]
             opened: list[Messages] = [[*system(config.behaviour.system), user(one.question)] for one in asked]
-            return self.run.behaviour.own_rows(asked, chat.replies(opened), config.seed)
-        return self.run.behaviour.rows(self._train, self.run.config.seed)
+            return self.run.inputs.behaviour.own_rows(asked, chat.replies(opened), config.seed)
+        return self.run.inputs.behaviour.rows(self._train, self.run.config.seed)
 
     def _attach(self, method: str, draw: int, view: HeadedModel) -> Any:
         if method == "full":
@@ -157,7 +150,7 @@ class Workshop:
                 run.tokenizer,
                 self._rows(method),
                 config,
-                run.validation_check(config),
+                validation_check(run, config),
                 seed=run.config.seed,
                 out=Path(folder),
                 progress=run.progress,
@@ -203,7 +196,7 @@ class Workshop:
         made: Callable[[int, float], Steering]
         if method == "caa":
             # Rimsky et al. contrast showing the behaviour with not showing it: here, right answers given up or kept.
-            kept = run.behaviour.preferences(self._train, run.config.seed, provoked_only=True)
+            kept = run.inputs.behaviour.preferences(self._train, run.config.seed, provoked_only=True)
             made = activation_addition(view, run.tokenizer, kept, size)
             places = sorted({round(share * (view.n_layers - 1)) for share in (0.25, 0.5, 0.75)})
         else:
@@ -215,7 +208,7 @@ class Workshop:
 
             def attempt(strength: float, place: int = place) -> Tried:
                 deployment = Deployment(steering=made(place, strength))
-                measured = run.validation_check(run.config.tune, deployment)(run.model)
+                measured = validation_check(run, run.config.tune, deployment)(run.model)
                 reached = all(
                     measured[name] >= getattr(run.config.tune, name) for name in ("truthfulness", "confidence")
                 )

@@ -12,19 +12,17 @@ import torch
 from pinpoint.artifacts import provenance
 from pinpoint.compare import paired_tests
 from pinpoint.config import CompareConfig, Method
-from pinpoint.evaluate import evaluate, metrics, versus_base
-from pinpoint.evaluate._evaluate import Evaluation, TaskResult
+from pinpoint.evaluate import Evaluation, evaluate, metrics, versus_base
 from pinpoint.heads import Head
 from pinpoint.locate import locate
-from pinpoint.measure import Exchange, attention_shares, estimate
+from pinpoint.measure import attention_shares, estimate
 from pinpoint.models import headed
 from pinpoint.pipeline._comparators import Contestant, Workshop
-from pinpoint.pipeline._evaluation import _write_transcripts
-from pinpoint.pipeline._halves import halves
+from pinpoint.pipeline._evaluation import read_transcripts, write_transcripts
 from pinpoint.pipeline._stages import key_of
+from pinpoint.pipeline._tuning import chosen_heads
 
 if TYPE_CHECKING:
-    from pinpoint.artifacts import Workspace
     from pinpoint.pipeline._run import Run
 
 _DRAWN: tuple[Method, ...] = ("random", "matched")
@@ -46,7 +44,7 @@ def compare_run(run: Run) -> dict[str, Any]:
     A method that an earlier call with the same settings finished is read back instead of made again.
     """
     space = run.workspace.sub("compare")
-    shop = Workshop(run, run.chosen_heads())
+    shop = Workshop(run, chosen_heads(run))
     key = _key(run, shop)
     planned = entries(run.config.compare)
     results: dict[str, Evaluation] = {}
@@ -55,7 +53,7 @@ def compare_run(run: Run) -> dict[str, Any]:
         run.progress.say(f"[{number}/{len(planned)}] {name}")
         own = space.sub(name)
         if own.has("record.json") and (record := own.read_json("record.json"))["key"] == key:
-            results[name], records[name] = _read_evaluation(own), record
+            results[name], records[name] = read_transcripts(own), record
             shop.rates |= {method: record["setting"]["learning_rate"]} if "learning_rate" in record["setting"] else {}
             continue
         made = shop.make(method, draw)
@@ -63,7 +61,7 @@ def compare_run(run: Run) -> dict[str, Any]:
         records[name] = _record(run, made, results, name, method) | {"key": key}
         if method == "pinpoint":
             records[name]["located_again"] = _located_again(run, shop, made)
-        _write_transcripts(own, results[name])
+        write_transcripts(own, results[name])
         own.write_json("record.json", records[name])
     found = _together(run, shop, results, records)
     space.write_json("compare.json", found)
@@ -83,7 +81,7 @@ def _evaluated(run: Run, made: Contestant, base: Evaluation | None, name: str) -
     return evaluate(
         made.model,
         run.tokenizer,
-        run.sets(),
+        run.inputs.sets(),
         run.config.evaluate,
         run.config.behaviour,
         base=run.model,
@@ -120,7 +118,7 @@ def peak_bytes() -> int | None:
 def _located_again(run: Run, shop: Workshop, made: Contestant) -> dict[str, Any]:
     """What the tuned heads do and look at, before and after, on the pairs that did not rank them."""
     config = run.config
-    pairs, _, shown = halves(run.behaviour.pairs(run.questions("locate")), config.locate.pairs, config.seed)
+    pairs, _, shown = run.inputs.halves
     some = [pairs[i] for i in shown]
     groups = [pair.group for pair in some]
     size = config.locate.batch_size
@@ -152,18 +150,3 @@ def _together(
         "tests": {against: paired_tests(answers, against) for against in ("base", "pinpoint")},
         "provenance": provenance(seed=run.config.seed, finished=time.strftime("%Y-%m-%d")),
     }
-
-
-def _read_evaluation(space: Workspace) -> Evaluation:
-    exchanges = {
-        name: [
-            Exchange.model_validate({key: value for key, value in row.items() if key != "messages"})
-            for row in space.read_jsonl(f"{name}.jsonl")
-        ]
-        for name in ("own", "fixed", "wrong_first")
-    }
-    shift = space.read_jsonl("kl.jsonl")
-    tasks = [TaskResult(**row) for row in space.read_jsonl("abilities.jsonl")]
-    return Evaluation(
-        **exchanges, tasks=tasks, kl=[row["kl"] for row in shift], neutral_ids=[row["id"] for row in shift]
-    )

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from pinpoint.evaluate import Evaluation, evaluate, metrics, versus_base
+from pinpoint.evaluate import Evaluation, TaskResult, evaluate, metrics, versus_base
+from pinpoint.measure import Exchange
 from pinpoint.models import load
 from pinpoint.pipeline._stages import partial_of
 
@@ -20,7 +21,7 @@ def evaluate_run(run: Run) -> dict[str, Evaluation]:
     """Evaluates base, pinpoint and full on the same items; writes transcripts, examples and `summary.json`."""
     config, behaviour = run.config.evaluate, run.config.behaviour
     space, partial = run.workspace.sub("evaluate"), partial_of(run, "evaluate")
-    sets = run.sets()
+    sets = run.inputs.sets()
     results: dict[str, Evaluation] = {}
     for name, folder in {"base": None, **run.tuned_models()}.items():
         model = run.model if folder is None else load(folder, run.config.dtype, run.config.device).model
@@ -36,13 +37,14 @@ def evaluate_run(run: Run) -> dict[str, Evaluation]:
             name=name,
             journal=partial.journal(f"{name}.jsonl"),
         )
-        _write_transcripts(space.sub(name), results[name])
+        write_transcripts(space.sub(name), results[name])
     space.write_json("examples.json", _examples(results))
     run.workspace.write_json("summary.json", _summary(run, results))
     return results
 
 
-def _write_transcripts(space: Workspace, evaluation: Evaluation) -> None:
+def write_transcripts(space: Workspace, evaluation: Evaluation) -> None:
+    """Writes everything that was said, each row with its verdicts."""
     for name in ("own", "fixed", "wrong_first"):
         rows = getattr(evaluation, name)
         space.write_jsonl(
@@ -51,6 +53,22 @@ def _write_transcripts(space: Workspace, evaluation: Evaluation) -> None:
     space.write_jsonl("abilities.jsonl", [task._asdict() for task in evaluation.tasks])
     space.write_jsonl(
         "kl.jsonl", [{"id": i, "kl": kl} for i, kl in zip(evaluation.neutral_ids, evaluation.kl, strict=True)]
+    )
+
+
+def read_transcripts(space: Workspace) -> Evaluation:
+    """What `write_transcripts` wrote."""
+    exchanges = {
+        name: [
+            Exchange.model_validate({key: value for key, value in row.items() if key != "messages"})
+            for row in space.read_jsonl(f"{name}.jsonl")
+        ]
+        for name in ("own", "fixed", "wrong_first")
+    }
+    shift = space.read_jsonl("kl.jsonl")
+    tasks = [TaskResult(**row) for row in space.read_jsonl("abilities.jsonl")]
+    return Evaluation(
+        **exchanges, tasks=tasks, kl=[row["kl"] for row in shift], neutral_ids=[row["id"] for row in shift]
     )
 
 

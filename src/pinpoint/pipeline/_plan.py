@@ -8,7 +8,6 @@ from pydantic import BaseModel, ConfigDict
 from transformers import PreTrainedTokenizerBase
 
 from pinpoint.data import encode_chat, encode_pair, render
-from pinpoint.pipeline._halves import halves
 from pinpoint.pipeline._inspect import Estimate, inspect_model
 from pinpoint.pipeline._stages import LEFT
 
@@ -61,16 +60,16 @@ class Plan(_Record):
 def plan(run: Run, tokenizer: PreTrainedTokenizerBase) -> Plan:
     """Renders what a run would be made of, and counts its work."""
     config = run.config
-    pairs = halves(run.behaviour.pairs(run.questions("locate")), config.locate.pairs, config.seed).pairs
+    pairs = run.inputs.halves.pairs
     encoded = encode_pair(tokenizer, pairs[0])
-    rows = run.behaviour.rows(run.questions("train"), config.seed)
+    rows = run.inputs.behaviour.rows(run.inputs.questions("train"), config.seed)
     replies = [row["completion"][0]["content"] for row in rows]
     loss = sum(len(tokenizer(reply, add_special_tokens=False)["input_ids"]) + 1 for reply in replies)
     steps = int(-(-len(rows) // config.tune.batch_size) * config.tune.epochs)
     full = (
         f"at most {int(-(-len(rows) // config.full.batch_size) * config.full.epochs)} steps" if config.full else "none"
     )
-    sets = run.sets()
+    sets = run.inputs.sets()
     work = {
         "locate": f"{len(pairs)} pairs of {len(encode_chat(tokenizer, pairs[0].reference))} tokens",  # type: ignore[arg-type]
         "verify": f"{1 + config.verify.max_heads * (1 + 2 * config.verify.draws)} knockouts of {len(pairs) // 2} pairs",
