@@ -99,22 +99,53 @@ class _BackboneOutput(MoeModelOutputWithPast):
         return
 
 
-def next_token_logits(view: HeadedModel, normed: Float[Tensor, "*row d_model"]) -> Float[Tensor, "*row vocab"]:
+def next_token_logits(
+    view: HeadedModel, normed: Float[Tensor, "*row d_model"], tokens: list[int] | None = None
+) -> Float[Tensor, "*row token"]:
     """Logits, in float32, of rows that the backbone put out.
 
     The model's own forward runs, with its backbone supplied, so that biases, soft caps and scales of the logits
     come out right.
+
+    Args:
+        view: the model.
+        normed: the rows.
+        tokens: the tokens whose logits are wanted; all by default.
     """
     rows = normed.reshape(-1, 1, normed.shape[-1])
     forward = _constant(_BackboneOutput(last_hidden_state=rows))
     ids = torch.zeros(len(rows), 1, dtype=torch.long, device=normed.device)
-    with _supplied(view.model, view.layout.backbone, forward):
+    with _supplied(view.model, view.layout.backbone, forward), _unembedding_only(view, tokens):
         logits: Tensor = view.model.forward(input_ids=ids, use_cache=False).logits
+    if tokens is not None and logits.shape[-1] != len(tokens):
+        logits = logits[..., tokens]
     return logits[:, 0].float().view(*normed.shape[:-1], -1)
 
 
-def final_logits(view: HeadedModel, hidden: Float[Tensor, "*row d_model"]) -> Float[Tensor, "*row vocab"]:
-    """Logits, in float32, of rows of the residual stream that leave the last block."""
+@contextmanager
+def _unembedding_only(view: HeadedModel, tokens: list[int] | None) -> Iterator[None]:
+    """Unembeds to `tokens` alone where the head is a plain matrix at hand; does nothing elsewhere.
+
+    A row of many has few logits that are looked at: unembedding it whole would cost as much as whole layers.
+    """
+    head = view.model.get_output_embeddings()
+    at_hand = type(head) is nn.Linear and not (
+        head.weight.is_meta or hasattr(head, "_hf_hook") or head._forward_hooks or head._forward_pre_hooks
+    )
+    if tokens is None or not at_hand:
+        yield
+        return
+    weight = head.weight[tokens]
+    bias = None if head.bias is None else head.bias[tokens]
+    name = next(name for name, module in view.model.named_modules() if module is head)
+    with _supplied(view.model, name, lambda rows: nn.functional.linear(rows, weight, bias)):
+        yield
+
+
+def final_logits(
+    view: HeadedModel, hidden: Float[Tensor, "*row d_model"], tokens: list[int] | None = None
+) -> Float[Tensor, "*row token"]:
+    """Logits, in float32, of rows of the residual stream that leave the last block; of `tokens`, or of all."""
     for module in view.tail:
         hidden = module(hidden)
-    return next_token_logits(view, hidden)
+    return next_token_logits(view, hidden, tokens)

@@ -152,14 +152,17 @@ def sweep(
 
     effects = torch.zeros(len(pairs), view.n_layers, view.n_heads)
     references = torch.empty(len(pairs))
+    tokens = sorted({token for pair in pairs for token in (*pair.unwanted, *pair.wanted)})
+    place = {token: i for i, token in enumerate(tokens)}
     for chunk in run.chunks:
         layers = [head.layer for head in chunk.heads]
         heads = [head.head for head in chunk.heads]
         at_once = max(1, _LOGIT_ROWS // (1 + len(heads)))
         for start in range(0, len(pairs), at_once):
-            logits = final_logits(view, chunk.hidden[start : start + at_once])  # [pair 1+head vocab]
+            logits = final_logits(view, chunk.hidden[start : start + at_once], tokens)  # [pair 1+head token]
             for i, pair in enumerate(pairs[start : start + at_once], start):
-                values = metric.value(logits[i - start], pair.unwanted, pair.wanted)
+                unwanted, wanted = ([place[token] for token in side] for side in (pair.unwanted, pair.wanted))
+                values = metric.value(logits[i - start], unwanted, wanted)
                 effects[i, layers, heads] = metric.effect(values[1:], values[:1]).cpu()
                 references[i] = values[0].item()
     for layer, unmoved in run.unmoved.items():

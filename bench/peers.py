@@ -1,0 +1,164 @@
+"""Path patching beside other libraries: the same weights, prompts and dtype, taking turns in one run.
+
+Each library runs in a virtual environment of its own, below --environments, made there if it is missing. A library
+that needs a forward pass per head is timed on a sample of the heads, spread over the layers, and its time for all
+of them is that of the sample times their ratio; scores are compared on the sample. Writes bench/results/peers.json.
+"""
+
+import argparse
+import json
+import platform
+import statistics
+import subprocess
+import sys
+import tempfile
+import venv
+from pathlib import Path
+from typing import IO, Any
+
+import torch
+from safetensors.torch import save_file
+from transformers import PreTrainedTokenizerFast
+
+HERE = Path(__file__).resolve().parent
+sys.path.insert(0, str(HERE.parent))
+
+from bench._shapes import Shape, forward_flops, make_model, make_pairs, sweep_flops  # noqa: E402
+from pinpoint.organism import shipped  # noqa: E402
+
+PEERS = {
+    "hooked transformers": ("hooked_transformers.py", None),
+    "TransformerLens 4.3.0": ("lens.py", "transformer-lens==4.3.0"),
+    "nnsight 0.8.1": ("nnsight_trace.py", "nnsight==0.8.1"),
+    "pyvene 0.1.8": ("pyvene_units.py", "pyvene==0.1.8"),
+}
+EVERYONE = tuple(PEERS)
+# The last number: heads that a peer is timed on in each turn.
+SHAPES = {
+    "8 x 16, d = 512, T = 128": (Shape(8, 16, 4, 32, 1376, 4096, 4, 1, 127), EVERYONE, 16),
+    "12 x 12, d = 768, T = 64": (Shape(12, 12, 12, 64, 2048, 4096, 4, 1, 63), EVERYONE, 12),
+    "12 x 12, d = 768, T = 256": (Shape(12, 12, 12, 64, 2048, 4096, 4, 1, 255), EVERYONE[:3], 6),
+    "12 x 12, d = 768, T = 256, 95 % shared": (Shape(12, 12, 12, 64, 2048, 4096, 4, 243, 13), EVERYONE[:3], 6),
+    "24 x 16 (4 groups), d = 1024, T = 256, 95 % shared": (
+        Shape(24, 16, 4, 64, 2816, 4096, 4, 243, 13),
+        EVERYONE[:1],
+        6,
+    ),
+}
+
+
+class Worker:
+    """A library in a process of its own."""
+
+    def __init__(self, script: str, python: str, folder: Path) -> None:
+        self._process = subprocess.Popen(
+            [python, str(HERE / "peers" / script), str(folder)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        self._in: IO[str] = self._process.stdin
+        self._out: IO[str] = self._process.stdout
+        if self._out.readline().strip() != "ready":
+            raise SystemExit(f"{script} did not start")
+
+    def score(self, heads: list[tuple[int, int]]) -> dict[str, Any]:
+        """Seconds and scores of these heads."""
+        self._in.write(json.dumps({"heads": heads}) + "\n")
+        self._in.flush()
+        answer: dict[str, Any] = json.loads(self._out.readline())
+        return answer
+
+    def close(self) -> None:
+        """Ends the process."""
+        self._in.close()
+        self._process.wait()
+
+
+def environment(folder: Path, requirement: str | None) -> str:
+    """The Python that has the library."""
+    if requirement is None:
+        return sys.executable
+    home = folder / requirement.split("==")[0]
+    python = home / "bin" / "python"
+    if not python.exists():
+        venv.create(home, with_pip=True)
+        constraints = str(HERE.parent / "constraints.txt")
+        subprocess.run([python, "-m", "pip", "install", "-q", "-c", constraints, "torch", requirement], check=True)
+    return str(python)
+
+
+def save(shape: Shape, folder: Path) -> None:
+    """The model, a tokenizer for the libraries that want one, and the prompts."""
+    make_model(shape).save_pretrained(folder)
+    PreTrainedTokenizerFast.from_pretrained(shipped()["yesman"]).save_pretrained(folder)
+    pairs = make_pairs(shape)
+    prompts = {
+        "reference": torch.tensor([pair.reference for pair in pairs]),
+        "counterfactual": torch.tensor([pair.counterfactual for pair in pairs]),
+    }
+    save_file(prompts, folder / "prompts.safetensors")
+
+
+def measure(shape: Shape, peers: tuple[str, ...], sample: int, turns: int, environments: Path) -> dict[str, Any]:
+    """Everybody in turn, `turns` times."""
+    every = [(layer, head) for layer in range(shape.layers) for head in range(shape.heads)]
+    step = len(every) / sample
+    heads = [every[int(step * (i + 0.5))] for i in range(sample)]
+    with tempfile.TemporaryDirectory() as scratch:
+        save(shape, Path(scratch))
+        workers = {"pinpoint": Worker("pinpoint_sweep.py", sys.executable, Path(scratch))}
+        for peer in peers:
+            script, requirement = PEERS[peer]
+            workers[peer] = Worker(script, environment(environments, requirement), Path(scratch))
+        for worker in workers.values():
+            worker.score(heads[:1])
+        answers: dict[str, list[dict[str, Any]]] = {name: [] for name in workers}
+        for turn in range(turns):
+            for name, worker in workers.items():
+                answers[name].append(worker.score(heads))
+                print(f"turn {turn + 1}, {name}: {answers[name][-1]['seconds']:.2f} s", file=sys.stderr)
+        for worker in workers.values():
+            worker.close()
+    return summary(shape, len(every) / sample, answers)
+
+
+def summary(shape: Shape, scale: float, answers: dict[str, list[dict[str, Any]]]) -> dict[str, Any]:
+    """Ratios of medians, the agreement of scores, and the ratio that operations predict."""
+    median = {name: statistics.median(one["seconds"] for one in some) for name, some in answers.items()}
+    scores = {name: torch.tensor(some[-1]["scores"]) for name, some in answers.items()}
+    largest = scores["pinpoint"].abs().max()
+    predicted = forward_flops(shape, shape.layers * shape.heads + 2) / sweep_flops(shape)
+    peers = {}
+    for name in answers:
+        if name != "pinpoint":
+            ratio = median[name] * scale / median["pinpoint"]
+            difference = float((scores[name] - scores["pinpoint"]).abs().max() / largest)
+            peers[name] = {"ratio": ratio, "of_predicted": ratio / predicted, "difference": difference}
+    return {"shape": shape._asdict(), "predicted": predicted, "peers": peers, "sampled": 1 / scale}
+
+
+def main() -> None:
+    """Measures every shape."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--environments", type=Path, default=HERE.parent / ".bench")
+    parser.add_argument("--turns", type=int, default=5)
+    arguments = parser.parse_args()
+    found = {}
+    for name, (shape, peers, sample) in SHAPES.items():
+        print(name, file=sys.stderr)
+        found[name] = measure(shape, peers, sample, arguments.turns, arguments.environments)
+        print(json.dumps(found[name], indent=1))
+    record = {
+        "command": f"python bench/peers.py --turns {arguments.turns}",
+        "machine": f"{platform.machine()}, CPU, {torch.get_num_threads()} threads, float32",
+        "turns": arguments.turns,
+        "shapes": found,
+    }
+    (HERE / "results/peers.json").write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
