@@ -2,7 +2,7 @@
 
 Each library runs in a virtual environment of its own, below --environments, made there if it is missing. A library
 that needs a forward pass per head is timed on a sample of the heads, spread over the layers, and its time for all
-of them is that of the sample times their ratio; scores are compared on the sample. Writes bench/results/peers.json.
+of them is extrapolated from that of the sample; scores are compared on the sample. Writes bench/results/peers.json.
 """
 
 import argparse
@@ -61,7 +61,8 @@ class Worker:
         assert self._process.stdout is not None
         self._in: IO[str] = self._process.stdin
         self._out: IO[str] = self._process.stdout
-        if self._out.readline().strip() != "ready":
+        # Some libraries greet on stdout.
+        if not any(line.strip() == "ready" for line in iter(self._out.readline, "")):
             raise SystemExit(f"{script} did not start")
 
     def score(self, heads: list[tuple[int, int]]) -> dict[str, Any]:
@@ -118,14 +119,18 @@ def measure(shape: Shape, peers: tuple[str, ...], sample: int, turns: int, envir
         answers: dict[str, list[dict[str, Any]]] = {name: [] for name in workers}
         for turn in range(turns):
             for name, worker in workers.items():
-                answers[name].append(worker.score(heads))
-                print(f"turn {turn + 1}, {name}: {answers[name][-1]['seconds']:.2f} s", file=sys.stderr)
+                answer = worker.score(heads)
+                if name != "pinpoint":
+                    first = worker.score([])["seconds"]  # what is done once for all heads
+                    answer["seconds"] = first + (answer["seconds"] - first) * len(every) / sample
+                answers[name].append(answer)
+                print(f"turn {turn + 1}, {name}: {answer['seconds']:.2f} s for all heads", file=sys.stderr)
         for worker in workers.values():
             worker.close()
-    return summary(shape, len(every) / sample, answers)
+    return summary(shape, answers) | {"sampled_heads": sample}
 
 
-def summary(shape: Shape, scale: float, answers: dict[str, list[dict[str, Any]]]) -> dict[str, Any]:
+def summary(shape: Shape, answers: dict[str, list[dict[str, Any]]]) -> dict[str, Any]:
     """Ratios of medians, the agreement of scores, and the ratio that operations predict."""
     median = {name: statistics.median(one["seconds"] for one in some) for name, some in answers.items()}
     scores = {name: torch.tensor(some[-1]["scores"]) for name, some in answers.items()}
@@ -134,10 +139,10 @@ def summary(shape: Shape, scale: float, answers: dict[str, list[dict[str, Any]]]
     peers = {}
     for name in answers:
         if name != "pinpoint":
-            ratio = median[name] * scale / median["pinpoint"]
+            ratio = median[name] / median["pinpoint"]
             difference = float((scores[name] - scores["pinpoint"]).abs().max() / largest)
             peers[name] = {"ratio": ratio, "of_predicted": ratio / predicted, "difference": difference}
-    return {"shape": shape._asdict(), "predicted": predicted, "peers": peers, "sampled": 1 / scale}
+    return {"shape": shape._asdict(), "predicted": predicted, "peers": peers}
 
 
 def main() -> None:

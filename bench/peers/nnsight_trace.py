@@ -6,11 +6,13 @@ from typing import Any
 import nnsight
 import torch
 from _worker import Score, margin, prompts, serve
+from transformers import AutoModelForCausalLM, AutoTokenizer
 
 
 def load(folder: Path) -> Score:
     """Sets the out projections' inputs to the reference's, with one head's slice patched."""
-    model: Any = nnsight.LanguageModel(str(folder), device_map="cpu", dtype=torch.float32, dispatch=True)
+    loaded = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32).eval()
+    model: Any = nnsight.LanguageModel(loaded, tokenizer=AutoTokenizer.from_pretrained(folder))
     reference, counterfactual = prompts(folder)
     layers, width = model.config.num_hidden_layers, model.config.head_dim
 
