@@ -1,0 +1,150 @@
+"""A step of pinpoint tuning beside full fine-tuning and LoRA: same model, dialogues, batch and dtype, taking turns.
+
+Each is run in a process of its own, for its peak memory. Of F operations of a forward pass, full fine-tuning takes
+3 F a step; pinpoint tuning takes F and the activations' gradients of the layers from the lowest head on, so that
+with a fraction f of the layers there the gain is at most 3 / (1 + f). Writes bench/results/tune.json.
+"""
+
+import argparse
+import json
+import platform
+import resource
+import statistics
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import torch
+from peft import LoraConfig, get_peft_model
+from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedModel
+
+from pinpoint.behaviours import TrainingRow
+from pinpoint.config import TuneConfig
+from pinpoint.data import encode_chat
+from pinpoint.heads import Head
+from pinpoint.models import headed
+from pinpoint.organism import shipped
+from pinpoint.pipeline import Run, resolve
+from pinpoint.progress import Silent
+from pinpoint.tune import attach, fit, head_slices
+
+HERE = Path(__file__).resolve().parent
+LAYERS, HEADS, BATCH, STEPS, TURNS = 12, 12, 16, 8, 5
+METHODS = {
+    "inference": "forward passes alone",
+    "pinpoint_top": "6 heads of the upper half of the layers, q and o",
+    "pinpoint_all": "6 heads, the lowest in the first layer, q and o",
+    "lora": "LoRA r = 16 on all linear layers",
+    "full": "all parameters",
+}
+LOWEST = {"pinpoint_top": 6, "pinpoint_all": 0}
+
+
+def _model(vocabulary: int) -> PreTrainedModel:
+    torch.manual_seed(0)
+    config = LlamaConfig(
+        vocab_size=vocabulary,
+        hidden_size=768,
+        intermediate_size=2048,
+        num_hidden_layers=LAYERS,
+        num_attention_heads=HEADS,
+        num_key_value_heads=HEADS,
+    )
+    return LlamaForCausalLM(config)
+
+
+def _trainable(method: str, model: PreTrainedModel) -> Any:
+    if method == "full":
+        return model.requires_grad_(True)
+    if method == "lora":
+        # get_peft_model is not generic over what it wraps.
+        return get_peft_model(model, LoraConfig(task_type="CAUSAL_LM", r=16, target_modules="all-linear"))
+    view = headed(model)
+    low = LOWEST[method]
+    heads = [Head(low + i * (LAYERS - low) // 6, i) for i in range(6)]
+    return attach(view, head_slices(view, heads, "q,o"))
+
+
+def _train(method: str, model: Any, tokenizer: Any, rows: list[TrainingRow]) -> float:
+    config = TuneConfig(learning_rate=1e-5, batch_size=BATCH, epochs=1.0, check_every=10**9)
+    with tempfile.TemporaryDirectory() as out:
+        fitted = fit(
+            model,
+            tokenizer,
+            rows,
+            config,
+            lambda _: {"truthfulness": 0.0, "confidence": 0.0, "kl": 0.0},
+            seed=0,
+            out=Path(out),
+            progress=Silent(),
+            what=method,
+        )
+    return fitted.seconds
+
+
+def child(method: str) -> None:
+    """Trains by one method and prints seconds, tokens and peak memory."""
+    with tempfile.TemporaryDirectory() as scratch:
+        run = Run(resolve(str(shipped()["yesman"]), None, {}), Path(scratch))
+        rows = run.inputs.behaviour.rows(run.inputs.questions("train"), 0)
+    tokenizer = run.tokenizer
+    model = _model(len(tokenizer))
+    warm, timed = rows[: 2 * BATCH], rows[2 * BATCH : (2 + STEPS) * BATCH]
+    if method == "inference":
+        with torch.no_grad():
+            for start in range(0, len(timed), BATCH):
+                batch = [encode_chat(tokenizer, row["prompt"]) for row in timed[start : start + BATCH]]
+                width = max(map(len, batch))
+                model(input_ids=torch.tensor([ids + [0] * (width - len(ids)) for ids in batch]), use_cache=False)
+        seconds = 0.0
+    else:
+        trained = _trainable(method, model)
+        _train(method, trained, tokenizer, warm)
+        seconds = _train(method, trained, tokenizer, timed)
+    tokens = sum(len(encode_chat(tokenizer, [*row["prompt"], *row["completion"]])) for row in timed)
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+    print(json.dumps({"seconds": seconds, "tokens": tokens, "peak_bytes": peak}))
+
+
+def main() -> None:
+    """Has the methods take turns and writes the record."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--method", choices=METHODS)
+    method = parser.parse_args().method
+    if method:
+        child(method)
+        return
+    found: dict[str, list[dict[str, float]]] = {name: [] for name in METHODS}
+    for turn in range(TURNS):
+        for name, answers in found.items():
+            command = [sys.executable, __file__, "--method", name]
+            answers.append(json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout))
+            print(turn + 1, name, answers[-1], file=sys.stderr)
+    median = {name: statistics.median(one["seconds"] for one in answers) for name, answers in found.items()}
+    memory = {name: statistics.median(one["peak_bytes"] for one in answers) for name, answers in found.items()}
+    rows = {}
+    for name in METHODS:
+        row: dict[str, Any] = {"what": METHODS[name], "memory_over_inference": memory[name] / memory["inference"]}
+        if name != "inference":
+            row |= {"gain_over_full": median["full"] / median[name], "gain_over_lora": median["lora"] / median[name]}
+        if name in LOWEST:
+            row["bound"] = 3 / (1 + (LAYERS - LOWEST[name]) / LAYERS)
+            row["of_bound"] = row["gain_over_full"] / row["bound"]
+        rows[name] = row
+    record = {
+        "command": "python bench/tune.py",
+        "machine": f"{platform.machine()}, CPU, {torch.get_num_threads()} threads, float32",
+        "model": f"Llama layout, {LAYERS} x {HEADS} heads, d = 768, random weights",
+        "batch": BATCH,
+        "steps": STEPS,
+        "turns": TURNS,
+        "methods": rows,
+    }
+    (HERE / "results/tune.json").write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
+    print(json.dumps(record, indent=1))
+
+
+if __name__ == "__main__":
+    main()
