@@ -35,11 +35,12 @@ contracts: .venv/.installed  ## the layering, held by import-linter
 docs: .venv/.installed-docs  ## the documentation, in docs/_build
 	$(BIN)/sphinx-build -W --keep-going -b html docs docs/_build
 
-bench: .venv/.installed  ## every benchmark in bench/, one after another
-	@set -e; for s in bench/*.py; do \
-		[ -e "$$s" ] || continue; \
-		echo "== $$s"; \
-		$(BIN)/python "$$s"; \
+SPEED := peers floor locate tune page
+
+bench: .venv/.installed  ## the speed tables and docs/benchmarks.md; other scripts in bench/ are run by name
+	@set -e; for s in $(SPEED); do \
+		echo "== bench/$$s.py"; \
+		$(BIN)/python bench/$$s.py; \
 	done
 
 clean:  ## remove what was built; keeps .venv and runs

@@ -1,0 +1,28 @@
+"""Writes docs/benchmarks.md from the records in bench/results, by the template beside this script."""
+
+import json
+from pathlib import Path
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+HERE = Path(__file__).resolve().parent
+RECORDS = ("peers", "floor", "locate", "tune")
+
+
+def main() -> None:
+    """Writes the page."""
+    environment = Environment(
+        loader=FileSystemLoader(HERE),
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+        autoescape=False,  # Markdown, from our own records
+    )
+    records = {name: json.loads((HERE / f"results/{name}.json").read_text(encoding="utf-8")) for name in RECORDS}
+    text = environment.get_template("benchmarks.md.jinja").render(records)
+    (HERE.parent / "docs" / "benchmarks.md").write_text(text, encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
