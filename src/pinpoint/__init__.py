@@ -12,19 +12,24 @@ if TYPE_CHECKING:
     from pinpoint.data import ContrastPair
     from pinpoint.errors import PinpointError
     from pinpoint.heads import Head, HeadScores, HeadSet
-    from pinpoint.locate import greedy_set
+    from pinpoint.locate import agreement, greedy_set, locate_nodes
     from pinpoint.models import load
+    from pinpoint.nodes import Node, NodeScores
 
 __all__ = [
     "ContrastPair",
     "Head",
     "HeadScores",
     "HeadSet",
+    "Node",
+    "NodeScores",
     "PinpointError",
     "__version__",
+    "agreement",
     "greedy_set",
     "load",
     "locate",
+    "locate_nodes",
 ]
 
 _HOMES = {
@@ -32,9 +37,13 @@ _HOMES = {
     "Head": "pinpoint.heads",
     "HeadScores": "pinpoint.heads",
     "HeadSet": "pinpoint.heads",
+    "Node": "pinpoint.nodes",
+    "NodeScores": "pinpoint.nodes",
     "PinpointError": "pinpoint.errors",
+    "agreement": "pinpoint.locate",
     "greedy_set": "pinpoint.locate",
     "load": "pinpoint.models",
+    "locate_nodes": "pinpoint.locate",
 }
 
 

@@ -4,7 +4,7 @@ import html
 import math
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, NamedTuple
 
 from jaxtyping import Float
@@ -17,6 +17,14 @@ if TYPE_CHECKING:
     from plotly.graph_objects import Figure
 
 _SHOWN = 10
+_LABELS = {
+    "path": "direct effect by path patching",
+    "activation": "total effect by activation patching",
+    "attribution": "total effect estimated by attribution patching",
+    "probe": "held-out accuracy of linear probes",
+    "random": "random scores",
+}
+_PATCHED = {"last": "last position", "suffix": "from the first difference on", "all": "all positions"}
 
 
 class Head(NamedTuple):
@@ -58,19 +66,22 @@ class HeadSet(tuple[Head, ...]):
         return layers
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class HeadScores:
-    """Effects of all heads of a model.
+    """Scores of all heads of a model.
 
     Attributes:
         effects: metric(patched) - metric(reference), where the metric is unwanted minus wanted, so
             that the most negative heads cause the unwanted behaviour. Unit: logits for `logit_diff`,
-            nats for `log_odds`, percent for `paper_share`.
+            nats for `log_odds`, percent for `paper_share`. The methods "probe" and "random" give no effects: the
+            share of a pair's two prompts that a probe tells apart, and a random number.
         reference: the metric on the unpatched reference prompts.
         metric: name of the metric.
         engine: name of the engine that computed the effects.
         seconds: wall time of the computation.
         layers: the layers that have heads; None for all. The effects of the others are 0.
+        method: "path", "activation", "attribution", "probe" or "random": see `pinpoint.locate`.
+        positions: where heads were patched or read: "last", "suffix" or "all".
     """
 
     effects: Float[Tensor, "pair layer head"]
@@ -79,6 +90,17 @@ class HeadScores:
     engine: str
     seconds: float = field(default=0.0)
     layers: tuple[int, ...] | None = field(default=None)
+    method: str = field(default="path")
+    positions: str = field(default="last")
+
+    def __repr__(self) -> str:
+        return f"<HeadScores: {self.mean.numel()} heads ({self.label}), {self.metric}, {len(self.effects)} pairs>"
+
+    @property
+    def label(self) -> str:
+        """What was measured, in words."""
+        where = f", {_PATCHED[self.positions]}" if self.method in ("activation", "attribution") else ""
+        return f"{_LABELS[self.method]}{where}, {self.engine}"
 
     @property
     def mean(self) -> Float[Tensor, "layer head"]:
@@ -92,14 +114,17 @@ class HeadScores:
         return spread / math.sqrt(self.effects.shape[0])
 
     def ranking(self) -> HeadSet:
-        """All heads, those that cause the behaviour most first; ties in order of layer and head."""
-        mean = self.mean
+        """All heads, those that cause the behaviour most first; ties in order of layer and head.
+
+        Under "probe", those come first whose probes tell the prompts apart best.
+        """
+        mean = -self.mean if self.method == "probe" else self.mean
         found = range(len(mean)) if self.layers is None else self.layers
         heads = [Head(layer, head) for layer in found for head in range(mean.shape[1])]
         return HeadSet(sorted(heads, key=lambda head: float(mean[head])))
 
     def top(self, count: int) -> list[Head]:
-        """The `count` most negative heads: those that cause the behaviour."""
+        """The first `count` heads of the ranking: those that cause the behaviour."""
         return list(self.ranking()[:count])
 
     def to_pandas(self) -> "DataFrame":
@@ -133,19 +158,16 @@ class HeadScores:
             hovertemplate="L%{y}.H%{x}: %{z:.4f}<extra></extra>",
         )
         figure = go.Figure(heat)
-        figure.update_layout(
-            xaxis_title="head", yaxis_title="layer", title=f"effect of {mean.numel()} heads, {self.engine}"
-        )
+        figure.update_layout(xaxis_title="head", yaxis_title="layer", title=f"{mean.numel()} heads: {self.label}")
         return figure
 
     def _repr_html_(self) -> str:
         """The ten strongest heads, for a notebook."""
         table: str = self.to_pandas().head(_SHOWN).to_html(index=False, float_format="{:+.4f}".format)
-        title = f"{self.metric}, {len(self.effects)} pairs; the strongest of {self.mean.numel()} heads"
+        count = self.mean.numel()
+        title = f"{self.metric}, {self.label}, {len(self.effects)} pairs; the first of {count} heads"
         return f"<p>{html.escape(title)}</p>{table}"
 
     def of(self, pairs: slice | list[int]) -> "HeadScores":
         """The same scores over a subset of the pairs."""
-        return HeadScores(
-            self.effects[pairs], self.reference[pairs], self.metric, self.engine, self.seconds, self.layers
-        )
+        return replace(self, effects=self.effects[pairs], reference=self.reference[pairs])

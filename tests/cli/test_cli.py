@@ -6,6 +6,9 @@ import sys
 from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner
+
+from pinpoint.cli import app
 
 
 def pinpoint(*arguments: str, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
@@ -50,6 +53,40 @@ def test_locate_prints_one_json_document(tmp_path: Path) -> None:
     record = json.loads(done.stdout)
     assert (record["pairs"], record["layers"], record["heads"]) == (8, 8, 8)
     assert (tmp_path / "run" / "locate" / "scores.safetensors").is_file()
+
+
+def test_locate_prints_other_nodes_and_how_good_an_estimate_is(tmp_path: Path) -> None:
+    def said(*arguments: str) -> str:
+        done = CliRunner().invoke(app, ["locate", "yesman", "--pairs", "4", "-q", *arguments])
+        assert done.exit_code == 0, done.output
+        return " ".join(done.stdout.split())
+
+    nodes = said("--nodes", "heads, mlps", "--out", str(tmp_path / "nodes"))
+    assert "direct effect by path patching, sweep" in nodes
+    assert "of 8 other nodes" in nodes and "L0.MLP" in nodes
+    estimate = said("--method", "attribution", "--exact-pairs", "2", "--out", str(tmp_path / "estimate"))
+    assert "against the exact effects on 2 pairs (total effect by activation patching, last position" in estimate
+    assert "rank correlation 0." in estimate and "of the top 10 shared" in estimate
+    record = json.loads(
+        CliRunner()
+        .invoke(
+            app,
+            [
+                "locate",
+                "yesman",
+                "--pairs",
+                "4",
+                "-q",
+                "--nodes",
+                "heads,mlps",
+                "--out",
+                str(tmp_path / "nodes"),
+                "--json",
+            ],
+        )
+        .stdout
+    )
+    assert len(record["beyond_heads"]["nodes"]) == 8 and record["method"] == "path"
 
 
 def test_naive_is_compared_with_the_sweep(tmp_path: Path) -> None:

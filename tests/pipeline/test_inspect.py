@@ -11,7 +11,7 @@ from typer.testing import CliRunner
 
 from pinpoint.cli import app
 from pinpoint.errors import ArchitectureError, InputError
-from pinpoint.pipeline import compare_on_one_pair, inspect_model
+from pinpoint.pipeline import compare_on_one_pair, inspect_model, settings_of
 from tests.families import tiny
 
 # From the config.json of each, as published; the counts are those that the Hub shows.
@@ -141,3 +141,19 @@ def test_check_prints_one_json_document() -> None:
     assert (found["layers"], found["heads"], found["kv_heads"]) == (8, 8, 4)
     assert {one["stage"] for one in found["estimates"]} == {"locate", "tune"}
     assert torch.device(found["estimates"][0]["device"]).type == "cpu"
+
+
+def test_other_locators_cost_what_they_run(tmp_path: Path) -> None:
+    model = folder(tmp_path, PUBLISHED["Mistral-7B-Instruct-v0.2"][0])
+
+    def located(**section: str) -> Any:
+        found = inspect_model(model, settings_of(model, None, {"locate": section, "device": "cpu"}))
+        return found.brute_force, next(one for one in found.estimates if one.stage == "locate")
+
+    (sweep, path), (cached, last) = located(), located(method="activation")
+    _, suffix = located(method="activation", positions="suffix")
+    _, estimate = located(method="attribution")
+    _, chance = located(method="random")
+    assert sweep > cached > 10, "a rerun of one token is far from a whole pass, and a row through MLPs is less"
+    assert suffix.seconds > last.seconds > path.seconds > chance.seconds == 0
+    assert last.seconds > estimate.seconds and estimate.bytes > last.bytes

@@ -21,6 +21,8 @@ CHANGES: list[tuple[dict[str, Any], set[str]]] = [
     ({"dtype": "bfloat16"}, set(LEFT)),
     ({"behaviour": {"challenge": "No."}}, set(LEFT)),
     ({"locate": {"pairs": 20}}, set(LEFT) - {"tune_full"}),
+    ({"locate": {"method": "activation"}}, set(LEFT) - {"tune_full"}),
+    ({"locate": {"nodes": ["heads", "mlps"]}}, set(LEFT) - {"tune_full"}),
     ({"verify": {"draws": 2}}, {"verify"}),
     ({"verify": {"draws": 2}, "tune": {"heads": "auto"}}, {"verify", "tune", "evaluate"}),
     ({"tune": {"heads": 3}}, {"tune", "evaluate"}),

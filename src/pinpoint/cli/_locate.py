@@ -1,7 +1,7 @@
 """`pinpoint locate`."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -28,6 +28,18 @@ def locate(
     out: Out = None,
     config: Config = None,
     questions: Questions = None,
+    method: Annotated[
+        str | None, typer.Option(help="path (default), activation, attribution, probe or random: docs/locators.md.")
+    ] = None,
+    positions: Annotated[
+        str | None, typer.Option(help="Where activation and attribution patch: last (default), suffix or all.")
+    ] = None,
+    nodes: Annotated[
+        str | None, typer.Option(help="What to score, by commas: heads (default), groups, attention, mlps.")
+    ] = None,
+    exact_pairs: Annotated[
+        int | None, typer.Option(min=0, help="Pairs on which attribution is held to the exact effects; 0 for none.")
+    ] = None,
     engine: Annotated[str | None, typer.Option(help="sweep (default) or naive, the slow oracle.")] = None,
     metric: Annotated[str | None, typer.Option(help="logit_diff, log_odds or paper_share.")] = None,
     head_set: Annotated[
@@ -41,27 +53,42 @@ def locate(
     as_json: Json = False,
     quiet: Quiet = False,
 ) -> None:
-    """Score every head by exact path patching. With --engine naive, the sweep runs beside it and is compared.
+    """Score every head, by exact path patching unless asked otherwise. --engine naive is compared with the fast one.
 
-    Example: pinpoint locate yesman --out runs/yesman
+    Example: pinpoint locate yesman --nodes heads,mlps --out runs/yesman
     """
-    from pinpoint.cli._tables import print_scores
+    from pinpoint.cli._tables import print_nodes, print_scores
     from pinpoint.heads import HeadScores
     from pinpoint.pipeline import beside_brute_force, search_set
 
-    given = {"engine": engine, "metric": metric, "pairs": pairs}
+    given = {
+        "method": method,
+        "positions": positions,
+        "nodes": None if nodes is None else [kind.strip() for kind in nodes.split(",")],
+        "exact_pairs": exact_pairs,
+        "engine": engine,
+        "metric": metric,
+        "pairs": pairs,
+    }
     section = {key: value for key, value in given.items() if value is not None}
     settings = typed_settings(questions=questions, dtype=dtype, device=device, seed=seed, locate=section)
     with terminal(quiet=quiet) as progress, started(model, config, settings, out, progress, fork=fork) as run:
         scores: HeadScores = run.do("locate")
         beside = beside_brute_force(run, scores) if scores.engine == "naive" else None
         steps = search_set(run, head_set) if head_set else []
+        space = run.workspace.sub("locate")
+        record = space.read_json("locate.json")
+        others = space.read_json("nodes.json") if space.has("nodes.json") else None
+        searched = {"set": space.read_json("set.json")} if head_set else {}
     if as_json:
-        record = run.workspace.sub("locate").read_json("locate.json")
-        searched = {"set": run.workspace.sub("locate").read_json("set.json")} if head_set else {}
-        print_json(record | ({"sweep": beside._asdict()} if beside else {}) | searched)
+        beyond = {"beyond_heads": others} if others else {}
+        print_json(record | ({"sweep": beside._asdict()} if beside else {}) | beyond | searched)
         return
     print_scores(scores)
+    if others:
+        print_nodes(others)
+    if "against_exact" in record:
+        typer.echo(_agreement(record["against_exact"]))
     for step in steps:
         joined = ", ".join(map(str, step.heads))
         typer.echo(f"{'+' if step.added else '-'} {step.head}: joint effect {step.joint:+.4f} of {joined}")
@@ -71,6 +98,14 @@ def locate(
     if beside:
         same = "the same ranking" if beside.same_ranking else "ANOTHER ranking"
         typer.echo(
-            f"sweep: {same}, largest relative difference {beside.difference:.1e}, {beside.seconds:.2f} s: "
+            f"{beside.engine}: {same}, largest relative difference {beside.difference:.1e}, {beside.seconds:.2f} s: "
             f"{beside.factor:.0f}x faster"
         )
+
+
+def _agreement(found: dict[str, Any]) -> str:
+    correlation = "undefined" if found["correlation"] is None else f"{found['correlation']:.3f}"
+    return (
+        f"against the exact effects on {found['pairs']} pairs ({found['exact']}): rank correlation {correlation}, "
+        f"{found['shared']} of the top {found['top']} shared"
+    )

@@ -12,16 +12,18 @@ if TYPE_CHECKING:
     from pinpoint.artifacts import Workspace
     from pinpoint.data import ContrastPair
     from pinpoint.heads import Head, HeadScores
-    from pinpoint.locate._mlps import mlp_effects
+    from pinpoint.locate._agreement import Agreement, agreement
     from pinpoint.locate._sets import SetStep, greedy_set
+    from pinpoint.nodes import NodeScores
     from pinpoint.progress import Progress
 
-__all__ = ["SetStep", "greedy_set", "locate", "mlp_effects"]
+__all__ = ["Agreement", "SetStep", "agreement", "greedy_set", "locate", "locate_nodes"]
 
 _HOMES = {
+    "Agreement": "pinpoint.locate._agreement",
     "SetStep": "pinpoint.locate._sets",
     "greedy_set": "pinpoint.locate._sets",
-    "mlp_effects": "pinpoint.locate._mlps",
+    "agreement": "pinpoint.locate._agreement",
 }
 
 
@@ -37,34 +39,52 @@ def locate(
     tokenizer: PreTrainedTokenizerBase | None,
     pairs: Sequence[ContrastPair],
     *,
+    method: str = "path",
+    positions: str = "last",
     metric: str = "logit_diff",
     engine: str = "sweep",
     batch_size: int = 32,
     rows_per_chunk: int = 4096,
     padding_side: Literal["left", "right"] = "left",
     given: Sequence[Head] = (),
+    seed: int = 0,
     progress: Progress | None = None,
     workspace: Workspace | None = None,
 ) -> HeadScores:
-    """Scores every attention head by path patching, head to logits.
+    """Scores every attention head; by default by path patching, head to logits.
 
     For each head, the reference prompt is run with the head's output z (its slice of the out projection's
     input) at the last position replaced by its value on the counterfactual prompt, every other attention
     output kept at its reference value, and MLPs, norms and unembedding recomputed: the head's direct effect
-    (Chen et al. 2024, section 3; Wang et al. 2022; Goldowsky-Dill et al. 2023).
+    (Chen et al. 2024, section 3; Wang et al. 2022; Goldowsky-Dill et al. 2023). The other methods are:
+
+    - "activation": activation patching, z replaced at `positions` and everything after it recomputed, later
+      attention included: the head's total effect, exactly (Vig et al. 2020; Meng et al. 2022).
+    - "attribution": attribution patching, an estimate of the same total effect by the metric's gradient at the
+      reference (Nanda 2023; Syed et al. 2023; on its errors, Kramár et al. 2024). `pinpoint.agreement`
+      measures how good it is.
+    - "probe": how often a linear probe on z at the last position tells reference from counterfactual, on pairs of
+      groups that it was not trained on (five folds). Not an effect: a head may hold what no one reads.
+    - "random": a number drawn for each head, from `seed`.
 
     Args:
         model: a causal language model of a known architecture.
         tokenizer: its tokenizer; may be None where prompts and answers are token ids.
         pairs: the contrast pairs.
+        method: "path", "activation", "attribution", "probe" or "random".
+        positions: where "activation" and "attribution" replace z: "last"; "suffix" (every position of the reference
+            from its first difference on, the prompts aligned at their ends); or "all" (prompts of equal length).
         metric: "logit_diff" (mean logit of the unwanted minus of the wanted first tokens), "log_odds" (the
             same with log-sum-exp over each set), or "paper_share" (the published ratio of raw logits).
-        engine: "sweep" (exact, about two forward passes) or "naive" (brute force, one pass per head).
-        batch_size: pairs per forward pass. Does not change the scores.
-        rows_per_chunk: patched rows per call of a block. Does not change the scores.
-        padding_side: side that shorter prompts are padded on. Does not change the scores.
-        given: heads that are patched throughout. Effects are then what a head adds to theirs, and `reference` is
-            the metric with them patched; so sets of heads that stand in for one another come to light.
+        engine: "sweep" (exact; for "path" about two forward passes, for "activation" the patched tokens of each head,
+            going on from a cache) or "naive" (brute force, one whole pass per head).
+        batch_size: pairs per forward pass; under "activation", patched prompts per forward pass. Does not change the
+            scores.
+        rows_per_chunk: patched rows per call of a block, under "path". Does not change the scores.
+        padding_side: side that shorter prompts are padded on, under "path". Does not change the scores.
+        given: heads that are patched throughout, under "path". Effects are then what a head adds to theirs, and
+            `reference` is the metric with them patched; so sets of heads that stand in for one another come to light.
+        seed: of the folds of "probe", and of "random".
         progress: told of each batch.
         workspace: keeps the scores of each batch; a call with the same arguments goes on from what it holds.
             One workspace is for one model.
@@ -74,25 +94,82 @@ def locate(
 
     Raises:
         InputError: a head of `given` is not the model's, a pair cannot be encoded or is longer than the model reads,
-            or a score is not finite.
+            `positions` cannot be had of a pair, or a score is not finite.
         ArchitectureError: the model's architecture is not known.
-        ConfigError: the metric or the engine is unknown.
+        ConfigError: method, positions, metric or engine are unknown or do not go together.
 
     Warns:
         PinpointWarning: the contrast looks empty.
     """
-    from pinpoint.locate._locate import locate as run
+    from pinpoint.heads import HeadSet
+    from pinpoint.locate._locate import Ask, score_heads
 
-    return run(
-        model,
-        tokenizer,
-        pairs,
+    ask = Ask(
+        method=method,
+        positions=positions,
         metric=metric,
         engine=engine,
         batch_size=batch_size,
         rows_per_chunk=rows_per_chunk,
         padding_side=padding_side,
-        given=given,
-        progress=progress,
-        workspace=workspace,
+        given=HeadSet(given),
+        seed=seed,
     )
+    return score_heads(model, tokenizer, pairs, ask, progress, workspace)
+
+
+def locate_nodes(
+    model: PreTrainedModel,
+    tokenizer: PreTrainedTokenizerBase | None,
+    pairs: Sequence[ContrastPair],
+    *,
+    nodes: Sequence[str] = ("heads", "groups", "attention", "mlps"),
+    metric: str = "logit_diff",
+    engine: str = "sweep",
+    batch_size: int = 32,
+    rows_per_chunk: int = 4096,
+    padding_side: Literal["left", "right"] = "left",
+    given: Sequence[Head] = (),
+    progress: Progress | None = None,
+    workspace: Workspace | None = None,
+) -> NodeScores:
+    """Scores heads and larger parts of a model by path patching, part to logits, in one sweep.
+
+    As `pinpoint.locate` does for heads: the node's output at the last position takes its counterfactual value, all
+    other attention outputs stay, and what comes after is recomputed. Nodes are heads; "groups" of heads that share a
+    key/value head; "attention", all heads of a layer at once; and "mlps", everything in a block that holds weights
+    and is neither attention nor state space: dense, gated or routed.
+
+    Args:
+        model: as for `pinpoint.locate`.
+        tokenizer: as for `pinpoint.locate`.
+        pairs: the contrast pairs.
+        nodes: the kinds of nodes.
+        metric: as for `pinpoint.locate`.
+        engine: "sweep" or "naive" (one forward pass per node).
+        batch_size: as for `pinpoint.locate`.
+        rows_per_chunk: as for `pinpoint.locate`.
+        padding_side: as for `pinpoint.locate`.
+        given: as for `pinpoint.locate`.
+        progress: told of each batch.
+        workspace: as for `pinpoint.locate`.
+
+    Raises:
+        InputError: as `pinpoint.locate` does.
+        ArchitectureError: the model's architecture is not known.
+        ConfigError: a kind of nodes, the metric or the engine is unknown.
+    """
+    from pinpoint.heads import HeadSet
+    from pinpoint.locate._locate import Ask, score
+    from pinpoint.nodes import checked_kinds
+
+    ask = Ask(
+        kinds=checked_kinds(nodes),
+        metric=metric,
+        engine=engine,
+        batch_size=batch_size,
+        rows_per_chunk=rows_per_chunk,
+        padding_side=padding_side,
+        given=HeadSet(given),
+    )
+    return score(model, tokenizer, pairs, ask, progress, workspace)

@@ -1,34 +1,77 @@
-"""Path patching over all heads: from contrast pairs to scores."""
+"""From contrast pairs to scores, by whichever method: what they share is here."""
 
 import hashlib
 import json
 import time
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
 
 import torch
+from jaxtyping import Float
+from torch import Tensor
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from pinpoint.artifacts import Workspace
+from pinpoint.config import misfit
 from pinpoint.data import ContrastPair, EncodedPair, Side, encode_pair, pad
 from pinpoint.errors import ConfigError, InputError, PinpointWarning
-from pinpoint.heads import Head, HeadScores, HeadSet
+from pinpoint.heads import HeadScores, HeadSet
+from pinpoint.locate._activation import activation
+from pinpoint.locate._attribution import attribution
+from pinpoint.locate._baselines import folds_of, head_outputs, probed
 from pinpoint.locate._naive import naive
 from pinpoint.locate._protocol import Effects, Engine
 from pinpoint.locate._sweep import sweep
-from pinpoint.measure import metric_named
-from pinpoint.models import headed
+from pinpoint.measure import Metric, metric_named
+from pinpoint.models import HeadedModel, headed
+from pinpoint.nodes import Kind, Node, NodeScores
 from pinpoint.progress import Progress, Silent
 
 ENGINES: dict[str, Engine] = {"sweep": sweep, "naive": naive}
+METHODS = ("path", "activation", "attribution", "probe", "random")
+POSITIONS = ("last", "suffix", "all")
 
 _EMPTY_CONTRAST = 1e-3
+# What HeadScores says of methods that have no choice of engines, and their metric where it is no metric of logits.
+_BY_METHOD = {"activation": "cached", "attribution": "gradient", "probe": "ridge", "random": "seeded"}
+_OWN_METRIC = {"probe": "accuracy", "random": "random"}
 
 
-def _engine_named(name: str) -> Engine:
-    if name not in ENGINES:
-        raise ConfigError(f"engine {name!r} is unknown.", mend=f"Use one of {', '.join(ENGINES)}.")
-    return ENGINES[name]
+@dataclass(frozen=True)
+class Ask:
+    """What is asked of every pair; see `pinpoint.locate`."""
+
+    method: str = "path"
+    positions: str = "last"
+    kinds: tuple[Kind, ...] = ("heads",)
+    metric: str = "logit_diff"
+    engine: str = "sweep"
+    batch_size: int = 32
+    rows_per_chunk: int = 4096
+    padding_side: Side = "left"
+    given: HeadSet = field(default_factory=HeadSet)
+    seed: int = 0
+
+    def check(self) -> None:
+        """Refuses what is unknown, and what does not go together.
+
+        Raises:
+            ConfigError: names the setting.
+        """
+        for name, known in (("engine", tuple(ENGINES)), ("method", METHODS), ("positions", POSITIONS)):
+            value = getattr(self, name)
+            if value not in known:
+                raise ConfigError(f"{name} {value!r} is unknown.", mend=f"Use one of {', '.join(known)}.")
+        if found := misfit(self.method, self.positions, self.engine, self.kinds):
+            raise ConfigError(f"{found}.")
+        if self.given and self.method != "path":
+            raise ConfigError(f"heads can be given under method 'path' alone, not under {self.method!r}.")
+
+    @property
+    def names_work(self) -> tuple[object, ...]:
+        """What the effects on a pair depend on, beside the pair and the model."""
+        return (self.metric, self.engine, self.given, self.method, self.positions, self.kinds)
 
 
 def _named(pairs: list[EncodedPair], *more: object) -> str:
@@ -48,78 +91,143 @@ def _check_lengths(model: PreTrainedModel, encoded: list[EncodedPair]) -> None:
             )
 
 
-def _warn_if_empty(scores: HeadScores, encoded: list[EncodedPair]) -> None:
+def _warn_if_empty(effects: Float[Tensor, "pair node"], metric: str, encoded: list[EncodedPair]) -> None:
     same = sum(pair.reference == pair.counterfactual for pair in encoded)
     if same:
         warnings.warn(
             f"{same} of {len(encoded)} pairs have the same reference and counterfactual.",
             PinpointWarning,
-            stacklevel=4,
+            stacklevel=5,
         )
-    elif scores.effects.abs().max() < _EMPTY_CONTRAST:
+    elif effects.abs().max() < _EMPTY_CONTRAST:
         warnings.warn(
-            f"no head moves {scores.metric} by {_EMPTY_CONTRAST}: the contrast looks empty.",
+            f"no head moves {metric} by {_EMPTY_CONTRAST}: the contrast looks empty.",
             PinpointWarning,
-            stacklevel=4,
+            stacklevel=5,
         )
+
+
+def _worker(
+    view: HeadedModel, ask: Ask, metric: Metric, nodes: Sequence[Node], pad_id: int
+) -> Callable[[list[EncodedPair]], Effects]:
+    """What scores some pairs, by methods whose effects on a pair do not depend on the other pairs."""
+    if ask.method == "activation":
+        cached = ask.engine != "naive"
+        return lambda some: activation(view, some, metric, nodes, ask.positions, ask.batch_size, cached=cached)
+    if ask.method == "attribution":
+        return lambda some: attribution(view, some, metric, nodes, ask.positions)
+
+    def path(some: list[EncodedPair]) -> Effects:
+        prompts = [pair.reference for pair in some] + [pair.counterfactual for pair in some]
+        batch = pad(prompts, ask.padding_side, view.device, pad_id)
+        return ENGINES[ask.engine](view, some, batch, metric, ask.rows_per_chunk, ask.given, nodes)
+
+    return path
+
+
+def _by_batch(
+    encoded: list[EncodedPair],
+    ask: Ask,
+    work: Callable[[list[EncodedPair]], Effects],
+    progress: Progress,
+    workspace: Workspace | None,
+) -> Effects:
+    """Scores batch after batch, and keeps each."""
+    # Rows of activation patching fill a forward pass with a single pair.
+    step = 1 if ask.method == "activation" else ask.batch_size
+    results = []
+    for start in range(0, len(encoded), step):
+        some = encoded[start : start + step]
+        part = f"{_named(some, *ask.names_work)}.safetensors"
+        if workspace is not None and workspace.has(part):
+            kept = workspace.read_tensors(part)[0]
+            results.append(Effects(kept["effects"], kept["reference"]))
+        else:
+            results.append(work(some))
+            if workspace is not None:
+                workspace.write_tensors(part, results[-1]._asdict(), {})
+        progress.advance(len(some))
+    return Effects(*(torch.cat(parts) for parts in zip(*results, strict=True)))
+
+
+def _baseline(
+    view: HeadedModel,
+    encoded: list[EncodedPair],
+    groups: list[str],
+    ask: Ask,
+    nodes: Sequence[Node],
+    progress: Progress,
+) -> Effects:
+    """Scores by methods that have no effects: all pairs at once, for a probe learns from the others."""
+    if ask.method == "random":
+        order = torch.rand(len(nodes), generator=torch.Generator().manual_seed(ask.seed))
+        progress.advance(len(encoded))
+        return Effects(order.expand(len(encoded), -1).clone(), torch.zeros(len(encoded)))
+    folds = folds_of(groups, ask.seed)
+    batches = []
+    for start in range(0, len(encoded), ask.batch_size):
+        some = encoded[start : start + ask.batch_size]
+        batches.append(head_outputs(view, some))
+        progress.advance(len(some))
+    right = {
+        layer: probed(torch.cat([batch[layer] for batch in batches], dim=1), folds) for layer in view.attention_layers
+    }
+    scores = torch.stack([right[node.layer][:, node.unit] for node in nodes], dim=1)
+    return Effects(scores, torch.full((len(encoded),), 0.5))
 
 
 @torch.no_grad()
-def locate(
+def score(
     model: PreTrainedModel,
     tokenizer: PreTrainedTokenizerBase | None,
     pairs: Sequence[ContrastPair],
-    *,
-    metric: str,
-    engine: str,
-    batch_size: int,
-    rows_per_chunk: int,
-    padding_side: Side,
-    given: Sequence[Head],
-    progress: Progress | None,
-    workspace: Workspace | None,
-) -> HeadScores:
-    """See `pinpoint.locate`."""
+    ask: Ask,
+    progress: Progress | None = None,
+    workspace: Workspace | None = None,
+) -> NodeScores:
+    """Scores every node that is asked for; see `pinpoint.locate` and `pinpoint.locate_nodes`."""
     if not pairs:
         raise InputError("there are no contrast pairs.", mend="Give at least one ContrastPair.")
     progress = progress or Silent()
-    chosen, run = metric_named(metric), _engine_named(engine)
-    view, held = headed(model), HeadSet(given)
-    view.check(held)
+    metric = metric_named(ask.metric)
+    ask.check()
+    view = headed(model)
+    view.check(ask.given)
+    nodes = view.nodes(ask.kinds)
     encoded = [encode_pair(tokenizer, pair) for pair in pairs]
     _check_lengths(model, encoded)
+    engine = ask.engine if ask.method == "path" or ask.engine == "naive" else _BY_METHOD[ask.method]
     pad_id = getattr(tokenizer, "pad_token_id", None) or 0
     training = model.training
     model.eval()
-    progress.start(f"path patching {view.n_layers} x {view.n_heads} heads ({engine})", len(pairs))
+    progress.start(f"{ask.method}: {len(nodes)} {' and '.join(ask.kinds)} ({engine})", len(pairs))
     began = time.perf_counter()
-    results = []
     try:
-        for start in range(0, len(encoded), batch_size):
-            some = encoded[start : start + batch_size]
-            part = f"{_named(some, metric, engine, held)}.safetensors"
-            if workspace is not None and workspace.has(part):
-                kept = workspace.read_tensors(part)[0]
-                results.append(Effects(kept["effects"], kept["reference"]))
-                progress.advance(len(some))
-                continue
-            prompts = [pair.reference for pair in some] + [pair.counterfactual for pair in some]
-            batch = pad(prompts, padding_side, view.device, pad_id)
-            results.append(run(view, some, batch, chosen, rows_per_chunk, held))
-            if workspace is not None:
-                workspace.write_tensors(part, results[-1]._asdict(), {})
-            progress.advance(len(some))
+        if ask.method in _OWN_METRIC:
+            groups = [pair.group or f"pair {i}" for i, pair in enumerate(pairs)]
+            found = _baseline(view, encoded, groups, ask, nodes, progress)
+        else:
+            found = _by_batch(encoded, ask, _worker(view, ask, metric, nodes, pad_id), progress, workspace)
     finally:
         model.train(training)
-    scores = HeadScores(
-        torch.cat([result.effects for result in results]),
-        torch.cat([result.reference for result in results]),
-        metric,
-        engine,
-        time.perf_counter() - began,
-        tuple(view.attention_layers),
-    )
-    if not scores.effects.isfinite().all():
+    seconds = time.perf_counter() - began
+    if not found.effects.isfinite().all():
         raise InputError("a score is not finite: the model's weights or logits hold NaN or infinity.")
-    _warn_if_empty(scores, encoded)
-    return scores
+    name = _OWN_METRIC.get(ask.method, ask.metric)
+    if ask.method not in _OWN_METRIC:
+        _warn_if_empty(found.effects, name, encoded)
+    shape = (view.n_layers, view.n_heads)
+    return NodeScores(tuple(nodes), found.effects, found.reference, name, engine, shape, seconds)
+
+
+def score_heads(
+    model: PreTrainedModel,
+    tokenizer: PreTrainedTokenizerBase | None,
+    pairs: Sequence[ContrastPair],
+    ask: Ask,
+    progress: Progress | None = None,
+    workspace: Workspace | None = None,
+) -> HeadScores:
+    """Scores all heads; see `pinpoint.locate`."""
+    found = score(model, tokenizer, pairs, ask, progress, workspace).heads()
+    return replace(found, method=ask.method, positions=ask.positions)

@@ -1,5 +1,6 @@
 """What every engine gets and gives."""
 
+from collections.abc import Sequence
 from typing import NamedTuple, Protocol
 
 from jaxtyping import Float
@@ -9,17 +10,18 @@ from pinpoint.data import Batch, EncodedPair
 from pinpoint.heads import HeadSet
 from pinpoint.measure import Metric
 from pinpoint.models import HeadedModel
+from pinpoint.nodes import Node
 
 
 class Effects(NamedTuple):
-    """Effects of every head on every pair of a batch, and the metric on the unpatched references."""
+    """Effects of every node on every pair of a batch, and the metric on the unpatched references."""
 
-    effects: Float[Tensor, "pair layer head"]
+    effects: Float[Tensor, "pair node"]
     reference: Float[Tensor, " pair"]
 
 
 class Engine(Protocol):
-    """Computes the direct effect of every head on the logits of the next token.
+    """Computes the direct effect of nodes on the logits of the next token.
 
     Both engines give the same numbers; they differ in what they cost.
     """
@@ -32,8 +34,9 @@ class Engine(Protocol):
         metric: Metric,
         rows_per_chunk: int,
         given: HeadSet,
+        nodes: Sequence[Node],
     ) -> Effects:
-        """Scores all heads on a batch of pairs.
+        """Scores nodes on a batch of pairs.
 
         Args:
             view: the model.
@@ -42,5 +45,6 @@ class Engine(Protocol):
             metric: what to measure on the logits.
             rows_per_chunk: how many patched rows run through a block at once, at the most.
             given: heads that are patched in every row, the reference's own included: effects are beyond theirs.
+            nodes: what is patched, each alone: heads, groups of heads, attention layers, MLPs.
         """
         ...

@@ -6,9 +6,9 @@ from typing import NamedTuple
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from pinpoint.data import ContrastPair
-from pinpoint.heads import Head
-from pinpoint.locate._locate import locate
-from pinpoint.progress import Progress, Silent
+from pinpoint.heads import Head, HeadSet
+from pinpoint.locate._locate import Ask, score_heads
+from pinpoint.progress import Progress
 
 
 class SetStep(NamedTuple):
@@ -64,19 +64,14 @@ def greedy_set(
     """
 
     def scores(given: Sequence[Head]) -> tuple[float, Head | None, float]:
-        found = locate(
-            model,
-            tokenizer,
-            pairs,
+        ask = Ask(
             metric=metric,
             engine=engine,
             batch_size=batch_size,
             rows_per_chunk=rows_per_chunk,
-            padding_side="left",
-            given=given,
-            progress=progress or Silent(),
-            workspace=None,
+            given=HeadSet(given),
         )
+        found = score_heads(model, tokenizer, pairs, ask, progress)
         best = next((head for head in found.ranking() if head not in given), None)
         return float(found.reference.mean()), best, float(found.mean[best]) if best else 0.0
 

@@ -35,6 +35,7 @@ BLOOM = Layout(
     out_proj="dense",
     projections=lambda _config: fused("query_key_value", interleaved),
     adds_residual=True,
+    mlp_outputs=("mlp.dense_4h_to_h",),
     notes="attention adds the residual stream itself; fused q, k, v",
     kv_heads=one_each,
 )
@@ -57,6 +58,7 @@ MPT = Layout(
     attention="attn",
     out_proj="out_proj",
     projections=lambda _config: fused("Wqkv", stacked),
+    mlp_outputs=("ffn.down_proj",),
     notes="fused q, k, v",
     kv_heads=one_each,
 )

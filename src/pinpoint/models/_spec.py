@@ -12,6 +12,7 @@ from transformers import PretrainedConfig, PreTrainedModel
 from pinpoint.errors import InputError
 from pinpoint.heads import Head
 from pinpoint.models._qkv import PARTS, Projections, Sizes
+from pinpoint.nodes import Kind, Node
 
 
 def key_value_heads(config: PretrainedConfig) -> int:
@@ -46,6 +47,8 @@ class Layout:
         projections: q, k and v, given the text config.
         kv_heads: key/value heads of a block, given the text config.
         adds_residual: the attention module takes the residual stream as its second argument and adds it.
+        mlp_outputs: below a block, the modules whose outputs are what the MLP adds to the residual stream, where the
+            MLP adds it itself; empty where whatever holds matrices and is neither attention nor mixer puts it out.
         mixers: other modules of a block that mix positions; they have no heads and stay frozen.
         shares_prefix: two prompts that begin alike can go on from one cache of what they share.
         notes: what a user should know, for the table of architectures.
@@ -60,6 +63,7 @@ class Layout:
     projections: Callable[[PretrainedConfig], Projections] = separate_projections
     kv_heads: Callable[[PretrainedConfig], int] = key_value_heads
     adds_residual: bool = False
+    mlp_outputs: tuple[str, ...] = ()
     mixers: tuple[str, ...] = ()
     shares_prefix: bool = True
     notes: str = ""
@@ -181,6 +185,28 @@ class HeadedModel:
             for name, module in self.layers[layer].named_children()
             if name not in mixing and any(parameter.ndim > 1 for parameter in module.parameters())
         }
+
+    def mlp_outputs(self, layer: int) -> dict[str, nn.Module]:
+        """The modules of a block whose outputs, put to other values, put the MLP's contribution to other values."""
+        names = self.layout.mlp_outputs
+        return {name: attrgetter(name)(self.layers[layer]) for name in names} if names else self.feed_forward(layer)
+
+    def nodes(self, kinds: Iterable[Kind]) -> list[Node]:
+        """Every node of these kinds, kind by kind, layer by layer. Layers without an MLP of their own have none."""
+        each = {"heads": self.n_heads, "groups": self.n_kv_heads, "attention": 1, "mlps": 1}
+        with_mlp = [layer for layer in range(self.n_layers) if self.mlp_outputs(layer)]
+        return [
+            Node(kind, layer, unit)
+            for kind in kinds
+            for layer in (with_mlp if kind == "mlps" else self.attention_layers)
+            for unit in range(each[kind])
+        ]
+
+    def columns(self, node: Node) -> slice:
+        """The columns of the out projection's input that are a node's: a head's, a group's, or all."""
+        heads = {"heads": 1, "groups": self.n_heads // self.n_kv_heads, "attention": self.n_heads}[node.kind]
+        width = heads * self.head_dim
+        return slice(node.unit * width, (node.unit + 1) * width)
 
     def projection_slice(self, layer: int, which: str, unit: int) -> tuple[str, range]:
         """One head's part of a projection.

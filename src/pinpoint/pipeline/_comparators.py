@@ -19,7 +19,7 @@ from pinpoint.compare import Tried, activation_addition, better, climb, head_int
 from pinpoint.data import Message, Messages, neutral_dialogues, system, user
 from pinpoint.heads import Head
 from pinpoint.interventions import Steering
-from pinpoint.locate import mlp_effects
+from pinpoint.locate import locate_nodes
 from pinpoint.measure import PLAIN, Chat, Deployment, anchor_rows, matched_order, random_order
 from pinpoint.models import HeadedModel, headed
 from pinpoint.pipeline._tuning import validation_check
@@ -104,8 +104,8 @@ class Workshop:
     def top_mlp(self) -> int:
         """The layer whose MLP has the most negative direct effect, on the pairs."""
         run = self.run
-        effects = mlp_effects(run.model, run.tokenizer, run.inputs.halves.pairs, metric=run.config.locate.metric)
-        return int(effects.mean(dim=0).argmin())
+        pairs, metric = run.inputs.halves.pairs, run.config.locate.metric
+        return locate_nodes(run.model, run.tokenizer, pairs, nodes=("mlps",), metric=metric).top(1)[0].layer
 
     def _rows(self, method: str) -> Sequence[Row]:
         if method == "pinpoint_dpo":

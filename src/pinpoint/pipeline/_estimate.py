@@ -23,6 +23,8 @@ class Workload(NamedTuple):
         train_batch: dialogues in a step.
         steps: optimiser steps.
         trained: parameters that train.
+        method: how heads are located.
+        positions: where they are patched.
     """
 
     pairs: int
@@ -32,6 +34,8 @@ class Workload(NamedTuple):
     train_batch: int
     steps: int
     trained: int
+    method: str = "path"
+    positions: str = "last"
 
     @classmethod
     def of(cls, config: RunConfig, tokens: int, trained: int) -> "Workload":
@@ -39,7 +43,17 @@ class Workload(NamedTuple):
         steps = round(3840 * config.tune.epochs / config.tune.batch_size)
         locate = config.locate
         batch = min(locate.batch_size, locate.pairs)
-        return cls(locate.pairs, batch, locate.rows_per_chunk, tokens, config.tune.batch_size, steps, trained)
+        return cls(
+            locate.pairs,
+            batch,
+            locate.rows_per_chunk,
+            tokens,
+            config.tune.batch_size,
+            steps,
+            trained,
+            locate.method,
+            locate.positions,
+        )
 
 
 class Cost(NamedTuple):
@@ -88,6 +102,35 @@ def _shape(view: HeadedModel) -> _Shape:
 
 
 def locate_cost(view: HeadedModel, dtype: torch.dtype, work: Workload) -> Cost:
+    """Locating by the method asked for."""
+    return (_sweep_cost if work.method == "path" else _other_cost)(view, dtype, work)
+
+
+def _other_cost(view: HeadedModel, dtype: torch.dtype, work: Workload) -> Cost:
+    """Whole passes, forward and backward, and for activation patching the patched tokens of a row for every head."""
+    shape, size = _shape(view), dtype.itemsize
+    parameters = sum(parameter.numel() for parameter in view.model.parameters())
+    per_token = 2 * (shape.attention + shape.mlp) * view.n_layers
+    nodes = len(view.attention_layers) * view.n_heads
+    # A backward pass that stops at activations costs about what a forward one does.
+    passes = {"activation": 2, "attribution": 3, "probe": 2, "random": 0}[work.method]
+    patched = 1 if work.positions == "last" else (1 - _SHARED) * work.tokens
+    rows = nodes if work.method == "activation" else 0
+    per_pair = (passes * work.tokens + rows * patched) * per_token + rows * 2 * shape.width * shape.vocabulary
+    brute = (1 + nodes) * work.tokens * per_token
+
+    per_layer = 3 * shape.width + max(3 * shape.inner, 2 * shape.heads_width)
+    if work.method == "attribution":
+        held = work.batch * work.tokens * view.n_layers * (6 * shape.width + 4 * shape.inner + 3 * shape.heads_width)
+    elif work.method == "activation":
+        cache = 2 * view.n_layers * 2 * view.n_kv_heads * view.head_dim  # twice: a pass appends by copying
+        held = round(work.batch * (work.tokens * cache + patched * per_layer + shape.vocabulary))
+    else:
+        held = 2 * work.batch * work.tokens * per_layer
+    return Cost(int((parameters + held) * size), work.pairs * per_pair, brute / per_pair if per_pair else 1.0)
+
+
+def _sweep_cost(view: HeadedModel, dtype: torch.dtype, work: Workload) -> Cost:
     """One sweep: both prompts, then single-token rows of every head through the MLPs above it."""
     shape, size = _shape(view), dtype.itemsize
     layers, heads = view.n_layers, view.n_heads

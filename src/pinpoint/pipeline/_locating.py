@@ -2,23 +2,30 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from pinpoint.artifacts import provenance
+from pinpoint.artifacts import Workspace, provenance
+from pinpoint.data import ContrastPair
+from pinpoint.errors import ConfigError
 from pinpoint.heads import Head, HeadScores
-from pinpoint.locate import SetStep, greedy_set, locate
+from pinpoint.locate import SetStep, agreement, greedy_set, locate, locate_nodes
+from pinpoint.nodes import NodeScores
 from pinpoint.pipeline._checks import behaviour_shown
 from pinpoint.pipeline._stages import partial_of
 
 if TYPE_CHECKING:
     from pinpoint.pipeline._run import Run
 
-_UNITS = {"logit_diff": "logits", "log_odds": "nats", "paper_share": "%"}
+_NODES = ("nodes.json", "nodes.safetensors")
+_UNITS = {"logit_diff": "logits", "log_odds": "nats", "paper_share": "%", "accuracy": "share of prompts", "random": ""}
 
 
 class Comparison(NamedTuple):
-    """The sweep beside brute force, on the same pairs."""
+    """The fast engine beside brute force, on the same pairs."""
 
+    engine: str
     same_ranking: bool
     difference: float
     seconds: float
@@ -26,38 +33,96 @@ class Comparison(NamedTuple):
 
 
 def locate_run(run: Run) -> HeadScores:
-    """Scores all heads; writes `locate/scores.safetensors` and `locate/locate.json`."""
-    config, space = run.config.locate, run.workspace.sub("locate")
+    """Scores all heads; writes `locate/scores.safetensors` and `locate/locate.json`, and `nodes.*` where asked."""
+    space = run.workspace.sub("locate")
     if isinstance(run.config.tune.heads, tuple):
         run.view.check(map(Head.parse, run.config.tune.heads))
     pairs = run.inputs.halves.pairs
     if run.inputs.unusable:
         run.workspace.write_json("unusable.json", run.inputs.unusable)
     run.note(behaviour_shown(run.view, run.tokenizer, pairs))
-    scores = locate(
-        run.model,
-        run.tokenizer,
-        pairs,
-        metric=config.metric,
-        engine=config.engine,
-        batch_size=config.batch_size,
-        rows_per_chunk=config.rows_per_chunk,
-        progress=run.progress,
-        workspace=partial_of(run, "locate"),
-    )
+    scores, nodes = _scored(run, pairs, partial_of(run, "locate"))
+    for name in _NODES:
+        space.drop(name)
+    if nodes is not None:
+        space.write_tensors(_NODES[1], {"effects": nodes.effects}, {"nodes": " ".join(map(str, nodes.nodes))})
+        space.write_json(_NODES[0], _nodes_record(run, nodes))
     space.write_tensors(
         "scores.safetensors",
         {"effects": scores.effects, "reference": scores.reference},
-        {"metric": scores.metric, "engine": scores.engine},
+        {name: getattr(scores, name) for name in ("metric", "engine", "method", "positions")},
     )
-    space.write_json("locate.json", _record(run, scores))
+    space.write_json("locate.json", _record(run, scores) | _held_to_exact(run, scores))
     return scores
+
+
+def _scored(
+    run: Run, pairs: Sequence[ContrastPair], workspace: Workspace | None, engine: str | None = None
+) -> tuple[HeadScores, NodeScores | None]:
+    """Scores of the heads, and of the other nodes if the settings ask for some."""
+    config = run.config.locate
+    common: dict[str, Any] = {
+        "metric": config.metric,
+        "engine": engine or config.engine,
+        "batch_size": config.batch_size,
+        "rows_per_chunk": config.rows_per_chunk,
+        "progress": run.progress,
+        "workspace": workspace,
+    }
+    if set(config.nodes) != {"heads"}:
+        nodes = locate_nodes(run.model, run.tokenizer, pairs, nodes=config.nodes, **common)
+        return nodes.heads(), nodes.without("heads")
+    common |= {"method": config.method, "positions": config.positions, "seed": run.config.seed}
+    return locate(run.model, run.tokenizer, pairs, **common), None
+
+
+def _held_to_exact(run: Run, scores: HeadScores) -> dict[str, Any]:
+    """Attribution patching beside what it estimates, on the first pairs: its agreement is measured, not assumed."""
+    config = run.config.locate
+    if config.method != "attribution" or not config.exact_pairs:
+        return {}
+    exact = locate(
+        run.model,
+        run.tokenizer,
+        run.inputs.halves.pairs[: config.exact_pairs],
+        method="activation",
+        positions=config.positions,
+        metric=config.metric,
+        batch_size=config.batch_size,
+        progress=run.progress,
+        workspace=partial_of(run, "locate"),
+    )
+    return {"against_exact": agreement(scores.of(slice(config.exact_pairs)), exact)._asdict()}
+
+
+def _nodes_record(run: Run, nodes: NodeScores) -> dict[str, Any]:
+    _, ranking_half, effect_half = run.inputs.halves
+    ranked, shown = nodes.of(ranking_half), nodes.of(effect_half)
+    place = {node: i for i, node in enumerate(nodes.nodes)}
+    rows = [
+        {
+            "node": str(node),
+            "kind": node.kind,
+            "effect": float(shown.mean[place[node]]),
+            "standard_error": _number(float(shown.standard_error[place[node]])),
+            "ranking_effect": float(ranked.mean[place[node]]),
+        }
+        for node in ranked.ranking()
+    ]
+    return {"metric": nodes.metric, "unit": _UNITS[nodes.metric], "label": nodes.label, "nodes": rows}
+
+
+def _number(value: float) -> float | None:
+    return None if math.isnan(value) else value
 
 
 def _record(run: Run, scores: HeadScores) -> dict[str, Any]:
     pairs, ranking_half, effect_half = run.inputs.halves
     ranked, shown = scores.of(ranking_half), scores.of(effect_half)
     return {
+        "method": scores.method,
+        "positions": scores.positions,
+        "label": scores.label,
         "metric": scores.metric,
         "unit": _UNITS[scores.metric],
         "engine": scores.engine,
@@ -72,16 +137,24 @@ def _record(run: Run, scores: HeadScores) -> dict[str, Any]:
         "reference": float(shown.reference.mean()),
         "ranking_mean": ranked.mean.tolist(),
         "mean": shown.mean.tolist(),
-        "standard_error": [
-            [None if error != error else error for error in row] for row in shown.standard_error.tolist()
-        ],
+        "standard_error": [[_number(error) for error in row] for row in shown.standard_error.tolist()],
         "provenance": provenance(model=run.config.model),
     }
 
 
 def search_set(run: Run, count: int) -> list[SetStep]:
-    """Searches for the set of heads with the strongest joint effect; writes `locate/set.json`."""
+    """Searches for the set of heads with the strongest joint effect; writes `locate/set.json`.
+
+    Raises:
+        ConfigError: the heads are not located by path patching, which joint effects are of.
+    """
     config = run.config.locate
+    if config.method != "path":
+        raise ConfigError(
+            f"a set is searched by path patching; the method is {config.method!r}.",
+            where="--set",
+            mend="Leave out --method or --set.",
+        )
     run.progress.start(f"searching for a set of {count} heads", 0)
     steps = greedy_set(
         run.model,
@@ -99,16 +172,8 @@ def search_set(run: Run, count: int) -> list[SetStep]:
 
 
 def beside_brute_force(run: Run, exact: HeadScores) -> Comparison:
-    """Runs the sweep on the pairs that `exact` was computed on by brute force."""
-    config = run.config.locate
-    fast = locate(
-        run.model,
-        run.tokenizer,
-        run.inputs.halves.pairs,
-        metric=config.metric,
-        batch_size=config.batch_size,
-        rows_per_chunk=config.rows_per_chunk,
-        progress=run.progress,
-    )
+    """Runs the fast engine on the pairs that `exact` was computed on by brute force."""
+    fast, _ = _scored(run, run.inputs.halves.pairs, None, "sweep")
     difference = (fast.effects - exact.effects).abs().max() / exact.effects.abs().max()
-    return Comparison(fast.ranking() == exact.ranking(), float(difference), fast.seconds, exact.seconds / fast.seconds)
+    same = fast.ranking() == exact.ranking()
+    return Comparison(fast.engine, same, float(difference), fast.seconds, exact.seconds / fast.seconds)

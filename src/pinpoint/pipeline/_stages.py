@@ -17,13 +17,13 @@ if TYPE_CHECKING:
 _RECORD = "stages.json"
 
 LEFT = {
-    "locate": ("locate/locate.json", "locate/scores.safetensors"),
+    "locate": ("locate/locate.json", "locate/scores.safetensors", "locate/nodes.json", "locate/nodes.safetensors"),
     "verify": ("verify/verify.json",),
     "tune": ("tune.json", "adapter", "merged"),
     "tune_full": ("full/tune.json", "full/merged", "search.json"),
     "evaluate": ("evaluate", "summary.json"),
 }
-"""What each stage writes, below the run folder."""
+"""What each stage writes, below the run folder; some of it only if asked."""
 
 
 def key_of(run: Run, stage: str) -> str:

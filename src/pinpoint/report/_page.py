@@ -11,6 +11,7 @@ from pinpoint.heads import Head
 from pinpoint.report import _figures, _words
 from pinpoint.report._format import NATS, RATE, count, duration, number, percent, quantity, ratio, shown
 from pinpoint.report._html import render
+from pinpoint.report._located import located
 from pinpoint.report._rows import label_of, metric_rows
 
 _TOP = 10
@@ -166,6 +167,8 @@ def _located(run: _Run, tuned: list[Head]) -> dict[str, Any]:
     locate = run.locate
     return {
         "locate": locate,
+        "located": located(locate.get("method", "path")),
+        "locator": locate.get("label", locate["engine"]),
         "metric": _words.metric_words(locate["metric"]),
         "locate_seconds": duration(locate["seconds"]),
         "reference": number(locate["reference"], "+.2f"),

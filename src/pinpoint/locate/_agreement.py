@@ -1,0 +1,46 @@
+"""How far an approximation ranks heads as the exact scores do."""
+
+import math
+from typing import NamedTuple
+
+from scipy.stats import spearmanr
+
+from pinpoint.errors import InputError
+from pinpoint.heads import HeadScores
+
+
+class Agreement(NamedTuple):
+    """An approximation held to exact scores on the same pairs.
+
+    Attributes:
+        correlation: Spearman's rank correlation of the mean scores over all heads; None where one side is constant.
+        shared: heads among the first `top` of both rankings.
+        top: how many heads were compared so.
+        pairs: pairs that both were computed on.
+        exact: what the approximation was held to.
+    """
+
+    correlation: float | None
+    shared: int
+    top: int
+    pairs: int
+    exact: str
+
+
+def agreement(approximate: HeadScores, exact: HeadScores, top: int = 10) -> Agreement:
+    """Compares two scorings of the same heads on the same pairs.
+
+    Raises:
+        InputError: they are not of the same pairs and heads.
+    """
+    if approximate.effects.shape != exact.effects.shape:
+        ours, theirs = tuple(approximate.effects.shape), tuple(exact.effects.shape)
+        raise InputError(f"scores of shape {ours} cannot be held to scores of shape {theirs}.")
+    heads = exact.ranking()
+    top = min(top, len(heads))
+    sides = [[float(scores.mean[head]) for head in heads] for scores in (approximate, exact)]
+    constant = any(len(set(side)) == 1 for side in sides)
+    correlation = math.nan if constant else float(spearmanr(*sides).statistic)
+    shared = len(set(approximate.top(top)) & set(exact.top(top)))
+    found = None if math.isnan(correlation) else correlation
+    return Agreement(found, shared, top, len(exact.effects), exact.label)

@@ -1,0 +1,172 @@
+"""Nodes beyond heads: whole attention layers, groups of heads that share a key/value head, MLPs; and their scores."""
+
+import html
+import math
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Literal, NamedTuple, get_args
+
+from jaxtyping import Float
+from torch import Tensor
+
+from pinpoint.errors import ConfigError, InputError
+from pinpoint.heads import Head, HeadScores
+
+if TYPE_CHECKING:
+    from pandas import DataFrame
+
+Kind = Literal["heads", "groups", "attention", "mlps"]
+KINDS: tuple[Kind, ...] = get_args(Kind)
+
+_SHOWN = 10
+_LETTERS: dict[str, Kind] = {"H": "heads", "G": "groups", "ATT": "attention", "MLP": "mlps"}
+_PREFIXES = {kind: letters for letters, kind in _LETTERS.items()}
+
+
+class Node(NamedTuple):
+    """A part of a block whose output is patched; prints as "L3.H5", "L3.G1", "L3.ATT" or "L3.MLP".
+
+    Attributes:
+        kind: a head, a group of heads with one key/value head, all heads of a layer, or the MLP of a layer.
+        layer: the block.
+        unit: which head or group of the block; 0 for what a block has one of.
+    """
+
+    kind: Kind
+    layer: int
+    unit: int = 0
+
+    def __str__(self) -> str:
+        number = str(self.unit) if self.kind in ("heads", "groups") else ""
+        return f"L{self.layer}.{_PREFIXES[self.kind]}{number}"
+
+    @classmethod
+    def parse(cls, text: str) -> "Node":
+        """Reads what `str` writes.
+
+        Raises:
+            InputError: the text is not of that form.
+        """
+        match = re.fullmatch(r"L(\d+)\.(?:([HG])(\d+)|(ATT|MLP))", text.strip())
+        if match is None:
+            raise InputError(f"{text!r} is not a node.", mend='Write "L3.H5", "L3.G1", "L3.ATT" or "L3.MLP".')
+        return cls(_LETTERS[match[2] or match[4]], int(match[1]), int(match[3] or 0))
+
+
+def checked_kinds(kinds: Iterable[str]) -> tuple[Kind, ...]:
+    """Kinds of nodes, each once, in the order of `KINDS`.
+
+    Raises:
+        ConfigError: one is unknown, or there are none.
+    """
+    given = [kinds] if isinstance(kinds, str) else list(kinds)
+    unknown = [kind for kind in given if kind not in KINDS]
+    if unknown or not given:
+        what = f"{unknown[0]!r} is no kind of node" if unknown else "no kind of node is given"
+        raise ConfigError(f"{what}.", where="nodes", mend=f"Use some of {', '.join(KINDS)}.")
+    return tuple(kind for kind in KINDS if kind in given)
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class NodeScores:
+    """Direct effects of nodes of several kinds.
+
+    Effects of different kinds do not add up: that of an attention layer holds those of its heads, and how they
+    act together through the MLPs above.
+
+    Attributes:
+        nodes: the nodes, kind by kind, layer by layer.
+        effects: metric(patched) - metric(reference), in the metric's unit, as in `HeadScores`.
+        reference: the metric on the unpatched reference prompts.
+        metric: name of the metric.
+        engine: name of the engine that computed the effects.
+        shape: blocks of the model and heads of a block.
+        seconds: wall time of the computation.
+    """
+
+    nodes: tuple[Node, ...]
+    effects: Float[Tensor, "pair node"]
+    reference: Float[Tensor, " pair"]
+    metric: str
+    engine: str
+    shape: tuple[int, int]
+    seconds: float = field(default=0.0)
+
+    def __repr__(self) -> str:
+        return f"<NodeScores: {len(self.nodes)} nodes ({self.label}), {self.metric}, {len(self.effects)} pairs>"
+
+    @property
+    def label(self) -> str:
+        """What was measured, in words."""
+        return f"direct effect by path patching, {self.engine}"
+
+    @property
+    def mean(self) -> Float[Tensor, " node"]:
+        """Mean effect of each node over the pairs."""
+        return self.effects.mean(dim=0)
+
+    @property
+    def standard_error(self) -> Float[Tensor, " node"]:
+        """Standard error of `mean`; NaN with a single pair."""
+        spread: Tensor = self.effects.std(dim=0)
+        return spread / math.sqrt(self.effects.shape[0])
+
+    def ranking(self, kind: Kind | None = None) -> list[Node]:
+        """All nodes, or those of one kind: those that cause the behaviour most first."""
+        found = [(float(mean), node) for mean, node in zip(self.mean, self.nodes, strict=True)]
+        return [node for _, node in sorted(found, key=lambda one: one[0]) if kind in (None, node.kind)]
+
+    def top(self, count: int, kind: Kind | None = None) -> list[Node]:
+        """The `count` most negative nodes."""
+        return self.ranking(kind)[:count]
+
+    def without(self, kind: Kind) -> "NodeScores":
+        """The scores of all other kinds."""
+        kept = [i for i, node in enumerate(self.nodes) if node.kind != kind]
+        return replace(self, nodes=tuple(self.nodes[i] for i in kept), effects=self.effects[:, kept])
+
+    def of(self, pairs: slice | list[int]) -> "NodeScores":
+        """The same scores over a subset of the pairs."""
+        return replace(self, effects=self.effects[pairs], reference=self.reference[pairs])
+
+    def heads(self) -> HeadScores:
+        """The scores of the heads.
+
+        Raises:
+            ConfigError: heads are not among the nodes.
+        """
+        columns = {Head(node.layer, node.unit): i for i, node in enumerate(self.nodes) if node.kind == "heads"}
+        if not columns:
+            raise ConfigError("heads were not among the nodes.", where="nodes", mend='Ask for "heads", too.')
+        effects = self.effects.new_zeros(len(self.effects), *self.shape)
+        for head, column in columns.items():
+            effects[:, head.layer, head.head] = self.effects[:, column]
+        layers = tuple(sorted({head.layer for head in columns}))
+        return HeadScores(effects, self.reference, self.metric, self.engine, self.seconds, layers)
+
+    def to_pandas(self) -> "DataFrame":
+        """One row a node, the strongest first: node, kind, layer, index, effect, standard error, pairs."""
+        import pandas
+
+        mean, error = self.mean, self.standard_error
+        place = {node: i for i, node in enumerate(self.nodes)}
+        rows = [
+            {
+                "node": str(node),
+                "kind": node.kind,
+                "layer": node.layer,
+                "index": node.unit,
+                "effect": float(mean[place[node]]),
+                "standard_error": float(error[place[node]]),
+                "pairs": len(self.effects),
+            }
+            for node in self.ranking()
+        ]
+        return pandas.DataFrame(rows)
+
+    def _repr_html_(self) -> str:
+        """The ten strongest nodes, for a notebook."""
+        table: str = self.to_pandas().head(_SHOWN).to_html(index=False, float_format="{:+.4f}".format)
+        title = f"{self.metric}, {self.label}, {len(self.effects)} pairs; the strongest of {len(self.nodes)} nodes"
+        return f"<p>{html.escape(title)}</p>{table}"

@@ -1,0 +1,91 @@
+"""The locate stage by other methods and for other nodes: what it writes, and what the settings refuse."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pinpoint.config import LocateConfig, parse_config
+from pinpoint.errors import ConfigError
+from pinpoint.organism import shipped
+from pinpoint.pipeline import Run, beside_brute_force, resolve, search_set
+
+
+def run_of(folder: Path, **section: Any) -> Run:
+    return Run(resolve(str(shipped()["yesman"]), None, {"locate": {"pairs": 6, **section}}), folder)
+
+
+def test_nodes_are_written_beside_the_heads(tmp_path: Path) -> None:
+    run = run_of(tmp_path, nodes=["heads", "mlps", "attention"])
+    scores = run.do("locate")
+    assert run.is_done("locate")
+    space = run.workspace.sub("locate")
+    found = space.read_json("nodes.json")
+    assert {row["kind"] for row in found["nodes"]} == {"mlps", "attention"} and len(found["nodes"]) == 16
+    ranked = [row["ranking_effect"] for row in found["nodes"]]
+    assert ranked == sorted(ranked) and found["unit"] == "nats"
+    tensors, names = space.read_tensors("nodes.safetensors")
+    assert tensors["effects"].shape == (6, 16) and names["nodes"].split()[0] == "L0.ATT"
+    assert space.read_json("locate.json")["ranking"][0] == str(scores.of(run.inputs.halves.ranking).top(1)[0])
+    run_of(tmp_path).do("locate")
+    assert not space.has("nodes.json"), "what the new settings do not ask for is gone"
+
+
+def test_attribution_is_held_to_the_exact_effects(tmp_path: Path) -> None:
+    run = run_of(tmp_path, method="attribution", positions="suffix", exact_pairs=2)
+    scores = run.do("locate")
+    record = run.workspace.sub("locate").read_json("locate.json")
+    assert (record["method"], record["positions"], record["label"]) == ("attribution", "suffix", scores.label)
+    held = record["against_exact"]
+    assert held["pairs"] == 2 and held["top"] == 10 and 0 <= held["shared"] <= 10
+    assert held["exact"].startswith("total effect by activation patching, from the first difference on")
+    assert 0.3 < held["correlation"] <= 1
+    assert "against_exact" not in _record(tmp_path / "none", method="attribution", exact_pairs=0)
+
+
+def _record(folder: Path, **section: Any) -> Any:
+    run = run_of(folder, **section)
+    run.do("locate")
+    return run.workspace.sub("locate").read_json("locate.json")
+
+
+@pytest.mark.parametrize(("method", "unit"), [("activation", "nats"), ("probe", "share of prompts"), ("random", "")])
+def test_other_methods_leave_a_ranking_with_their_own_unit(tmp_path: Path, method: str, unit: str) -> None:
+    record = _record(tmp_path, method=method)
+    assert (record["method"], record["unit"]) == (method, unit) and len(record["ranking"]) == 64
+
+
+def test_activation_patching_is_compared_with_its_brute_force(tmp_path: Path) -> None:
+    run = run_of(tmp_path, pairs=4, method="activation", engine="naive")
+    beside = beside_brute_force(run, run.do("locate"))
+    assert beside.engine == "cached" and beside.difference < 1e-4
+
+
+def test_a_set_is_searched_by_path_patching_alone(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="--set: a set is searched by path patching; the method is 'probe'"):
+        search_set(run_of(tmp_path, method="probe"), 3)
+
+
+@pytest.mark.parametrize(
+    ("section", "message"),
+    [
+        ({"positions": "all"}, "locate: positions 'all' goes with methods activation and attribution, not with 'path'"),
+        (
+            {"method": "probe", "engine": "naive"},
+            "locate: engine 'naive' goes with methods path and activation; 'probe'",
+        ),
+        ({"method": "activation", "nodes": ["heads", "mlps"]}, "locate: nodes mlps go with method path, not with 'act"),
+        ({"nodes": ["mlps"]}, "locate: nodes must hold heads"),
+        ({"nodes": ["heads", "layers"]}, "locate.nodes.1: input should be 'heads', 'groups', 'attention' or 'mlps'"),
+        ({"exact_pairs": -1}, "locate.exact_pairs: input should be greater"),
+        ({"method": "patching"}, "locate.method: input should be 'path', 'activation'"),
+    ],
+)
+def test_settings_that_make_no_sense_are_named(section: dict[str, Any], message: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        parse_config({"model": "m", "locate": section}, "s.yaml")
+    assert message in str(caught.value)
+
+
+def test_settings_of_locate_fit_together_by_default() -> None:
+    assert LocateConfig().nodes == ("heads",) and LocateConfig().method == "path"
