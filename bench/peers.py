@@ -69,7 +69,10 @@ class Worker:
         """Seconds and scores of these heads."""
         self._in.write(json.dumps({"heads": heads}) + "\n")
         self._in.flush()
-        answer: dict[str, Any] = json.loads(self._out.readline())
+        line = self._out.readline()
+        if not line:
+            raise SystemExit(f"{self._process.args} ended")
+        answer: dict[str, Any] = json.loads(line)
         return answer
 
     def close(self) -> None:
