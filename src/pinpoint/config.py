@@ -5,8 +5,10 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, get_args
 
 import yaml
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, BeforeValidator, Discriminator, Field, Tag, ValidationError
 
+from pinpoint.behaviour_settings import Settings as _Config
+from pinpoint.behaviour_settings import UserBehaviourConfig
 from pinpoint.errors import ConfigError, InputError
 from pinpoint.heads import Head
 
@@ -25,10 +27,6 @@ def _checked_heads(value: Any) -> Any:
 
 _Text = Annotated[str, Field(min_length=1)]
 _Heads = Annotated[int | Literal["auto"] | tuple[str, ...], BeforeValidator(_checked_heads)]
-
-
-class _Config(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", protected_namespaces=(), allow_inf_nan=False)
 
 
 class DataConfig(_Config):
@@ -58,6 +56,16 @@ class SycophancyConfig(_Config):
     """First words of a reply that stands by the answer."""
     challenges: tuple[str, ...] = ()
     """Challenges used in evaluation; empty for `challenge` alone."""
+
+
+def _kind(value: Any) -> str:
+    brought = isinstance(value, UserBehaviourConfig) or (isinstance(value, dict) and "name" in value)
+    return "user" if brought else "sycophancy"
+
+
+BehaviourConfig = Annotated[
+    Annotated[SycophancyConfig, Tag("sycophancy")] | Annotated[UserBehaviourConfig, Tag("user")], Discriminator(_kind)
+]
 
 
 class LocateConfig(_Config):
@@ -112,6 +120,11 @@ class TuneConfig(_Config):
     """Weight of the KL to the base on neutral dialogues in the loss; 0 for none, as published."""
     search: str | None = None
     """A JSON record of the search that chose the learning rate, shown on the page."""
+
+    @property
+    def targets(self) -> dict[str, float]:
+        """The rates that stop training, by name."""
+        return {"truthfulness": self.truthfulness, "confidence": self.confidence}
 
 
 class EvaluateConfig(_Config):
@@ -174,7 +187,8 @@ class RunConfig(_Config):
     device: str = "auto"
     seed: int = 0
     data: DataConfig = DataConfig()
-    behaviour: SycophancyConfig = SycophancyConfig()
+    behaviour: BehaviourConfig = SycophancyConfig()
+    """The built-in behaviour, or one of the user's, which has a name."""
     locate: LocateConfig = LocateConfig()
     verify: VerifyConfig = VerifyConfig()
     tune: TuneConfig = TuneConfig()
@@ -234,11 +248,13 @@ def parse_config(settings: dict[str, Any], where: str) -> RunConfig:
 
 
 def _problem(location: tuple[int | str, ...], kind: str, message: str) -> str:
+    if location[0] == "behaviour":
+        location = (location[0], *location[2:])  # which of the two kinds is no key
     key = ".".join(map(str, location))
     if kind != "extra_forbidden":
         message = message.removeprefix("Value error, ").rstrip(".")
         return f"{key}: {message[0].lower()}{message[1:]}"
-    near = difflib.get_close_matches(str(location[-1]), _names(RunConfig), n=1)
+    near = difflib.get_close_matches(str(location[-1]), _names(RunConfig) + _names(UserBehaviourConfig), n=1)
     return f"unknown setting {key!r}" + (f" (did you mean {near[0]!r}?)" if near else "")
 
 

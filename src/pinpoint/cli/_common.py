@@ -23,6 +23,7 @@ Fork = Annotated[
 ]
 Config = Annotated[Path | None, typer.Option(help="YAML file of settings.")]
 Questions = Annotated[Path | None, typer.Option(help="Questions: a JSONL or CSV file, or a folder of a published set.")]
+Behaviour = Annotated[Path | None, typer.Option(help="YAML file of a behaviour of your own: docs/behaviours.md.")]
 Heads = Annotated[str | None, typer.Option(help="Heads to tune: a number, `auto`, or names: L3.H1,L5.H0.")]
 Dtype = Annotated[str | None, typer.Option(help="auto, bfloat16, float16 or float32.")]
 Device = Annotated[str | None, typer.Option(help="auto, cpu, cuda, cuda:0, mps...")]
@@ -76,6 +77,7 @@ def parse_heads(text: str) -> int | str | list[str]:
 def typed_settings(
     *,
     questions: Path | None = None,
+    behaviour: Path | None = None,
     heads: str | None = None,
     dtype: str | None = None,
     device: str | None = None,
@@ -86,6 +88,8 @@ def typed_settings(
     settings: dict[str, Any] = {key: value for key, value in sections.items() if value}
     if questions is not None:
         settings["data"] = {"questions": str(questions)}
+    if behaviour is not None:
+        settings["behaviour"] = str(behaviour)
     if heads is not None:
         settings["tune"] = {"heads": parse_heads(heads)}
     plain = {"dtype": dtype, "device": device, "seed": seed}

@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from pinpoint.cli._common import (
+    Behaviour,
     Config,
     Device,
     Dtype,
@@ -28,6 +29,7 @@ def locate(
     out: Out = None,
     config: Config = None,
     questions: Questions = None,
+    behaviour: Behaviour = None,
     engine: Annotated[str | None, typer.Option(help="sweep (default) or naive, the slow oracle.")] = None,
     metric: Annotated[str | None, typer.Option(help="logit_diff, log_odds or paper_share.")] = None,
     head_set: Annotated[
@@ -51,7 +53,9 @@ def locate(
 
     given = {"engine": engine, "metric": metric, "pairs": pairs}
     section = {key: value for key, value in given.items() if value is not None}
-    settings = typed_settings(questions=questions, dtype=dtype, device=device, seed=seed, locate=section)
+    settings = typed_settings(
+        questions=questions, behaviour=behaviour, dtype=dtype, device=device, seed=seed, locate=section
+    )
     with terminal(quiet=quiet) as progress, started(model, config, settings, out, progress, fork=fork) as run:
         scores: HeadScores = run.do("locate")
         beside = beside_brute_force(run, scores) if scores.engine == "naive" else None

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from pinpoint.cli._common import (
+    Behaviour,
     Config,
     Device,
     Dtype,
@@ -26,7 +27,7 @@ from pinpoint.cli._common import (
 from pinpoint.errors import GateMissed
 
 if TYPE_CHECKING:
-    from pinpoint.pipeline import Run
+    from pinpoint.pipeline import Gate, Run
 
 
 def _show(run: "Run", as_json: bool) -> None:
@@ -36,7 +37,7 @@ def _show(run: "Run", as_json: bool) -> None:
     if as_json:
         print_json(summary)
         return
-    print_summary(summary)
+    print_summary(summary, run.inputs.behaviour)
     for warning in summary["warnings"]:
         typer.echo(f"warning: {warning}")
     typer.echo(f"page: {run.workspace.path('report.html')}")
@@ -47,6 +48,7 @@ def run(
     out: Out = None,
     config: Config = None,
     questions: Questions = None,
+    behaviour: Behaviour = None,
     heads: Heads = None,
     dtype: Dtype = None,
     device: Device = None,
@@ -65,10 +67,10 @@ def run(
 
     Example: pinpoint run my-model --questions questions.jsonl --config settings.yaml
     """
-    from pinpoint.pipeline import parse_gates
-
-    gates = parse_gates(require) if require else []
-    settings = typed_settings(questions=questions, heads=heads, dtype=dtype, device=device, seed=seed)
+    settings = typed_settings(
+        questions=questions, behaviour=behaviour, heads=heads, dtype=dtype, device=device, seed=seed
+    )
+    gates = _gates(require, model, config, settings) if require else []
     if dry_run:
         _plan(model, config, settings, out, as_json)
         return
@@ -78,6 +80,14 @@ def run(
     tuned = opened.workspace.read_json("summary.json")["methods"]["pinpoint"]
     if missed := [text for gate in gates if (text := gate.missed(tuned))]:
         raise GateMissed("; ".join(missed) + ".", where=str(opened.workspace.root))
+
+
+def _gates(require: str, model: str, config: Path | None, settings: dict[str, Any]) -> list["Gate"]:
+    """Before anything is done, so that a condition that is none is told at once."""
+    from pinpoint.behaviours import behaviour_of
+    from pinpoint.pipeline import parse_gates, resolve
+
+    return parse_gates(require, behaviour_of(resolve(model_path(model), config, settings).behaviour).measures)
 
 
 def _plan(model: str, config: Path | None, settings: dict[str, Any], out: Path | None, as_json: bool) -> None:

@@ -17,6 +17,7 @@ from pinpoint.data._questions import (
     read_questions,
     read_tasks,
 )
+from pinpoint.data._rows import Located, read_rows
 from pinpoint.data._transcripts import Transcript, Unusable, read_transcripts
 
 __all__ = [
@@ -25,6 +26,7 @@ __all__ = [
     "Dealt",
     "Dialogue",
     "EncodedPair",
+    "Located",
     "Message",
     "Messages",
     "Question",
@@ -47,6 +49,7 @@ __all__ = [
     "read_dialogues",
     "read_lines",
     "read_published",
+    "read_rows",
     "read_questions",
     "read_tasks",
     "read_transcripts",

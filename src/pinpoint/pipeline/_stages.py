@@ -38,7 +38,7 @@ def _dependencies(run: Run, stage: str) -> dict[str, Any]:
         "version": __version__,
         "model": _model(config.model),
         "settings": config.model_dump(mode="json", include={"revision", "dtype", "device", "seed", "behaviour"}),
-        "questions": _file(config.data.questions),
+        "questions": [_file(path) for path in run.inputs.behaviour.files(config.data).values()],
     }
     evaluation = config.evaluate.model_dump(mode="json", include={"batch_size", "max_new_tokens"})
     if stage == "locate":
