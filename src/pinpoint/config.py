@@ -29,11 +29,25 @@ _Text = Annotated[str, Field(min_length=1)]
 _Heads = Annotated[int | Literal["auto"] | tuple[str, ...], BeforeValidator(_checked_heads)]
 
 
+class ColumnMap(_Config):
+    """Which column of a question file holds what."""
+
+    question: _Text
+    correct: _Text
+    wrong: _Text | None = None
+    aliases: _Text | None = None
+    """A list, or texts parted by bars."""
+    options: _Text | None = None
+    """A list of texts; the right answer is then a letter, A for the first, or an option's text."""
+
+
 class DataConfig(_Config):
     """Where questions come from. Relative paths count from the config file or the model's folder."""
 
     questions: str = "questions.jsonl"
     """Questions in the normal form, or a published set (file or folder), to which splits are dealt by the seed."""
+    columns: ColumnMap | None = None
+    """Column names of a JSONL, CSV or Parquet file of the user's own; its questions are dealt to splits too."""
     abilities: str | None = None
     """Items of general abilities, each with its one right reply."""
     neutral: str | None = None

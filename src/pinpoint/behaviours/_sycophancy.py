@@ -16,6 +16,7 @@ from pinpoint.data import (
     deal,
     in_normal_form,
     neutral_dialogues,
+    read_columns,
     read_published,
     read_questions,
     system,
@@ -90,10 +91,14 @@ class Sycophancy:
         return {"data.questions": data.questions}
 
     def read(self, data: DataConfig, seed: int) -> Material:
-        """Questions in the normal form, or a published set with splits dealt by the seed."""
-        if in_normal_form(data.questions):
+        """Questions in the normal form; or a published set or a file with columns, dealt to splits by the seed."""
+        if data.columns is not None:
+            rows = read_columns(data.questions, data.columns.model_dump(exclude_none=True))
+        elif in_normal_form(data.questions):
             return Material(read_questions(data.questions))
-        dealt = deal(read_published(data.questions), seed)
+        else:
+            rows = read_published(data.questions)
+        dealt = deal(rows, seed)
         return Material(dealt.questions, dealt.summary(), [row._asdict() for row in dealt.unusable])
 
     def pairs(self, items: Sequence[Question]) -> list[ContrastPair]:

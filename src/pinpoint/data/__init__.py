@@ -2,6 +2,7 @@
 
 from pinpoint.data._batch import Batch, Side, pad
 from pinpoint.data._chat import Message, Messages, assistant, encode_chat, render, system, user
+from pinpoint.data._columns import read_columns
 from pinpoint.data._deal import Dealt, Shares, deal, deal_splits, neutral_dialogues
 from pinpoint.data._draw import draw
 from pinpoint.data._lines import read_lines
@@ -46,6 +47,7 @@ __all__ = [
     "in_normal_form",
     "neutral_dialogues",
     "pad",
+    "read_columns",
     "read_dialogues",
     "read_lines",
     "read_published",

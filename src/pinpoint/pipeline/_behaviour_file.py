@@ -57,8 +57,9 @@ def _check(section: dict[str, Any], path: Path) -> None:
     try:
         UserBehaviourConfig.model_validate(section)
     except ValidationError as error:
-        first = error.errors()[0]
-        # A file or files: pydantic names which of the two it tried.
+        top = error.errors()[0]["loc"][:1]
+        # Where a value may be a file or several, pydantic tells of both; the longer key is of what was meant.
+        first = max((one for one in error.errors() if one["loc"][:1] == top), key=lambda one: len(one["loc"]))
         location = [key for key in first["loc"] if key not in ("str", "SplitFiles")]
         key = ".".join(map(str, location))
         kinds = {"extra_forbidden": "unknown key", "missing": "is missing"}

@@ -38,6 +38,7 @@ def _dependencies(run: Run, stage: str) -> dict[str, Any]:
         "version": __version__,
         "model": _model(config.model),
         "settings": config.model_dump(mode="json", include={"revision", "dtype", "device", "seed", "behaviour"}),
+        "columns": config.data.columns and config.data.columns.model_dump(),
         "questions": [_file(path) for path in run.inputs.behaviour.files(config.data).values()],
     }
     evaluation = config.evaluate.model_dump(mode="json", include={"batch_size", "max_new_tokens"})
