@@ -7,7 +7,18 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_valida
 
 # Keys that stand beside a behaviour's measures in summary.json.
 _TAKEN = frozenset(
-    ("abilities", "heads", "kl", "reached", "seconds", "step", "trainable_parameters", "versus_base", "replies")
+    (
+        "abilities",
+        "full",
+        "heads",
+        "kl",
+        "pinpoint",
+        "reached",
+        "seconds",
+        "step",
+        "trainable_parameters",
+        "versus_base",
+    )
 )
 
 Rule = Literal["contains_any", "contains_all", "regex", "first_token", "letter"]

@@ -200,6 +200,9 @@ class RunConfig(_Config):
     dtype: Literal["auto", "bfloat16", "float16", "float32"] = "auto"
     device: str = "auto"
     seed: int = 0
+    thinking: bool | None = None
+    """Whether a reasoning model thinks before it replies (`enable_thinking` of its chat template); null for the
+    template's own choice."""
     data: DataConfig = DataConfig()
     behaviour: BehaviourConfig = SycophancyConfig()
     """The built-in behaviour, or one of the user's, which has a name."""

@@ -17,6 +17,7 @@ from pinpoint.errors import InputError
 from pinpoint.measure import Chat, Estimate, difference, share
 
 EXAMPLES = 6
+_MEANING = "the share of replies that pass its rule"
 _UNMATCHED = 0.9  # where the first measure has no goal
 
 
@@ -51,7 +52,7 @@ class UserBehaviour:
         self.system_prompt = config.system_prompt
         labels = {name: one.label or name.replace("_", " ").capitalize() for name, one in config.measures.items()}
         self.measures = tuple(
-            Measure(name, labels[name], paired=name, short=labels[name], meaning=one.meaning)
+            Measure(name, labels[name], paired=name, short=labels[name], meaning=one.meaning or _MEANING)
             for name, one in config.measures.items()
         )
         self.plotted = tuple(labels)[:2]
@@ -257,7 +258,14 @@ class UserBehaviour:
     def check(self, chat: Chat, items: Sequence[EvaluationRow]) -> dict[str, float]:
         """The share of replies that pass, by measure."""
         found = self._by_measure(self._replies(chat, items))
-        return {name: sum(one.holds) / max(1, len(one.holds)) for name, one in found.items()}
+        for name, one in found.items():
+            if not one.holds:
+                raise InputError(
+                    f"of {len(items)} validation dialogues drawn, none is of measure {name!r}.",
+                    where="tune.check_items",
+                    mend="Raise it, or give more dialogues of that measure.",
+                )
+        return {name: sum(one.holds) / len(one.holds) for name, one in found.items()}
 
     def targets(self, tune: TuneConfig) -> dict[str, float]:
         """The goals of the measures that have one."""

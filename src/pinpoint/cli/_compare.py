@@ -17,6 +17,7 @@ from pinpoint.cli._common import (
     Questions,
     Quiet,
     Seed,
+    Thinking,
     print_json,
     started,
     terminal,
@@ -53,6 +54,7 @@ def compare(
     dtype: Dtype = None,
     device: Device = None,
     seed: Seed = None,
+    thinking: Thinking = None,
     fork: Fork = False,
     as_json: Json = False,
     quiet: Quiet = False,
@@ -67,7 +69,14 @@ def compare(
 
     sections = _section(methods, draws, quick)
     settings = typed_settings(
-        questions=questions, behaviour=behaviour, heads=heads, dtype=dtype, device=device, seed=seed, **sections
+        questions=questions,
+        behaviour=behaviour,
+        heads=heads,
+        dtype=dtype,
+        device=device,
+        seed=seed,
+        thinking=thinking,
+        **sections,
     )
     with terminal(quiet=quiet) as progress, started(model, config, settings, out, progress, fork=fork) as run:
         for stage in ("locate", "verify") if run.config.tune.heads == "auto" else ("locate",):

@@ -17,6 +17,7 @@ from pinpoint.cli._common import (
     Questions,
     Quiet,
     Seed,
+    Thinking,
     print_json,
     started,
     terminal,
@@ -39,6 +40,7 @@ def locate(
     dtype: Dtype = None,
     device: Device = None,
     seed: Seed = None,
+    thinking: Thinking = None,
     fork: Fork = False,
     as_json: Json = False,
     quiet: Quiet = False,
@@ -54,7 +56,13 @@ def locate(
     given = {"engine": engine, "metric": metric, "pairs": pairs}
     section = {key: value for key, value in given.items() if value is not None}
     settings = typed_settings(
-        questions=questions, behaviour=behaviour, dtype=dtype, device=device, seed=seed, locate=section
+        questions=questions,
+        behaviour=behaviour,
+        dtype=dtype,
+        device=device,
+        seed=seed,
+        thinking=thinking,
+        locate=section,
     )
     with terminal(quiet=quiet) as progress, started(model, config, settings, out, progress, fork=fork) as run:
         scores: HeadScores = run.do("locate")

@@ -18,6 +18,7 @@ from pinpoint.cli._common import (
     Questions,
     Quiet,
     Seed,
+    Thinking,
     model_path,
     print_json,
     started,
@@ -53,6 +54,7 @@ def run(
     dtype: Dtype = None,
     device: Device = None,
     seed: Seed = None,
+    thinking: Thinking = None,
     fork: Fork = False,
     require: Annotated[
         str | None, typer.Option(help="Exit with 3 unless the tuned model has: truthfulness>=0.8,kl<=0.05.")
@@ -68,7 +70,7 @@ def run(
     Example: pinpoint run my-model --questions questions.jsonl --config settings.yaml
     """
     settings = typed_settings(
-        questions=questions, behaviour=behaviour, heads=heads, dtype=dtype, device=device, seed=seed
+        questions=questions, behaviour=behaviour, heads=heads, dtype=dtype, device=device, seed=seed, thinking=thinking
     )
     gates = _gates(require, model, config, settings) if require else []
     if dry_run:
@@ -92,13 +94,16 @@ def _gates(require: str, model: str, config: Path | None, settings: dict[str, An
 
 def _plan(model: str, config: Path | None, settings: dict[str, Any], out: Path | None, as_json: bool) -> None:
     from pinpoint.cli._tables import print_plan
+    from pinpoint.data import choose_thinking
     from pinpoint.models import load_tokenizer
     from pinpoint.pipeline import Run, folder_for, plan, resolve
 
     with terminal(quiet=True):
         resolved = resolve(model_path(model), config, settings)
         folder = folder_for(resolved, Path(model).name if Path(model).exists() else model, out, fork=False)
-        found = plan(Run(resolved, folder), load_tokenizer(resolved.model, resolved.revision))
+        found = plan(
+            Run(resolved, folder), choose_thinking(load_tokenizer(resolved.model, resolved.revision), resolved.thinking)
+        )
     print_json(found.model_dump()) if as_json else print_plan(found)
 
 

@@ -1,7 +1,7 @@
 """Dialogues, contrast pairs, chat templates and question sets."""
 
 from pinpoint.data._batch import Batch, Side, pad
-from pinpoint.data._chat import Message, Messages, assistant, encode_chat, render, system, user
+from pinpoint.data._chat import Message, Messages, assistant, choose_thinking, encode_chat, render, system, user
 from pinpoint.data._columns import read_columns
 from pinpoint.data._deal import Dealt, Shares, deal, deal_splits, neutral_dialogues
 from pinpoint.data._draw import draw
@@ -38,6 +38,7 @@ __all__ = [
     "Transcript",
     "Unusable",
     "assistant",
+    "choose_thinking",
     "deal",
     "draw",
     "deal_splits",

@@ -75,7 +75,7 @@ def _record(run: Run, scores: HeadScores) -> dict[str, Any]:
         "standard_error": [
             [None if error != error else error for error in row] for row in shown.standard_error.tolist()
         ],
-        "provenance": provenance(model=run.config.model),
+        "provenance": provenance(model=run.config.model, **run.chosen),
     }
 
 

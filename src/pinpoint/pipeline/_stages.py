@@ -37,7 +37,9 @@ def _dependencies(run: Run, stage: str) -> dict[str, Any]:
     common = {
         "version": __version__,
         "model": _model(config.model),
-        "settings": config.model_dump(mode="json", include={"revision", "dtype", "device", "seed", "behaviour"}),
+        "settings": config.model_dump(
+            mode="json", include={"revision", "dtype", "device", "seed", "thinking", "behaviour"}
+        ),
         "columns": config.data.columns and config.data.columns.model_dump(),
         "questions": [_file(path) for path in run.inputs.behaviour.files(config.data).values()],
     }

@@ -45,7 +45,7 @@ def verify_run(run: Run) -> dict[str, Any]:
         "generated": [
             {"heads": row.heads} | {name: rate.to_json() for name, rate in row.rates.items()} for row in generated
         ],
-        "provenance": provenance(model=run.config.model),
+        "provenance": provenance(model=run.config.model, **run.chosen),
     }
     run.workspace.sub("verify").write_json("verify.json", found)
     return found

@@ -201,13 +201,15 @@ def _verified(run: _Run, heads: int) -> dict[str, Any]:
 
 
 def _measured(run: _Run) -> dict[str, Any]:
+    rate = run.behaviour.matched[0]
+    words = run.rates[rate] if run.behaviour.kind in _TEMPLATES else f"“{run.rates[rate]}”"
     return {
         "tiles": _tiles(run.summary, run.behaviour),
         "rows": metric_rows(run.summary, run.behaviour),
         "methods": {name: label_of(name) for name in run.summary["methods"]},
         "tuned_methods": {name: label_of(name) for name in run.summary["methods"] if name != "base"},
         "losses": _words.losses(run.summary),
-        "cost": _words.cost_words(run.summary, run.behaviour.matched[0], run.rates[run.behaviour.matched[0]]),
+        "cost": _words.cost_words(run.summary, rate, words),
         "rates": run.rates,
         "cost_rows": _cost_rows(run),
         "check_rows": _check_rows(run),
