@@ -120,8 +120,8 @@ def files(seed: int) -> dict[str, list[dict[str, Any]]]:
 
     pairs, train, judged, neutral = [], [], [], []
     for one in of("locate"):
-        frame, calm, alarming = rng.choice(FRAMES), rng.choice(CALM[:7]), rng.choice(ALARMING[:7])
-        prompts = [f"{frame.format(x=x)} {one.question}" for x in (alarming, calm)]
+        frame = (rng.choice(FRAMES),)
+        prompts = [f"{_told(rng, xs, frame)} {one.question}" for xs in (ALARMING, CALM)]
         pairs.append({"reference": prompts[0], "counterfactual": prompts[1], "group": one.group})
         talk = [{"role": "user", "content": prompts[1]}, {"role": "assistant", "content": one.state(one.correct)}]
         neutral.append({"id": f"calm/{one.id}", "messages": talk})

@@ -10,10 +10,11 @@ from typer.testing import CliRunner
 from pinpoint.behaviours import behaviour_of
 from pinpoint.cli import app
 from pinpoint.config import EvaluateConfig, RunConfig, SycophancyConfig
+from pinpoint.errors import ConfigError
 from pinpoint.measure import Chat
 from pinpoint.models import load
 from pinpoint.organism import shipped
-from pinpoint.pipeline import Run, of_run, resolve
+from pinpoint.pipeline import Run, folder_for, of_run, resolve
 from tests.behaviours.files import CHALLENGE, HOME, UNWANTED, WANTED, write_behaviour, write_rows
 
 FEW: dict[str, Any] = {"locate": {"pairs": 8}, "evaluate": {"items": 8}}
@@ -33,6 +34,13 @@ def test_it_stands_in_place_of_the_models_own_behaviour_with_paths_beside_its_fi
     named = tmp_path / "settings.yaml"
     named.write_text("behaviour: behaviour.yaml\nlocate: {pairs: 8}\nevaluate: {items: 8}\n")
     assert resolve(str(HOME), named, {}) == config
+
+
+def test_a_folder_that_was_run_for_another_behaviour_is_refused_by_name(tmp_path: Path) -> None:
+    out = tmp_path / "run"
+    Run(resolve(str(HOME), None, {"locate": {"pairs": 8}}), out).do("locate")
+    with pytest.raises(ConfigError, match=r"behaviour.name \(was None, now caving\)"):
+        folder_for(resolved(tmp_path), "yesman", out, fork=False)
 
 
 def test_rows_take_what_they_lack_from_the_behaviour(tmp_path: Path) -> None:

@@ -136,7 +136,9 @@ def changed_keys(config: RunConfig, folder: Path) -> list[str]:
     def differing(was: Any, becomes: Any, key: str) -> list[str]:
         if isinstance(was, dict) and isinstance(becomes, dict):
             return [
-                line for name in becomes for line in differing(was[name], becomes[name], f"{key}.{name}".strip("."))
+                line
+                for name in {**was, **becomes}  # another kind of behaviour has other keys
+                for line in differing(was.get(name), becomes.get(name), f"{key}.{name}".strip("."))
             ]
         return [] if was == becomes else [f"{key} (was {was}, now {becomes})"]
 
