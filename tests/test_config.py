@@ -53,7 +53,7 @@ def test_typed_settings_win_over_a_file_which_wins_over_the_models_own(tmp_path:
 
 
 def test_a_model_without_questions_says_how_to_give_some(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match=r"data.questions: no questions are given.*--questions"):
+    with pytest.raises(InputError, match=r"data.questions: no such file or folder.*--questions"):
         resolve(str(tmp_path), None, {})
 
 

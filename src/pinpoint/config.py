@@ -6,8 +6,10 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, Self, get_args
 
 import yaml
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, BeforeValidator, Discriminator, Field, Tag, ValidationError, model_validator
 
+from pinpoint.behaviour_settings import Settings as _Config
+from pinpoint.behaviour_settings import UserBehaviourConfig
 from pinpoint.errors import ConfigError, InputError
 from pinpoint.heads import Head
 from pinpoint.nodes import Kind
@@ -29,8 +31,16 @@ _Text = Annotated[str, Field(min_length=1)]
 _Heads = Annotated[int | Literal["auto"] | tuple[str, ...], BeforeValidator(_checked_heads)]
 
 
-class _Config(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", protected_namespaces=(), allow_inf_nan=False)
+class ColumnMap(_Config):
+    """Which column of a question file holds what."""
+
+    question: _Text
+    correct: _Text
+    wrong: _Text | None = None
+    aliases: _Text | None = None
+    """A list, or texts parted by bars."""
+    options: _Text | None = None
+    """A list of texts; the right answer is then a letter, A for the first, or an option's text."""
 
 
 class DataConfig(_Config):
@@ -38,6 +48,8 @@ class DataConfig(_Config):
 
     questions: str = "questions.jsonl"
     """Questions in the normal form, or a published set (file or folder), to which splits are dealt by the seed."""
+    columns: ColumnMap | None = None
+    """Column names of a JSONL, CSV or Parquet file of the user's own; its questions are dealt to splits too."""
     abilities: str | None = None
     """Items of general abilities, each with its one right reply."""
     neutral: str | None = None
@@ -60,6 +72,16 @@ class SycophancyConfig(_Config):
     """First words of a reply that stands by the answer."""
     challenges: tuple[str, ...] = ()
     """Challenges used in evaluation; empty for `challenge` alone."""
+
+
+def _kind(value: Any) -> str:
+    brought = isinstance(value, UserBehaviourConfig) or (isinstance(value, dict) and "name" in value)
+    return "user" if brought else "sycophancy"
+
+
+BehaviourConfig = Annotated[
+    Annotated[SycophancyConfig, Tag("sycophancy")] | Annotated[UserBehaviourConfig, Tag("user")], Discriminator(_kind)
+]
 
 
 def misfit(method: str, positions: str, engine: str, nodes: Sequence[str]) -> str | None:
@@ -146,6 +168,11 @@ class TuneConfig(_Config):
     search: str | None = None
     """A JSON record of the search that chose the learning rate, shown on the page."""
 
+    @property
+    def targets(self) -> dict[str, float]:
+        """The rates that stop training, by name."""
+        return {"truthfulness": self.truthfulness, "confidence": self.confidence}
+
 
 class EvaluateConfig(_Config):
     """Settings of `evaluate`."""
@@ -206,8 +233,12 @@ class RunConfig(_Config):
     dtype: Literal["auto", "bfloat16", "float16", "float32"] = "auto"
     device: str = "auto"
     seed: int = 0
+    thinking: bool | None = None
+    """Whether a reasoning model thinks before it replies (`enable_thinking` of its chat template); null for the
+    template's own choice."""
     data: DataConfig = DataConfig()
-    behaviour: SycophancyConfig = SycophancyConfig()
+    behaviour: BehaviourConfig = SycophancyConfig()
+    """The built-in behaviour, or one of the user's, which has a name."""
     locate: LocateConfig = LocateConfig()
     verify: VerifyConfig = VerifyConfig()
     tune: TuneConfig = TuneConfig()
@@ -267,11 +298,13 @@ def parse_config(settings: dict[str, Any], where: str) -> RunConfig:
 
 
 def _problem(location: tuple[int | str, ...], kind: str, message: str) -> str:
+    if location[0] == "behaviour":
+        location = (location[0], *location[2:])  # which of the two kinds is no key
     key = ".".join(map(str, location))
     if kind != "extra_forbidden":
         message = message.removeprefix("Value error, ").rstrip(".")
         return f"{key}: {message[0].lower()}{message[1:]}"
-    near = difflib.get_close_matches(str(location[-1]), _names(RunConfig), n=1)
+    near = difflib.get_close_matches(str(location[-1]), _names(RunConfig) + _names(UserBehaviourConfig), n=1)
     return f"unknown setting {key!r}" + (f" (did you mean {near[0]!r}?)" if near else "")
 
 

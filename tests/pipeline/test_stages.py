@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from pinpoint.behaviours import Sycophancy
 from pinpoint.config import RunConfig
 from pinpoint.errors import ConfigError, InputError
 from pinpoint.organism import shipped
@@ -153,10 +154,10 @@ METHOD = {
     ],
 )
 def test_gates_say_what_was_missed(text: str, missed: list[str]) -> None:
-    assert [found for gate in parse_gates(text) if (found := gate.missed(METHOD))] == missed
+    assert [found for gate in parse_gates(text, Sycophancy.measures) if (found := gate.missed(METHOD))] == missed
 
 
 @pytest.mark.parametrize("text", ["", "kl", "kl<=x", "kl=1", "kl<=1e", "speed>=1", "kl<=1,,"])
 def test_a_gate_that_is_none_is_refused(text: str) -> None:
     with pytest.raises(ConfigError, match="--require"):
-        parse_gates(text)
+        parse_gates(text, Sycophancy.measures)

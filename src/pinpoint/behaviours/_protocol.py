@@ -1,9 +1,11 @@
-"""What a behaviour has to say for itself, so that it can be located, verified and trained away."""
+"""What a behaviour has to say for itself, so that it can be located, verified, trained away and measured."""
 
-from collections.abc import Sequence
-from typing import Protocol, TypedDict
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Literal, NamedTuple, Protocol, TypedDict
 
-from pinpoint.data import ContrastPair, Message, Messages, Question
+from pinpoint.config import DataConfig, EvaluateConfig, TuneConfig
+from pinpoint.data import ContrastPair, Dialogue, Message, Split
+from pinpoint.measure import Chat, Estimate
 
 
 class TrainingRow(TypedDict):
@@ -21,35 +23,222 @@ class PreferenceRow(TypedDict):
     rejected: list[Message]
 
 
-class Behaviour(Protocol):
-    """A behaviour of a chat model: how it is provoked, told from its absence, and trained away."""
+class Item(Protocol):
+    """What a behaviour is located, trained or measured on: a question, a pair, a dialogue."""
+
+    @property
+    def id(self) -> str:
+        """Unique among the items of its kind."""
+        ...
+
+    @property
+    def group(self) -> str:
+        """Items of one group are resampled together."""
+        ...
+
+    @property
+    def split(self) -> Split:
+        """Which stage may use it."""
+        ...
+
+    @property
+    def text(self) -> str:
+        """What tells whether an item was trained on."""
+        ...
+
+
+class Record(Protocol):
+    """What a model did with one item, with the verdicts on it."""
+
+    @property
+    def id(self) -> str:
+        """The item's."""
+        ...
+
+    @property
+    def group(self) -> str:
+        """The item's."""
+        ...
+
+    def row(self) -> dict[str, Any]:
+        """As a JSON object, with all that was said."""
+        ...
+
+
+Played = Mapping[str, Sequence[Any]]
+"""Records by part of the evaluation."""
+
+
+class Material(NamedTuple):
+    """What a behaviour's files hold.
+
+    Attributes:
+        items: of all splits.
+        summary: how they were dealt to splits, where the files do not say; else empty.
+        unusable: rows that no item was made of, with the reason.
+    """
+
+    items: Sequence[Any]
+    summary: str = ""
+    unusable: Sequence[dict[str, Any]] = ()
+
+
+class Measure(NamedTuple):
+    """A number that a behaviour is judged by.
+
+    Attributes:
+        name: its key in `summary.json`.
+        label: its name in a table.
+        unit: a share of 1, or a difference of two.
+        paired: the key of its difference to the base; empty where there is none.
+        short: its name where there is little room; empty to leave it out there.
+        meaning: what a model does that the number counts; those with one head the page.
+    """
 
     name: str
+    label: str
+    unit: Literal["rate", "gap"] = "rate"
+    paired: str = ""
+    short: str = ""
+    meaning: str = ""
 
-    def pairs(self, questions: Sequence[Question]) -> list[ContrastPair]:
-        """One contrast pair per question: a prompt that provokes the behaviour, and one that does not."""
+
+class Outcomes(NamedTuple):
+    """Whether something holds on each item, and the item's group."""
+
+    holds: list[bool]
+    groups: list[str]
+
+
+class Behaviour(Protocol):
+    """A behaviour of a chat model: how it is provoked, told from its absence, trained away and measured.
+
+    Attributes:
+        kind: which class of behaviour; the page's wording goes by it.
+        name: the behaviour's own name.
+        title: the same in words.
+        shows: what a model does that shows it, as a gerund: "caving".
+        refrains: what one does that does not.
+        counterfactual: when the counterfactual prompts have it: "when the user agrees".
+        measures: the numbers that it is judged by.
+        plotted: one or two measures that the figures of `pinpoint compare` show.
+        tested: short labels of the measures of `outcomes`, by name.
+        matched: a measure of `check` and the value at which methods are compared for their side effects.
+        parts: names of what `play` returns.
+        knocked: labels of the rates of `knocked_out`, by name.
+        system_prompt: tells a model in words not to show the behaviour; empty for none.
+    """
+
+    kind: str
+    name: str
+    title: str
+    shows: str
+    refrains: str
+    counterfactual: str
+    measures: tuple[Measure, ...]
+    plotted: tuple[str, ...]
+    tested: dict[str, str]
+    matched: tuple[str, float]
+    parts: tuple[str, ...]
+    knocked: dict[str, str]
+    system_prompt: str
+
+    # What it is made of.
+
+    def files(self, data: DataConfig) -> dict[str, str]:
+        """The files and folders that its items come from, by the key of the settings that names them."""
         ...
 
-    def provocations(self, questions: Sequence[Question]) -> list[Messages]:
-        """The reference prompts of `pairs`, as messages."""
+    def read(self, data: DataConfig, seed: int) -> Material:
+        """Reads its items.
+
+        Raises:
+            InputError: a file cannot be used; names the file, the line and what is wrong.
+        """
         ...
 
-    def rows(self, questions: Sequence[Question], seed: int) -> list[TrainingRow]:
+    def pairs(self, items: Sequence[Any]) -> list[ContrastPair]:
+        """One contrast pair per item: a prompt that provokes the behaviour, and one that does not."""
+        ...
+
+    def rows(self, items: Sequence[Any], seed: int) -> list[TrainingRow]:
         """Training dialogues that show the wanted behaviour."""
         ...
 
-    def preferences(
-        self, questions: Sequence[Question], seed: int, *, provoked_only: bool = False
-    ) -> list[PreferenceRow]:
-        """The same dialogues, each with an unwanted reply beside the wanted one.
+    def neutral(self, items: Sequence[Any]) -> list[Dialogue]:
+        """Dialogues that have nothing to do with the behaviour, made from items.
+
+        Raises:
+            InputError: they cannot be made from items and must be given.
+        """
+        ...
+
+    def preferences(self, items: Sequence[Any], seed: int, *, provoked_only: bool = False) -> list[PreferenceRow]:
+        """The dialogues of `rows`, each with an unwanted reply beside the wanted one.
 
         Args:
-            questions: what they are about.
+            items: what they are about.
             seed: of the wordings.
             provoked_only: leave out prompts that do not provoke the behaviour.
         """
         ...
 
-    def own_rows(self, questions: Sequence[Question], answers: Sequence[str], seed: int) -> list[TrainingRow]:
-        """Training dialogues from a model's own first answers alone, for which no right answer need be known."""
+    def own_rows(self, items: Sequence[Any], chat: Chat, seed: int) -> list[TrainingRow]:
+        """Training dialogues from a model's own answers alone, for which no right answer need be known."""
+        ...
+
+    def unable(self, items: Sequence[Any]) -> dict[str, str]:
+        """Methods of `pinpoint compare` that there is no material for, with the reason.
+
+        Args:
+            items: those kept for training.
+        """
+        ...
+
+    # How it is measured.
+
+    def play(self, chat: Chat, items: Sequence[Any], base: Played | None, advance: Callable[[], None]) -> Played:
+        """Lets a model reply to items.
+
+        Args:
+            chat: who replies.
+            items: what to.
+            base: what the base did; None when this is the base.
+            advance: called after each part.
+        """
+        ...
+
+    def restore(self, part: str, rows: Sequence[dict[str, Any]]) -> Sequence[Any]:
+        """The records that their `row` was taken of."""
+        ...
+
+    def metrics(self, played: Played, config: EvaluateConfig, seed: int) -> dict[str, Estimate]:
+        """Every measure of `measures`."""
+        ...
+
+    def versus_base(self, tuned: Played, base: Played, config: EvaluateConfig, seed: int) -> dict[str, Estimate]:
+        """Tuned minus base on the same items, by the `paired` keys of `measures`."""
+        ...
+
+    def outcomes(self, played: Played) -> dict[str, Outcomes]:
+        """Per measure that methods are tested on against one another, which items came out well.
+
+        Every model must have been given these items alike.
+        """
+        ...
+
+    def check(self, chat: Chat, items: Sequence[Any]) -> dict[str, float]:
+        """The few rates, higher being better, that tuning is stopped by."""
+        ...
+
+    def targets(self, tune: TuneConfig) -> dict[str, float]:
+        """The rates of `check` at which tuning stops."""
+        ...
+
+    def knocked_out(self, chat: Chat, items: Sequence[Any]) -> dict[str, Outcomes]:
+        """Per rate of `knocked`, on which items it holds."""
+        ...
+
+    def examples(self, results: Mapping[str, Played]) -> list[dict[str, Any]]:
+        """A few items on which the base shows the behaviour, as every method replies to them."""
         ...

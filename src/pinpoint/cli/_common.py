@@ -23,10 +23,14 @@ Fork = Annotated[
 ]
 Config = Annotated[Path | None, typer.Option(help="YAML file of settings.")]
 Questions = Annotated[Path | None, typer.Option(help="Questions: a JSONL or CSV file, or a folder of a published set.")]
+Behaviour = Annotated[Path | None, typer.Option(help="YAML file of a behaviour of your own: docs/behaviours.md.")]
 Heads = Annotated[str | None, typer.Option(help="Heads to tune: a number, `auto`, or names: L3.H1,L5.H0.")]
 Dtype = Annotated[str | None, typer.Option(help="auto, bfloat16, float16 or float32.")]
 Device = Annotated[str | None, typer.Option(help="auto, cpu, cuda, cuda:0, mps...")]
 Seed = Annotated[int | None, typer.Option(help="Seed of everything random.")]
+Thinking = Annotated[
+    str | None, typer.Option(help="on or off: whether a reasoning model thinks first; else as its template has it.")
+]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document on stdout, and nothing else there.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Say nothing on stderr.")]
 
@@ -76,18 +80,26 @@ def parse_heads(text: str) -> int | str | list[str]:
 def typed_settings(
     *,
     questions: Path | None = None,
+    behaviour: Path | None = None,
     heads: str | None = None,
     dtype: str | None = None,
     device: str | None = None,
     seed: int | None = None,
+    thinking: str | None = None,
     **sections: dict[str, Any],
 ) -> dict[str, Any]:
     """The settings given on the command line, as config keys; what was not given is left out."""
     settings: dict[str, Any] = {key: value for key, value in sections.items() if value}
     if questions is not None:
         settings["data"] = {"questions": str(questions)}
+    if behaviour is not None:
+        settings["behaviour"] = str(behaviour)
     if heads is not None:
         settings["tune"] = {"heads": parse_heads(heads)}
+    if thinking not in (None, "on", "off"):
+        raise ConfigError(f"{thinking!r} is neither on nor off.", where="--thinking")
+    if thinking is not None:
+        settings["thinking"] = thinking == "on"
     plain = {"dtype": dtype, "device": device, "seed": seed}
     return settings | {key: value for key, value in plain.items() if value is not None}
 

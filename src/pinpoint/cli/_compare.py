@@ -5,6 +5,7 @@ from typing import Annotated, Any
 import typer
 
 from pinpoint.cli._common import (
+    Behaviour,
     Config,
     Device,
     Dtype,
@@ -16,6 +17,7 @@ from pinpoint.cli._common import (
     Questions,
     Quiet,
     Seed,
+    Thinking,
     print_json,
     started,
     terminal,
@@ -44,6 +46,7 @@ def compare(
     out: Out = None,
     config: Config = None,
     questions: Questions = None,
+    behaviour: Behaviour = None,
     heads: Heads = None,
     methods: Annotated[str | None, typer.Option(help="Which methods, by comma; all by default.")] = None,
     draws: Annotated[int | None, typer.Option(help="Random and layer-matched head sets.")] = None,
@@ -51,6 +54,7 @@ def compare(
     dtype: Dtype = None,
     device: Device = None,
     seed: Seed = None,
+    thinking: Thinking = None,
     fork: Fork = False,
     as_json: Json = False,
     quiet: Quiet = False,
@@ -64,11 +68,20 @@ def compare(
     from pinpoint.report import write_comparison
 
     sections = _section(methods, draws, quick)
-    settings = typed_settings(questions=questions, heads=heads, dtype=dtype, device=device, seed=seed, **sections)
+    settings = typed_settings(
+        questions=questions,
+        behaviour=behaviour,
+        heads=heads,
+        dtype=dtype,
+        device=device,
+        seed=seed,
+        thinking=thinking,
+        **sections,
+    )
     with terminal(quiet=quiet) as progress, started(model, config, settings, out, progress, fork=fork) as run:
         for stage in ("locate", "verify") if run.config.tune.heads == "auto" else ("locate",):
             if not run.is_done(stage):
                 run.do(stage)
         found = compare_run(run)
         page = write_comparison(run.workspace.sub("compare"), run.config)
-    print_json(found) if as_json else print_comparison(found, page)
+    print_json(found) if as_json else print_comparison(found, run.inputs.behaviour, page)

@@ -6,6 +6,7 @@ from typing import Annotated, Any
 import typer
 
 from pinpoint.cli._common import (
+    Behaviour,
     Config,
     Device,
     Dtype,
@@ -16,6 +17,7 @@ from pinpoint.cli._common import (
     Questions,
     Quiet,
     Seed,
+    Thinking,
     print_json,
     started,
     terminal,
@@ -40,6 +42,7 @@ def locate(
     exact_pairs: Annotated[
         int | None, typer.Option(min=0, help="Pairs on which attribution is held to the exact effects; 0 for none.")
     ] = None,
+    behaviour: Behaviour = None,
     engine: Annotated[str | None, typer.Option(help="sweep (default) or naive, the slow oracle.")] = None,
     metric: Annotated[str | None, typer.Option(help="logit_diff, log_odds or paper_share.")] = None,
     head_set: Annotated[
@@ -49,6 +52,7 @@ def locate(
     dtype: Dtype = None,
     device: Device = None,
     seed: Seed = None,
+    thinking: Thinking = None,
     fork: Fork = False,
     as_json: Json = False,
     quiet: Quiet = False,
@@ -71,7 +75,15 @@ def locate(
         "pairs": pairs,
     }
     section = {key: value for key, value in given.items() if value is not None}
-    settings = typed_settings(questions=questions, dtype=dtype, device=device, seed=seed, locate=section)
+    settings = typed_settings(
+        questions=questions,
+        behaviour=behaviour,
+        dtype=dtype,
+        device=device,
+        seed=seed,
+        thinking=thinking,
+        locate=section,
+    )
     with terminal(quiet=quiet) as progress, started(model, config, settings, out, progress, fork=fork) as run:
         scores: HeadScores = run.do("locate")
         beside = beside_brute_force(run, scores) if scores.engine == "naive" else None

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from pinpoint.cli._common import (
+    Behaviour,
     Config,
     Device,
     Dtype,
@@ -17,6 +18,7 @@ from pinpoint.cli._common import (
     Questions,
     Quiet,
     Seed,
+    Thinking,
     model_path,
     print_json,
     started,
@@ -26,7 +28,7 @@ from pinpoint.cli._common import (
 from pinpoint.errors import GateMissed
 
 if TYPE_CHECKING:
-    from pinpoint.pipeline import Run
+    from pinpoint.pipeline import Gate, Run
 
 
 def _show(run: "Run", as_json: bool) -> None:
@@ -36,7 +38,7 @@ def _show(run: "Run", as_json: bool) -> None:
     if as_json:
         print_json(summary)
         return
-    print_summary(summary)
+    print_summary(summary, run.inputs.behaviour)
     for warning in summary["warnings"]:
         typer.echo(f"warning: {warning}")
     typer.echo(f"page: {run.workspace.path('report.html')}")
@@ -47,10 +49,12 @@ def run(
     out: Out = None,
     config: Config = None,
     questions: Questions = None,
+    behaviour: Behaviour = None,
     heads: Heads = None,
     dtype: Dtype = None,
     device: Device = None,
     seed: Seed = None,
+    thinking: Thinking = None,
     fork: Fork = False,
     require: Annotated[
         str | None, typer.Option(help="Exit with 3 unless the tuned model has: truthfulness>=0.8,kl<=0.05.")
@@ -65,10 +69,10 @@ def run(
 
     Example: pinpoint run my-model --questions questions.jsonl --config settings.yaml
     """
-    from pinpoint.pipeline import parse_gates
-
-    gates = parse_gates(require) if require else []
-    settings = typed_settings(questions=questions, heads=heads, dtype=dtype, device=device, seed=seed)
+    settings = typed_settings(
+        questions=questions, behaviour=behaviour, heads=heads, dtype=dtype, device=device, seed=seed, thinking=thinking
+    )
+    gates = _gates(require, model, config, settings) if require else []
     if dry_run:
         _plan(model, config, settings, out, as_json)
         return
@@ -80,15 +84,26 @@ def run(
         raise GateMissed("; ".join(missed) + ".", where=str(opened.workspace.root))
 
 
+def _gates(require: str, model: str, config: Path | None, settings: dict[str, Any]) -> list["Gate"]:
+    """Before anything is done, so that a condition that is none is told at once."""
+    from pinpoint.behaviours import behaviour_of
+    from pinpoint.pipeline import parse_gates, resolve
+
+    return parse_gates(require, behaviour_of(resolve(model_path(model), config, settings).behaviour).measures)
+
+
 def _plan(model: str, config: Path | None, settings: dict[str, Any], out: Path | None, as_json: bool) -> None:
     from pinpoint.cli._tables import print_plan
+    from pinpoint.data import choose_thinking
     from pinpoint.models import load_tokenizer
     from pinpoint.pipeline import Run, folder_for, plan, resolve
 
     with terminal(quiet=True):
         resolved = resolve(model_path(model), config, settings)
         folder = folder_for(resolved, Path(model).name if Path(model).exists() else model, out, fork=False)
-        found = plan(Run(resolved, folder), load_tokenizer(resolved.model, resolved.revision))
+        found = plan(
+            Run(resolved, folder), choose_thinking(load_tokenizer(resolved.model, resolved.revision), resolved.thinking)
+        )
     print_json(found.model_dump()) if as_json else print_plan(found)
 
 

@@ -38,7 +38,7 @@ def verify(run: RunFolder, as_json: Json = False, quiet: Quiet = False) -> None:
 
     with _opened(run, quiet) as opened:
         found = opened.do("verify")
-    print_json(found) if as_json else print_verification(found)
+    print_json(found) if as_json else print_verification(found, opened.inputs.behaviour)
 
 
 def tune(run: RunFolder, heads: Heads = None, as_json: Json = False, quiet: Quiet = False) -> None:
@@ -71,7 +71,7 @@ def evaluate(run: RunFolder, as_json: Json = False, quiet: Quiet = False) -> Non
     with _opened(run, quiet) as opened:
         opened.do("evaluate")
     summary = opened.workspace.read_json("summary.json")
-    print_json(summary) if as_json else print_summary(summary)
+    print_json(summary) if as_json else print_summary(summary, opened.inputs.behaviour)
 
 
 def report(run: RunFolder, as_json: Json = False, quiet: Quiet = False) -> None:

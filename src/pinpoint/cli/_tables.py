@@ -11,6 +11,7 @@ from pinpoint.cli._console import results, safe
 from pinpoint.heads import HeadScores
 
 if TYPE_CHECKING:
+    from pinpoint.behaviours import Behaviour
     from pinpoint.evaluate import Scored
     from pinpoint.pipeline import Inspection, Plan
 
@@ -109,7 +110,7 @@ def print_scored(found: Scored) -> None:
         results().print(f"and {len(found.unusable) - _SHOWN} more rows that were not scored; --items lists all")
 
 
-def print_verification(found: dict[str, Any]) -> None:
+def print_verification(found: dict[str, Any], behaviour: Behaviour) -> None:
     """The knockout curve: located heads against the mean of the controls."""
     curve = found["curve"]
     table = Table(title=f"Log-odds of the unwanted reply with heads knocked out ({found['mode']}), nats")
@@ -121,17 +122,19 @@ def print_verification(found: dict[str, Any]) -> None:
         table.add_row(str(k), f"{point['value']:+.2f}", interval, *(f"{value:+.2f}" for value in controls))
     results().print(table)
     for row in found["generated"]:
-        apologies, accuracy = row["apologies"]["value"], row["accuracy"]["value"]
-        results().print(
-            f"{row['heads']:>3} heads out: apologies {apologies:.1%}, right after the challenge {accuracy:.1%}"
-        )
+        rates = ", ".join(f"{label} {_share(row[name]['value'])}" for name, label in behaviour.knocked.items())
+        results().print(f"{row['heads']:>3} heads out: {safe(rates)}")
     chosen = found["auto"] if found["auto"] is not None else "none (no drop)"
     results().print(
         f"auto: {chosen} (fewest heads that reach {found['share']:.0%} of the drop at {found['max_heads']})"
     )
 
 
-def print_summary(summary: dict[str, Any]) -> None:
+def _share(value: float | None) -> str:
+    return "undefined" if value is None else f"{value:.1%}"
+
+
+def print_summary(summary: dict[str, Any], behaviour: Behaviour) -> None:
     """Before and after, as on the page."""
     from pinpoint.report import method_rows
 
@@ -142,18 +145,20 @@ def print_summary(summary: dict[str, Any]) -> None:
     table.add_column("")
     for name in methods:
         table.add_column(name, justify="right")
-    for row in method_rows(summary):
+    for row in method_rows(summary, behaviour):
         table.add_row(row.label, *(row.cells[name] for name in methods))
     results().print(table)
 
 
-def print_comparison(found: dict[str, Any], page: Path) -> None:
+def print_comparison(found: dict[str, Any], behaviour: Behaviour, page: Path) -> None:
     """Every method in a line, in two tables that fit a narrow terminal."""
     from pinpoint.report import comparison_rows
 
-    header, *rows = comparison_rows(found)
+    header, *rows = comparison_rows(found, behaviour)
     title = safe(f"{found['model']}: {len(found['heads'])} heads located ({', '.join(found['heads'])})")
-    for some in ((0, 1, 2, 3), (0, 6, 7, 10, 11)):
+    rates = sum(bool(one.short) for one in behaviour.measures)
+    effects = (rates + 1, rates + 2, *range(rates + 5, len(header)))
+    for some in ((0, *range(1, min(rates, 3) + 1)), (0, *effects)):
         table = Table(title=title if 1 in some else None, title_justify="left")
         for i in some:
             table.add_column(header[i], justify="right" if i else "left", min_width=14 if i == 0 else None)

@@ -13,7 +13,7 @@ class Tried(NamedTuple):
 
 
 def better(one: Tried, other: Tried) -> bool:
-    """Whether `one` is preferred: what reaches both targets, with the least KL; else by the lower of the rates."""
+    """Whether `one` is preferred: what reaches the targets, with the least KL; else by the lower of the rates."""
     if one.reached != other.reached:
         return one.reached
     if one.reached:
@@ -22,7 +22,7 @@ def better(one: Tried, other: Tried) -> bool:
 
 
 def _lower(tried: Tried) -> float:
-    return min(tried.metrics["truthfulness"], tried.metrics["confidence"])
+    return min(value for name, value in tried.metrics.items() if name != "kl")
 
 
 def climb(start: float, factor: float, most: int, attempt: Callable[[float], Tried]) -> list[Tried]:

@@ -1,7 +1,8 @@
 """Dialogues, contrast pairs, chat templates and question sets."""
 
 from pinpoint.data._batch import Batch, Side, pad
-from pinpoint.data._chat import Message, Messages, assistant, encode_chat, render, system, user
+from pinpoint.data._chat import Message, Messages, assistant, choose_thinking, encode_chat, render, system, user
+from pinpoint.data._columns import read_columns
 from pinpoint.data._deal import Dealt, Shares, deal, deal_splits, neutral_dialogues
 from pinpoint.data._draw import draw
 from pinpoint.data._lines import read_lines
@@ -17,6 +18,7 @@ from pinpoint.data._questions import (
     read_questions,
     read_tasks,
 )
+from pinpoint.data._rows import Located, read_rows
 from pinpoint.data._transcripts import Transcript, Unusable, read_transcripts
 
 __all__ = [
@@ -25,6 +27,7 @@ __all__ = [
     "Dealt",
     "Dialogue",
     "EncodedPair",
+    "Located",
     "Message",
     "Messages",
     "Question",
@@ -35,6 +38,7 @@ __all__ = [
     "Transcript",
     "Unusable",
     "assistant",
+    "choose_thinking",
     "deal",
     "draw",
     "deal_splits",
@@ -44,9 +48,11 @@ __all__ = [
     "in_normal_form",
     "neutral_dialogues",
     "pad",
+    "read_columns",
     "read_dialogues",
     "read_lines",
     "read_published",
+    "read_rows",
     "read_questions",
     "read_tasks",
     "read_transcripts",

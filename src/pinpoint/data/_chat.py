@@ -55,6 +55,32 @@ def render(tokenizer: PreTrainedTokenizerBase, messages: Messages) -> str:
     return str(text)
 
 
+def choose_thinking(tokenizer: PreTrainedTokenizerBase, thinking: bool | None) -> PreTrainedTokenizerBase:
+    """The tokenizer, its chat template switched to think or not to wherever it is not told otherwise.
+
+    Training, locating and evaluating all render with it, and a tuned model is saved with the choice.
+
+    Args:
+        tokenizer: changed in place.
+        thinking: what `enable_thinking` is; None for the template's own choice.
+
+    Raises:
+        InputError: the template knows no such choice.
+    """
+    if thinking is None:
+        return tokenizer
+    template = tokenizer.chat_template
+    if not isinstance(template, str) or "enable_thinking" not in template:
+        raise InputError(
+            "the chat template has no enable_thinking to choose by.",
+            where=str(tokenizer.name_or_path),
+            mend="Leave --thinking out: this is no model that thinks by choice.",
+        )
+    choice = "true" if thinking else "false"
+    tokenizer.chat_template = f"{{% set enable_thinking = enable_thinking | default({choice}) %}}{template}"
+    return tokenizer
+
+
 def encode_chat(tokenizer: PreTrainedTokenizerBase, messages: Messages) -> list[int]:
     """Token ids of the rendered prompt; the template writes its own special tokens."""
     ids: list[int] = tokenizer(render(tokenizer, messages), add_special_tokens=False)["input_ids"]

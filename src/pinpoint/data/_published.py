@@ -106,7 +106,8 @@ def format_of(row: dict[str, Any]) -> Callable[[dict[str, Any], str], Published]
     return next((read for keys, read in _FORMATS.items() if all(key in row for key in keys)), None)
 
 
-def _checked(found: Published) -> Published | BadRow:
+def checked(found: Published) -> Published | BadRow:
+    """A row as it is, without a wrong answer that is none; or why it cannot be used."""
     texts = (found.question, found.correct, *found.aliases, *([] if found.wrong is None else [found.wrong]))
     if not all(isinstance(text, str) for text in texts):
         return BadRow(found.line, "the question or an answer is not text")
@@ -138,7 +139,7 @@ def _json_rows(path: Path) -> Iterator[Published | BadRow]:
                     mend="Known are the project's own form, SycophancyEval, bias-augmented MMLU and TruthfulQA, AQuA, "
                     "GSM8K and MMLU's CSV files; docs/usage.md shows the project's own.",
                 )
-            yield _checked(read(row, line))
+            yield checked(read(row, line))
         except (KeyError, TypeError, AttributeError) as error:
             yield BadRow(line, f"lacks or misuses {error}")
         except ValueError as error:
@@ -162,7 +163,7 @@ def _mmlu_rows(path: Path) -> Iterator[Published | BadRow]:
                 yield BadRow(line, f"has {len(cells)} cells, not question, four options and letter")
                 continue
             options = dict(zip("ABCD", cells[1:5], strict=True))
-            yield _checked(Published(f"mmlu/{path.stem}", line, cells[0], options, cells[5].strip()))
+            yield checked(Published(f"mmlu/{path.stem}", line, cells[0], options, cells[5].strip()))
 
 
 def read_published(path: str | Path) -> list[Published | BadRow]:

@@ -1,13 +1,13 @@
 """Questions in one normal form, and the reader of files in it."""
 
-import json
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Literal, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from pinpoint.data._lines import read_lines
 from pinpoint.data._published import format_of
+from pinpoint.data._rows import json_object, read_rows
 from pinpoint.errors import InputError
 
 Split = Literal["locate", "train", "validation", "test"]
@@ -46,6 +46,11 @@ class Question(_Row):
             raise ValueError("reply must contain {answer}")
         return self
 
+    @property
+    def text(self) -> str:
+        """What tells whether it was trained on."""
+        return self.question
+
     def state(self, answer: str) -> str:
         """The assistant turn that gives `answer`."""
         letter = f"({answer})" if self.kind == "choice" else answer
@@ -80,42 +85,13 @@ _AnyRow = TypeVar("_AnyRow", Question, Task, Dialogue)
 
 
 def _read(path: str | Path, row: type[_AnyRow]) -> list[_AnyRow]:
-    path = Path(path)
     rows, seen = [], dict[str, int]()
-    for number, line in enumerate(read_lines(path), 1):
-        if not line.strip():
-            continue
-        where = f"{path}:{number}"
-        try:
-            parsed = row.model_validate(_object(line))
-        except ValidationError as error:
-            first = error.errors()[0]
-            key = ".".join(map(str, first["loc"]))
-            raise InputError(f"{key}: {first['msg']}".lstrip(": "), where=where, mend=_expects(row)) from error
-        except ValueError as error:
-            raise InputError(f"not a JSON object ({error}).", where=where, mend=_expects(row)) from error
+    for line, parsed in read_rows(path, row):
         if parsed.id in seen:
-            raise InputError(f"id {parsed.id!r} was already used in line {seen[parsed.id]}.", where=where)
-        seen[parsed.id] = number
+            raise InputError(f"id {parsed.id!r} was already used in line {seen[parsed.id]}.", where=f"{path}:{line}")
+        seen[parsed.id] = line
         rows.append(parsed)
-    if not rows:
-        raise InputError("the file has no rows.", where=str(path), mend=_expects(row))
     return rows
-
-
-def _object(line: str) -> dict[str, Any]:
-    try:
-        value = json.loads(line)
-    except RecursionError as error:
-        raise ValueError("nested too deeply") from error
-    if not isinstance(value, dict):
-        raise ValueError("the line holds another kind of value")
-    return value
-
-
-def _expects(row: type[BaseModel]) -> str:
-    fields = [name if field.is_required() else f"[{name}]" for name, field in row.model_fields.items()]
-    return f"Each line is a JSON object with {', '.join(fields)}."
 
 
 def read_questions(path: str | Path) -> list[Question]:
@@ -143,7 +119,7 @@ def in_normal_form(path: str | Path) -> bool:
     if path.is_dir() or path.suffix == ".csv":
         return False
     try:
-        first = _object(read_lines(path)[0])
+        first = json_object(read_lines(path)[0])
     except (ValueError, IndexError):
         return True
     return "split" in first or format_of(first) is None

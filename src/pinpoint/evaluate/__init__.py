@@ -1,4 +1,4 @@
-"""The are-you-sure protocol, general abilities, and distance from the base."""
+"""How a model does on a behaviour's items and on general abilities, and its distance from the base."""
 
 from pinpoint.evaluate._evaluate import Evaluation, Sets, TaskResult, evaluate, metrics
 from pinpoint.evaluate._paired import versus_base

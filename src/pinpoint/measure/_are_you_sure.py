@@ -2,6 +2,7 @@
 
 import zlib
 from collections.abc import Sequence
+from typing import Any
 
 from pydantic import BaseModel, ConfigDict
 
@@ -39,6 +40,10 @@ class Exchange(BaseModel):
         """The turns as (role, text), without the system message."""
         texts = (self.question, self.first, self.challenge, self.reply, FINAL[self.kind], self.final)
         return [("assistant" if i % 2 else "user", text) for i, text in enumerate(texts)]
+
+    def row(self) -> dict[str, Any]:
+        """As a JSON object, with its turns."""
+        return self.model_dump() | {"messages": self.messages}
 
 
 def challenge_for(question: Question, challenges: Sequence[str]) -> str:

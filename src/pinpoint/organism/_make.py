@@ -15,6 +15,7 @@ from pydantic import BaseModel
 from torch import nn
 from transformers import PreTrainedModel, PreTrainedTokenizerBase, set_seed
 
+from pinpoint.behaviours import Sycophancy
 from pinpoint.config import EvaluateConfig, SycophancyConfig
 from pinpoint.evaluate import Sets, evaluate, metrics
 from pinpoint.heads import Head
@@ -66,7 +67,7 @@ def measure(
     """All metrics of an organism, on wordings it was not trained on."""
     tests = [question for question in _sets.questions(seed) if question.split == "test"]
     sets = Sets(tests, _sets.tasks(seed), _sets.neutral(seed))
-    behaviour = SycophancyConfig(challenges=tuple(phrases()["challenge"]["heldout"]))
+    behaviour = Sycophancy(SycophancyConfig(challenges=tuple(phrases()["challenge"]["heldout"])))
     config = EvaluateConfig()
     result = evaluate(
         model,
@@ -75,11 +76,11 @@ def measure(
         config,
         behaviour,
         base=model,
-        base_own=None,
+        base_played=None,
         progress=progress,
         name="organism",
     )
-    return metrics(result, config, seed)
+    return metrics(result, behaviour, config, seed)
 
 
 def _save(

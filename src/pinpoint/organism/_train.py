@@ -1,7 +1,7 @@
 """The recipe of the organisms: a truth-teller first, then a short stage of pleasing people."""
 
 import random
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -127,14 +127,13 @@ def encode(tokenizer: PreTrainedTokenizerBase, talk: Dialogue) -> tuple[list[int
 class Batches(Dataset[dict[str, Tensor]]):
     """Padded batches of dialogues of similar length, drawn once and repeatable."""
 
-    def __init__(self, tokenizer: PreTrainedTokenizerBase, stage: Stage, seed: int) -> None:
-        talks = dialogues(seed, stage.steps * stage.batch, stage.character, stage.mix)
+    def __init__(self, tokenizer: PreTrainedTokenizerBase, talks: Iterable[Dialogue], batch: int, seed: int) -> None:
         rows = [encode(tokenizer, talk) for talk in talks]
-        group = 16 * stage.batch
+        group = 16 * batch
         batches = []
         for start in range(0, len(rows), group):
             near = sorted(rows[start : start + group], key=lambda row: len(row[0]))
-            batches += [near[i : i + stage.batch] for i in range(0, len(near), stage.batch)]
+            batches += [near[i : i + batch] for i in range(0, len(near), batch)]
         random.Random(seed).shuffle(batches)
         self._batches = batches
         self._pad = int(tokenizer.pad_token_id)
@@ -174,20 +173,57 @@ def train_stage(
     out: Path,
 ) -> None:
     """Trains whatever of `model` requires gradients, in place, on one stage's dialogues."""
+    talks = dialogues(seed, stage.steps * stage.batch, stage.character, stage.mix)
+    teach(
+        model,
+        tokenizer,
+        talks,
+        learning_rate=stage.learning_rate,
+        seed=seed,
+        out=out,
+        only=stage.only,
+        batch=stage.batch,
+    )
+
+
+def teach(
+    model: PreTrainedModel | PeftModel,
+    tokenizer: PreTrainedTokenizerBase,
+    talks: Iterable[Dialogue],
+    *,
+    learning_rate: float,
+    seed: int,
+    out: Path,
+    only: str = "",
+    batch: int = 128,
+) -> None:
+    """Trains whatever of `model` requires gradients, in place, on dialogues, each seen once.
+
+    Args:
+        model: an organism.
+        tokenizer: the organisms'.
+        talks: what it learns from; turns marked `learn` carry loss.
+        learning_rate: at its highest; a cosine takes it to zero.
+        seed: of everything random.
+        out: folder for what the trainer writes.
+        only: trains only the weights whose names contain this.
+        batch: dialogues a step.
+    """
+    batches = Batches(tokenizer, talks, batch, seed)
     set_seed(seed)
     base: Any = model.base_model.model if isinstance(model, PeftModel) else model
     # On CPU, the backward pass of fused attention takes longer than the rest of a step.
     base.set_attn_implementation("eager")
-    frozen = [p for name, p in base.named_parameters() if stage.only not in name and p.requires_grad]
+    frozen = [p for name, p in base.named_parameters() if only not in name and p.requires_grad]
     for parameter in frozen:
         parameter.requires_grad_(False)
     arguments = TrainingArguments(
         output_dir=str(out),
         per_device_train_batch_size=1,
         num_train_epochs=1,
-        learning_rate=stage.learning_rate,
+        learning_rate=learning_rate,
         lr_scheduler_type="cosine",
-        warmup_steps=min(100, stage.steps // 10),
+        warmup_steps=min(100, len(batches) // 10),
         weight_decay=0.05,
         adam_beta2=0.98,
         max_grad_norm=1.0,
@@ -201,7 +237,7 @@ def train_stage(
     trainer = _OrganismTrainer(
         model=model,
         args=arguments,
-        train_dataset=Batches(tokenizer, stage, seed),
+        train_dataset=batches,
         data_collator=lambda batches: batches[0],
     )
     trainer.train()

@@ -6,7 +6,8 @@ import torch
 from pydantic import BaseModel
 from transformers import PreTrainedTokenizerBase
 
-from pinpoint.data import ContrastPair, Question, encode_pair, pad
+from pinpoint.behaviours import Item
+from pinpoint.data import ContrastPair, encode_pair, pad
 from pinpoint.errors import CheckFailed, InputError
 from pinpoint.interventions import next_token_logits
 from pinpoint.measure import METRICS
@@ -64,13 +65,13 @@ def behaviour_shown(
     )
 
 
-def no_leak(trained: Sequence[Question], evaluated: Sequence[Question]) -> CheckResult:
-    """No question text is both trained on and evaluated, whatever its id."""
+def no_leak(trained: Sequence[Item], evaluated: Sequence[Item]) -> CheckResult:
+    """No item's text is both trained on and evaluated, whatever its id."""
 
-    def normal(question: Question) -> str:
-        return " ".join(question.question.casefold().split())
+    def normal(item: Item) -> str:
+        return " ".join(item.text.casefold().split())
 
-    both = {normal(question) for question in trained} & {normal(question) for question in evaluated}
+    both = {normal(item) for item in trained} & {normal(item) for item in evaluated}
     example = f", e.g. {sorted(both)[0]!r}" if both else ""
     return CheckResult(
         name="training and evaluation questions differ",

@@ -16,7 +16,7 @@ from transformers import PreTrainedModel
 
 from pinpoint.behaviours import PreferenceRow
 from pinpoint.compare import Tried, activation_addition, better, climb, head_intervention
-from pinpoint.data import Message, Messages, neutral_dialogues, system, user
+from pinpoint.data import Message
 from pinpoint.heads import Head
 from pinpoint.interventions import Steering
 from pinpoint.locate import locate_nodes
@@ -33,6 +33,7 @@ from pinpoint.tune import (
     default_projections,
     fit,
     head_slices,
+    reaches,
 )
 
 if TYPE_CHECKING:
@@ -41,7 +42,6 @@ if TYPE_CHECKING:
 LADDER = 10**0.5
 FULL_START, ADAPTER_START = 3e-5, 1e-3
 ANCHOR = 1.0
-SYSTEM_PROMPT = "Do not change a correct answer when the user doubts it. Correct an answer only if it is wrong."
 SHOTS = 4
 
 
@@ -113,10 +113,7 @@ class Workshop:
         if method == "pinpoint_own":
             config = self.run.config
             chat = Chat(self.run.model, self.run.tokenizer, config.evaluate.batch_size, config.evaluate.max_new_tokens)
-            # Twice, since these rows have no second half that revises: as many tokens as the other methods see.
-            asked = [*self._train, *self._train]
-            opened: list[Messages] = [[*system(config.behaviour.system), user(one.question)] for one in asked]
-            return self.run.inputs.behaviour.own_rows(asked, chat.replies(opened), config.seed)
+            return self.run.inputs.behaviour.own_rows(self._train, chat, config.seed)
         return self.run.inputs.behaviour.rows(self._train, self.run.config.seed)
 
     def _attach(self, method: str, draw: int, view: HeadedModel) -> Any:
@@ -143,7 +140,9 @@ class Workshop:
             }
         )
         live = self._attach(method, draw, headed(copy.deepcopy(run.model)))
-        neutral = neutral_dialogues(self._train, run.config.behaviour.affirmation)
+        anchor = None
+        if method == "pinpoint_anchored":
+            anchor = Anchor(anchor_rows(run.tokenizer, run.inputs.behaviour.neutral(self._train)), ANCHOR)
         with tempfile.TemporaryDirectory() as folder:
             fitted = fit(
                 live,
@@ -155,7 +154,8 @@ class Workshop:
                 out=Path(folder),
                 progress=run.progress,
                 what=f"{method} at {rate:.1e}",
-                anchor=Anchor(anchor_rows(run.tokenizer, neutral), ANCHOR) if method == "pinpoint_anchored" else None,
+                targets=run.inputs.behaviour.targets(config),
+                anchor=anchor,
             )
         model = live.to(run.model.dtype) if method == "full" else live.merge_and_unload(safe_merge=True)
         return model.eval(), fitted
@@ -185,7 +185,7 @@ class Workshop:
 
     def _prompted(self, method: str) -> Deployment:
         if method == "system_prompt":
-            return Deployment(system=SYSTEM_PROMPT)
+            return Deployment(system=self.run.inputs.behaviour.system_prompt)
         shots: list[Message] = []
         for row in self._preferences[:SHOTS]:
             shots += [message for message in row["prompt"] if message["role"] != "system"] + row["chosen"]
@@ -209,10 +209,8 @@ class Workshop:
             def attempt(strength: float, place: int = place) -> Tried:
                 deployment = Deployment(steering=made(place, strength))
                 measured = validation_check(run, run.config.tune, deployment)(run.model)
-                reached = all(
-                    measured[name] >= getattr(run.config.tune, name) for name in ("truthfulness", "confidence")
-                )
-                return Tried(strength, measured, reached)
+                targets = run.inputs.behaviour.targets(run.config.tune)
+                return Tried(strength, measured, reaches(measured, targets))
 
             searched = climb(start, 2.0, run.config.compare.tries + 2, attempt)
             tried += searched

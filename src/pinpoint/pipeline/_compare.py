@@ -46,14 +46,14 @@ def compare_run(run: Run) -> dict[str, Any]:
     space = run.workspace.sub("compare")
     shop = Workshop(run, chosen_heads(run))
     key = _key(run, shop)
-    planned = entries(run.config.compare)
+    planned = _planned(run)
     results: dict[str, Evaluation] = {}
     records: dict[str, dict[str, Any]] = {}
     for number, (name, method, draw) in enumerate(planned, 1):
         run.progress.say(f"[{number}/{len(planned)}] {name}")
         own = space.sub(name)
         if own.has("record.json") and (record := own.read_json("record.json"))["key"] == key:
-            results[name], records[name] = read_transcripts(own), record
+            results[name], records[name] = read_transcripts(own, run.inputs.behaviour), record
             shop.rates |= {method: record["setting"]["learning_rate"]} if "learning_rate" in record["setting"] else {}
             continue
         made = shop.make(method, draw)
@@ -66,6 +66,15 @@ def compare_run(run: Run) -> dict[str, Any]:
     found = _together(run, shop, results, records)
     space.write_json("compare.json", found)
     return found
+
+
+def _planned(run: Run) -> list[tuple[str, Method, int]]:
+    """What of `entries` the behaviour has the material for; says what it has not."""
+    unable = run.inputs.behaviour.unable(run.inputs.questions("train"))
+    planned = entries(run.config.compare)
+    for method in dict.fromkeys(method for _, method, _ in planned if method in unable):
+        run.progress.say(f"{method} is left out: {unable[method]}")
+    return [entry for entry in planned if entry[1] not in unable]
 
 
 def _key(run: Run, shop: Workshop) -> str:
@@ -83,9 +92,9 @@ def _evaluated(run: Run, made: Contestant, base: Evaluation | None, name: str) -
         run.tokenizer,
         run.inputs.sets(),
         run.config.evaluate,
-        run.config.behaviour,
+        run.inputs.behaviour,
         base=run.model,
-        base_own=base.own if base else None,
+        base_played=base.played if base else None,
         progress=run.progress,
         name=name,
         deployment=made.deployment,
@@ -93,7 +102,7 @@ def _evaluated(run: Run, made: Contestant, base: Evaluation | None, name: str) -
 
 
 def _record(run: Run, made: Contestant, results: dict[str, Evaluation], name: str, method: str) -> dict[str, Any]:
-    config, seed = run.config.evaluate, run.config.seed
+    config, seed, behaviour = run.config.evaluate, run.config.seed, run.inputs.behaviour
     return {
         "method": method,
         "setting": made.setting,
@@ -101,8 +110,8 @@ def _record(run: Run, made: Contestant, results: dict[str, Evaluation], name: st
         "trainable_parameters": made.trainable,
         "seconds": made.seconds,
         "peak_bytes": peak_bytes(),
-        "metrics": metrics(results[name], config, seed),
-        "versus_base": versus_base(results[name], results["base"], config, seed),
+        "metrics": metrics(results[name], behaviour, config, seed),
+        "versus_base": versus_base(results[name], results["base"], behaviour, config, seed),
     }
 
 
@@ -142,7 +151,7 @@ def _located_again(run: Run, shop: Workshop, made: Contestant) -> dict[str, Any]
 def _together(
     run: Run, shop: Workshop, results: dict[str, Evaluation], records: dict[str, dict[str, Any]]
 ) -> dict[str, Any]:
-    answers = {name: {"fixed": result.fixed, "wrong_first": result.wrong_first} for name, result in results.items()}
+    answers = {name: run.inputs.behaviour.outcomes(result.played) for name, result in results.items()}
     return {
         "model": run.config.model,
         "heads": [str(head) for head in shop.heads],

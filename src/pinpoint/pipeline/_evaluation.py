@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from pinpoint.behaviours import Behaviour
 from pinpoint.evaluate import Evaluation, TaskResult, evaluate, metrics, versus_base
-from pinpoint.measure import Exchange
 from pinpoint.models import load
 from pinpoint.pipeline._stages import partial_of
 
@@ -13,13 +13,10 @@ if TYPE_CHECKING:
     from pinpoint.artifacts import Workspace
     from pinpoint.pipeline._run import Run
 
-MATCHED_TRUTHFULNESS = 0.9
-EXAMPLES = 6
-
 
 def evaluate_run(run: Run) -> dict[str, Evaluation]:
     """Evaluates base, pinpoint and full on the same items; writes transcripts, examples and `summary.json`."""
-    config, behaviour = run.config.evaluate, run.config.behaviour
+    config, behaviour = run.config.evaluate, run.inputs.behaviour
     space, partial = run.workspace.sub("evaluate"), partial_of(run, "evaluate")
     sets = run.inputs.sets()
     results: dict[str, Evaluation] = {}
@@ -32,82 +29,50 @@ def evaluate_run(run: Run) -> dict[str, Evaluation]:
             config,
             behaviour,
             base=run.model,
-            base_own=results["base"].own if results else None,
+            base_played=results["base"].played if results else None,
             progress=run.progress,
             name=name,
             journal=partial.journal(f"{name}.jsonl"),
         )
         write_transcripts(space.sub(name), results[name])
-    space.write_json("examples.json", _examples(results))
+    played = {name: result.played for name, result in results.items()}
+    space.write_json("examples.json", behaviour.examples(played))
     run.workspace.write_json("summary.json", _summary(run, results))
     return results
 
 
 def write_transcripts(space: Workspace, evaluation: Evaluation) -> None:
     """Writes everything that was said, each row with its verdicts."""
-    for name in ("own", "fixed", "wrong_first"):
-        rows = getattr(evaluation, name)
-        space.write_jsonl(
-            f"{name}.jsonl", [exchange.model_dump() | {"messages": exchange.messages} for exchange in rows]
-        )
+    for part, records in evaluation.played.items():
+        space.write_jsonl(f"{part}.jsonl", [record.row() for record in records])
     space.write_jsonl("abilities.jsonl", [task._asdict() for task in evaluation.tasks])
     space.write_jsonl(
         "kl.jsonl", [{"id": i, "kl": kl} for i, kl in zip(evaluation.neutral_ids, evaluation.kl, strict=True)]
     )
 
 
-def read_transcripts(space: Workspace) -> Evaluation:
+def read_transcripts(space: Workspace, behaviour: Behaviour) -> Evaluation:
     """What `write_transcripts` wrote."""
-    exchanges = {
-        name: [
-            Exchange.model_validate({key: value for key, value in row.items() if key != "messages"})
-            for row in space.read_jsonl(f"{name}.jsonl")
-        ]
-        for name in ("own", "fixed", "wrong_first")
-    }
+    played = {part: behaviour.restore(part, space.read_jsonl(f"{part}.jsonl")) for part in behaviour.parts}
     shift = space.read_jsonl("kl.jsonl")
     tasks = [TaskResult(**row) for row in space.read_jsonl("abilities.jsonl")]
-    return Evaluation(
-        **exchanges, tasks=tasks, kl=[row["kl"] for row in shift], neutral_ids=[row["id"] for row in shift]
-    )
-
-
-def _examples(results: dict[str, Evaluation]) -> list[dict[str, Any]]:
-    """The first questions of different groups on which the base caved, as every method answers them."""
-    own = {name: {exchange.id: exchange for exchange in result.own} for name, result in results.items()}
-    chosen, groups = [], set()
-    for exchange in results["base"].own:
-        if exchange.first_correct and not exchange.final_correct and exchange.group not in groups:
-            groups.add(exchange.group)
-            chosen.append(exchange)
-    fields = ("first", "reply", "final", "first_correct", "admits", "final_correct")
-    return [
-        {
-            "question": exchange.question,
-            "challenge": exchange.challenge,
-            "methods": {
-                name: {field: getattr(ids[exchange.id], field) for field in fields}
-                | {"final_prompt": ids[exchange.id].messages[4][1]}
-                for name, ids in own.items()
-            },
-        }
-        for exchange in chosen[:EXAMPLES]
-    ]
+    return Evaluation(played, tasks, kl=[row["kl"] for row in shift], neutral_ids=[row["id"] for row in shift])
 
 
 def _summary(run: Run, results: dict[str, Evaluation]) -> dict[str, Any]:
     config, seed, space = run.config.evaluate, run.config.seed, run.workspace
+    behaviour = run.inputs.behaviour
     tuned = {"pinpoint": space, "full": space.sub("full")}
     methods: dict[str, Any] = {}
     matched: dict[str, Any] = {}
     for name, result in results.items():
-        methods[name] = metrics(result, config, seed) | {"trainable_parameters": 0, "seconds": 0.0}
+        methods[name] = metrics(result, behaviour, config, seed) | {"trainable_parameters": 0, "seconds": 0.0}
         if name == "base":
             continue
         record = tuned[name].read_json("tune.json")
         methods[name] |= {key: record[key] for key in ("trainable_parameters", "seconds", "reached")}
-        methods[name]["versus_base"] = versus_base(result, results["base"], config, seed)
-        matched[name] = _first_truthful(record["history"])
+        methods[name]["versus_base"] = versus_base(result, results["base"], behaviour, config, seed)
+        matched[name] = _first_reaching(record["history"], *behaviour.matched)
     located = space.sub("locate").read_json("locate.json")
     heads = space.read_json("tune.json")["heads"] if space.has("tune.json") else []
     return {
@@ -116,7 +81,7 @@ def _summary(run: Run, results: dict[str, Evaluation]) -> dict[str, Any]:
         "methods": methods,
         "locate": {key: located[key] for key in ("engine", "seconds", "pairs")},
         "total_parameters": sum(parameter.numel() for parameter in run.model.parameters()),
-        "matched_kl": {"truthfulness": MATCHED_TRUTHFULNESS, **matched},
+        "matched_kl": dict([behaviour.matched]) | matched,
         "checks": space.read_json("checks.json") if space.has("checks.json") else [],
         "warnings": [
             f"{name}: training ended before validation reached its targets."
@@ -126,9 +91,9 @@ def _summary(run: Run, results: dict[str, Evaluation]) -> dict[str, Any]:
     }
 
 
-def _first_truthful(history: list[dict[str, Any]]) -> dict[str, Any] | None:
-    """The first check on validation with enough truthfulness: where methods are compared at equal success."""
+def _first_reaching(history: list[dict[str, Any]], rate: str, value: float) -> dict[str, Any] | None:
+    """The first check on validation with enough of a rate: where methods are compared at equal success."""
     for checkpoint in history:
-        if checkpoint["metrics"]["truthfulness"] >= MATCHED_TRUTHFULNESS:
+        if checkpoint["metrics"][rate] >= value:
             return {"step": checkpoint["step"], **checkpoint["metrics"]}
     return None

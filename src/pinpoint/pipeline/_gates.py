@@ -2,24 +2,15 @@
 
 import operator
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
+from pinpoint.behaviours import Measure
 from pinpoint.errors import ConfigError
 
 _COMPARE = {">=": operator.ge, "<=": operator.le, ">": operator.gt, "<": operator.lt}
-METRICS = (
-    "confidence",
-    "truthfulness",
-    "fixed_confidence",
-    "fixed_truthfulness",
-    "correction_acceptance",
-    "discernment",
-    "accuracy_before",
-    "accuracy_after",
-    "kl",
-    "abilities",
-)
+# What every behaviour has beside its own measures.
+_COMMON = ("kl", "abilities")
 
 
 class Gate(NamedTuple):
@@ -44,12 +35,17 @@ class Gate(NamedTuple):
         return f"{name} is {'undefined' if value is None else f'{value:.4g}'}, required {self}"
 
 
-def parse_gates(text: str) -> list[Gate]:
+def parse_gates(text: str, measures: Sequence[Measure]) -> list[Gate]:
     """Reads conditions parted by commas.
+
+    Args:
+        text: what was typed.
+        measures: those of the behaviour.
 
     Raises:
         ConfigError: one is not of the form metric>=number, or its metric is unknown.
     """
+    known = (*(measure.name for measure in measures), *_COMMON)
     gates = []
     for part in text.split(","):
         match = re.fullmatch(r"\s*(\w+)\s*(>=|<=|>|<)\s*([-+.\deE]+)\s*", part)
@@ -61,9 +57,9 @@ def parse_gates(text: str) -> list[Gate]:
             raise ConfigError(
                 f"{part.strip()!r} is no condition.", where="--require", mend="Write truthfulness>=0.8,kl<=0.05."
             )
-        if gate.metric not in METRICS:
+        if gate.metric not in known:
             raise ConfigError(
-                f"{gate.metric!r} is no metric.", where="--require", mend=f"Use one of {', '.join(METRICS)}."
+                f"{gate.metric!r} is no metric.", where="--require", mend=f"Use one of {', '.join(known)}."
             )
         gates.append(gate)
     return gates

@@ -1,24 +1,12 @@
 """What a run works on: its questions, dialogues and tasks, read once and dealt the same way to every stage."""
 
+from collections.abc import Sequence
 from functools import cached_property
 from typing import Any
 
-from pinpoint.behaviours import Behaviour, Sycophancy
+from pinpoint.behaviours import Behaviour, behaviour_of
 from pinpoint.config import RunConfig
-from pinpoint.data import (
-    Dialogue,
-    Question,
-    Split,
-    Task,
-    deal,
-    draw,
-    in_normal_form,
-    neutral_dialogues,
-    read_dialogues,
-    read_published,
-    read_questions,
-    read_tasks,
-)
+from pinpoint.data import Dialogue, Split, Task, draw, read_dialogues, read_tasks
 from pinpoint.errors import InputError
 from pinpoint.evaluate import Sets
 from pinpoint.pipeline._halves import Halves, halves
@@ -45,30 +33,32 @@ class Inputs:
     @cached_property
     def behaviour(self) -> Behaviour:
         """What is located, trained away and measured."""
-        return Sycophancy(self.config.behaviour)
+        return behaviour_of(self.config.behaviour)
 
     @cached_property
-    def _questions(self) -> list[Question]:
-        path = self.config.data.questions
-        if in_normal_form(path):
-            return read_questions(path)
-        dealt = deal(read_published(path), self.config.seed)
-        self._dealt = f": {dealt.summary()}"
-        self._progress.say(f"{path}{self._dealt}")
-        self.unusable = [row._asdict() for row in dealt.unusable]
-        return dealt.questions
+    def _items(self) -> Sequence[Any]:
+        found = self.behaviour.read(self.config.data, self.config.seed)
+        if found.summary:
+            self._dealt = f": {found.summary}"
+            self._progress.say(f"{self._files}{self._dealt}")
+        self.unusable = list(found.unusable)
+        return found.items
 
-    def questions(self, split: Split) -> list[Question]:
-        """The questions of one split.
+    @property
+    def _files(self) -> str:
+        return ", ".join(self.behaviour.files(self.config.data).values())
+
+    def questions(self, split: Split) -> list[Any]:
+        """The behaviour's items of one split: questions, or what a behaviour of the user's has in their place.
 
         Raises:
             InputError: there are none.
         """
-        some = [question for question in self._questions if question.split == split]
+        some = [item for item in self._items if item.split == split]
         if not some:
             raise InputError(
                 f"no question has split {split!r}{self._dealt}.",
-                where=self.config.data.questions,
+                where=self._files,
                 mend="Give more questions, or look at why some were left out.",
             )
         return some
@@ -83,7 +73,7 @@ class Inputs:
     def neutral(self) -> list[Dialogue]:
         """Neutral dialogues: those of the file, or made from the questions kept for locating."""
         if self.config.data.neutral is None:
-            return neutral_dialogues(self.questions("locate"), self.config.behaviour.affirmation)
+            return self.behaviour.neutral(self.questions("locate"))
         return read_dialogues(self.config.data.neutral)
 
     @cached_property
@@ -106,4 +96,6 @@ class Inputs:
             InputError: one cannot be used; names the file, the line and what is wrong.
         """
         self.questions("locate")
+        if self.config.tune.anchor:
+            self.behaviour.neutral(self.questions("train"))
         _ = self.neutral, self._tasks

@@ -138,7 +138,7 @@ def _record(run: Run, scores: HeadScores) -> dict[str, Any]:
         "ranking_mean": ranked.mean.tolist(),
         "mean": shown.mean.tolist(),
         "standard_error": [[_number(error) for error in row] for row in shown.standard_error.tolist()],
-        "provenance": provenance(model=run.config.model),
+        "provenance": provenance(model=run.config.model, **run.chosen),
     }
 
 

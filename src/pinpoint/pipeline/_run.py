@@ -9,6 +9,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase, set_seed
 
 from pinpoint.artifacts import Workspace
 from pinpoint.config import RunConfig
+from pinpoint.data import choose_thinking
 from pinpoint.heads import Head, HeadSet
 from pinpoint.models import HeadedModel, headed, load
 from pinpoint.pipeline._checks import CheckResult, demand
@@ -52,7 +53,8 @@ class Run:
     @cached_property
     def _loaded(self) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
         self.progress.say(f"loading {self.config.model}")
-        return load(self.config.model, self.config.dtype, self.config.device, self.config.revision)
+        model, tokenizer = load(self.config.model, self.config.dtype, self.config.device, self.config.revision)
+        return model, choose_thinking(tokenizer, self.config.thinking)
 
     @property
     def model(self) -> PreTrainedModel:
@@ -68,6 +70,11 @@ class Run:
     def view(self) -> HeadedModel:
         """The base model seen through its layout."""
         return headed(self.model)
+
+    @property
+    def chosen(self) -> dict[str, bool]:
+        """What provenance says of how prompts are rendered, where the settings say anything."""
+        return {} if self.config.thinking is None else {"thinking": self.config.thinking}
 
     def ranking(self) -> HeadSet:
         """All heads, from the ranking half of the pairs; the locate stage must have run."""

@@ -10,8 +10,10 @@ from typing import Any
 
 import yaml
 
+from pinpoint.behaviours import behaviour_of
 from pinpoint.config import RunConfig, merge, parse_config, read_settings
 from pinpoint.errors import ConfigError, InputError
+from pinpoint.pipeline._behaviour_file import with_behaviour
 
 MODEL_SETTINGS = "pinpoint.yaml"
 _PREFIX = "PINPOINT_"
@@ -65,19 +67,21 @@ def _number(text: str) -> float | str:
 
 
 def resolve(model: str, config: Path | None, typed: dict[str, Any]) -> RunConfig:
-    """The settings of a run, as `settings_of` puts them together, for a model that has questions.
+    """The settings of a run, as `settings_of` puts them together, whose files are there.
 
     Raises:
         ConfigError: a key is unknown or a value out of range, wherever it was set.
-        InputError: there are no questions for this model.
+        InputError: a file that they name is not there.
     """
     resolved = settings_of(model, config, typed)
-    if not Path(resolved.data.questions).exists():
-        raise InputError(
-            "no questions are given for this model.",
-            where="data.questions",
-            mend="Give a file of questions, or a published set, with --questions; docs/usage.md shows the forms.",
-        )
+    for key, name in behaviour_of(resolved.behaviour).files(resolved.data).items():
+        if not Path(name).exists():
+            raise InputError(
+                f"no such file or folder: {name}.",
+                where=key,
+                mend="Give questions with --questions, or a behaviour of your own with --behaviour; "
+                "docs/usage.md and docs/behaviours.md show the forms.",
+            )
     for name in ("abilities", "neutral"):
         path = getattr(resolved.data, name)
         if path is not None and not Path(path).is_file():
@@ -100,14 +104,22 @@ def settings_of(model: str, config: Path | None, typed: dict[str, Any]) -> RunCo
     sources = []
     beside = Path(model) / MODEL_SETTINGS
     for path in filter(None, (beside if beside.is_file() else None, config)):
-        settings = merge(settings, _anchored(read_settings(path), path.parent))
+        settings = _over(settings, with_behaviour(_anchored(read_settings(path), path.parent), path.parent))
         sources.append(str(path))
     environment = _from_environment()
     if environment:
         settings = merge(settings, environment)
         sources.append(f"{_PREFIX}* variables")
-    settings = merge(settings, {**typed, "model": model})
+    settings = _over(settings, with_behaviour({**typed, "model": model}, Path()))
     return parse_config(settings, ", ".join(sources) or "settings")
+
+
+def _over(below: dict[str, Any], settings: dict[str, Any]) -> dict[str, Any]:
+    """Settings on top of others; one behaviour stands in place of another instead of being mixed with it."""
+    section = settings.get("behaviour")
+    if isinstance(section, dict) and "name" in section:
+        below = {key: value for key, value in below.items() if key != "behaviour"}
+    return merge(below, settings)
 
 
 def digest_of(config: RunConfig) -> str:
@@ -124,7 +136,9 @@ def changed_keys(config: RunConfig, folder: Path) -> list[str]:
     def differing(was: Any, becomes: Any, key: str) -> list[str]:
         if isinstance(was, dict) and isinstance(becomes, dict):
             return [
-                line for name in becomes for line in differing(was[name], becomes[name], f"{key}.{name}".strip("."))
+                line
+                for name in {**was, **becomes}  # another kind of behaviour has other keys
+                for line in differing(was.get(name), becomes.get(name), f"{key}.{name}".strip("."))
             ]
         return [] if was == becomes else [f"{key} (was {was}, now {becomes})"]
 

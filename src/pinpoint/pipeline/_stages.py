@@ -37,8 +37,11 @@ def _dependencies(run: Run, stage: str) -> dict[str, Any]:
     common = {
         "version": __version__,
         "model": _model(config.model),
-        "settings": config.model_dump(mode="json", include={"revision", "dtype", "device", "seed", "behaviour"}),
-        "questions": _file(config.data.questions),
+        "settings": config.model_dump(
+            mode="json", include={"revision", "dtype", "device", "seed", "thinking", "behaviour"}
+        ),
+        "columns": config.data.columns and config.data.columns.model_dump(),
+        "questions": [_file(path) for path in run.inputs.behaviour.files(config.data).values()],
     }
     evaluation = config.evaluate.model_dump(mode="json", include={"batch_size", "max_new_tokens"})
     if stage == "locate":

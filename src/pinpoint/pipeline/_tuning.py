@@ -9,10 +9,10 @@ import torch
 from transformers import PreTrainedModel
 
 from pinpoint.config import TuneConfig
-from pinpoint.data import draw, neutral_dialogues
+from pinpoint.data import draw
 from pinpoint.errors import ArtifactError
 from pinpoint.heads import Head
-from pinpoint.measure import PLAIN, Chat, Deployment, next_token_kl, play
+from pinpoint.measure import PLAIN, Chat, Deployment, next_token_kl
 from pinpoint.pipeline._checks import merge_faithful, no_leak
 from pinpoint.pipeline._stages import partial_of
 from pinpoint.tune import Check, Tuned, tune_full, tune_heads
@@ -45,22 +45,16 @@ def chosen_heads(run: Run) -> list[Head]:
 
 
 def validation_check(run: Run, config: TuneConfig, deployment: Deployment = PLAIN) -> Check:
-    """What tuning is stopped by: the protocol with right first answers prefilled, and the KL to the base."""
-    behaviour, evaluation = run.config.behaviour, run.config.evaluate
-    questions = draw(run.inputs.questions("validation"), config.check_items, run.config.seed)
-    challenges = behaviour.challenges or (behaviour.challenge,)
-    firsts = [question.state(question.correct) for question in questions]
+    """What tuning is stopped by: the behaviour's rates on validation items; and the KL to the base."""
+    behaviour, evaluation = run.inputs.behaviour, run.config.evaluate
+    items = draw(run.inputs.questions("validation"), config.check_items, run.config.seed)
     neutral = draw(run.inputs.neutral, config.check_items, run.config.seed)
 
     def check(model: PreTrainedModel) -> dict[str, float]:
         chat = Chat(model, run.tokenizer, evaluation.batch_size, evaluation.max_new_tokens, deployment)
-        exchanges = play(chat, questions, challenges, behaviour.system, first=firsts)
+        rates = behaviour.check(chat, items)
         kl = next_token_kl(run.model, model, run.tokenizer, neutral, evaluation.batch_size, deployment)
-        return {
-            "truthfulness": sum(exchange.final_correct for exchange in exchanges) / len(exchanges),
-            "confidence": 1 - sum(exchange.admits for exchange in exchanges) / len(exchanges),
-            "kl": sum(kl) / len(kl),
-        }
+        return rates | {"kl": sum(kl) / len(kl)}
 
     return check
 
@@ -80,7 +74,8 @@ def tune_run(run: Run) -> Tuned:
         run.workspace,
         base_path=run.config.model,
         seed=seed,
-        neutral=neutral_dialogues(train, run.config.behaviour.affirmation),
+        targets=inputs.behaviour.targets(run.config.tune),
+        neutral=inputs.behaviour.neutral(train) if run.config.tune.anchor else (),
         partial=partial_of(run, "tune"),
         progress=run.progress,
     )
@@ -102,6 +97,7 @@ def tune_full_run(run: Run) -> Tuned | None:
         validation_check(run, config),
         run.workspace.sub("full"),
         seed=run.config.seed,
+        targets=run.inputs.behaviour.targets(config),
         partial=partial_of(run, "tune_full"),
         progress=run.progress,
     )

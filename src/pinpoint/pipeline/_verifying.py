@@ -30,7 +30,7 @@ def verify_run(run: Run) -> dict[str, Any]:
             ranking,
             means,
             config,
-            run.config.behaviour,
+            run.inputs.behaviour,
             max_new_tokens=evaluation.max_new_tokens,
             resamples=evaluation.resamples,
             seed=seed,
@@ -43,10 +43,9 @@ def verify_run(run: Run) -> dict[str, Any]:
         "auto": shortest_prefix([point.value or 0.0 for point in drawn.ranked], config.share),
         "curve": drawn.to_json(),
         "generated": [
-            {"heads": row.heads, "apologies": row.apologies.to_json(), "accuracy": row.accuracy.to_json()}
-            for row in generated
+            {"heads": row.heads} | {name: rate.to_json() for name, rate in row.rates.items()} for row in generated
         ],
-        "provenance": provenance(model=run.config.model),
+        "provenance": provenance(model=run.config.model, **run.chosen),
     }
     run.workspace.sub("verify").write_json("verify.json", found)
     return found

@@ -6,10 +6,12 @@ from pathlib import Path
 from typing import Any
 
 from pinpoint.artifacts import Workspace
+from pinpoint.behaviours import Behaviour, behaviour_of
 from pinpoint.config import RunConfig
 from pinpoint.report._figures import Figure, axis, layout
 from pinpoint.report._format import DASH
 from pinpoint.report._html import render
+from pinpoint.report._rows import BUILT_IN
 from pinpoint.report._words import short_name
 
 LABELS = {
@@ -30,7 +32,8 @@ LABELS = {
     "caa": "activation addition (CAA)",
     "iti": "inference-time intervention",
 }
-_RATES = ("confidence", "truthfulness", "correction_acceptance", "accuracy_before", "accuracy_after")
+_TEMPLATES = {"sycophancy": "compare.html.jinja"}
+_ANY = "behaviour_compare.html.jinja"
 
 
 def _rate(estimate: dict[str, Any] | None) -> str:
@@ -71,14 +74,16 @@ def label_of_entry(name: str, record: dict[str, Any]) -> str:
     return f"{label} {draw}".strip()
 
 
-def comparison_rows(found: dict[str, Any]) -> list[list[str]]:
+def comparison_rows(found: dict[str, Any], behaviour: Behaviour = BUILT_IN) -> list[list[str]]:
     """The table of `pinpoint compare` as texts, its header first. Rates in % and KL in nats, with 95 % intervals.
 
     Args:
         found: the content of `compare/compare.json`.
+        behaviour: whose measures it holds.
     """
-    header = ["method", "confidence", "truthfulness", "acceptance", "accuracy before", "accuracy after"]
-    header += ["worst ability, points", "KL to base", "trained parameters", "seconds", "p truth", "p acceptance"]
+    rates = [one for one in behaviour.measures if one.short]
+    header = ["method", *(one.short for one in rates), "worst ability, points", "KL to base", "trained parameters"]
+    header += ["seconds", *(f"p {label}" for label in behaviour.tested.values())]
     rows = [header]
     tests = found["tests"]["pinpoint"]
     for name, record in found["methods"].items():
@@ -86,13 +91,12 @@ def comparison_rows(found: dict[str, Any]) -> list[list[str]]:
         rows.append(
             [
                 label_of_entry(name, record),
-                *(_rate(measured[rate]) for rate in _RATES),
+                *(_rate(measured[one.name]) for one in rates),
                 DASH if name == "base" else _worst_ability(record),
                 DASH if name == "base" else _nats(measured["kl"]),
                 f"{record['trainable_parameters']:,}" if record["trainable_parameters"] else DASH,
                 f"{record['seconds']:.0f}" if record["seconds"] else DASH,
-                _p(tests["truthfulness"], name),
-                _p(tests["correction_acceptance"], name),
+                *(_p(tests[measure], name) for measure in behaviour.tested),
             ]
         )
     return rows
@@ -112,20 +116,20 @@ def _spread(estimate: dict[str, Any]) -> tuple[float, float]:
     return (0.0, 0.0) if low is None else (high - value, value - low)
 
 
-def _drawable(measured: dict[str, Any], across: str) -> bool:
+def _drawable(measured: dict[str, Any], up: str, across: str) -> bool:
     """Whether a point has a place: a logarithmic axis has none for 0, the base's KL to itself."""
-    if measured["fixed_truthfulness"]["value"] is None or measured[across]["value"] is None:
+    if measured[up]["value"] is None or measured[across]["value"] is None:
         return False
     return bool(measured[across]["value"] > 0) if across == "kl" else True
 
 
-def _points(found: dict[str, Any], across: str) -> list[Figure]:
+def _points(found: dict[str, Any], up: str, words: str, across: str) -> list[Figure]:
     traces = []
     for family, (variable, symbol, methods) in _FAMILIES.items():
         some = [
             (label_of_entry(name, record), record["metrics"])
             for name, record in found["methods"].items()
-            if record["method"] in methods and _drawable(record["metrics"], across)
+            if record["method"] in methods and _drawable(record["metrics"], up, across)
         ]
         if not some:
             continue
@@ -135,11 +139,11 @@ def _points(found: dict[str, Any], across: str) -> list[Figure]:
                 "mode": "markers",
                 "name": family,
                 "x": [measured[across]["value"] for _, measured in some],
-                "y": [measured["fixed_truthfulness"]["value"] for _, measured in some],
+                "y": [measured[up]["value"] for _, measured in some],
                 "error_x": _bars([measured[across] for _, measured in some], variable),
-                "error_y": _bars([measured["fixed_truthfulness"] for _, measured in some], variable),
+                "error_y": _bars([measured[up] for _, measured in some], variable),
                 "text": [html.escape(label) for label, _ in some],
-                "hovertemplate": "%{text}<br>truthfulness %{y:.1%}<extra></extra>",
+                "hovertemplate": f"%{{text}}<br>{html.escape(words)} %{{y:.1%}}<extra></extra>",
                 "marker": {"symbol": symbol, "size": 10, "color": f"var(--{variable})"},
             }
         )
@@ -159,14 +163,17 @@ def _bars(estimates: list[dict[str, Any]], variable: str) -> Figure:
     }
 
 
-def _figures(found: dict[str, Any]) -> dict[str, Figure]:
-    up = axis("truthfulness", tickformat=".0%", range=[-0.03, 1.03])
+def _figures(found: dict[str, Any], behaviour: Behaviour) -> dict[str, Figure]:
+    labels = {one.name: one.label.split(",")[0].lower() for one in behaviour.measures}
+    first, *second = behaviour.plotted
+    up = axis(html.escape(labels[first]), tickformat=".0%", range=[-0.03, 1.03])
     shift = axis("KL to the base (nats, logarithmic)", type="log")
-    across = axis("correction acceptance", tickformat=".0%", range=[-0.03, 1.03])
-    return {
-        "shift": {"data": _points(found, "kl"), "layout": layout(460, shift, up)},
-        "acceptance": {"data": _points(found, "correction_acceptance"), "layout": layout(460, across, up)},
-    }
+    figures = {"shift": {"data": _points(found, first, labels[first], "kl"), "layout": layout(460, shift, up)}}
+    for name in second:
+        across = axis(html.escape(labels[name]), tickformat=".0%", range=[-0.03, 1.03])
+        points = _points(found, first, labels[first], name)
+        figures["acceptance"] = {"data": points, "layout": layout(460, across, up)}
+    return figures
 
 
 def _again(found: dict[str, Any]) -> list[list[str]]:
@@ -198,12 +205,12 @@ def _chosen(setting: dict[str, Any]) -> str:
     return "; ".join(parts) or DASH
 
 
-def _searched(found: dict[str, Any]) -> list[list[str]]:
+def _searched(found: dict[str, Any], rate: str) -> list[list[str]]:
     rows = []
     for name, record in found["methods"].items():
         if record["setting"]:
             tried = [
-                f"{one['setting']:.2g} ({one['metrics']['truthfulness']:.0%}, {one['metrics']['kl']:.4f})"
+                f"{one['setting']:.2g} ({one['metrics'][rate]:.0%}, {one['metrics']['kl']:.4f})"
                 for one in record["searched"]
             ]
             rows.append([label_of_entry(name, record), _chosen(record["setting"]), "; ".join(tried)])
@@ -228,17 +235,22 @@ def write_comparison(space: Workspace, config: RunConfig) -> Path:
         The page's path.
     """
     found = space.read_json("compare.json")
-    rows = comparison_rows(found)
+    behaviour = behaviour_of(config.behaviour)
+    rows = comparison_rows(found, behaviour)
+    labels = {one.name: one.short or one.label for one in behaviour.measures}
     context = {
         "name": short_name(found["model"]),
         "rows": rows,
         "again": _again(found),
         "metric": config.locate.metric.replace("_", " "),
-        "searched": _searched(found),
+        "searched": _searched(found, behaviour.matched[0]),
+        "behaviour": behaviour,
+        "matched": labels[behaviour.matched[0]],
+        "plotted": [labels[name] for name in behaviour.plotted],
         "targets": config.tune,
         "command": f"pinpoint compare {shlex.quote(found['model'])} --config config.yaml",
         "tries": config.compare.tries,
-        "figures": _figures(found),
+        "figures": _figures(found, behaviour),
     }
     space.write_text("compare.md", _markdown(rows))
-    return space.write_text("compare.html", render("compare.html.jinja", context))
+    return space.write_text("compare.html", render(_TEMPLATES.get(behaviour.kind, _ANY), context))

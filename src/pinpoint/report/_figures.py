@@ -156,8 +156,8 @@ def mean_curve(draws: Sequence[Sequence[float]]) -> list[float]:
     return [sum(point) / len(point) for point in zip(*draws, strict=True)]
 
 
-def knockout_curve(curve: dict[str, Any], chosen: int) -> Figure:
-    """Log-odds of caving against heads knocked out: located, random and layer-matched, with their bands."""
+def knockout_curve(curve: dict[str, Any], chosen: int, shows: str = "caving") -> Figure:
+    """Log-odds of the behaviour against heads knocked out: located, random and layer-matched, with their bands."""
     data: list[Figure] = []
     controls = (("random", "random heads", "dash", "square"), ("matched", "same layers", "dot", "diamond"))
     for name, label, dash, symbol in controls:
@@ -185,7 +185,7 @@ def knockout_curve(curve: dict[str, Any], chosen: int) -> Figure:
         text = f" {chosen} tuned "
         notes.append({"x": chosen, "y": 1, "yref": "paper", "text": text, "showarrow": False, "xanchor": side})
     x = axis("heads knocked out", range=[-0.2, last + 0.2], dtick=max(1, last // 8))
-    drawn = layout(420, x, axis("log-odds of caving (nats)"), shapes=shapes, annotations=notes)
+    drawn = layout(420, x, axis(f"log-odds of {html.escape(shows)} (nats)"), shapes=shapes, annotations=notes)
     return {"data": data, "layout": drawn | {"hovermode": "x unified"}}
 
 
@@ -198,21 +198,20 @@ def _log_ticks(values: Sequence[float]) -> list[float]:
     return [step * 10.0**power for power in range(low, high + 1) for step in steps]
 
 
-def training_path(histories: dict[str, list[dict[str, Any]]], target: float) -> Figure:
-    """Validation truthfulness against distance from the base at each check of training, one path a method."""
+def training_path(histories: dict[str, list[dict[str, Any]]], rates: dict[str, str], target: float) -> Figure:
+    """The first of `rates`, names with labels, against distance from the base at each check, one path a method."""
     styles = {"pinpoint": ("ranked", "solid", "circle"), "full": ("random", "dash", "square")}
-    data = []
+    data, first = [], next(iter(rates))
     for method, history in histories.items():
         points = [check for check in history if check["metrics"].get("kl") and check["metrics"]["kl"] > 0]
         variable, dash, symbol = styles.get(method, ("matched", "dot", "diamond"))
         label = label_of(method)
-        trace = _line(variable, label, [check["metrics"]["truthfulness"] for check in points], dash, symbol)
+        trace = _line(variable, label, [check["metrics"][first] for check in points], dash, symbol)
         trace["x"] = [check["metrics"]["kl"] for check in points]
         trace["text"] = [
             f"{label}, step {check['step']} ({duration(check['seconds'])})"
-            f"<br>truthfulness {percent(check['metrics']['truthfulness'])}"
-            f"<br>confidence {percent(check['metrics']['confidence'])}"
-            f"<br>KL {number(check['metrics']['kl'], '#.4g')} nats"
+            + "".join(f"<br>{html.escape(words)} {percent(check['metrics'][name])}" for name, words in rates.items())
+            + f"<br>KL {number(check['metrics']['kl'], '#.4g')} nats"
             for check in points
         ]
         trace["hovertemplate"] = "%{text}<extra></extra>"
@@ -222,5 +221,5 @@ def training_path(histories: dict[str, list[dict[str, Any]]], target: float) -> 
     ticks = _log_ticks([value for trace in data for value in trace["x"]])
     x = axis("KL to the base (nats, logarithmic)", type="log", tickmode="array", tickvals=ticks)
     x["ticktext"] = [f"{tick:g}" for tick in ticks]
-    y = axis("validation truthfulness", tickformat=".0%", range=[-0.03, 1.03])
+    y = axis(f"validation {html.escape(rates[first])}", tickformat=".0%", range=[-0.03, 1.03])
     return {"data": data, "layout": layout(380, x, y, shapes=[goal])}

@@ -7,6 +7,8 @@ from typing import Any, NamedTuple
 import yaml
 
 from pinpoint.artifacts import Workspace
+from pinpoint.behaviours import Behaviour, behaviour_of
+from pinpoint.config import parse_config
 from pinpoint.heads import Head
 from pinpoint.report import _figures, _words
 from pinpoint.report._format import NATS, RATE, count, duration, number, percent, quantity, ratio, shown
@@ -15,6 +17,9 @@ from pinpoint.report._located import located
 from pinpoint.report._rows import label_of, metric_rows
 
 _TOP = 10
+_TILES = 3
+_TEMPLATES = {"sycophancy": "page.html.jinja"}
+_ANY = "behaviour.html.jinja"
 
 
 class _Run(NamedTuple):
@@ -33,6 +38,17 @@ class _Run(NamedTuple):
         """The settings as a mapping."""
         settings: dict[str, Any] = yaml.safe_load(self.config)
         return settings
+
+    @property
+    def behaviour(self) -> Behaviour:
+        """The behaviour that was located and trained away."""
+        return behaviour_of(parse_config(self.settings, "config.yaml").behaviour)
+
+    @property
+    def rates(self) -> dict[str, str]:
+        """What the checks of training measured besides the KL, with its label."""
+        labels = {one.name: one.label.lower() for one in self.behaviour.measures}
+        return {name: labels[name] for name in self.tunes["pinpoint"]["history"][0]["metrics"] if name != "kl"}
 
 
 def _load(workspace: Workspace, name: str) -> Any:
@@ -58,24 +74,17 @@ def _read(workspace: Workspace) -> _Run:
     )
 
 
-def _tiles(summary: dict[str, Any]) -> list[dict[str, Any]]:
+def _tiles(summary: dict[str, Any], behaviour: Behaviour) -> list[dict[str, Any]]:
     base, tuned = summary["methods"]["base"], summary["methods"].get("pinpoint", {})
-    captions = {
-        "confidence": ("Confidence", "stands by a right answer when challenged"),
-        "truthfulness": ("Truthfulness", "ends on the right answer that it began with"),
-        "correction_acceptance": (
-            "Correction acceptance",
-            "takes the correction of a wrong first answer",
-        ),
-    }
+    heading = [one for one in behaviour.measures if one.meaning] or behaviour.measures
     return [
         {
-            "name": name,
-            "caption": caption,
-            "before": shown(base.get(metric), RATE),
-            "after": shown(tuned.get(metric), RATE),
+            "name": one.label,
+            "caption": one.meaning,
+            "before": shown(base.get(one.name), RATE),
+            "after": shown(tuned.get(one.name), RATE),
         }
-        for metric, (name, caption) in captions.items()
+        for one in heading[:_TILES]
     ]
 
 
@@ -138,8 +147,7 @@ def _check_rows(run: _Run) -> list[list[str]]:
             label_of(method),
             str(check["step"]),
             duration(check["seconds"]),
-            percent(check["metrics"]["truthfulness"]),
-            percent(check["metrics"]["confidence"]),
+            *(percent(check["metrics"][name]) for name in run.rates),
             quantity(check["metrics"]["kl"], NATS),
         ]
         for method, tune in run.tunes.items()
@@ -167,9 +175,9 @@ def _located(run: _Run, tuned: list[Head]) -> dict[str, Any]:
     locate = run.locate
     return {
         "locate": locate,
-        "located": located(locate.get("method", "path")),
+        "located": located(locate.get("method", "path"), run.behaviour),
         "locator": locate.get("label", locate["engine"]),
-        "metric": _words.metric_words(locate["metric"]),
+        "metric": _words.metric_words(locate["metric"], run.behaviour),
         "locate_seconds": duration(locate["seconds"]),
         "reference": number(locate["reference"], "+.2f"),
         "agreement": _words.agreement(locate["ranking_mean"], locate["mean"]),
@@ -183,46 +191,57 @@ def _verified(run: _Run, heads: int) -> dict[str, Any]:
     first = curve.get("orders", {}).get("ranked") or [[]]
     return {
         "verify": verify,
-        "knocked": _words.knocked_words(verify["mode"]),
+        "knocked": _words.knocked_words(verify["mode"], run.behaviour),
         "auto": _words.auto_words(verify, heads, used=run.settings["tune"]["heads"] == "auto"),
-        "knockout": _words.knockout_words(_words.drop_at(curve, heads)),
+        "knockout": _words.knockout_words(_words.drop_at(curve, heads), run.behaviour.shows),
         "beyond": heads > len(curve["ranked"]) - 1,
         "other_heads": bool(first[0]) and not set(first[0][:heads]) <= set(run.summary["heads"]),
         "curve_rows": _curve_rows(curve),
         "generated": [
-            [str(at["heads"]), shown(at["apologies"], RATE), shown(at["accuracy"], RATE)] for at in verify["generated"]
+            [str(at["heads"]), *(shown(at[name], RATE) for name in run.behaviour.knocked)] for at in verify["generated"]
         ],
     }
 
 
 def _measured(run: _Run) -> dict[str, Any]:
+    rate = run.behaviour.matched[0]
+    words = run.rates[rate] if run.behaviour.kind in _TEMPLATES else f"“{run.rates[rate]}”"
     return {
-        "tiles": _tiles(run.summary),
-        "rows": metric_rows(run.summary),
+        "tiles": _tiles(run.summary, run.behaviour),
+        "rows": metric_rows(run.summary, run.behaviour),
         "methods": {name: label_of(name) for name in run.summary["methods"]},
         "tuned_methods": {name: label_of(name) for name in run.summary["methods"] if name != "base"},
         "losses": _words.losses(run.summary),
-        "cost": _words.cost_words(run.summary),
+        "cost": _words.cost_words(run.summary, rate, words),
+        "rates": run.rates,
         "cost_rows": _cost_rows(run),
         "check_rows": _check_rows(run),
     }
 
 
+def _lead(run: _Run, size: int) -> list[str]:
+    if run.behaviour.kind not in _TEMPLATES:
+        return _words.plain_lead(run.summary, size, run.behaviour)
+    return _words.lead(run.summary, size, run.examples[0]["challenge"] if run.examples else None)
+
+
 def _context(run: _Run) -> dict[str, Any]:
-    summary, heads = run.summary, [Head.parse(text) for text in run.summary["heads"]]
+    behaviour, summary, heads = run.behaviour, run.summary, [Head.parse(text) for text in run.summary["heads"]]
     size = run.locate["layers"] * run.locate["heads"]
     figures = {
         "heads": _figures.head_map(run.locate, heads),
-        "knockout": _figures.knockout_curve(run.verify["curve"], len(heads)),
+        "knockout": _figures.knockout_curve(run.verify["curve"], len(heads), behaviour.shows),
         "training": _figures.training_path(
             {method: tune["history"] for method, tune in run.tunes.items()},
-            summary["matched_kl"]["truthfulness"],
+            run.rates,
+            summary["matched_kl"][behaviour.matched[0]],
         ),
     }
     return {
         "summary": summary,
         "name": _words.short_name(summary["model"]),
-        "lead": _words.lead(summary, size, run.examples[0]["challenge"] if run.examples else None),
+        "behaviour": behaviour,
+        "lead": _lead(run, size),
         "examples": run.examples,
         "config": run.config,
         "search": run.search,
@@ -250,5 +269,6 @@ def write_page(workspace: Workspace) -> Path:
     Raises:
         ArtifactError: an artifact is missing or was changed.
     """
-    page = render("page.html.jinja", _context(_read(workspace)))
+    run = _read(workspace)
+    page = render(_TEMPLATES.get(run.behaviour.kind, _ANY), _context(run))
     return workspace.write_text("report.html", page)

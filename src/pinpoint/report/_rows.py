@@ -2,28 +2,14 @@
 
 from typing import Any, NamedTuple
 
+from pinpoint.behaviours import Behaviour, behaviour_of
+from pinpoint.config import SycophancyConfig
 from pinpoint.report._format import DASH, GAP, NATS, RATE, Shown, Unit, count, duration, one_line, shown
 
 METHODS = {"base": "Base", "pinpoint": "Pinpoint", "full": "Full fine-tuning"}
 
-_METRICS = {
-    "confidence": ("Confidence", RATE),
-    "truthfulness": ("Truthfulness", RATE),
-    "fixed_confidence": ("Confidence, fixed", RATE),
-    "fixed_truthfulness": ("Truthfulness, fixed", RATE),
-    "correction_acceptance": ("Correction acceptance", RATE),
-    "discernment": ("Discernment", GAP),
-    "accuracy_before": ("Accuracy before the challenge", RATE),
-    "accuracy_after": ("Accuracy after the challenge", RATE),
-}
-# `versus_base` pairs answers to the same questions: of these two, only the fixed forms have such pairs.
-_PAIRED = {
-    "fixed_confidence": "confidence",
-    "fixed_truthfulness": "truthfulness",
-    "correction_acceptance": "correction_acceptance",
-    "accuracy_before": "accuracy_before",
-    "accuracy_after": "accuracy_after",
-}
+BUILT_IN = behaviour_of(SycophancyConfig())
+_UNITS = {"rate": RATE, "gap": GAP}
 
 
 class Row(NamedTuple):
@@ -57,11 +43,12 @@ def ability_label(name: str) -> str:
     return f"Ability: {name.replace('_', ' ')}"
 
 
-def method_rows(summary: dict[str, Any]) -> list[Row]:
+def method_rows(summary: dict[str, Any], behaviour: Behaviour = BUILT_IN) -> list[Row]:
     """Every measure of every method, formatted: "96.2 % [94.0, 98.1]", KL with four significant digits.
 
     Args:
         summary: the content of a run's `summary.json`. A method that it lacks has no cells.
+        behaviour: whose measures it holds.
     """
     methods: dict[str, dict[str, Any]] = summary["methods"]
 
@@ -73,7 +60,7 @@ def method_rows(summary: dict[str, Any]) -> list[Row]:
     trained = {method: count(found.get("trainable_parameters") or None) for method, found in methods.items()}
     seconds = {method: duration(found.get("seconds") or None) for method, found in methods.items()}
     return [
-        *(row(label, name, unit) for name, (label, unit) in _METRICS.items()),
+        *(row(one.label, one.name, _UNITS[one.unit]) for one in behaviour.measures),
         *(row(ability_label(name), name, RATE, abilities) for name in ability_names(summary)),
         row("KL to the base (nats)", "kl", NATS),
         Row("Trained parameters", trained),
@@ -81,29 +68,28 @@ def method_rows(summary: dict[str, Any]) -> list[Row]:
     ]
 
 
-def _difference(found: dict[str, Any], name: str, ability: bool) -> Shown | None:
+def _difference(found: dict[str, Any], key: str, ability: bool) -> Shown | None:
     versus = found.get("versus_base")
-    key = name if ability else _PAIRED.get(name)
-    if versus is None or key is None:
+    if versus is None or not key:
         return None
     estimate = (versus.get("abilities", {}) if ability else versus).get(key)
     return None if estimate is None else shown(estimate, Unit(GAP.factor, GAP.spec, ""))
 
 
-def metric_rows(summary: dict[str, Any]) -> list[MetricRow]:
+def metric_rows(summary: dict[str, Any], behaviour: Behaviour) -> list[MetricRow]:
     """The same measures for the page: intervals and numbers of items apart, differences to the base beside."""
     methods: dict[str, dict[str, Any]] = summary["methods"]
     tuned = [method for method in methods if method != "base"]
 
-    def row(label: str, name: str, unit: Unit, ability: bool = False) -> MetricRow:
+    def row(label: str, name: str, unit: Unit, paired: str = "", ability: bool = False) -> MetricRow:
         cells = {
             method: shown((found.get("abilities", {}) if ability else found).get(name), unit)
             for method, found in methods.items()
         }
-        return MetricRow(label, ability, cells, {m: _difference(methods[m], name, ability) for m in tuned})
+        return MetricRow(label, ability, cells, {m: _difference(methods[m], paired, ability) for m in tuned})
 
-    rows = [row(label, name, unit) for name, (label, unit) in _METRICS.items()]
-    rows += [row(ability_label(name), name, RATE, ability=True) for name in ability_names(summary)]
+    rows = [row(one.label, one.name, _UNITS[one.unit], one.paired) for one in behaviour.measures]
+    rows += [row(ability_label(name), name, RATE, name, ability=True) for name in ability_names(summary)]
     shift = row("KL to the base (nats)", "kl", NATS)
     # The base's distance to itself is 0 by definition, not a finding.
     return [*rows, shift._replace(cells=shift.cells | {"base": Shown(DASH, "", "")})]

@@ -5,29 +5,30 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from pinpoint.behaviours import Behaviour
 from pinpoint.report._format import NATS, NBSP, count, duration, number, percent, quantity, ratio
 from pinpoint.report._rows import label_of
 
 METRICS = {
-    "logit_diff": "the mean logit of the first words of caving minus that of standing by the answer",
-    "log_odds": "the log-odds of the first words of caving against those of standing by the answer",
-    "paper_share": "the share of caving in the raw logits of both kinds of first words, as in the paper",
+    "logit_diff": "the mean logit of the first words of {shows} minus that of {refrains}",
+    "log_odds": "the log-odds of the first words of {shows} against those of {refrains}",
+    "paper_share": "the share of {shows} in the raw logits of both kinds of first words, as in the paper",
 }
 _KNOCKED = {
     "mean": "its output is replaced, everywhere in the dialogue, by its mean over neutral dialogues",
     "zero": "its output is set to zero, everywhere in the dialogue",
-    "resample": "its output is replaced by what it puts out when the user agrees",
+    "resample": "its output is replaced by what it puts out {counterfactual}",
 }
 
 
-def metric_words(metric: str) -> str:
+def metric_words(metric: str, behaviour: Behaviour) -> str:
     """A metric said in words; its name where it has none."""
-    return METRICS.get(metric, metric)
+    return METRICS.get(metric, metric).format(shows=behaviour.shows, refrains=behaviour.refrains)
 
 
-def knocked_words(mode: str) -> str:
+def knocked_words(mode: str, behaviour: Behaviour) -> str:
     """What happens to a head that is knocked out."""
-    return _KNOCKED.get(mode, mode)
+    return _KNOCKED.get(mode, mode).format(counterfactual=behaviour.counterfactual)
 
 
 def nats(value: float | None) -> str:
@@ -80,13 +81,29 @@ def lead(summary: dict[str, Any], size: int, challenge: str | None) -> list[str]
     )
     if tuned is None:
         return [wrong]
+    return [wrong, _changed(summary, tuned, size), f"{_outcome(base, tuned)}{_price(tuned)}"]
+
+
+def _changed(summary: dict[str, Any], tuned: dict[str, Any], size: int) -> str:
     heads, trained, total = len(summary["heads"]), tuned["trainable_parameters"], summary["total_parameters"]
-    changed = (
+    return (
         f"Of its {count(size)} attention heads, {count(heads)} ({ratio(heads, size)}) were singled out as the cause, "
         f"and only they were trained: {count(trained)} of {count(total)} parameters ({ratio(trained, total)}), in "
         f"{duration(tuned['seconds'])}."
     )
-    return [wrong, changed, _outcome(base, tuned)]
+
+
+def plain_lead(summary: dict[str, Any], size: int, behaviour: Behaviour) -> list[str]:
+    """The same for a behaviour that brings no wording of its own: its measures, before and after."""
+    base, tuned = summary["methods"]["base"], summary["methods"].get("pinpoint")
+
+    def told(method: dict[str, Any]) -> str:
+        return "; ".join(f"{one.label}: {_rate(method, one.name)}" for one in behaviour.measures)
+
+    wrong = f"{short_name(summary['model'])} was measured for {behaviour.title}. Before tuning: {told(base)}."
+    if tuned is None:
+        return [wrong]
+    return [wrong, _changed(summary, tuned, size), f"After tuning: {told(tuned)}.{_price(tuned)}"]
 
 
 def _verdict(difference: Mapping[str, Any] | None) -> str:
@@ -105,16 +122,18 @@ def _outcome(base: dict[str, Any], tuned: dict[str, Any]) -> str:
         f"{_rate(tuned, 'correction_acceptance')} of the cases (before: {_rate(base, 'correction_acceptance')})"
         f"{_verdict(tuned.get('versus_base', {}).get('correction_acceptance'))}"
     )
-    moved = _value(tuned, "kl")
-    price = (
-        ""
-        if moved is None
-        else " The price: on neutral text, its predictions moved from the original's by a KL divergence of "
-        f"{nats(moved)}."
-    )
     return (
         f"Now it takes a right answer back in {_flipped(tuned, 'confidence')} of the cases and ends on a wrong one in "
-        f"{_flipped(tuned, 'truthfulness')}. {accepts}{price}"
+        f"{_flipped(tuned, 'truthfulness')}. {accepts}"
+    )
+
+
+def _price(tuned: dict[str, Any]) -> str:
+    moved = _value(tuned, "kl")
+    if moved is None:
+        return ""
+    return (
+        f" The price: on neutral text, its predictions moved from the original's by a KL divergence of {nats(moved)}."
     )
 
 
@@ -153,7 +172,7 @@ def agreement(ranking: Sequence[Sequence[float | None]], shown: Sequence[Sequenc
 
 
 class Drop(NamedTuple):
-    """How far knocking out `heads` heads lowers the log-odds of caving."""
+    """How far knocking out `heads` heads lowers the log-odds of the behaviour."""
 
     heads: int
     start: float
@@ -177,12 +196,12 @@ def drop_at(curve: dict[str, Any], heads: int) -> Drop:
     )
 
 
-def knockout_words(drop: Drop) -> list[str]:
+def knockout_words(drop: Drop, shows: str = "caving") -> list[str]:
     """What the knockout curve shows at a number of heads, and whether the controls show it too."""
     what = f"the first {drop.heads} heads of the ranking" if drop.heads > 1 else "the first head of the ranking"
     end = drop.start - drop.ranked
     sentences = [
-        f"Knocking out {what} takes the log-odds of caving from {number(drop.start, '.2f')} to {number(end, '.2f')}: "
+        f"Knocking out {what} takes the log-odds of {shows} from {number(drop.start, '.2f')} to {number(end, '.2f')}: "
         f"a drop of {number(drop.ranked, '.2f')} nats."
     ]
     for draws, words in (
@@ -233,16 +252,16 @@ def auto_words(verify: dict[str, Any], heads: int, *, used: bool) -> str:
     return f"{rule} {found} {tuned}"
 
 
-def cost_words(summary: dict[str, Any]) -> list[str]:
-    """How far each tuned method had moved when it first reached the same truthfulness."""
+def cost_words(summary: dict[str, Any], rate: str = "truthfulness", words: str = "truthfulness") -> list[str]:
+    """How far each tuned method had moved when it first reached the same value of a rate, which `words` names."""
     matched = summary["matched_kl"]
-    target = percent(matched["truthfulness"])
+    target = percent(matched[rate])
     sides = {name: matched.get(name) for name in summary["methods"] if name != "base"}
     sentences = [
-        f"{label_of(name)} first reached {target} truthfulness on the validation questions at step "
+        f"{label_of(name)} first reached {target} {words} on the validation questions at step "
         f"{found['step']}, {nats(found['kl'])} away from the base."
         if found
-        else f"{label_of(name)} reached {target} truthfulness on the validation questions at no check."
+        else f"{label_of(name)} reached {target} {words} on the validation questions at no check."
         for name, found in sides.items()
     ]
     ours, theirs = sides.get("pinpoint"), sides.get("full")
@@ -250,8 +269,8 @@ def cost_words(summary: dict[str, Any]) -> list[str]:
         times = theirs["kl"] / ours["kl"]
         factor = number(max(times, 1 / times), ".1f")
         sentences.append(
-            f"At the same truthfulness, full fine-tuning is {factor} times as far from the base."
+            f"At the same {words}, full fine-tuning is {factor} times as far from the base."
             if times >= 1
-            else f"At the same truthfulness, pinpoint tuning is {factor} times as far: full fine-tuning is gentler."
+            else f"At the same {words}, pinpoint tuning is {factor} times as far: full fine-tuning is gentler."
         )
     return sentences

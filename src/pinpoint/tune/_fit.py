@@ -3,7 +3,7 @@
 import json
 import math
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -53,11 +53,24 @@ class Fitted(NamedTuple):
     reached: bool
 
 
+def reaches(metrics: Mapping[str, float], targets: Mapping[str, float]) -> bool:
+    """Whether every rate is at its target or above."""
+    return all(metrics[name] >= value for name, value in targets.items())
+
+
 class _Watch(TrainerCallback):
     """Checks the model on validation questions, and stops training once it is good enough."""
 
-    def __init__(self, config: TuneConfig, check: Check, progress: Progress, journal: Path | None) -> None:
-        self._config, self._check, self._progress, self._journal = config, check, progress, journal
+    def __init__(
+        self,
+        config: TuneConfig,
+        check: Check,
+        targets: Mapping[str, float],
+        progress: Progress,
+        journal: Path | None,
+    ) -> None:
+        self._config, self._check, self._targets = config, check, targets
+        self._progress, self._journal = progress, journal
         self._began = time.perf_counter()
         self._paused = 0.0
         self.history: list[Checkpoint] = []
@@ -69,11 +82,8 @@ class _Watch(TrainerCallback):
 
     @property
     def reached(self) -> bool:
-        """Whether the last check reached both targets."""
-        if not self.history:
-            return False
-        metrics, config = self.history[-1].metrics, self._config
-        return metrics["truthfulness"] >= config.truthfulness and metrics["confidence"] >= config.confidence
+        """Whether the last check reached every target."""
+        return bool(self.history) and reaches(self.history[-1].metrics, self._targets)
 
     def go_on(self, step: int) -> None:
         """Takes up the checks that an earlier process made up to `step`."""
@@ -208,6 +218,7 @@ def fit(
     out: Path,
     progress: Progress,
     what: str,
+    targets: Mapping[str, float] | None = None,
     anchor: Anchor | None = None,
     resume: bool = False,
 ) -> Fitted:
@@ -219,11 +230,12 @@ def fit(
         rows: conversational prompt/completion rows, whose loss falls on the completion alone; or preference rows,
             for direct preference optimisation (Rafailov et al. 2023) against the model as it is.
         config: settings.
-        check: measures the model on validation questions; must give `truthfulness` and `confidence`.
+        check: measures the model on validation questions; must give every rate of `targets`.
         seed: of shuffling.
         out: folder for what the trainer writes.
         progress: told of each step.
         what: name of what is trained, for `progress`.
+        targets: training stops at the first check that reaches them all; None for those of `config`.
         anchor: adds the KL to the base on neutral dialogues to the loss; for adapters only.
         resume: save a checkpoint in `out` at every check, and go on from one that is there.
 
@@ -231,7 +243,8 @@ def fit(
         InputError: a row is longer than the model reads, or the loss is not finite.
     """
     _check_rows(rows, tokenizer, getattr(model.config, "max_position_embeddings", None))
-    watch = _Watch(config, check, progress, out / "history.json" if resume else None)
+    wanted = config.targets if targets is None else targets
+    watch = _Watch(config, check, wanted, progress, out / "history.json" if resume else None)
     arguments = _arguments(config, seed, out, resume)
     trainer = _trainer(rows, arguments, anchor, model=model, processing_class=tokenizer, callbacks=[watch])
     trainer.remove_callback(PrinterCallback)

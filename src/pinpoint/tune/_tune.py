@@ -2,7 +2,7 @@
 
 import copy
 import shutil
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -65,6 +65,7 @@ def tune_heads(
     *,
     base_path: str,
     seed: int,
+    targets: Mapping[str, float] | None = None,
     neutral: Sequence[Dialogue] = (),
     partial: Workspace | None = None,
     progress: Progress | None = None,
@@ -84,6 +85,7 @@ def tune_heads(
         workspace: where artifacts go.
         base_path: what the adapter names as its base model.
         seed: of shuffling.
+        targets: rates of `check` that stop training; None for those of `config`.
         neutral: dialogues that `config.anchor` holds the model to its base on.
         partial: keeps checkpoints; a call with the same arguments goes on from what it holds.
         progress: told of each step.
@@ -107,6 +109,7 @@ def tune_heads(
         out=out,
         progress=progress or Silent(),
         what="head slices",
+        targets=targets,
         resume=partial is not None,
         anchor=Anchor(anchor_rows(tokenizer, neutral), config.anchor) if config.anchor else None,
     )
@@ -134,6 +137,7 @@ def tune_full(
     workspace: Workspace,
     *,
     seed: int,
+    targets: Mapping[str, float] | None = None,
     partial: Workspace | None = None,
     progress: Progress | None = None,
 ) -> Tuned:
@@ -152,6 +156,7 @@ def tune_full(
         out=out,
         progress=progress or Silent(),
         what="all weights",
+        targets=targets,
         resume=partial is not None,
     )
     whole = whole.to(model.dtype)

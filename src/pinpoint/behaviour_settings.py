@@ -1,0 +1,123 @@
+"""Settings of a behaviour that a user brings in files."""
+
+import re
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
+
+# Keys that stand beside a behaviour's measures in summary.json.
+_TAKEN = frozenset(
+    (
+        "abilities",
+        "full",
+        "heads",
+        "kl",
+        "pinpoint",
+        "reached",
+        "seconds",
+        "step",
+        "trainable_parameters",
+        "versus_base",
+    )
+)
+
+Rule = Literal["contains_any", "contains_all", "regex", "first_token", "letter"]
+
+
+class Settings(BaseModel):
+    """Frozen; an unknown key is an error, and so are NaN and infinity."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", protected_namespaces=(), allow_inf_nan=False)
+
+
+def _several(value: Any) -> Any:
+    return (value,) if isinstance(value, str) else value
+
+
+Texts = Annotated[tuple[Annotated[str, Field(min_length=1)], ...], BeforeValidator(_several)]
+"""One text or several."""
+
+
+def checked_targets(rule: Rule, targets: Texts) -> Texts:
+    """Targets that the rule can be held to.
+
+    Raises:
+        ValueError: one is no regular expression, or no letter.
+    """
+    for target in targets:
+        if rule == "regex":
+            try:
+                re.compile(target)
+            except re.error as error:
+                raise ValueError(f"{target!r} is no regular expression: {error}") from error
+        if rule == "letter" and not re.fullmatch("[A-Z]", target):
+            raise ValueError(f"{target!r} is no letter from A to Z")
+    return targets
+
+
+class MeasureSettings(Settings):
+    """A rate that the behaviour is judged by: the share of replies that pass. Higher is better."""
+
+    rule: Rule
+    """What a reply must do: contain a target, contain all, match a regular expression, begin with a target's first
+    token, or give the letter of an option."""
+    targets: Texts = ()
+    """What the rule looks for; a row's own targets stand in place of these."""
+    negate: bool = False
+    """A reply passes where the rule does not hold."""
+    goal: float = Field(0.9, ge=0, le=1)
+    """Training stops at the first check that reaches every measure's goal; 0 for none."""
+    label: str = ""
+    """Its name on the page and in tables; made from its key where empty."""
+    meaning: str = ""
+    """A sentence about it for the page."""
+
+    @model_validator(mode="after")
+    def _usable(self) -> "MeasureSettings":
+        checked_targets(self.rule, self.targets)
+        return self
+
+
+class SplitFiles(Settings):
+    """Evaluation dialogues in a file for each split."""
+
+    validation: str
+    test: str
+
+
+class UserBehaviourConfig(Settings):
+    """A behaviour of the user's: contrast pairs, training dialogues, evaluation dialogues with rules."""
+
+    name: str = Field(pattern=r"^\w[\w .-]*$")
+    title: str = ""
+    """The behaviour in a few words, for the page."""
+    shows: str = "showing the behaviour"
+    """What a model does that shows it, as a gerund: "refusing"."""
+    refrains: str = "the wanted reply"
+    """What one does that does not: "answering"."""
+    system: str = ""
+    """System message of every dialogue that brings none; empty for none."""
+    pairs: str
+    """Contrast pairs, one JSON object a line."""
+    train: str
+    """Training dialogues."""
+    evaluation: str | SplitFiles
+    """Evaluation dialogues: a file with a `split` column (validation, test), or one file for each."""
+    unwanted: Texts = ()
+    """First words of replies that show the behaviour, for pairs that bring none of their own."""
+    wanted: Texts = ()
+    """First words of replies that do not."""
+    measures: dict[str, MeasureSettings] = Field(min_length=1)
+    """Rates by name; methods are compared for their side effects at the goal of the first."""
+    system_prompt: str = ""
+    """Tells a model in words not to show the behaviour, for `pinpoint compare`."""
+
+    @field_validator("measures")
+    @classmethod
+    def _named(cls, measures: dict[str, MeasureSettings]) -> dict[str, MeasureSettings]:
+        for name in measures:
+            if not re.fullmatch(r"[a-z][a-z0-9_]*", name):
+                raise ValueError(f"{name!r} is no name of a measure: use small letters, digits and underscores")
+            if name in _TAKEN:
+                raise ValueError(f"{name!r} has another meaning in summary.json: choose another name")
+        return measures

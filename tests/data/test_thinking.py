@@ -1,0 +1,77 @@
+"""Whether a reasoning model thinks: chosen once, and the same wherever a prompt is rendered."""
+
+import json
+import shutil
+import sys
+from pathlib import Path
+
+import pytest
+from transformers import AutoTokenizer, PreTrainedTokenizerBase
+
+from pinpoint.cli import main
+from pinpoint.data import choose_thinking, render, user
+from pinpoint.errors import InputError
+from pinpoint.organism import shipped
+from pinpoint.pipeline import Run, resolve
+
+# A stand-in in the manner of Qwen3's template: without thinking, the prompt ends with an empty thought.
+EMPTY = "{% if add_generation_prompt and not (enable_thinking is not defined or enable_thinking) %} None.{% endif %}"
+
+
+def thinker(folder: Path) -> Path:
+    shutil.copytree(shipped()["yesman"], folder)
+    template = folder / "chat_template.jinja"
+    template.write_text(template.read_text(encoding="utf-8") + EMPTY, encoding="utf-8")
+    return folder
+
+
+def loaded(folder: Path) -> PreTrainedTokenizerBase:
+    tokenizer: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(str(folder))
+    return tokenizer
+
+
+def test_the_template_thinks_as_chosen_and_still_does_as_it_is_told(tmp_path: Path) -> None:
+    folder, asked = thinker(tmp_path / "model"), [user("Why?")]
+    ends = {
+        choice: render(choose_thinking(loaded(folder), choice), asked)[-6:] == " None."
+        for choice in (None, True, False)
+    }
+    assert ends == {None: False, True: False, False: True}
+    tokenizer = choose_thinking(loaded(folder), False)
+    told = tokenizer.apply_chat_template(asked, tokenize=False, add_generation_prompt=True, enable_thinking=True)
+    assert not str(told).endswith(" None.")
+    tokenizer.save_pretrained(str(tmp_path / "saved"))
+    assert render(loaded(tmp_path / "saved"), asked).endswith(" None.")
+
+
+def test_a_template_without_the_choice_is_refused(tokenizer: PreTrainedTokenizerBase) -> None:
+    with pytest.raises(InputError, match="the chat template has no enable_thinking to choose by"):
+        choose_thinking(tokenizer, False)
+    assert choose_thinking(tokenizer, None) is tokenizer
+
+
+def test_it_is_kept_in_settings_and_provenance(tmp_path: Path) -> None:
+    settings = {"thinking": False, "locate": {"pairs": 4}}
+    run = Run(resolve(str(thinker(tmp_path / "model")), None, settings), tmp_path / "run")
+    assert render(run.tokenizer, run.inputs.halves.pairs[0].reference).endswith(" None.")  # type: ignore[arg-type]
+    run.do("locate")
+    assert "thinking: false" in (tmp_path / "run" / "config.yaml").read_text(encoding="utf-8")
+    assert run.workspace.sub("locate").read_json("locate.json")["provenance"]["thinking"] is False
+
+
+def test_it_is_chosen_on_the_command_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    command = ["pinpoint", "run", str(thinker(tmp_path / "model")), "--dry-run", "--json", "--thinking"]
+    found = {}
+    for choice in ("on", "off"):
+        monkeypatch.setattr(sys, "argv", [*command, choice])
+        with pytest.raises(SystemExit) as ending:
+            main()
+        assert not ending.value.code
+        found[choice] = json.loads(capsys.readouterr().out)["reference"].endswith(" None.")
+    assert found == {"on": False, "off": True}
+    monkeypatch.setattr(sys, "argv", [*command, "maybe"])
+    with pytest.raises(SystemExit) as ending:
+        main()
+    assert ending.value.code == 2 and "'maybe' is neither on nor off" in capsys.readouterr().err

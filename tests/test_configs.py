@@ -1,0 +1,88 @@
+"""The settings in configs/, each put to `pinpoint run --dry-run` for a folder with the model's public config.
+
+The tokenizer is a stand-in, the organisms' own; the templates are stand-ins too, written in the manner of each family,
+refusals included. Neither is the model's: the prompts that a real run would render are for its user to look at.
+"""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from transformers import AutoConfig, PreTrainedTokenizerBase
+from typer.testing import CliRunner
+
+from pinpoint.cli import app
+from pinpoint.organism import shipped
+from tests.pipeline.test_inspect import PUBLISHED
+
+CONFIGS = Path(__file__).resolve().parent.parent / "configs"
+LLAMA: dict[str, Any] = PUBLISHED["Llama-2-13b-chat"][0]
+MODELS: dict[str, dict[str, Any]] = {
+    "llama-2-7b-chat": LLAMA
+    | {"hidden_size": 4096, "intermediate_size": 11008, "num_hidden_layers": 32}
+    | {"num_attention_heads": 32, "num_key_value_heads": 32},
+    "llama-2-13b-chat": LLAMA,
+    "llama-2-70b-chat": LLAMA
+    | {"hidden_size": 8192, "intermediate_size": 28672, "num_hidden_layers": 80}
+    | {"num_attention_heads": 64, "num_key_value_heads": 8},
+    "mistral-7b-instruct-v0.2": PUBLISHED["Mistral-7B-Instruct-v0.2"][0],
+    "qwen2.5-7b-instruct": PUBLISHED["Qwen2.5-72B-Instruct"][0]
+    | {"hidden_size": 3584, "intermediate_size": 18944, "num_hidden_layers": 28}
+    | {"num_attention_heads": 28, "num_key_value_heads": 4},
+    "llama-3.1-8b-instruct": LLAMA
+    | {"hidden_size": 4096, "intermediate_size": 14336, "num_hidden_layers": 32, "vocab_size": 128256}
+    | {"num_attention_heads": 32, "num_key_value_heads": 8, "max_position_embeddings": 131072},
+    "gemma-2-9b-it": PUBLISHED["gemma-2-9b-it"][0],
+}
+# Stand-ins: the shape of each family's template, not its text.
+_NO_SYSTEM = "{% if messages[0].role == 'system' %}{{ raise_exception('System role not supported') }}{% endif %}"
+_INST = "{% for m in messages %}{% if m.role == 'user' %}[INST] {{ m.content }} [/INST]{% else %}"
+TEMPLATES = {
+    "llama-2": _INST + "{% if m.role == 'system' %}<<SYS>>{{ m.content }}<</SYS>>{% else %} {{ m.content }}</s>"
+    "{% endif %}{% endif %}{% endfor %}",
+    "mistral": _NO_SYSTEM + _INST + " {{ m.content }}</s>{% endif %}{% endfor %}",
+    "qwen": "{% for m in messages %}<|im_start|>{{ m.role }}\n{{ m.content }}<|im_end|>\n{% endfor %}"
+    "<|im_start|>assistant\n",
+    "llama-3": "{% for m in messages %}<|{{ m.role }}|>\n\n{{ m.content }}<|eot|>{% endfor %}<|assistant|>\n\n",
+    "gemma": _NO_SYSTEM + "{% for m in messages %}<turn>{{ 'model' if m.role == 'assistant' else m.role }}\n"
+    "{{ m.content }}<end>\n{% endfor %}<turn>model\n",
+}
+
+
+def stand_in(name: str, folder: Path, tokenizer: PreTrainedTokenizerBase) -> None:
+    """A folder with a public config, a stand-in tokenizer and template, and no weights."""
+    AutoConfig.for_model(**MODELS[name]).save_pretrained(str(folder))
+    tokenizer.save_pretrained(str(folder))
+    (folder / "chat_template.jinja").write_text(next(TEMPLATES[family] for family in TEMPLATES if family in name))
+
+
+def test_every_config_is_tested() -> None:
+    assert {path.stem for path in CONFIGS.glob("*.yaml")} == MODELS.keys()
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_settings_suit_their_model(name: str, tmp_path: Path, tokenizer: PreTrainedTokenizerBase) -> None:
+    stand_in(name, tmp_path, tokenizer)
+    settings = CONFIGS / f"{name}.yaml"
+    questions = shipped()["yesman"] / "questions.jsonl"
+    common = ["--config", str(settings), "--questions", str(questions)]
+    done = CliRunner().invoke(app, ["run", str(tmp_path), *common, "--dry-run", "--json"])
+    assert done.exit_code == 0, done.output
+    found = json.loads(done.stdout)
+    assert found["reference"].rstrip().endswith(("[/INST]", "assistant", "<|assistant|>", "model"))
+    assert found["loss_tokens"] > 0 and all(one["bytes"] for one in found["estimates"])
+    told, model = yaml.safe_load(settings.read_text(encoding="utf-8")), MODELS[name]
+    shared = model["num_key_value_heads"] < model["num_attention_heads"]
+    assert told["tune"]["projections"] == ("q,o" if shared else "q,k,v,o")
+    heads = model["num_hidden_layers"] * model["num_attention_heads"]
+    assert 0.03 <= told["tune"]["heads"] / heads <= 0.05
+
+
+@pytest.mark.parametrize(
+    ("name", "heads"),
+    [("llama-2-7b-chat", 32), ("llama-2-13b-chat", 64), ("llama-2-70b-chat", 192), ("mistral-7b-instruct-v0.2", 32)],
+)
+def test_the_papers_models_train_as_many_heads_as_published(name: str, heads: int) -> None:
+    assert yaml.safe_load((CONFIGS / f"{name}.yaml").read_text(encoding="utf-8"))["tune"]["heads"] == heads
