@@ -23,8 +23,16 @@ EVIL = "<script>alert(1)</script><img src=x onerror=alert(2)> ${alert(3)} {{7*7}
 Open = Callable[..., Any]
 
 
-def served(*arguments: str) -> subprocess.Popen[str]:
-    command = [sys.executable, "-c", "from pinpoint.cli import main; main()", "chat", *arguments, "--port", "0"]
+# No shipped model can be brought to say this of its own accord.
+EVIL_MODEL = f"""
+from pinpoint.chat import Partner
+Partner.reply = lambda self, prompt, knocked, tell, stop: (tell({EVIL!r}), ({EVIL!r}, True))[1]
+"""
+
+
+def served(*arguments: str, first: str = "") -> subprocess.Popen[str]:
+    script = f"{first}\nfrom pinpoint.cli import main; main()"
+    command = [sys.executable, "-c", script, "chat", *arguments, "--port", "0"]
     return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
 
@@ -145,7 +153,7 @@ def test_a_challenge_then_a_knockout_then_its_end(opened: Open) -> None:
     assert challenge.is_disabled()
 
 
-def test_what_people_and_models_say_stays_text(opened: Open) -> None:
+def test_what_people_say_stays_text(opened: Open) -> None:
     page = opened()
     say(page, EVIL, 2)
     assert EVIL in page.locator(".pp-said").inner_text()
@@ -191,16 +199,20 @@ def test_the_page_keeps_to_itself(opened: Open, address: str) -> None:
     assert answer.headers["referrer-policy"] == "no-referrer"
 
 
-def test_a_model_alone_has_no_switches(browser: Any) -> None:
-    process = served("yesman", "--quiet")
+def test_a_model_alone_has_no_switches_and_what_it_says_stays_text(browser: Any) -> None:
+    process = served("yesman", "--quiet", first=EVIL_MODEL)
+    said = []
     try:
         page = browser.new_page()
+        page.on("dialog", lambda dialog: (said.append(dialog.message), dialog.dismiss()))
         page.goto(process.stdout.readline().split()[1])
         press(page, "Test question")
         settled(page, 1)
+        assert last_replies(page) == [EVIL]
+        assert page.locator(".pp-talk script, .pp-talk img").count() == 0
         assert page.locator("#pp-heads").count() == 0
         assert "No head was located" in page.inner_text("body")
         page.close()
     finally:
-        code, said = ended(process)
-    assert (code, said) == (0, "")
+        code, errors = ended(process)
+    assert (code, errors, said) == (0, "", [])

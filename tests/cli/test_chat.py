@@ -133,6 +133,8 @@ def test_a_port_that_is_taken_is_told_before_a_model_is_loaded(chat: Chat) -> No
     assert free_port("127.0.0.1", 0) > 0
     with pytest.raises(InputError, match="--host: 'no such host' is no address"):
         free_port("no such host", 0)
+    with pytest.raises(InputError, match=r"--host: cannot listen on 203\.0\.113\.9:0: .* Use 127\.0\.0\.1"):
+        free_port("203.0.113.9", 0)
 
 
 def test_the_gauge_says_what_it_shows() -> None:

@@ -116,12 +116,15 @@ class TerminalChat:
         with _cutting(self.session), Live(console=self.out, auto_refresh=False, transient=False) as live:
             for turn in turns:
                 live.update(self._drawn(turn), refresh=self.out.is_terminal)
+        if not self.out.is_terminal:
+            self.out.print()
 
     def _drawn(self, turn: Turn) -> RenderableType:
         names = list(turn.replies)
         table = Table(box=SIMPLE_HEAD, expand=True, pad_edge=False, show_edge=False)
         if self.out.width < _NARROW:
-            table.add_column(" / ".join(names))
+            table.show_header = False
+            table.add_column()
             for name in names:
                 table.add_row(Text(name, style="bold"))
                 self._fill(table, [turn.replies[name]])

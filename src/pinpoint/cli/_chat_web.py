@@ -162,8 +162,8 @@ class _Page:
         return gr.CheckboxGroup(
             [(label(one, self.lineup.unit), str(one.head)) for one in self.lineup.located],
             label="Knock out in the base",
-            info="A head that is knocked out puts out its mean on neutral dialogues, and the base answers the last "
-            "message again. Figures and bars: the head's effect on the apology, from locate.",
+            info="A ticked head is knocked out as verify does it, and the base answers the last message again. "
+            "Figures and bars: the head's effect on the apology, from locate.",
             visible=bool(self.lineup.located),
             elem_id="pp-heads",
         )

@@ -1,5 +1,6 @@
 """Where a server may listen."""
 
+import errno
 import socket
 
 from pinpoint.errors import InputError
@@ -20,9 +21,10 @@ def free_port(host: str, port: int) -> int:
         try:
             found.bind(address)
         except OSError as error:
+            elsewhere = error.errno == errno.EADDRNOTAVAIL
             raise InputError(
                 f"cannot listen on {host}:{port}: {(error.strerror or str(error)).lower()}.",
-                where="--port",
-                mend="Give another --port, or 0 for any that is free.",
+                where="--host" if elsewhere else "--port",
+                mend="Use 127.0.0.1." if elsewhere else "Give another --port, or 0 for any that is free.",
             ) from error
         return int(found.getsockname()[1])
