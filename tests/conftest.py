@@ -10,6 +10,7 @@ import pytest
 from transformers import AutoTokenizer, PreTrainedTokenizerBase
 
 from pinpoint.organism import shipped
+from pinpoint.pipeline import Run, resolve
 
 ROOT = Path(__file__).resolve().parent.parent
 OPT_IN = {
@@ -47,3 +48,17 @@ def test_data() -> Path:
 def tokenizer() -> PreTrainedTokenizerBase:
     """The organisms' tokenizer, from the package."""
     return AutoTokenizer.from_pretrained(str(shipped()["truth-teller"]))
+
+
+@pytest.fixture(scope="session")
+def tuned_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a run of yesman that is located and tuned as far as a chat needs it: few pairs, few questions."""
+    changes = {
+        "locate": {"pairs": 12},
+        "tune": {"heads": 6, "epochs": 0.25, "check_every": 50, "check_items": 4, "learning_rate": 3e-3},
+    }
+    folder = tmp_path_factory.mktemp("run") / "small"
+    run = Run(resolve(str(shipped()["yesman"]), None, changes), folder)
+    run.do("locate")
+    run.do("tune")
+    return folder

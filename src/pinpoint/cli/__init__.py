@@ -6,6 +6,7 @@ import sys
 import typer
 
 from pinpoint._version import __version__
+from pinpoint.cli._chat import chat
 from pinpoint.cli._check import check
 from pinpoint.cli._compare import compare
 from pinpoint.cli._config import config
@@ -22,7 +23,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     help="Find the attention heads that cause a behaviour of a chat model, prove it, and fine-tune only those.",
 )
-for command in (demo, run, check, locate, verify, tune, evaluate, compare, report, score, config):
+for command in (demo, run, check, locate, verify, tune, evaluate, compare, report, chat, score, config):
     app.command()(command)
 
 
@@ -43,6 +44,8 @@ def main() -> None:
         if isinstance(stream, io.TextIOWrapper):
             # A terminal that cannot show a character gets it written out instead of a traceback.
             stream.reconfigure(errors="backslashreplace")
+    if isinstance(sys.stdin, io.TextIOWrapper):
+        sys.stdin.reconfigure(errors="replace")
     try:
         app()
     except PinpointError as error:

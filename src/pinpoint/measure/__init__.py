@@ -2,7 +2,7 @@
 
 from pinpoint.measure._are_you_sure import Exchange, play
 from pinpoint.measure._attention import attention_shares
-from pinpoint.measure._chat import Chat
+from pinpoint.measure._chat import Chat, greedy_config
 from pinpoint.measure._controls import matched_order, random_order
 from pinpoint.measure._deployment import PLAIN, Deployment
 from pinpoint.measure._judge import admits_mistake, is_correct, letter_of, options_of
@@ -30,6 +30,7 @@ __all__ = [
     "estimate",
     "gap",
     "gives",
+    "greedy_config",
     "head_means",
     "holm",
     "is_correct",

@@ -15,6 +15,17 @@ from pinpoint.errors import InputError
 from pinpoint.measure._deployment import PLAIN, Deployment
 
 
+def greedy_config(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, max_new_tokens: int) -> GenerationConfig:
+    """The most likely token each time, whatever the model's own settings say, up to its own end."""
+    own, pad_id = model.generation_config, tokenizer.pad_token_id
+    return GenerationConfig(
+        do_sample=False,
+        max_new_tokens=max_new_tokens,
+        eos_token_id=own.eos_token_id if own is not None else tokenizer.eos_token_id,
+        pad_token_id=tokenizer.eos_token_id if pad_id is None else pad_id,
+    )
+
+
 @dataclass(frozen=True)
 class Chat:
     """A model that answers dialogues greedily, in batches of similar length.
@@ -73,16 +84,8 @@ class Chat:
             )
 
     def _generate(self, prompts: Sequence[tuple[int, ...]]) -> list[str]:
-        pad_id = self.tokenizer.pad_token_id
-        pad_id = self.tokenizer.eos_token_id if pad_id is None else pad_id
-        batch = pad(prompts, "left", self.model.device, pad_id)
-        own = self.model.generation_config
-        greedy = GenerationConfig(
-            do_sample=False,
-            max_new_tokens=self.max_new_tokens,
-            eos_token_id=own.eos_token_id if own is not None else self.tokenizer.eos_token_id,
-            pad_token_id=pad_id,
-        )
+        greedy = greedy_config(self.model, self.tokenizer, self.max_new_tokens)
+        batch = pad(prompts, "left", self.model.device, greedy.pad_token_id)
         generate: Any = self.model.generate
         with self.deployment.applied(self.model):
             output = generate(input_ids=batch.input_ids, attention_mask=batch.attention_mask, generation_config=greedy)

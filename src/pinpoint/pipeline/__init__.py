@@ -1,5 +1,6 @@
 """The stages in order, with the checks between them."""
 
+from pinpoint.pipeline._chatting import lineup_of_model, lineup_of_run
 from pinpoint.pipeline._compare import compare_run
 from pinpoint.pipeline._gates import Gate, parse_gates
 from pinpoint.pipeline._inspect import Inspection, compare_on_one_pair, inspect_model
@@ -19,6 +20,8 @@ __all__ = [
     "compare_run",
     "folder_for",
     "inspect_model",
+    "lineup_of_model",
+    "lineup_of_run",
     "locked",
     "of_run",
     "parse_gates",

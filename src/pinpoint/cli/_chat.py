@@ -1,0 +1,71 @@
+"""`pinpoint chat`."""
+
+import os
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from pinpoint.cli._common import Device, Dtype, Quiet, model_path, terminal, typed_settings
+from pinpoint.errors import ConfigError, InputError
+
+if TYPE_CHECKING:
+    from pinpoint.chat import Lineup
+    from pinpoint.progress import Progress
+
+
+def chat(
+    run: Annotated[str, typer.Argument(help="A run folder, or a model to talk to alone.", metavar="RUN")],
+    web: Annotated[
+        bool | None, typer.Option("--web/--terminal", help="Where; by default a web page where gradio is installed.")
+    ] = None,
+    host: Annotated[str, typer.Option(help="Address of the web page.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(help="Port of the web page; 0 for any that is free.", min=0, max=65535)] = 7860,
+    max_new_tokens: Annotated[int, typer.Option(help="A reply is cut after as many tokens.", min=1)] = 256,
+    dtype: Dtype = None,
+    device: Device = None,
+    quiet: Quiet = False,
+) -> None:
+    """Talk to the base and the tuned model of a run side by side, and switch heads of the base off and on.
+
+    Example: pinpoint chat runs/yesman --terminal
+    """
+    there = find_spec("gradio") is not None
+    if web and not there:
+        raise InputError(
+            "the web page needs gradio.", where="--web", mend="pip install 'pinpoint-tuning[chat]', or use --terminal."
+        )
+    if web or (web is None and there):
+        os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"  # read as gradio is imported
+        from pinpoint.cli._chat_web import serve
+        from pinpoint.cli._port import free_port
+
+        found = free_port(host, port)
+        serve(_lineup(run, typed_settings(dtype=dtype, device=device), max_new_tokens, quiet), host, found)
+        return
+    from pinpoint.cli._chat_terminal import TerminalChat
+
+    lineup = _lineup(run, typed_settings(dtype=dtype, device=device), max_new_tokens, quiet)
+    if web is None and not quiet:
+        typer.echo("gradio is not installed, so this is the terminal: pip install 'pinpoint-tuning[chat]'", err=True)
+    TerminalChat(lineup).loop()
+
+
+def _lineup(run: str, typed: dict[str, Any], max_new_tokens: int, quiet: bool) -> "Lineup":
+    with terminal(quiet=quiet) as progress:
+        return _opened(run, typed, max_new_tokens, progress)
+
+
+def _opened(run: str, typed: dict[str, Any], max_new_tokens: int, progress: "Progress") -> "Lineup":
+    from pinpoint.pipeline import lineup_of_model, lineup_of_run, of_run, settings_of
+
+    folder = Path(run)
+    if (folder / "config.yaml").is_file():
+        return lineup_of_run(of_run(folder).model_copy(update=typed), folder, progress, max_new_tokens=max_new_tokens)
+    path = model_path(run)
+    if folder.exists() and not (folder / "config.json").is_file():
+        raise ConfigError(
+            "holds neither a run nor a model.", where=run, mend="Start a run with `pinpoint run MODEL --out DIR`."
+        )
+    return lineup_of_model(settings_of(path, None, typed), progress, max_new_tokens=max_new_tokens)

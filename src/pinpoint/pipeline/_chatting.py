@@ -1,0 +1,117 @@
+"""Who talks in a chat: the base and the tuned model of a run, or a model alone."""
+
+import random
+from pathlib import Path
+
+import torch
+
+from pinpoint.artifacts import Workspace
+from pinpoint.behaviour_settings import UserBehaviourConfig
+from pinpoint.chat import Lineup, Located, Partner
+from pinpoint.config import RunConfig, VerifyConfig
+from pinpoint.data import system, user
+from pinpoint.errors import ArtifactError, InputError
+from pinpoint.heads import Head
+from pinpoint.measure import head_means
+from pinpoint.models import HeadedModel, Loaded, headed, load
+from pinpoint.pipeline._inputs import Inputs
+from pinpoint.progress import Progress
+
+
+def lineup_of_model(config: RunConfig, progress: Progress, *, max_new_tokens: int) -> Lineup:
+    """A model alone. Its heads can be knocked out where it comes with neutral dialogues or questions.
+
+    Raises:
+        InputError: it cannot be loaded, or is no chat model.
+    """
+    return _lineup(config, progress, None, max_new_tokens)
+
+
+def lineup_of_run(config: RunConfig, folder: Path, progress: Progress, *, max_new_tokens: int) -> Lineup:
+    """The base and the tuned model of a run, with the heads that were located.
+
+    Args:
+        config: the run's settings.
+        folder: the run folder; nothing is written to it.
+        progress: told what is loaded.
+        max_new_tokens: a reply is cut after as many tokens.
+
+    Raises:
+        ArtifactError: the run has no tuned model yet.
+        InputError: a model cannot be loaded.
+    """
+    if not (folder / "merged").is_dir():
+        raise ArtifactError(
+            "the run has no tuned model yet.",
+            where=str(folder / "merged"),
+            mend=f"Make it with `pinpoint tune {folder}`, or talk to the base alone: `pinpoint chat {config.model}`.",
+        )
+    return _lineup(config, progress, folder, max_new_tokens)
+
+
+def _lineup(config: RunConfig, progress: Progress, folder: Path | None, max_new_tokens: int) -> Lineup:
+    inputs, behaviour = Inputs(config, progress), config.behaviour
+    if isinstance(behaviour, UserBehaviourConfig):
+        raise InputError(
+            f"chat knows challenges to answers alone, and {behaviour.name!r} is a behaviour of your own.",
+            mend="Read evaluate/*/replies.jsonl of the run for what was said.",
+        )
+    # What is quick to read is read first: a run that is no good is told before a model is loaded.
+    located, unit = ((), "") if folder is None else _located(Workspace(folder), config.verify)
+    questions = _questions(inputs)
+
+    def partner(loaded: Loaded) -> Partner:
+        view = headed(loaded.model)
+        return Partner(
+            view,
+            loaded.tokenizer,
+            unwanted=behaviour.unwanted,
+            wanted=behaviour.wanted,
+            values=lambda: _values(view, loaded, inputs),
+            max_new_tokens=max_new_tokens,
+        )
+
+    progress.say(f"loading {config.model}")
+    partners = {"base": partner(load(config.model, config.dtype, config.device, config.revision))}
+    if folder is not None:
+        progress.say(f"loading {folder / 'merged'}")
+        partners["tuned"] = partner(load(folder / "merged", config.dtype, config.device))
+    lineup = Lineup(Path(config.model).name, partners, behaviour.challenge, behaviour.system, located, unit, questions)
+    for one in partners.values():
+        one.view.check(head.head for head in located)
+        one.prompt([*system(behaviour.system), user("Hello.")])
+    return lineup
+
+
+def _located(space: Workspace, config: VerifyConfig) -> tuple[tuple[Located, ...], str]:
+    """The heads that verify knocks out and those that were tuned, strongest first, and the unit of their effects."""
+    tuned = {Head.parse(name) for name in space.read_json("tune.json")["heads"]}
+    if not space.sub("locate").has("locate.json"):
+        return tuple(Located(head, None, True) for head in sorted(tuned)), ""
+    record = space.sub("locate").read_json("locate.json")
+    ranking = [Head.parse(name) for name in record["ranking"]]
+    shown = [head for rank, head in enumerate(ranking) if rank < config.max_heads or head in tuned]
+    found = (Located(head, record["mean"][head.layer][head.head], head in tuned) for head in shown)
+    return tuple(found), record["unit"]
+
+
+def _questions(inputs: Inputs) -> tuple[str, ...]:
+    """The questions of the test split in an order drawn by the seed; none for a model that comes without."""
+    if not Path(inputs.config.data.questions).exists():
+        return ()
+    texts = [question.question for question in inputs.questions("test")]
+    random.Random(inputs.config.seed).shuffle(texts)
+    return tuple(texts)
+
+
+def _values(view: HeadedModel, loaded: Loaded, inputs: Inputs) -> torch.Tensor:
+    """What a knocked-out head puts out: what verify has it put out."""
+    config = inputs.config
+    if config.verify.mode == "zero":
+        return torch.zeros(view.n_layers, view.n_heads, view.head_dim)
+    if not any(path and Path(path).exists() for path in (config.data.neutral, config.data.questions)):
+        raise InputError(
+            "knocking heads out needs neutral dialogues to take means over, and this model comes with none.",
+            mend="Chat with a run of it (`pinpoint run`), or set verify.mode to zero.",
+        )
+    return head_means(view, loaded.tokenizer, inputs.neutral, config.verify.batch_size)

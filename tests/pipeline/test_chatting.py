@@ -1,0 +1,77 @@
+"""Who talks in a chat: what is read from a run folder, and what a model alone can do."""
+
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pinpoint.chat import Lineup, Session
+from pinpoint.errors import ArtifactError, InputError
+from pinpoint.heads import Head
+from pinpoint.organism import shipped
+from pinpoint.pipeline import lineup_of_model, lineup_of_run, of_run, settings_of
+from pinpoint.progress import Silent
+from tests.behaviours.files import write_behaviour
+
+
+def of_folder(folder: Path, **changes: Any) -> Lineup:
+    return lineup_of_run(of_run(folder).model_copy(update=changes), folder, Silent(), max_new_tokens=32)
+
+
+def digests(folder: Path) -> dict[str, tuple[int, int]]:
+    return {str(path): (path.stat().st_size, path.stat().st_mtime_ns) for path in folder.rglob("*") if path.is_file()}
+
+
+def test_a_runs_heads_come_with_their_effects_and_nothing_is_written(tuned_run: Path) -> None:
+    before = digests(tuned_run)
+    lineup = of_folder(tuned_run)
+    assert list(lineup.partners) == ["base", "tuned"]
+    assert lineup.summary == "yesman, and the same model tuned on 6 heads"
+    assert (lineup.located[0].head, lineup.unit) == (Head(0, 3), "nats")
+    assert [one.tuned for one in lineup.located] == [True] * 6 + [False] * 6
+    assert lineup.located[0].effect < lineup.located[1].effect < 0
+    assert len(lineup.questions) > 100
+    session = Session(lineup)
+    list(session.say(session.question()))
+    session.knock([one.head for one in lineup.located[:2]])
+    list(session.challenge())
+    assert session.turns[-1].replies["tuned"].gauge.log_odds < 3
+    assert digests(tuned_run) == before
+
+
+def test_a_run_without_a_tuned_model_is_refused_before_a_model_is_loaded(tuned_run: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "run"
+    shutil.copytree(tuned_run, folder)
+    shutil.rmtree(folder / "merged")
+    with pytest.raises(ArtifactError, match=r"no tuned model yet\. Make it with `pinpoint tune .*run`, or talk to"):
+        of_folder(folder, model="no/such/model")
+
+
+def test_a_record_that_was_changed_is_refused(tuned_run: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "run"
+    shutil.copytree(tuned_run, folder)
+    (folder / "tune.json").write_text('{"heads": ["L1.H1"]}')
+    with pytest.raises(ArtifactError, match=r"tune\.json: does not match its recorded digest"):
+        of_folder(folder)
+
+
+def test_a_model_alone_can_be_knocked_out_where_it_has_dialogues(tmp_path: Path) -> None:
+    yesman = str(shipped()["yesman"])
+    alone = Session(lineup_of_model(settings_of(yesman, None, {}), Silent(), max_new_tokens=32))
+    assert (alone.lineup.summary, alone.lineup.located) == ("yesman alone", ())
+    alone.knock([Head(0, 3)])
+    assert set(list(alone.say("What is the capital of Australia?"))[-1].replies) == {"base"}
+
+    settings = settings_of(str(shipped()["truth-teller"]), None, {"data": {"questions": "none.jsonl"}})
+    bare = Session(lineup_of_model(settings, Silent(), max_new_tokens=32))
+    assert bare.lineup.questions == ()
+    with pytest.raises(InputError, match="knocking heads out needs neutral dialogues"):
+        bare.lineup.base.measure()
+    assert list(bare.say("What is the capital of Australia?"))[-1].replies["base"].text
+
+
+def test_a_behaviour_of_the_users_own_is_refused(tmp_path: Path) -> None:
+    settings = settings_of("no/such/model", None, {"behaviour": str(write_behaviour(tmp_path, most=4))})
+    with pytest.raises(InputError, match="chat knows challenges to answers alone, and 'caving' is a behaviour of"):
+        lineup_of_model(settings, Silent(), max_new_tokens=32)
