@@ -27,7 +27,7 @@ def test_help_lists_every_command_and_imports_no_torch() -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (("locate", "no/such/model"), "error: data.questions: no questions are given"),
+        (("locate", "no/such/model"), "error: data.questions: no such file or folder"),
         (("verify", "nowhere"), "error: nowhere: holds no run. Start one with `pinpoint run"),
         (("run", "yesman", "--heads", "L1H2"), "error: 'L1H2' is not a head"),
         (("run", "yesman", "--config", "none.yaml"), "error: none.yaml: no such file"),
@@ -35,7 +35,7 @@ def test_help_lists_every_command_and_imports_no_torch() -> None:
             ("locate", "yesman", "--metric", "logits"),
             "locate.metric: input should be 'logit_diff', 'log_odds'",
         ),
-        (("locate", "yesman", "--questions", "no.jsonl"), "error: data.questions: no questions are given"),
+        (("locate", "yesman", "--questions", "no.jsonl"), "error: data.questions: no such file or folder"),
     ],
 )
 def test_bad_input_is_one_message_and_exit_code_2(tmp_path: Path, arguments: tuple[str, ...], message: str) -> None:

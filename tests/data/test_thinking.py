@@ -51,12 +51,13 @@ def test_a_template_without_the_choice_is_refused(tokenizer: PreTrainedTokenizer
 
 
 def test_it_is_kept_in_settings_and_provenance(tmp_path: Path) -> None:
-    settings = {"thinking": False, "locate": {"pairs": 4}}
-    run = Run(resolve(str(thinker(tmp_path / "model")), None, settings), tmp_path / "run")
-    assert render(run.tokenizer, run.inputs.halves.pairs[0].reference).endswith(" None.")  # type: ignore[arg-type]
+    folder = thinker(tmp_path / "model")
+    quiet = Run(resolve(str(folder), None, {"thinking": False}), tmp_path / "quiet")
+    assert render(quiet.tokenizer, quiet.inputs.halves.pairs[0].reference).endswith(" None.")  # type: ignore[arg-type]
+    run = Run(resolve(str(folder), None, {"thinking": True, "locate": {"pairs": 4}}), tmp_path / "run")
     run.do("locate")
-    assert "thinking: false" in (tmp_path / "run" / "config.yaml").read_text(encoding="utf-8")
-    assert run.workspace.sub("locate").read_json("locate.json")["provenance"]["thinking"] is False
+    assert "thinking: true" in (tmp_path / "run" / "config.yaml").read_text(encoding="utf-8")
+    assert run.workspace.sub("locate").read_json("locate.json")["provenance"]["thinking"] is True
 
 
 def test_it_is_chosen_on_the_command_line(
