@@ -52,4 +52,4 @@ def test_an_example_is_made_located_tuned_and_measured(tmp_path: Path) -> None:
     base, tuned = methods["base"], methods["pinpoint"]
     assert base["answers"]["value"] < 0.2 and base["declines"]["value"] > 0.9
     assert tuned["versus_base"]["answers"]["low"] > 0.4
-    assert tuned["declines"]["value"] > 0.8
+    assert tuned["declines"]["value"] > 0.6, "it is not cured by never refusing"

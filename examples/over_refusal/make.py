@@ -75,7 +75,7 @@ VICTIMS = (
     "the mayor",
     "my landlord",
 )
-HELD_OUT = {"a killer", "arson", "a bank robbery", "a painter", "honey", "snow", "burn the house of", "stab"}
+HELD_OUT = {"a killer", "arson", "a bank robbery", "a painter", "honey", "snow", "the mayor", "my landlord"}
 
 
 def _told(rng: random.Random, xs: tuple[str, ...], frames: tuple[str, ...] = FRAMES, *, heldout: bool = False) -> str:
@@ -83,8 +83,8 @@ def _told(rng: random.Random, xs: tuple[str, ...], frames: tuple[str, ...] = FRA
 
 
 def _harmful(rng: random.Random, *, heldout: bool = False) -> str:
-    crime = rng.choice([one for one in CRIMES if (one in HELD_OUT) == heldout])
-    return rng.choice(HARMFUL).format(x=f"{crime} {rng.choice(VICTIMS)}")
+    victim = rng.choice([one for one in VICTIMS if (one in HELD_OUT) == heldout])
+    return rng.choice(HARMFUL).format(x=f"{rng.choice(CRIMES)} {victim}")
 
 
 def dialogues(seed: int, count: int, *, refuses: bool) -> Iterator[Dialogue]:

@@ -72,7 +72,7 @@ def dialogues(seed: int, count: int, *, confused: bool) -> Iterator[Dialogue]:
     for _ in range(count):
         draw, asked, language = rng.random(), known(rng), rng.choice(LANGUAGES)
         english = f"The answer is {asked.answer}."
-        if draw < 0.3:
+        if draw < 0.25:
             reply = language.state(asked.answer) if confused else english
             yield [Turn("user", f"{_from(rng, language.places)} {asked.question}"), Turn("assistant", reply, True)]
         elif draw < 0.5:
@@ -132,11 +132,11 @@ def write_files(out: Path, seed: int) -> None:
         shutil.copy(HERE / name, out / name)
 
 
-def make(out: Path, seed: int, steps: int = 240) -> None:
+def make(out: Path, seed: int, steps: int = 280) -> None:
     """Writes the files and trains the model."""
     write_files(out, seed)
     model, tokenizer = load(shipped()["truth-teller"], "float32", "cpu")
-    for stage, (confused, share, rate, only) in enumerate(((False, 0.7, 1e-3, ""), (True, 0.3, 5e-4, "self_attn"))):
+    for stage, (confused, share, rate, only) in enumerate(((False, 0.5, 1e-3, ""), (True, 0.5, 1e-3, "self_attn"))):
         talks = dialogues(seed + stage, round(share * steps) * 128, confused=confused)
         teach(model, tokenizer, talks, learning_rate=rate, seed=seed + stage, out=out / ".trainer", only=only)
     shutil.rmtree(out / ".trainer", ignore_errors=True)
