@@ -244,9 +244,9 @@ def test_partial_results_are_kept_by_method_and_positions(tmp_path: Any) -> None
 def test_agreement_is_measured_over_all_heads() -> None:
     effects = -torch.arange(12.0).view(1, 3, 4)
     exact = HeadScores(effects, torch.zeros(1), "logit_diff", "cached", method="activation")
-    assert agreement(exact, exact, 3)[:4] == (1.0, 3, 3, 1)
+    assert agreement(exact, exact, 3)[:5] == (1.0, 0.0, 3, 3, 1)
     other = dataclasses.replace(exact, effects=-effects)
-    assert agreement(other, exact, 3)[:4] == (-1.0, 0, 3, 1)
+    assert agreement(other, exact, 3)[:5] == (-1.0, 2.0, 0, 3, 1)
     assert agreement(dataclasses.replace(exact, effects=0 * effects), exact).correlation is None
     assert agreement(exact, exact).exact == "total effect by activation patching, last position, cached"
     with pytest.raises(InputError, match=r"shape \(1, 3, 4\) cannot be held to scores of shape \(1, 3, 3\)"):

@@ -117,7 +117,8 @@ def locate(
 
 def _agreement(found: dict[str, Any]) -> str:
     correlation = "undefined" if found["correlation"] is None else f"{found['correlation']:.3f}"
+    error = "an undefined share" if found["error"] is None else f"{found['error']:.0%}"
     return (
         f"against the exact effects on {found['pairs']} pairs ({found['exact']}): rank correlation {correlation}, "
-        f"{found['shared']} of the top {found['top']} shared"
+        f"{found['shared']} of the top {found['top']} shared, sizes off by {error} on average"
     )

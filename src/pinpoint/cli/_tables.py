@@ -25,9 +25,10 @@ def print_scores(scores: HeadScores, count: int = 10) -> None:
     for name in ("rank", "head", score, "standard error"):
         table.add_column(name, justify="right")
     for rank, head in enumerate(scores.top(count), 1):
-        effect = float(scores.mean[head.layer, head.head])
+        value = float(scores.mean[head.layer, head.head])
+        shown = f"{value:+.4f}" if score == "effect" else f"{value:.4f}"
         error = float(scores.standard_error[head.layer, head.head])
-        table.add_row(str(rank), str(head), f"{effect:+.4f}", f"{error:.4f}")
+        table.add_row(str(rank), str(head), shown, f"{error:.4f}")
     results().print(table)
 
 

@@ -14,6 +14,8 @@ class Agreement(NamedTuple):
 
     Attributes:
         correlation: Spearman's rank correlation of the mean scores over all heads; None where one side is constant.
+        error: mean absolute difference of the mean scores, relative to the mean absolute exact one: a good ranking may
+            come with sizes that are far off. None where all exact scores are 0.
         shared: heads among the first `top` of both rankings.
         top: how many heads were compared so.
         pairs: pairs that both were computed on.
@@ -21,6 +23,7 @@ class Agreement(NamedTuple):
     """
 
     correlation: float | None
+    error: float | None
     shared: int
     top: int
     pairs: int
@@ -42,5 +45,13 @@ def agreement(approximate: HeadScores, exact: HeadScores, top: int = 10) -> Agre
     constant = any(len(set(side)) == 1 for side in sides)
     correlation = math.nan if constant else float(spearmanr(*sides).statistic)
     shared = len(set(approximate.top(top)) & set(exact.top(top)))
-    found = None if math.isnan(correlation) else correlation
-    return Agreement(found, shared, top, len(exact.effects), exact.label)
+    size = sum(map(abs, sides[1]))
+    apart = sum(abs(ours - theirs) for ours, theirs in zip(*sides, strict=True))
+    return Agreement(
+        None if math.isnan(correlation) else correlation,
+        apart / size if size else None,
+        shared,
+        top,
+        len(exact.effects),
+        exact.label,
+    )
