@@ -10,6 +10,7 @@ import pytest
 from transformers import AutoTokenizer, PreTrainedTokenizerBase
 
 from pinpoint.organism import shipped
+from pinpoint.pipeline import Run, resolve
 
 ROOT = Path(__file__).resolve().parent.parent
 OPT_IN = {
@@ -47,3 +48,18 @@ def test_data() -> Path:
 def tokenizer() -> PreTrainedTokenizerBase:
     """The organisms' tokenizer, from the package."""
     return AutoTokenizer.from_pretrained(str(shipped()["truth-teller"]))
+
+
+@pytest.fixture(scope="session")
+def finished_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run of the shipped organism with every stage done, as small as can be; copy it before changing it."""
+    folder = tmp_path_factory.mktemp("finished") / "run"
+    small = {
+        "locate": {"pairs": 8},
+        "verify": {"max_heads": 1, "draws": 1, "generate_at": [0], "generate_items": 2},
+        "tune": {"heads": ["L0.H3", "L6.H0"], "epochs": 0.1, "check_items": 4, "batch_size": 16},
+        "full": None,
+        "evaluate": {"items": 8, "ability_items": 1, "neutral_items": 4, "max_new_tokens": 24, "resamples": 100},
+    }
+    Run(resolve(str(shipped()["yesman"]), None, small), folder).all()
+    return folder
