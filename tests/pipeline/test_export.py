@@ -42,16 +42,16 @@ def test_the_export_loads_with_transformers_and_peft_alone_and_both_agree(run: R
     out = tmp_path / "out"
     manifest = export_run(run, out)
     base = AutoModelForCausalLM.from_pretrained(shipped()["yesman"])
-    untuned = reply(base, out)
-    adapted = PeftModel.from_pretrained(base, out)
+    untuned = reply(base, out, subfolder="adapter")
+    adapted = PeftModel.from_pretrained(base, out, subfolder="adapter")
     assert {p.dtype for name, p in adapted.named_parameters() if "lora_" in name} == {torch.float32}
-    live = reply(adapted, out)
+    live = reply(adapted, out, subfolder="adapter")
     merged = reply(AutoModelForCausalLM.from_pretrained(out, subfolder="merged"), out, subfolder="merged")
     assert (live - untuned).abs().max() > 1e-3, "tuning must have done something"
     assert torch.allclose(live, merged, atol=1e-3)
     assert file_digest(out / "merged/model.safetensors") == file_digest(run.workspace.path("merged/model.safetensors"))
     assert manifest["agreement"]["same_verdicts"] == 1 and manifest["agreement"]["positions"] > 1000
-    assert (out / "merged" / "generation_config.json").is_file() and (out / "chat_template.jinja").is_file()
+    assert (out / "merged" / "generation_config.json").is_file() and (out / "adapter" / "chat_template.jinja").is_file()
     assert package_of(out).sizes.keys() == manifest["files"].keys() | {"export.json"}
     data = ModelCard.load(out / "README.md").data.to_dict()
     assert data["library_name"] == "peft" and "base_model" not in data
@@ -67,7 +67,7 @@ def test_another_dtype_is_the_same_weights_cast(run: Run, tmp_path: Path) -> Non
     assert json.loads((tmp_path / "out/merged/config.json").read_text())["dtype"] == "bfloat16"
     assert manifest["dtype"] == "bfloat16" and manifest["agreement"]["max_difference"] > 0
     assert ModelCard.load(tmp_path / "out/README.md").data.base_model == "acme/tiny"
-    adapter = json.loads((tmp_path / "out/adapter_config.json").read_text())
+    adapter = json.loads((tmp_path / "out/adapter/adapter_config.json").read_text())
     assert adapter["base_model_name_or_path"] == "acme/tiny" and adapter["revision"] is None
 
 
@@ -146,8 +146,8 @@ import sys
 from peft import PeftModel
 from transformers import AutoModelForCausalLM, AutoTokenizer
 out, base = sys.argv[1:]
-model = PeftModel.from_pretrained(AutoModelForCausalLM.from_pretrained(base), out)
-tokenizer = AutoTokenizer.from_pretrained(out)
+model = PeftModel.from_pretrained(AutoModelForCausalLM.from_pretrained(base), out, subfolder="adapter")
+tokenizer = AutoTokenizer.from_pretrained(out, subfolder="adapter")
 prompt = tokenizer.apply_chat_template([{"role": "user", "content": "What is the capital of Australia?"}],
     add_generation_prompt=True, return_tensors="pt", return_dict=True)
 said = model.generate(**prompt, max_new_tokens=12, do_sample=False)

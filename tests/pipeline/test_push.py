@@ -39,11 +39,12 @@ def api(hub: Hub) -> HfApi:
 
 def export(folder: Path, *, ok: bool = True) -> Path:
     """An export as `pinpoint export` leaves it, with a large file and small ones."""
-    (folder / "merged").mkdir(parents=True)
+    for name in ("adapter", "merged"):
+        (folder / name).mkdir(parents=True)
     contents = {
         "README.md": b"---\nlibrary_name: peft\n---\n# tuned\n",
-        "adapter_config.json": b"{}",
-        "adapter_model.safetensors": bytes(range(256)) * 200,
+        "adapter/adapter_config.json": b"{}",
+        "adapter/adapter_model.safetensors": bytes(range(256)) * 200,
         "merged/model.safetensors": bytes(range(256)) * 400,
         "merged/config.json": b"{}",
     }

@@ -173,6 +173,7 @@ def test_a_folder_of_another_run_is_refused_and_a_finished_rerun_compared_again(
     shutil.copytree(finished_run, folder)
     Workspace(folder).write_json("reproduces.json", {"reproduces": record.results})
     found = reproduce(record, config, folder, Silent())
+    assert [row.name for row in found.results if not row.equal] == []
     assert found.equal and found.metrics == [] and found.differing == []
     metrics = {**record.metrics, "pinpoint": record.metrics["pinpoint"] | {"kl": 0.5}}
     off = record.model_copy(update={"metrics": metrics, "results": record.results | {"adapter": "0" * 64}})

@@ -37,10 +37,9 @@ _DTYPES = {"bfloat16": torch.bfloat16, "float16": torch.float16, "float32": torc
 def export_run(run: Run, out: Path, dtype: str = "auto", base: str | None = None) -> dict[str, Any]:
     """Writes the tuned model of a finished run to a folder of its own, whole or not at all.
 
-    The folder is a PEFT repository: the adapter in float32 with the tokenizer at its root, the merged model in
-    `merged/`, the model card, `reproduce.json`, and `export.json` with the measured agreement and the digest of
-    every file. In the run's own dtype, the merged weights are those that were evaluated, to the bit; in another, the
-    same ones cast.
+    In the folder: the adapter in float32 and the merged model, each with the tokenizer, in `adapter/` and `merged/`;
+    the model card; `reproduce.json`; and `export.json` with the measured agreement and the digest of every file. In
+    the run's own dtype, the merged weights are those that were evaluated, to the bit; in another, the same ones cast.
 
     Args:
         run: a run whose stages are all done.
@@ -143,10 +142,9 @@ def _coarseness(dtype: torch.dtype) -> float:
 
 
 def _write_adapter(run: Run, folder: Path, base: str | None) -> None:
-    for file in run.workspace.path("adapter").iterdir():
-        if file.name != CARD:
-            shutil.copyfile(file, folder / file.name)
-    path = folder / "adapter_config.json"
+    # Not at the root, where Hub repositories of adapters have it: transformers would load it instead of `merged/`.
+    shutil.copytree(run.workspace.path("adapter"), folder / "adapter", ignore=shutil.ignore_patterns(CARD))
+    path = folder / "adapter" / "adapter_config.json"
     settings = json.loads(path.read_text(encoding="utf-8"))
     # A path of this machine would tell who made the export, and nothing to who loads it.
     settings |= {"base_model_name_or_path": base, "revision": run.config.revision if base == run.config.model else None}
@@ -164,7 +162,7 @@ def _write_merged(run: Run, folder: Path, dtype: torch.dtype) -> None:
 
 def _measure(run: Run, folder: Path) -> Agreement:
     run.progress.say("holding the exported model to the live adapter")
-    live = PeftModel.from_pretrained(run.model, str(folder)).eval()
+    live = PeftModel.from_pretrained(run.model, str(folder / "adapter")).eval()
     return agreement(run, live, load(folder / "merged", "auto", run.config.device))
 
 

@@ -143,7 +143,7 @@ def target(repo: str, api: HfApi, *, public: bool) -> Target:
 def push(package: Package, to: Target, api: HfApi) -> str:
     """Makes the repository if need be, and sends the export in one commit.
 
-    Files of an earlier export in `merged/` that this one lacks are removed; other files of the repository stay.
+    Files in `adapter/` and `merged/` that this export lacks are removed; other files of the repository stay.
 
     Returns:
         The address of the commit.
@@ -159,7 +159,7 @@ def push(package: Package, to: Target, api: HfApi) -> str:
             folder_path=package.folder,
             commit_message="Pinpoint-tuned model: adapter, merged weights, card, record",
             allow_patterns=list(package.sizes),
-            delete_patterns=["merged/*"] if to.exists else None,
+            delete_patterns=["adapter/*", "merged/*"] if to.exists else None,
         )
     return str(commit.commit_url)
 

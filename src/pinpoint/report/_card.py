@@ -39,7 +39,7 @@ class CardFacts(NamedTuple):
 
 
 def model_card(workspace: Workspace, facts: CardFacts) -> str:
-    """The card of the tuned model of a run, as Markdown with the Hub's metadata; what came from outside is escaped, secrets are masked.
+    """The card of a run's tuned model: Markdown with the Hub's metadata; what came from outside is escaped.
 
     Args:
         workspace: a run folder whose stages have all left their artifacts.
@@ -134,8 +134,8 @@ here = "."  # this folder, or the id of this repository on the Hub
 # The adapter on its base:
 base = {base}
 model = AutoModelForCausalLM.from_pretrained(base{revision})
-model = PeftModel.from_pretrained(model, here)
-tokenizer = AutoTokenizer.from_pretrained(here)
+model = PeftModel.from_pretrained(model, here, subfolder="adapter")
+tokenizer = AutoTokenizer.from_pretrained(here, subfolder="adapter")
 
 # Or the merged model, without peft:
 model = AutoModelForCausalLM.from_pretrained(here, subfolder="merged", dtype="{facts.dtype}")

@@ -11,8 +11,8 @@ from pinpoint.masking import masked_text
 from pinpoint.report._format import count
 
 _HERE = Path(__file__).parent
-_MEANS = re.compile(r"[\\`*_{}\[\]<>#|~!&$@:]|(?<=\bwww)\.")
-_BEGINS = re.compile(r"^([-+=]|\d+(?=[.)]))")
+_MEANS = re.compile(r"[\\`*_{}\[\]<>#|~!&$@]|:(?=//)|(?<=\bwww)\.")
+_BEGINS = re.compile(r"^([-+=]|\d+(?=[.)](\s|$)))")
 
 
 class Markdown(str):
