@@ -1,6 +1,7 @@
 """Pushing an export, with the Hub's own client, to a stand-in on this machine."""
 
 import json
+import shutil
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -206,3 +207,22 @@ def test_the_command_shows_what_goes_and_never_the_token(
     assert not [path for path in tmp_path.rglob("*") if path.is_file() and TOKEN.encode() in path.read_bytes()]
     code, out, err = said(["push", str(folder), "--to", REPO, "--yes", "--json"], monkeypatch, capsys)
     assert code == 0 and json.loads(out)["private"] is True
+
+
+def test_a_run_is_exported_before_it_is_pushed(
+    hub: Hub, finished_run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = tmp_path / "run"
+    shutil.copytree(finished_run, run)
+    monkeypatch.setenv("HF_TOKEN", TOKEN)
+    monkeypatch.setattr(constants, "ENDPOINT", hub.endpoint)
+    code, out, err = said(["push", str(run), "--to", REPO, "--yes"], monkeypatch, capsys)
+    assert code == 0, err
+    sent, kept = hub.repos[REPO].files, run / "export"
+    assert sent == {path.relative_to(kept).as_posix(): path.read_bytes() for path in kept.rglob("*") if path.is_file()}
+    assert {
+        "README.md",
+        "adapter/adapter_model.safetensors",
+        "merged/model.safetensors",
+        "reproduce.json",
+    } <= sent.keys()

@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from pinpoint.cli._common import Json, Quiet, print_json, terminal
-from pinpoint.errors import NotReproduced
+from pinpoint.errors import NotReproduced, printable
 
 
 def reproduce(
@@ -40,7 +40,7 @@ def reproduce(
     else:
         print_reproduction(found)
         for line in found.differing:
-            typer.echo(f"differs: {line}")
+            typer.echo(printable(f"differs: {line}"))
     if not found.equal:
         unequal = ", ".join(row.name for row in found.results if not row.equal)
         raise NotReproduced(f"not reproduced to the bit: {unequal}.", where=str(out))

@@ -30,7 +30,7 @@ def print_reproduction(found: Reproduction) -> None:
     for name in ("result", "recorded", "here", "equal"):
         table.add_column(name)
     for row in found.results:
-        table.add_row(row.name, row.recorded[:12], row.here[:12], "yes" if row.equal else "NO")
+        table.add_row(safe(row.name), safe(row.recorded[:12]), row.here[:12], "yes" if row.equal else "NO")
     results().print(table)
     if found.metrics:
         table = Table(title="Metrics that differ", title_justify="left")

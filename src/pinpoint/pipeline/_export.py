@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -120,6 +120,7 @@ def _demand_finished(run: Run) -> None:
 @contextmanager
 def _whole_folder(out: Path) -> Iterator[Path]:
     partial = out.absolute().with_name(f".{out.absolute().name}.partial")
+    new = [path for path in partial.parents if not path.exists()]
     try:
         shutil.rmtree(partial, ignore_errors=True)
         partial.mkdir(parents=True)
@@ -134,6 +135,9 @@ def _whole_folder(out: Path) -> Iterator[Path]:
         partial.replace(out)
     except BaseException:
         shutil.rmtree(partial, ignore_errors=True)
+        with suppress(OSError):
+            for path in new:
+                path.rmdir()
         raise
 
 

@@ -198,7 +198,7 @@ def _results(run: Run) -> dict[str, str]:
         return _digest({name: one for name, one in files.items() if name.startswith(prefix) and name.endswith(suffix)})
 
     found = {
-        "scores": files["locate/scores.safetensors"],
+        "scores": _tensors(space.sub("locate").read_tensors("scores.safetensors")[0]),
         "ranking": _untimed(space.sub("locate").read_json("locate.json")),
         "knockout": _untimed(space.sub("verify").read_json("verify.json")),
         "training": _untimed(space.read_json("tune.json")),
@@ -212,6 +212,16 @@ def _results(run: Run) -> dict[str, str]:
 
 def _digest(value: Any) -> str:
     return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()
+
+
+def _tensors(tensors: Mapping[str, torch.Tensor]) -> str:
+    # Of the numbers: a safetensors file keeps its metadata in no fixed order.
+    return _digest(
+        {
+            name: [str(one.dtype), list(one.shape), hashlib.sha256(one.numpy().tobytes()).hexdigest()]
+            for name, one in tensors.items()
+        }
+    )
 
 
 def _untimed(value: Any) -> str:
