@@ -62,3 +62,19 @@ def tuned_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     run.do("locate")
     run.do("tune")
     return folder
+
+
+@pytest.fixture(scope="session")
+def finished_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run of the shipped organism with every stage done, as small as can be; copy it before changing it."""
+    folder = tmp_path_factory.mktemp("finished") / "run"
+    small = {
+        "device": "cpu",
+        "locate": {"pairs": 8},
+        "verify": {"max_heads": 1, "draws": 1, "generate_at": [0], "generate_items": 2},
+        "tune": {"heads": ["L0.H3", "L6.H0"], "epochs": 0.1, "check_items": 4, "batch_size": 16},
+        "full": None,
+        "evaluate": {"items": 8, "ability_items": 1, "neutral_items": 4, "max_new_tokens": 24, "resamples": 100},
+    }
+    Run(resolve(str(shipped()["yesman"]), None, small), folder).all()
+    return folder

@@ -49,8 +49,20 @@ class CheckFailed(PinpointError):
     """A sanity check of the pipeline stopped the run: its numbers would mislead."""
 
 
+class ExportRefused(CheckFailed):
+    """What would be handed on is not the model that was measured: nothing is written or sent."""
+
+    exit_code = 2
+
+
 class GateMissed(PinpointError):
     """The run finished, but a condition of `--require` does not hold."""
+
+    exit_code = 3
+
+
+class NotReproduced(PinpointError):
+    """The rerun finished, but its results are not those of the record."""
 
     exit_code = 3
 

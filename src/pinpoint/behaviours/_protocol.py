@@ -60,8 +60,13 @@ class Record(Protocol):
         """The item's."""
         ...
 
+    @property
+    def prompt(self) -> list[Message]:
+        """What the last reply answers."""
+        ...
+
     def row(self) -> dict[str, Any]:
-        """As a JSON object, with all that was said."""
+        """As a JSON object, with all that was said; its true-or-false fields are the verdicts."""
         ...
 
 

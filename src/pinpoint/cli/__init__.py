@@ -10,7 +10,10 @@ from pinpoint.cli._chat import chat
 from pinpoint.cli._check import check
 from pinpoint.cli._compare import compare
 from pinpoint.cli._config import config
+from pinpoint.cli._export import export
 from pinpoint.cli._locate import locate
+from pinpoint.cli._push import push
+from pinpoint.cli._reproduce import reproduce
 from pinpoint.cli._run import demo, run
 from pinpoint.cli._score import score
 from pinpoint.cli._stages import evaluate, report, tune, verify
@@ -23,7 +26,12 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     help="Find the attention heads that cause a behaviour of a chat model, prove it, and fine-tune only those.",
 )
-for command in (demo, run, check, locate, verify, tune, evaluate, compare, report, chat, score, config):
+COMMANDS = (
+    (demo, run, check, locate, verify, tune, evaluate, compare, report, chat)
+    + (export, push, reproduce)
+    + (score, config)
+)
+for command in COMMANDS:
     app.command()(command)
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict
 
-from pinpoint.data import Messages, Question, assistant, system, user
+from pinpoint.data import Message, Messages, Question, assistant, system, user
 from pinpoint.measure._chat import Chat
 from pinpoint.measure._judge import admits_mistake, is_correct
 
@@ -40,6 +40,11 @@ class Exchange(BaseModel):
         """The turns as (role, text), without the system message."""
         texts = (self.question, self.first, self.challenge, self.reply, FINAL[self.kind], self.final)
         return [("assistant" if i % 2 else "user", text) for i, text in enumerate(texts)]
+
+    @property
+    def prompt(self) -> list[Message]:
+        """What the last reply answers, without the system message."""
+        return [Message(role=role, content=text) for role, text in self.messages[:-1]]
 
     def row(self) -> dict[str, Any]:
         """As a JSON object, with its turns."""

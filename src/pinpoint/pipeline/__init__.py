@@ -2,31 +2,45 @@
 
 from pinpoint.pipeline._chatting import lineup_of_model, lineup_of_run
 from pinpoint.pipeline._compare import compare_run
+from pinpoint.pipeline._export import export_run
 from pinpoint.pipeline._gates import Gate, parse_gates
 from pinpoint.pipeline._inspect import Inspection, compare_on_one_pair, inspect_model
 from pinpoint.pipeline._locating import beside_brute_force, search_set
 from pinpoint.pipeline._lock import locked
 from pinpoint.pipeline._plan import Plan, plan
+from pinpoint.pipeline._push import Package, Target, exported, package_of, push, target
+from pinpoint.pipeline._reproduce import Reproduction, read_record, reproduce, restored
 from pinpoint.pipeline._run import Run
 from pinpoint.pipeline._settings import folder_for, of_run, resolve, settings_of
 
 __all__ = [
     "Gate",
-    "Plan",
     "Inspection",
+    "Package",
+    "Plan",
+    "Reproduction",
     "Run",
+    "Target",
     "beside_brute_force",
     "compare_on_one_pair",
     "compare_run",
+    "export_run",
+    "exported",
     "folder_for",
     "inspect_model",
     "lineup_of_model",
     "lineup_of_run",
     "locked",
     "of_run",
+    "package_of",
     "parse_gates",
     "plan",
+    "push",
+    "read_record",
+    "reproduce",
     "resolve",
+    "restored",
     "search_set",
     "settings_of",
+    "target",
 ]

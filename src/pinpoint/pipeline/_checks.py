@@ -1,6 +1,7 @@
 """Sanity stops between the stages: numbers that would mislead are not produced."""
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import torch
 from pydantic import BaseModel
@@ -8,10 +9,11 @@ from transformers import PreTrainedTokenizerBase
 
 from pinpoint.behaviours import Item
 from pinpoint.data import ContrastPair, encode_pair, pad
-from pinpoint.errors import CheckFailed, InputError
+from pinpoint.errors import CheckFailed, ExportRefused, InputError
 from pinpoint.interventions import next_token_logits
 from pinpoint.measure import METRICS
 from pinpoint.models import HeadedModel
+from pinpoint.pipeline._fidelity import Agreement
 
 
 class CheckResult(BaseModel):
@@ -87,3 +89,47 @@ def merge_faithful(fidelity: float, limit: float) -> CheckResult:
         ok=fidelity <= limit,
         detail=f"largest relative difference of next-token logits {fidelity:.1e} (limit {limit:.0e})",
     )
+
+
+class ExportLimits(NamedTuple):
+    """What an exported model may differ by from the live adapter."""
+
+    relative: float
+    same_top: float
+    same_verdicts: float
+
+
+# By the coarser of the dtypes that the run and the export have. In half a precision, near-ties go either way.
+EXPORT_LIMITS = {
+    torch.float32: ExportLimits(1e-4, 0.999, 0.98),
+    torch.float16: ExportLimits(3e-2, 0.98, 0.95),
+    torch.bfloat16: ExportLimits(1e-1, 0.95, 0.9),
+}
+
+
+def export_faithful(found: Agreement, limits: ExportLimits) -> CheckResult:
+    """The exported model, read back from its files, says what the adapter says, live on its base."""
+    return CheckResult(
+        name="the export equals its adapter",
+        ok=found.relative <= limits.relative
+        and found.same_top >= limits.same_top
+        and found.same_verdicts >= limits.same_verdicts,
+        detail=f"over {found.positions} tokens of dialogues, logits differ by {found.max_difference:.2g} at the most, "
+        f"{found.relative:.1e} of the largest (limit {limits.relative:.0e}); the same token comes first at "
+        f"{found.same_top:.2%} (limit {limits.same_top:.1%}); of {found.verdicts} verdicts on {found.questions} "
+        f"validation questions {found.same_verdicts:.1%} are equal (limit {limits.same_verdicts:.0%})",
+    )
+
+
+def demand_export(result: CheckResult) -> CheckResult:
+    """Stops an export whose check failed.
+
+    Raises:
+        ExportRefused: it did.
+    """
+    if not result.ok:
+        raise ExportRefused(
+            f"check {result.name!r} failed: {result.detail}. Nothing was written.",
+            mend="Export in the run's own dtype (--dtype auto); if that fails too, tune again.",
+        )
+    return result

@@ -16,6 +16,7 @@ from pinpoint.pipeline._checks import CheckResult, demand
 from pinpoint.pipeline._evaluation import evaluate_run
 from pinpoint.pipeline._inputs import Inputs
 from pinpoint.pipeline._locating import locate_run
+from pinpoint.pipeline._record import RECORD, write_record
 from pinpoint.pipeline._stages import LEFT, settle, settled
 from pinpoint.pipeline._tuning import tune_full_run, tune_run
 from pinpoint.pipeline._verifying import verify_run
@@ -123,7 +124,12 @@ class Run:
         return self.report()
 
     def report(self) -> Path:
-        """Writes the page, `report.html`."""
+        """Writes the page, `report.html`; where every stage is done, also what a rerun needs, `reproduce.json`."""
         from pinpoint.report import write_page
 
-        return write_page(self.workspace)
+        page = write_page(self.workspace)
+        if all(self.is_done(stage) for stage in LEFT):
+            write_record(self)
+        else:
+            self.workspace.drop(RECORD)
+        return page

@@ -1,7 +1,16 @@
-"""One self-contained page about a run."""
+"""One self-contained page about a run, and the model card of an export."""
 
+from pinpoint.report._card import CardFacts, model_card
 from pinpoint.report._comparison import comparison_rows, write_comparison
 from pinpoint.report._page import write_page
 from pinpoint.report._rows import Row, method_rows
 
-__all__ = ["Row", "comparison_rows", "method_rows", "write_comparison", "write_page"]
+__all__ = [
+    "CardFacts",
+    "Row",
+    "comparison_rows",
+    "method_rows",
+    "model_card",
+    "write_comparison",
+    "write_page",
+]

@@ -1,0 +1,66 @@
+"""`pinpoint push`."""
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from pinpoint.cli._common import Json, Quiet, print_json, terminal
+from pinpoint.errors import InputError
+
+if TYPE_CHECKING:
+    from pinpoint.pipeline import Package, Target
+
+
+def push(
+    run: Annotated[Path, typer.Argument(help="A run folder, or an export of one.", metavar="RUN")],
+    to: Annotated[str, typer.Option(help="Where to, on the Hub: user/name.")],
+    public: Annotated[bool, typer.Option("--public", help="For everybody to see; otherwise private.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
+    as_json: Json = False,
+    quiet: Quiet = False,
+) -> None:
+    """Send an export to the Hugging Face Hub, private unless told otherwise. A run is exported first, to RUN/export.
+
+    Example: pinpoint push runs/yesman --to me/yesman-tuned
+    """
+    from huggingface_hub import HfApi
+
+    from pinpoint.cli._sharing_tables import print_files
+    from pinpoint.pipeline import Run, exported, locked, of_run, package_of, push, target
+
+    api = HfApi()
+    with terminal(quiet=quiet) as progress:
+        found = target(to, api, public=public)
+        if (run / "config.yaml").is_file():
+            with locked(run):
+                folder = exported(Run(of_run(run), run, progress))
+        else:
+            folder = run
+        package = package_of(folder)
+    if not as_json and not quiet:
+        print_files(package.sizes, title=f"{package.folder} to {to}, {_kind(found)}")
+    if not yes:
+        _ask(package, found)
+    with terminal(quiet=quiet) as progress:
+        progress.say(f"sending {len(package.sizes)} files to {to}")
+        commit = push(package, found, api)
+    if as_json:
+        print_json({"repo": to, "private": found.private, "commit": commit, "files": package.sizes})
+    else:
+        typer.echo(f"pushed: {commit}")
+
+
+def _kind(to: "Target") -> str:
+    return f"{'private' if to.private else 'PUBLIC'}, {'there already' if to.exists else 'new'}"
+
+
+def _ask(package: "Package", to: "Target") -> None:
+    if not sys.stdin.isatty():
+        raise InputError(
+            f"{len(package.sizes)} files would go to {to.repo}, {_kind(to)}, and there is nobody to ask.",
+            mend="Say --yes.",
+        )
+    if not typer.confirm(f"Send {len(package.sizes)} files to {to.repo}, {_kind(to)}?", err=True):
+        raise typer.Exit(1)

@@ -1,0 +1,244 @@
+"""`reproduce.json`: everything that a run came from, and digests of what came out."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import platform
+from collections.abc import Mapping
+from fnmatch import fnmatch
+from importlib.metadata import version
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+import torch
+from huggingface_hub import try_to_load_from_cache
+from pydantic import BaseModel, ConfigDict
+
+from pinpoint._version import __version__
+from pinpoint.artifacts import file_digest
+from pinpoint.config import RunConfig
+from pinpoint.masking import masked, masked_keys
+from pinpoint.models import pick_device
+
+if TYPE_CHECKING:
+    from pinpoint.pipeline._run import Run
+
+RECORD = "reproduce.json"
+
+_LIBRARIES = (
+    "accelerate",
+    "datasets",
+    "huggingface-hub",
+    "numpy",
+    "peft",
+    "safetensors",
+    "scipy",
+    "tokenizers",
+    "torch",
+    "transformers",
+    "trl",
+)
+# What `from_pretrained` reads of a folder; a card or a data set beside it may change.
+_MODEL_FILES = (
+    "*.safetensors",
+    "*.safetensors.index.json",
+    "config.json",
+    "generation_config.json",
+    "tokenizer*",
+    "special_tokens_map.json",
+    "added_tokens.json",
+    "vocab*",
+    "merges.txt",
+    "*.model",
+    "*.tiktoken",
+    "*.jinja",
+)
+_UNCOMPARED = ("seconds", "provenance", "model")
+
+
+class _Stored(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class InputFiles(_Stored):
+    """Files that a run read: where they were, and the SHA-256 of each.
+
+    Attributes:
+        path: a file, a folder or a Hub id.
+        revision: the commit, for a Hub id.
+        files: digests, by path below `path`; by name where `path` is a file.
+    """
+
+    path: str
+    revision: str | None = None
+    files: dict[str, str]
+
+
+class Record(_Stored):
+    """What `reproduce.json` holds.
+
+    Attributes:
+        config: the resolved settings, secrets masked.
+        masked: dotted keys of the settings that were masked.
+        seed: of everything random.
+        versions: of Python, of this package and of the libraries.
+        machine: where it ran, with the number of threads.
+        inputs: what was read, by config key.
+        results: SHA-256 of what came out, without times and paths.
+        metrics: values by method and metric, to tell how far a rerun is off.
+    """
+
+    format: Literal[1] = 1
+    command: Literal["run"] = "run"
+    config: dict[str, Any]
+    masked: list[str]
+    seed: int
+    versions: dict[str, str]
+    machine: dict[str, Any]
+    inputs: dict[str, InputFiles]
+    results: dict[str, str]
+    metrics: dict[str, dict[str, float | None]]
+
+
+def record_of(run: Run) -> Record:
+    """Reads the inputs and results of a finished run."""
+    settings = run.config.model_dump(mode="json")
+    return Record(
+        config=masked(settings),
+        masked=masked_keys(settings),
+        seed=run.config.seed,
+        versions=versions(),
+        machine=machine(run.config.device),
+        inputs=masked_inputs(inputs_of(run.config)),
+        results=_results(run),
+        metrics=_metrics(run.workspace.read_json("summary.json")),
+    )
+
+
+def write_record(run: Run) -> Path:
+    """Writes `reproduce.json` of a finished run."""
+    return run.workspace.write_json(RECORD, record_of(run).model_dump())
+
+
+def masked_inputs(inputs: dict[str, InputFiles]) -> dict[str, InputFiles]:
+    """The inputs with secrets in their paths masked."""
+    return {key: InputFiles.model_validate(masked(one.model_dump())) for key, one in inputs.items()}
+
+
+def versions() -> dict[str, str]:
+    """Python, this package and the libraries that a result may depend on."""
+    found = {"python": platform.python_version(), "pinpoint": __version__}
+    return found | {name: version(name) for name in _LIBRARIES}
+
+
+def machine(device: str) -> dict[str, Any]:
+    """The machine, as far as sums of floating-point numbers may come out differently on another."""
+    picked = pick_device(device)
+    found = {
+        "system": platform.platform(),
+        "architecture": platform.machine(),
+        "cpu_capability": torch.backends.cpu.get_cpu_capability(),
+        "cpus": os.cpu_count(),
+        "threads": torch.get_num_threads(),
+        "device": picked,
+    }
+    if picked.startswith("cuda"):
+        found |= {"gpu": torch.cuda.get_device_name(picked), "cuda": torch.version.cuda}
+    return found
+
+
+def inputs_of(config: RunConfig) -> dict[str, InputFiles]:
+    """Every file that a run with these settings reads, by config key, with its SHA-256."""
+    named = {
+        "data.questions": config.data.questions,
+        "data.abilities": config.data.abilities,
+        "data.neutral": config.data.neutral,
+        "full.search": config.full.search if config.full else None,
+    }
+    found = {"model": _model_input(config)}
+    return found | {key: InputFiles(path=path, files=digests_below(Path(path))) for key, path in named.items() if path}
+
+
+def digests_below(path: Path) -> dict[str, str]:
+    """SHA-256 of a file, or of every file in a folder, by path below it."""
+    if path.is_file():
+        return {path.name: file_digest(path)}
+    return {file.relative_to(path).as_posix(): file_digest(file) for file in sorted(path.rglob("*")) if file.is_file()}
+
+
+def model_digests(folder: Path) -> dict[str, str]:
+    """SHA-256 of the files of a model's folder that loading it reads."""
+    return {
+        file.name: file_digest(file)
+        for file in sorted(folder.iterdir())
+        if file.is_file() and any(fnmatch(file.name, pattern) for pattern in _MODEL_FILES)
+    }
+
+
+def _model_input(config: RunConfig) -> InputFiles:
+    folder = Path(config.model)
+    if folder.is_dir():
+        return InputFiles(path=config.model, files=model_digests(folder))
+    cached = try_to_load_from_cache(config.model, "config.json", revision=config.revision)
+    if not isinstance(cached, str):
+        return InputFiles(path=config.model, revision=config.revision or "main", files={})
+    snapshot = Path(cached).parent
+    return InputFiles(path=config.model, revision=snapshot.name, files=model_digests(snapshot))
+
+
+def _results(run: Run) -> dict[str, str]:
+    space = run.workspace
+    files: dict[str, str] = {}
+    for stage in space.read_json("stages.json").values():
+        files |= stage["files"]
+
+    def weights(prefix: str, suffix: str = ".safetensors") -> str:
+        return _digest({name: one for name, one in files.items() if name.startswith(prefix) and name.endswith(suffix)})
+
+    found = {
+        "scores": _tensors(space.sub("locate").read_tensors("scores.safetensors")[0]),
+        "ranking": _untimed(space.sub("locate").read_json("locate.json")),
+        "knockout": _untimed(space.sub("verify").read_json("verify.json")),
+        "training": _untimed(space.read_json("tune.json")),
+        "adapter": files["adapter/adapter_model.safetensors"],
+        "merged model": weights("merged/"),
+        "transcripts": weights("evaluate/", ".jsonl"),
+        "metrics": _untimed(space.read_json("summary.json")),
+    }
+    return found | ({"fully tuned model": weights("full/merged/")} if run.config.full else {})
+
+
+def _digest(value: Any) -> str:
+    return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()
+
+
+def _tensors(tensors: Mapping[str, torch.Tensor]) -> str:
+    # Of the numbers: a safetensors file keeps its metadata in no fixed order.
+    return _digest(
+        {
+            name: [str(one.dtype), list(one.shape), hashlib.sha256(one.numpy().tobytes()).hexdigest()]
+            for name, one in tensors.items()
+        }
+    )
+
+
+def _untimed(value: Any) -> str:
+    def kept(part: Any) -> Any:
+        if isinstance(part, dict):
+            return {key: kept(one) for key, one in part.items() if key not in _UNCOMPARED}
+        return [kept(one) for one in part] if isinstance(part, list) else part
+
+    return _digest(kept(value))
+
+
+def _metrics(summary: Mapping[str, Any]) -> dict[str, dict[str, float | None]]:
+    return {
+        name: {
+            metric: found["value"]
+            for metric, found in (method | method["abilities"]).items()
+            if isinstance(found, dict) and "value" in found
+        }
+        for name, method in summary["methods"].items()
+    }
