@@ -1,6 +1,6 @@
 """Sanity stops between the stages: numbers that would mislead are not produced."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import torch
@@ -10,18 +10,31 @@ from transformers import PreTrainedTokenizerBase
 from pinpoint.behaviours import Item
 from pinpoint.data import ContrastPair, encode_pair, pad
 from pinpoint.errors import CheckFailed, ExportRefused, InputError
+from pinpoint.heads import HeadScores
 from pinpoint.interventions import next_token_logits
-from pinpoint.measure import METRICS
+from pinpoint.measure import METRICS, Estimate
 from pinpoint.models import HeadedModel
 from pinpoint.pipeline._fidelity import Agreement
 
+_FAINT = 1e-3
+_STABLE = 0.8
+_FEWEST_ITEMS = 30
+
 
 class CheckResult(BaseModel):
-    """A named check and what it found."""
+    """A named check and what it found.
+
+    Attributes:
+        name: what is checked, as it should be.
+        ok: whether it is so.
+        detail: what was found, and what was wanted.
+        stops: whether the run stops where it is not so; else it goes on with a warning.
+    """
 
     name: str
     ok: bool
     detail: str
+    stops: bool = True
 
 
 def demand(result: CheckResult) -> CheckResult:
@@ -30,7 +43,7 @@ def demand(result: CheckResult) -> CheckResult:
     Raises:
         CheckFailed: it did.
     """
-    if not result.ok:
+    if not result.ok and result.stops:
         raise CheckFailed(f"check {result.name!r} failed: {result.detail}")
     return result
 
@@ -64,6 +77,54 @@ def behaviour_shown(
         ok=reference > 0.5 > counterfactual,
         detail=f"it starts the unwanted reply on {reference:.0%} of the reference prompts and on "
         f"{counterfactual:.0%} of the counterfactual ones (wanted: most, and few)",
+    )
+
+
+def contrast_bites(scores: HeadScores) -> CheckResult:
+    """Some head moves the metric: else the ranking would be one of rounding errors."""
+    largest = float(scores.mean.abs().max())
+    return CheckResult(
+        name="the contrast moves the metric",
+        ok=largest >= _FAINT or scores.method in ("probe", "random"),
+        detail=f"the strongest head moves {scores.metric} by {largest:.2g} on average (wanted: {_FAINT} or more)",
+    )
+
+
+def ranking_stable(overlap: Estimate, count: int) -> CheckResult:
+    """The heads that come first would come first again on other pairs."""
+    share = overlap.value or 0.0
+    return CheckResult(
+        name="the first heads stay first when the pairs are drawn again",
+        ok=share >= _STABLE,
+        detail=f"of the first {count}, {share:.0%} stay on average over bootstrap draws of {overlap.n} pairs "
+        f"(wanted: {_STABLE:.0%}; raise locate.pairs)",
+        stops=False,
+    )
+
+
+def knockout_bites(values: Sequence[float | None]) -> CheckResult:
+    """Knocking heads out changes what the model says: a knockout that never takes place shows a flat curve."""
+    return CheckResult(
+        name="knocking heads out reaches the model",
+        ok=len(set(values)) > 1 or len(values) == 1,
+        detail=f"{len(set(values))} different log-odds over {len(values)} numbers of heads",
+    )
+
+
+def enough_items(rates: Mapping[str, Mapping[str, int]]) -> CheckResult:
+    """Every rate rests on enough items.
+
+    Args:
+        rates: per method and rate, the items behind it.
+    """
+    few = [
+        f"{method}: {name} ({n})" for method, counts in rates.items() for name, n in counts.items() if n < _FEWEST_ITEMS
+    ]
+    return CheckResult(
+        name="every rate rests on enough items",
+        ok=not few,
+        detail=f"{len(few)} rate(s) on fewer than {_FEWEST_ITEMS} items" + (f": {', '.join(few)}" if few else ""),
+        stops=False,
     )
 
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from pinpoint.behaviours import Behaviour
 from pinpoint.evaluate import Evaluation, TaskResult, evaluate, metrics, versus_base
 from pinpoint.models import load
+from pinpoint.pipeline._checks import enough_items
 from pinpoint.pipeline._stages import partial_of
 
 if TYPE_CHECKING:
@@ -73,6 +74,7 @@ def _summary(run: Run, results: dict[str, Evaluation]) -> dict[str, Any]:
         methods[name] |= {key: record[key] for key in ("trainable_parameters", "seconds", "reached")}
         methods[name]["versus_base"] = versus_base(result, results["base"], behaviour, config, seed)
         matched[name] = _first_reaching(record["history"], *behaviour.matched)
+    run.note(enough_items({name: _counts(method, behaviour) for name, method in methods.items()}))
     located = space.sub("locate").read_json("locate.json")
     heads = space.read_json("tune.json")["heads"] if space.has("tune.json") else []
     return {
@@ -89,6 +91,12 @@ def _summary(run: Run, results: dict[str, Evaluation]) -> dict[str, Any]:
             if not method.get("reached", True)
         ],
     }
+
+
+def _counts(method: dict[str, Any], behaviour: Behaviour) -> dict[str, int]:
+    """Items behind each rate of a method, abilities included."""
+    rates = {measure.name: method[measure.name] for measure in behaviour.measures} | method["abilities"]
+    return {name: rate["n"] for name, rate in rates.items()}
 
 
 def _first_reaching(history: list[dict[str, Any]], rate: str, value: float) -> dict[str, Any] | None:

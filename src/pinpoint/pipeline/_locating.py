@@ -12,13 +12,14 @@ from pinpoint.errors import ConfigError
 from pinpoint.heads import Head, HeadScores
 from pinpoint.locate import SetStep, agreement, greedy_set, locate, locate_nodes
 from pinpoint.nodes import NodeScores
-from pinpoint.pipeline._checks import behaviour_shown
+from pinpoint.pipeline._checks import behaviour_shown, contrast_bites, ranking_stable
 from pinpoint.pipeline._stages import partial_of
 
 if TYPE_CHECKING:
     from pinpoint.pipeline._run import Run
 
 _NODES = ("nodes.json", "nodes.safetensors")
+_SHARE = 0.04  # of a model's heads matter in Chen et al. 2024; looked at where no number is given
 _UNITS = {"logit_diff": "logits", "log_odds": "nats", "paper_share": "%", "accuracy": "share of prompts", "random": ""}
 
 
@@ -42,6 +43,8 @@ def locate_run(run: Run) -> HeadScores:
         run.workspace.write_json("unusable.json", run.inputs.unusable)
     run.note(behaviour_shown(run.view, run.tokenizer, pairs))
     scores, nodes = _scored(run, pairs, partial_of(run, "locate"))
+    run.note(contrast_bites(scores))
+    stability = _stability(run, scores)
     for name in _NODES:
         space.drop(name)
     if nodes is not None:
@@ -52,7 +55,7 @@ def locate_run(run: Run) -> HeadScores:
         {"effects": scores.effects, "reference": scores.reference},
         {name: getattr(scores, name) for name in ("metric", "engine", "method", "positions")},
     )
-    space.write_json("locate.json", _record(run, scores) | _held_to_exact(run, scores))
+    space.write_json("locate.json", _record(run, scores) | {"stability": stability} | _held_to_exact(run, scores))
     return scores
 
 
@@ -74,6 +77,18 @@ def _scored(
         return nodes.heads(), nodes.without("heads")
     common |= {"method": config.method, "positions": config.positions, "seed": run.config.seed}
     return locate(run.model, run.tokenizer, pairs, **common), None
+
+
+def _stability(run: Run, scores: HeadScores) -> list[dict[str, Any]]:
+    """How many of the first heads stay first on other pairs, by how many are looked at; those to be tuned, checked."""
+    pairs, ranking_half, _ = run.inputs.halves
+    groups = [pairs[i].group for i in ranking_half]
+    heads, asked = len(scores.ranking()), run.config.tune.heads
+    tuned = asked if isinstance(asked, int) else max(1, round(_SHARE * heads))
+    counts = sorted({count for count in (1, 2, 4, 8, 16, 32, 64, tuned) if count <= max(tuned, heads // 4)})
+    found = {count: top_overlap(scores.of(ranking_half), groups, count, seed=run.config.seed) for count in counts}
+    run.note(ranking_stable(found[tuned], tuned))
+    return [{"heads": count} | overlap.to_json() for count, overlap in found.items()]
 
 
 def _held_to_exact(run: Run, scores: HeadScores) -> dict[str, Any]:

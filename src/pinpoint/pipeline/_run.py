@@ -89,12 +89,14 @@ class Run:
         return {name: folder for name, folder in folders.items() if folder.is_dir()}
 
     def note(self, result: CheckResult) -> None:
-        """Keeps a check's result for the page, then stops the run if it failed."""
+        """Keeps a check's result for the page, then stops the run if it failed, or tells of it."""
         name = "checks.json"
         kept = self.workspace.read_json(name) if self.workspace.has(name) else []
         kept = [check for check in kept if check["name"] != result.name]
         self.workspace.write_json(name, [*kept, result.model_dump()])
         demand(result)
+        if not result.ok:
+            self.progress.say(f"warning: {result.name}: no. {result.detail}")
 
     def is_done(self, stage: str) -> bool:
         """Whether a stage is done with these settings and inputs, and what it left is whole."""

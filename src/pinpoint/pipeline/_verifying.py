@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from pinpoint.artifacts import provenance
 from pinpoint.measure import head_means
+from pinpoint.pipeline._checks import knockout_bites
 from pinpoint.verify import Prompts, curve, generate_knocked_out, shortest_prefix
 
 if TYPE_CHECKING:
@@ -21,6 +22,7 @@ def verify_run(run: Run) -> dict[str, Any]:
     means = head_means(run.view, run.tokenizer, run.inputs.neutral, config.batch_size)
     prompts = Prompts(run.view, run.tokenizer, [pairs[i] for i in effect_half], config.mode, means, config.batch_size)
     drawn = curve(prompts, run.view, ranking, config, resamples=evaluation.resamples, seed=seed, progress=run.progress)
+    run.note(knockout_bites([point.value for point in drawn.ranked]))
     generated = []
     if config.mode != "resample":
         generated = generate_knocked_out(
