@@ -11,6 +11,7 @@ from pinpoint.data import ContrastPair
 from pinpoint.errors import ConfigError
 from pinpoint.heads import Head, HeadScores
 from pinpoint.locate import SetStep, agreement, greedy_set, locate, locate_nodes
+from pinpoint.measure import top_overlap
 from pinpoint.nodes import NodeScores
 from pinpoint.pipeline._checks import behaviour_shown, contrast_bites, ranking_stable
 from pinpoint.pipeline._stages import partial_of

@@ -1,0 +1,59 @@
+"""Each named check, tripped and not."""
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from pinpoint.errors import CheckFailed
+from pinpoint.heads import HeadScores
+from pinpoint.measure import Estimate
+from pinpoint.organism import shipped
+from pinpoint.pipeline import Run, resolve
+from pinpoint.pipeline._checks import contrast_bites, demand, enough_items, knockout_bites, ranking_stable
+
+
+def scores(size: float, method: str = "path") -> HeadScores:
+    effects = torch.zeros(4, 2, 3)
+    effects[:, 1, 2] = size
+    return HeadScores(effects, torch.zeros(4), "logit_diff", "sweep", method=method)
+
+
+def test_a_contrast_that_moves_nothing_stops_the_run() -> None:
+    assert contrast_bites(scores(-0.5)).ok
+    assert contrast_bites(scores(0, "random")).ok
+    with pytest.raises(CheckFailed, match=r"moves the metric' failed: the strongest head moves logit_diff by 0\.0001"):
+        demand(contrast_bites(scores(1e-4)))
+
+
+def test_a_knockout_that_does_not_reach_the_model_stops_the_run() -> None:
+    assert knockout_bites([1.0, 0.5, 0.5]).ok
+    assert knockout_bites([1.0]).ok
+    with pytest.raises(CheckFailed, match="reaches the model' failed: 1 different log-odds over 3 numbers of heads"):
+        demand(knockout_bites([1.0, 1.0, 1.0]))
+
+
+def test_an_unstable_ranking_and_few_items_are_told_and_stop_nothing() -> None:
+    assert ranking_stable(Estimate(0.81, 0.6, 1.0, 50), 4).ok
+    unstable = demand(ranking_stable(Estimate(0.5, 0.2, 0.8, 50), 4))
+    assert not unstable.ok and "of the first 4, 50% stay" in unstable.detail and "locate.pairs" in unstable.detail
+    few = demand(enough_items({"base": {"confidence": 29, "truthfulness": 30}, "full": {"confidence": 0}}))
+    assert not few.ok and few.detail == "2 rate(s) on fewer than 30 items: base: confidence (29), full: confidence (0)"
+    assert enough_items({"base": {"confidence": 30}}).ok
+
+
+def test_a_warning_is_kept_and_told_and_the_run_goes_on(tmp_path: Path) -> None:
+    class Heard:
+        said: list[str] = []
+
+        def start(self, what: str, total: int) -> None: ...
+
+        def advance(self, steps: int = 1) -> None: ...
+
+        def say(self, text: str) -> None:
+            self.said.append(text)
+
+    run = Run(resolve(str(shipped()["yesman"]), None, {}), tmp_path, Heard())
+    run.note(ranking_stable(Estimate(0.5, 0.2, 0.8, 50), 4))
+    assert [check["ok"] for check in run.workspace.read_json("checks.json")] == [False]
+    assert any(text.startswith("warning: the first heads stay first") for text in Heard.said)
