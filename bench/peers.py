@@ -36,7 +36,7 @@ EVERYONE = tuple(PEERS)
 # The last number: heads that a peer is timed on in each turn.
 SHAPES = {
     "8 x 16, d = 512, T = 128": (Shape(8, 16, 4, 32, 1376, 4096, 4, 1, 127), EVERYONE, 16),
-    "12 x 12, d = 768, T = 64": (Shape(12, 12, 12, 64, 2048, 4096, 4, 1, 63), EVERYONE, 12),
+    "12 x 12, d = 768, T = 64": (Shape(12, 12, 12, 64, 2048, 4096, 4, 1, 63), EVERYONE[:3], 12),
     "12 x 12, d = 768, T = 256": (Shape(12, 12, 12, 64, 2048, 4096, 4, 1, 255), EVERYONE[:3], 6),
     "12 x 12, d = 768, T = 256, 95 % shared": (Shape(12, 12, 12, 64, 2048, 4096, 4, 243, 13), EVERYONE[:3], 6),
     "24 x 16 (4 groups), d = 1024, T = 256, 95 % shared": (
