@@ -30,7 +30,7 @@ MODELS = {
 TOKENS = (64, 256, 1024)
 PAIRS = (4, 32, 100)
 SHARED = 0.75
-MOST = 1.2e12  # operations; beyond, a cell takes minutes on a CPU
+MOST = 6e11  # operations; beyond, a cell takes minutes on a CPU
 TURNS = 3
 
 

@@ -31,7 +31,7 @@ from pinpoint.progress import Silent
 from pinpoint.tune import attach, fit, head_slices
 
 HERE = Path(__file__).resolve().parent
-LAYERS, HEADS, BATCH, STEPS, TURNS = 12, 12, 16, 8, 5
+LAYERS, HEADS, BATCH, STEPS, TURNS = 12, 12, 16, 6, 3
 METHODS = {
     "inference": "forward passes alone",
     "pinpoint_top": "6 heads of the upper half of the layers, q and o",
