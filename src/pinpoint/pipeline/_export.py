@@ -194,6 +194,7 @@ def _nameless(one: InputFiles) -> InputFiles:
 def _write_card(run: Run, folder: Path, base: str | None, dtype: torch.dtype, found: Agreement, record: Record) -> None:
     from pinpoint.report import CardFacts, model_card
 
+    settings = {key: value for key, value in record.config.items() if key != "compare"}
     facts = CardFacts(
         base=base,
         name=base or record.inputs["model"].path,
@@ -202,7 +203,7 @@ def _write_card(run: Run, folder: Path, base: str | None, dtype: torch.dtype, fo
         base_dtype=_name(run.model.dtype),
         agreement=found.model_dump(),
         inputs=[(key, name, one) for key, files in record.inputs.items() for name, one in files.files.items()],
-        settings=yaml.safe_dump(record.config, sort_keys=False, allow_unicode=True),
+        settings=yaml.safe_dump(settings, sort_keys=False, allow_unicode=True),
         versions=record.versions,
     )
     write_whole(folder / CARD, model_card(run.workspace, facts).encode())
