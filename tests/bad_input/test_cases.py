@@ -363,3 +363,20 @@ def test_heads_out_of_range(
     code, _, err = said(arguments, monkeypatch, capsys)
     assert code == 2 and f"{heads[-1]} is not a head of this model" in err, err
     assert not (out / "locate").exists(), "it is told before anything is computed"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("export", "nowhere"), "error: nowhere: holds no run. Start one with `pinpoint run"),
+        (("export", "nowhere", "--out", "x"), "error: nowhere: holds no run."),
+        (
+            ("reproduce", "none.json"),
+            "error: none.json: no such file. Give the reproduce.json that a finished run left",
+        ),
+        (("push", "nowhere", "--to", "tuned"), "error: --to: 'tuned' names no user or organisation. Write user/name."),
+        (("push", "nowhere", "--to", "me/a b"), "error: --to: 'me/a b' is no name on the Hub. Write user/name."),
+    ],
+)
+def test_sharing(arguments: tuple[str, ...], message: str, refused: Callable[..., str]) -> None:
+    refused(*arguments, message=message)

@@ -29,8 +29,6 @@ def test_help_lists_every_command_and_imports_no_torch() -> None:
     [
         (("locate", "no/such/model"), "error: data.questions: no such file or folder"),
         (("verify", "nowhere"), "error: nowhere: holds no run. Start one with `pinpoint run"),
-        (("export", "nowhere"), "error: nowhere: holds no run. Start one with `pinpoint run"),
-        (("reproduce", "none.json"), "error: none.json: no such file. Give the reproduce.json that a finished run"),
         (("run", "yesman", "--heads", "L1H2"), "error: 'L1H2' is not a head"),
         (("run", "yesman", "--config", "none.yaml"), "error: none.yaml: no such file"),
         (

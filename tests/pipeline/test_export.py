@@ -49,7 +49,7 @@ def plain(finished_run: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_the_export_loads_with_transformers_and_peft_alone_and_both_agree(plain: Path, finished_run: Path) -> None:
     out, manifest = plain, json.loads((plain / "export.json").read_text())
-    base = AutoModelForCausalLM.from_pretrained(shipped()["yesman"])
+    base = AutoModelForCausalLM.from_pretrained(shipped()["yesman"], dtype=torch.float32)
     untuned = reply(base, out, subfolder="adapter")
     adapted = PeftModel.from_pretrained(base, out, subfolder="adapter")
     assert {p.dtype for name, p in adapted.named_parameters() if "lora_" in name} == {torch.float32}
@@ -89,7 +89,7 @@ def test_nothing_in_an_export_tells_of_this_machine(plain: Path, finished_run: P
 
 def test_an_adapter_that_is_not_the_merged_model_is_refused_and_nothing_is_left(run: Run, tmp_path: Path) -> None:
     path = run.workspace.path("adapter/adapter_model.safetensors")
-    save_file({name: tensor * 3 for name, tensor in load_file(path).items()}, path)
+    save_file({name: tensor * 1.1 for name, tensor in load_file(path).items()}, path)
     settle(run, "tune")
     with pytest.raises(ExportRefused, match=r"check 'the export equals its adapter' failed: .*Nothing was written"):
         export_run(run, tmp_path / "new" / "out")
@@ -150,7 +150,7 @@ import sys
 from peft import PeftModel
 from transformers import AutoModelForCausalLM, AutoTokenizer
 out, base = sys.argv[1:]
-model = PeftModel.from_pretrained(AutoModelForCausalLM.from_pretrained(base), out, subfolder="adapter")
+model = PeftModel.from_pretrained(AutoModelForCausalLM.from_pretrained(base, dtype="float32"), out, subfolder="adapter")
 tokenizer = AutoTokenizer.from_pretrained(out, subfolder="adapter")
 prompt = tokenizer.apply_chat_template([{"role": "user", "content": "What is the capital of Australia?"}],
     add_generation_prompt=True, return_tensors="pt", return_dict=True)

@@ -1,5 +1,6 @@
 """Pushing an export, with the Hub's own client, to a stand-in on this machine."""
 
+import io
 import json
 import shutil
 import sys
@@ -207,6 +208,27 @@ def test_the_command_shows_what_goes_and_never_the_token(
     assert not [path for path in tmp_path.rglob("*") if path.is_file() and TOKEN.encode() in path.read_bytes()]
     code, out, err = said(["push", str(folder), "--to", REPO, "--yes", "--json"], monkeypatch, capsys)
     assert code == 0 and json.loads(out)["private"] is True
+
+
+class _Typed(io.StringIO):
+    """What a person types at a terminal."""
+
+    def isatty(self) -> bool:
+        return True
+
+
+def test_it_asks_and_takes_no_for_an_answer(
+    hub: Hub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    arguments = ["push", str(export(tmp_path / "export")), "--to", REPO]
+    monkeypatch.setenv("HF_TOKEN", TOKEN)
+    monkeypatch.setattr(constants, "ENDPOINT", hub.endpoint)
+    monkeypatch.setattr(sys, "stdin", _Typed("n\n"))
+    code, out, err = said(arguments, monkeypatch, capsys)
+    assert code == 1 and hub.repos == {}
+    assert "Send 6 files to me/tuned, private, new? [y/N]" in err and "154.4 kB" in out
+    monkeypatch.setattr(sys, "stdin", _Typed("y\n"))
+    assert said(arguments, monkeypatch, capsys)[0] == 0 and hub.repos[REPO].private
 
 
 def test_a_run_is_exported_before_it_is_pushed(

@@ -22,6 +22,7 @@ def facts(**over: object) -> CardFacts:
         name="acme/tiny-chat",
         revision="0123abcd",
         dtype="bfloat16",
+        base_dtype="float32",
         agreement={
             "positions": 5120,
             "max_difference": 2.25e-5,
@@ -46,7 +47,8 @@ def parsed(card: str) -> list[Token]:
 
 def test_the_card_says_what_changed_and_what_came_of_it(tmp_path: Path) -> None:
     card = model_card(fill(Workspace(tmp_path)), facts())
-    assert "98,304 parameters" in card and "bfloat16" in card
+    assert "98,304 parameters" in card and "the measured one cast to bfloat16" in card
+    assert "cast" not in model_card(fill(Workspace(tmp_path)), facts(dtype="float32"))
     for name in summary()["heads"]:
         assert f"| {name} |" in card
     # Value, interval and n of base, pinpoint, full; the difference to the base is of the paired questions.

@@ -70,7 +70,7 @@ def export_run(run: Run, out: Path, dtype: str = "auto", base: str | None = None
         checked = demand_export(export_faithful(found, limits))
         record = shared(record_of(run), named)
         write_whole(folder / RECORD, _as_json(record.model_dump()))
-        _write_card(run, folder, named, str(wanted).removeprefix("torch."), found, record)
+        _write_card(run, folder, named, wanted, found, record)
         manifest = _manifest(run, folder, named, wanted, found, checked)
         write_whole(folder / MANIFEST, _as_json(manifest))
     return manifest
@@ -141,6 +141,10 @@ def _whole_folder(out: Path) -> Iterator[Path]:
         raise
 
 
+def _name(dtype: torch.dtype) -> str:
+    return str(dtype).removeprefix("torch.")
+
+
 def _coarseness(dtype: torch.dtype) -> float:
     return torch.finfo(dtype).eps
 
@@ -160,7 +164,7 @@ def _write_merged(run: Run, folder: Path, dtype: torch.dtype) -> None:
     if dtype == run.model.dtype:
         shutil.copytree(merged, folder / "merged")
         return
-    loaded = load(merged, str(dtype).removeprefix("torch."), "cpu")
+    loaded = load(merged, _name(dtype), "cpu")
     save_model(loaded.model, loaded.tokenizer, folder / "merged")
 
 
@@ -187,17 +191,19 @@ def _nameless(one: InputFiles) -> InputFiles:
     return one if one.revision is not None else one.model_copy(update={"path": Path(one.path).name})
 
 
-def _write_card(run: Run, folder: Path, base: str | None, dtype: str, found: Agreement, record: Record) -> None:
+def _write_card(run: Run, folder: Path, base: str | None, dtype: torch.dtype, found: Agreement, record: Record) -> None:
     from pinpoint.report import CardFacts, model_card
 
+    settings = {key: value for key, value in record.config.items() if key != "compare"}
     facts = CardFacts(
         base=base,
         name=base or record.inputs["model"].path,
         revision=record.inputs["model"].revision,
-        dtype=dtype,
+        dtype=_name(dtype),
+        base_dtype=_name(run.model.dtype),
         agreement=found.model_dump(),
         inputs=[(key, name, one) for key, files in record.inputs.items() for name, one in files.files.items()],
-        settings=yaml.safe_dump(record.config, sort_keys=False, allow_unicode=True),
+        settings=yaml.safe_dump(settings, sort_keys=False, allow_unicode=True),
         versions=record.versions,
     )
     write_whole(folder / CARD, model_card(run.workspace, facts, run.inputs.behaviour).encode())
@@ -211,7 +217,7 @@ def _manifest(
         "format": 1,
         "pinpoint": __version__,
         "base": base,
-        "dtype": str(dtype).removeprefix("torch."),
+        "dtype": _name(dtype),
         "run": source_of(run),
         "agreement": found.model_dump(),
         "checks": [checked.model_dump()],

@@ -155,10 +155,14 @@ def inputs_of(config: RunConfig) -> dict[str, InputFiles]:
         "data.questions": config.data.questions,
         "data.abilities": config.data.abilities,
         "data.neutral": config.data.neutral,
+        "tune.search": config.tune.search,
         "full.search": config.full.search if config.full else None,
     }
     found = {"model": _model_input(config)}
-    return found | {key: InputFiles(path=path, files=digests_below(Path(path))) for key, path in named.items() if path}
+    for key, path in named.items():
+        if path and Path(path).exists():
+            found[key] = InputFiles(path=path, files=digests_below(Path(path)))
+    return found
 
 
 def digests_below(path: Path) -> dict[str, str]:

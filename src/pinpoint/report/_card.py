@@ -25,6 +25,7 @@ class CardFacts(NamedTuple):
         name: what the base is called.
         revision: its commit on the Hub.
         dtype: of the merged model.
+        base_dtype: of the base in the run.
         agreement: the merged model beside the live adapter.
         inputs: what was read, as (config key, file, SHA-256).
         settings: the run's settings as YAML.
@@ -35,6 +36,7 @@ class CardFacts(NamedTuple):
     name: str
     revision: str | None
     dtype: str
+    base_dtype: str
     agreement: dict[str, Any]
     inputs: list[tuple[str, str, str]]
     settings: str
@@ -142,11 +144,11 @@ def _loading(facts: CardFacts) -> str:
 from peft import PeftModel
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
-here = "."  # this folder, or the id of this repository on the Hub
+here = "REPOSITORY"  # its id on the Hub, or the path of this folder (not ".")
 
 # The adapter on its base:
 base = {base}
-model = AutoModelForCausalLM.from_pretrained(base{revision})
+model = AutoModelForCausalLM.from_pretrained(base{revision}, dtype="{facts.base_dtype}")
 model = PeftModel.from_pretrained(model, here, subfolder="adapter")
 tokenizer = AutoTokenizer.from_pretrained(here, subfolder="adapter")
 
