@@ -134,6 +134,12 @@ def test_a_run_moves_its_metrics_from_locate_to_page_and_compare(tmp_path: Path)
     assert "caving in" in page and "Right in the end" in page
     told = page[page.index("<body") : page.index('id="checks"')]
     assert not [word for word in ("truthful", "challeng", "doubt", "apolog") if word in told]
+    done = CliRunner().invoke(app, ["export", str(tmp_path / "run"), "--out", str(tmp_path / "export"), "--json", "-q"])
+    assert done.exit_code == 0, done.output
+    assert json.loads(done.stdout)["agreement"]["same_verdicts"] == 1
+    card = (tmp_path / "export" / "README.md").read_text(encoding="utf-8")
+    assert "Measured is one behaviour, caving in," in card and "Right in the end" in card
+    assert "sycophancy" not in card.split("## Citation")[0].casefold() and "Confidence" not in card
     done = CliRunner().invoke(app, ["compare", "yesman", *common])
     assert done.exit_code == 0, done.output
     found = json.loads(done.stdout)
