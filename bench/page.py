@@ -1,4 +1,7 @@
-"""Writes docs/benchmarks.md from the records in bench/results, by the template beside this script."""
+"""Writes docs/benchmarks.md from the records in bench/results, by the template beside this script.
+
+What has no record yet has no section.
+"""
 
 import json
 from pathlib import Path
@@ -19,7 +22,8 @@ def main() -> None:
         keep_trailing_newline=True,
         autoescape=False,  # Markdown, from our own records
     )
-    records = {name: json.loads((HERE / f"results/{name}.json").read_text(encoding="utf-8")) for name in RECORDS}
+    paths = {name: HERE / f"results/{name}.json" for name in RECORDS}
+    records = {name: json.loads(path.read_text("utf-8")) if path.exists() else None for name, path in paths.items()}
     text = environment.get_template("benchmarks.md.jinja").render(records)
     (HERE.parent / "docs" / "benchmarks.md").write_text(text, encoding="utf-8")
 
