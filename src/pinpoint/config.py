@@ -218,7 +218,7 @@ class CompareConfig(_Config):
     """Random and layer-matched head sets."""
     epochs: float = Field(2.5, gt=0)
     """Passes over the training dialogues, the same for every trained method; nothing stops early."""
-    tries: int = Field(3, ge=1)
+    tries: int = Field(4, ge=1)
     """Learning rates (or strengths) tried for a method, at the most."""
     rank: int = Field(16, ge=1)
     """Of LoRA."""

@@ -6,6 +6,11 @@ import re
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069]")
 
 
+def first_line(text: str) -> str:
+    """The first line that says something; empty where none does."""
+    return next((line.strip() for line in text.splitlines() if line.strip()), "")
+
+
 def printable(text: str) -> str:
     """Text that a terminal only shows: what would command it is written out as an escape."""
     return _CONTROL.sub(lambda match: match[0].encode("unicode_escape").decode(), text)

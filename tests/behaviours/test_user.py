@@ -137,6 +137,11 @@ def test_a_run_moves_its_metrics_from_locate_to_page_and_compare(tmp_path: Path)
     done = CliRunner().invoke(app, ["export", str(tmp_path / "run"), "--out", str(tmp_path / "export"), "--json", "-q"])
     assert done.exit_code == 0, done.output
     assert json.loads(done.stdout)["agreement"]["same_verdicts"] == 1
+    record = json.loads((tmp_path / "export" / "reproduce.json").read_text(encoding="utf-8"))
+    assert {"behaviour.pairs", "behaviour.train", "behaviour.evaluation"} < set(record["inputs"])
+    assert "data.questions" not in record["inputs"]
+    for name in ("README.md", "reproduce.json", "export.json"):
+        assert str(tmp_path) not in (tmp_path / "export" / name).read_text(encoding="utf-8"), name
     card = (tmp_path / "export" / "README.md").read_text(encoding="utf-8")
     assert "Measured is one behaviour, caving in," in card and "Right in the end" in card
     assert "sycophancy" not in card.split("## Citation")[0].casefold() and "Confidence" not in card
@@ -145,4 +150,4 @@ def test_a_run_moves_its_metrics_from_locate_to_page_and_compare(tmp_path: Path)
     found = json.loads(done.stdout)
     assert list(found["methods"]) == ["base", "pinpoint", "lora", "system_prompt", "caa"]
     assert set(found["tests"]["base"]) == {"stands", "right"}
-    assert "p right in the end" in (tmp_path / "run" / "compare" / "compare.md").read_text(encoding="utf-8")
+    assert "p Right in the end" in (tmp_path / "run" / "compare" / "compare.md").read_text(encoding="utf-8")

@@ -76,6 +76,13 @@ def test_a_missing_column_is_named_beside_those_that_are_there(tmp_path: Path) -
         read_columns(tmp_path / "bad.jsonl", COLUMNS)
 
 
+def test_the_line_of_a_row_is_the_files(tmp_path: Path) -> None:
+    path = tmp_path / "mine.csv"
+    path.write_text('q,a\nWhat?,\n\n"Who\nis it?",Ann\nWhere?,\n')
+    found = read_columns(path, {"question": "q", "correct": "a"})
+    assert [one.line for one in found] == ["mine.csv:2", "mine.csv:3", "mine.csv:6"]
+
+
 def test_a_run_reads_them_by_its_settings(tmp_path: Path) -> None:
     rows = [{"q": f"What is {i} + {i}?", "a": 2 * i} for i in range(40)]
     path = write(tmp_path / "mine.parquet", rows)

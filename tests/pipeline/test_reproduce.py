@@ -86,7 +86,7 @@ def test_no_secret_of_the_settings_is_kept(finished_run: Path, tmp_path: Path) -
 
 def test_inputs_are_found_where_they_were_or_beside_the_record(record: Record, tmp_path: Path) -> None:
     assert restored(record, "x", []).model_dump(mode="json") == record.config
-    alike = shared(record, None)
+    alike = shared(record)
     assert alike.config["model"] == "yesman" and alike.config["data"]["questions"] == "questions.jsonl"
     found = restored(alike, "x", [tmp_path, *shipped().values()])
     assert Path(found.model) == shipped()["yesman"] and Path(found.data.neutral or "").is_file()

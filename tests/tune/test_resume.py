@@ -14,7 +14,7 @@ from pinpoint.heads import Head
 from pinpoint.models import headed
 from pinpoint.organism import shipped
 from pinpoint.progress import Silent
-from pinpoint.tune import Fitted, attach, fit, freeze_selectors, head_slices, tune_full
+from pinpoint.tune import Fitted, attach, fit, freeze_selectors, head_slices, reaches, tune_full
 
 CONFIG = TuneConfig(learning_rate=1e-3, batch_size=2, epochs=1, check_every=2)
 ROWS = [
@@ -106,3 +106,9 @@ def test_full_fine_tuning_of_a_half_precision_model_moves_its_weights(
     before, after = base.state_dict(), tuned.model.state_dict()
     moved = sum(int((before[name] != after[name]).sum()) for name in before)
     assert moved > 0.5 * sum(weight.numel() for weight in before.values())
+
+
+def test_without_targets_nothing_is_ever_reached() -> None:
+    assert reaches({"truthfulness": 0.9}, {"truthfulness": 0.9})
+    assert not reaches({"truthfulness": 0.9}, {"truthfulness": 0.91})
+    assert not reaches({"truthfulness": 1.0}, {})

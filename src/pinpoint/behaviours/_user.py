@@ -56,8 +56,8 @@ class UserBehaviour:
             for name, one in config.measures.items()
         )
         self.plotted = tuple(labels)[:2]
-        self.tested = {name: label.lower() for name, label in labels.items()}
-        self.knocked = {name: label.lower() for name, label in labels.items()}
+        self.tested = dict(labels)
+        self.knocked = dict(labels)
         first, settings = next(iter(config.measures.items()))
         self.matched = (first, settings.goal or _UNMATCHED)
 

@@ -30,6 +30,8 @@ def _csv(path: Path) -> Numbered:
     while True:
         line = rows.line_num + 1
         try:
+            if rows.fieldnames:  # once the header is read, the next line is a row's
+                line = rows.line_num + 1
             yield line, next(rows)
         except StopIteration:
             return

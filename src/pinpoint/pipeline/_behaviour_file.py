@@ -34,7 +34,9 @@ def with_behaviour(settings: dict[str, Any], folder: Path) -> dict[str, Any]:
         anchored, data = _anchored(named, folder)
     else:
         return settings
-    over = {"data": {**settings.get("data", {}), **data}} if data else {}
+    given = settings.get("data") or {}
+    # What is no mapping is left for the settings' own check to refuse.
+    over = {"data": {**given, **data}} if data and isinstance(given, dict) else {}
     return settings | {"behaviour": anchored} | over
 
 

@@ -9,7 +9,7 @@ from pinpoint.artifacts import Workspace
 from pinpoint.behaviour_settings import UserBehaviourConfig
 from pinpoint.chat import Lineup, Located, Partner
 from pinpoint.config import RunConfig, VerifyConfig
-from pinpoint.data import system, user
+from pinpoint.data import choose_thinking, system, user
 from pinpoint.errors import ArtifactError, InputError
 from pinpoint.heads import Head
 from pinpoint.measure import head_means
@@ -61,6 +61,7 @@ def _lineup(config: RunConfig, progress: Progress, folder: Path | None, max_new_
     questions = _questions(inputs)
 
     def partner(loaded: Loaded) -> Partner:
+        loaded = Loaded(loaded.model, choose_thinking(loaded.tokenizer, config.thinking))
         view = headed(loaded.model)
         return Partner(
             view,

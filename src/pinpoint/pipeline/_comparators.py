@@ -104,8 +104,18 @@ class Workshop:
     def top_mlp(self) -> int:
         """The layer whose MLP has the most negative direct effect, on the pairs."""
         run = self.run
-        pairs, metric = run.inputs.halves.pairs, run.config.locate.metric
-        return locate_nodes(run.model, run.tokenizer, pairs, nodes=("mlps",), metric=metric).top(1)[0].layer
+        config = run.config.locate
+        scores = locate_nodes(
+            run.model,
+            run.tokenizer,
+            run.inputs.halves.pairs,
+            nodes=("mlps",),
+            metric=config.metric,
+            batch_size=config.batch_size,
+            rows_per_chunk=config.rows_per_chunk,
+            progress=run.progress,
+        )
+        return scores.top(1)[0].layer
 
     def _rows(self, method: str) -> Sequence[Row]:
         if method == "pinpoint_dpo":

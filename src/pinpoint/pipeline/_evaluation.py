@@ -76,6 +76,8 @@ def _summary(run: Run, results: dict[str, Evaluation]) -> dict[str, Any]:
         matched[name] = _first_reaching(record["history"], *behaviour.matched)
     run.note(enough_items({name: _counts(method, behaviour) for name, method in methods.items()}))
     located = space.sub("locate").read_json("locate.json")
+    targets = behaviour.targets(run.config.tune)
+    checks = space.read_json("checks.json")
     heads = space.read_json("tune.json")["heads"] if space.has("tune.json") else []
     return {
         "model": run.config.model,
@@ -84,12 +86,13 @@ def _summary(run: Run, results: dict[str, Evaluation]) -> dict[str, Any]:
         "locate": {key: located[key] for key in ("engine", "seconds", "pairs")},
         "total_parameters": sum(parameter.numel() for parameter in run.model.parameters()),
         "matched_kl": dict([behaviour.matched]) | matched,
-        "checks": space.read_json("checks.json") if space.has("checks.json") else [],
+        "checks": checks,
         "warnings": [
             f"{name}: training ended before validation reached its targets."
             for name, method in methods.items()
-            if not method.get("reached", True)
-        ],
+            if targets and not method.get("reached", True)
+        ]
+        + [f"{check['name']}: no. {check['detail']}" for check in checks if not check["ok"]],
     }
 
 

@@ -68,7 +68,7 @@ def export_run(run: Run, out: Path, dtype: str = "auto", base: str | None = None
         found = _measure(run, folder)
         limits = EXPORT_LIMITS[max(run.model.dtype, wanted, key=_coarseness)]
         checked = demand_export(export_faithful(found, limits))
-        record = shared(record_of(run), named)
+        record = shared(record_of(run))
         write_whole(folder / RECORD, _as_json(record.model_dump()))
         _write_card(run, folder, named, wanted, found, record)
         manifest = _manifest(run, folder, named, wanted, found, checked)
@@ -174,8 +174,8 @@ def _measure(run: Run, folder: Path) -> Agreement:
     return agreement(run, live, load(folder / "merged", "auto", run.config.device))
 
 
-def shared(record: Record, base: str | None) -> Record:
-    """The record without the paths of this machine: names of files and folders, and the base's Hub id."""
+def shared(record: Record) -> Record:
+    """The record without the paths of this machine: names of files and folders alone."""
     inputs = {key: _nameless(one) for key, one in record.inputs.items()}
     config = json.loads(json.dumps(record.config))
     for key, one in inputs.items():

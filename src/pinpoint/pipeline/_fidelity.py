@@ -10,7 +10,7 @@ from peft import PeftModel
 from pydantic import BaseModel, ConfigDict
 from transformers import PreTrainedModel
 
-from pinpoint.behaviours import Record
+from pinpoint.behaviours import Played, Record
 from pinpoint.data import Messages, draw, encode_chat, pad
 from pinpoint.measure import Chat
 from pinpoint.models import Loaded
@@ -54,10 +54,12 @@ def agreement(run: Run, live: PeftModel, exported: Loaded) -> Agreement:
     config, behaviour = run.config.evaluate, run.inputs.behaviour
     questions = draw(run.inputs.questions("validation"), _QUESTIONS, run.config.seed)
     played: list[list[Record]] = []
+    first: Played | None = None  # what both are held to where a protocol goes on from the base's answers
     # A PeftModel hands on whatever is asked of it to the model it wraps.
     for model, tokenizer in ((cast(PreTrainedModel, live), run.tokenizer), exported):
         chat = Chat(model, tokenizer, config.batch_size, config.max_new_tokens)
-        parts = behaviour.play(chat, questions, None, lambda: None)
+        parts = behaviour.play(chat, questions, first, lambda: None)
+        first = first or parts
         played.append([record for part in behaviour.parts for record in parts[part]])
     equal = [same for ours, theirs in zip(*played, strict=True) for same in _verdicts_alike(ours, theirs)]
     dialogues = [record.prompt for record in played[0][: len(questions)]]

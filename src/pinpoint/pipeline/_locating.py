@@ -11,7 +11,7 @@ from pinpoint.data import ContrastPair
 from pinpoint.errors import ConfigError
 from pinpoint.heads import Head, HeadScores
 from pinpoint.locate import SetStep, agreement, greedy_set, locate, locate_nodes
-from pinpoint.measure import top_overlap
+from pinpoint.measure import Estimate, top_overlap
 from pinpoint.nodes import NodeScores
 from pinpoint.pipeline._checks import behaviour_shown, contrast_bites, ranking_stable
 from pinpoint.pipeline._stages import partial_of
@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     from pinpoint.pipeline._run import Run
 
 _NODES = ("nodes.json", "nodes.safetensors")
-_SHARE = 0.04  # of a model's heads matter in Chen et al. 2024; looked at where no number is given
 _UNITS = {"logit_diff": "logits", "log_odds": "nats", "paper_share": "%", "accuracy": "share of prompts", "random": ""}
 
 
@@ -45,8 +44,7 @@ def locate_run(run: Run) -> HeadScores:
     run.note(behaviour_shown(run.view, run.tokenizer, pairs))
     scores, nodes = _scored(run, pairs, partial_of(run, "locate"))
     run.note(contrast_bites(scores))
-    stability = _stability(run, scores)
-    for name in _NODES:
+    for name in (*_NODES, "set.json"):
         space.drop(name)
     if nodes is not None:
         space.write_tensors(_NODES[1], {"effects": nodes.effects}, {"nodes": " ".join(map(str, nodes.nodes))})
@@ -56,7 +54,7 @@ def locate_run(run: Run) -> HeadScores:
         {"effects": scores.effects, "reference": scores.reference},
         {name: getattr(scores, name) for name in ("metric", "engine", "method", "positions")},
     )
-    space.write_json("locate.json", _record(run, scores) | {"stability": stability} | _held_to_exact(run, scores))
+    space.write_json("locate.json", _record(run, scores) | _held_to_exact(run, scores))
     return scores
 
 
@@ -81,15 +79,32 @@ def _scored(
 
 
 def _stability(run: Run, scores: HeadScores) -> list[dict[str, Any]]:
-    """How many of the first heads stay first on other pairs, by how many are looked at; those to be tuned, checked."""
+    """How many of the first heads stay first on other pairs, by how many are looked at."""
+    heads = len(scores.ranking())
+    counts = [count for count in (1, 2, 4, 8, 16, 32, 64, 128, 256) if count <= max(1, heads // 4)]
+    return [{"heads": count} | _overlap(run, scores, count).to_json() for count in counts]
+
+
+def _overlap(run: Run, scores: HeadScores, count: int) -> Estimate:
     pairs, ranking_half, _ = run.inputs.halves
     groups = [pairs[i].group for i in ranking_half]
-    heads, asked = len(scores.ranking()), run.config.tune.heads
-    tuned = asked if isinstance(asked, int) else max(1, round(_SHARE * heads))
-    counts = sorted({count for count in (1, 2, 4, 8, 16, 32, 64, tuned) if count <= max(tuned, heads // 4)})
-    found = {count: top_overlap(scores.of(ranking_half), groups, count, seed=run.config.seed) for count in counts}
-    run.note(ranking_stable(found[tuned], tuned))
-    return [{"heads": count} | overlap.to_json() for count, overlap in found.items()]
+    return top_overlap(scores.of(ranking_half), groups, count, seed=run.config.seed)
+
+
+def check_stability(run: Run, count: int) -> None:
+    """Notes whether the heads that are to be tuned would be chosen again on other pairs."""
+    tensors, named = run.workspace.sub("locate").read_tensors("scores.safetensors")
+    scores = HeadScores(
+        tensors["effects"],
+        tensors["reference"],
+        named["metric"],
+        named["engine"],
+        layers=tuple(run.view.attention_layers),
+        method=named["method"],
+        positions=named["positions"],
+    )
+    if scores.method != "random":
+        run.note(ranking_stable(_overlap(run, scores, count), count))
 
 
 def _held_to_exact(run: Run, scores: HeadScores) -> dict[str, Any]:
@@ -154,6 +169,7 @@ def _record(run: Run, scores: HeadScores) -> dict[str, Any]:
         "ranking_mean": ranked.mean.tolist(),
         "mean": shown.mean.tolist(),
         "standard_error": [[_number(error) for error in row] for row in shown.standard_error.tolist()],
+        "stability": _stability(run, scores),
         "provenance": provenance(model=run.config.model, **run.chosen),
     }
 

@@ -13,7 +13,7 @@ from huggingface_hub.errors import HfHubHTTPError, HFValidationError, Repository
 from huggingface_hub.utils import validate_repo_id
 
 from pinpoint.artifacts import file_digest
-from pinpoint.errors import ArtifactError, ConfigError, ExportRefused, InputError
+from pinpoint.errors import ArtifactError, ConfigError, ExportRefused, InputError, first_line
 from pinpoint.masking import masked_text
 from pinpoint.pipeline._export import CARD, MANIFEST, export_run, source_of
 
@@ -172,12 +172,12 @@ def _talking(repo: str) -> Iterator[None]:
     except HfHubHTTPError as error:
         status = error.response.status_code
         what, mend = _HTTP.get(status, ("the Hub refused", "Look at the message, and try again later."))
-        said = masked_text((error.server_message or "").strip().splitlines()[0]) if error.server_message else ""
+        said = masked_text(first_line(error.server_message or ""))
         raise InputError(f"{what} (HTTP {status}{f': {said}' if said else ''}).", where=repo, mend=mend) from None
     except Exception as error:
         # Besides its own kinds the library raises the HTTP client's, hf-xet's, and OSError for want of a network.
-        reason = masked_text((str(error) or type(error).__name__).splitlines()[0])
-        cause = f" ({masked_text(str(error.__cause__).splitlines()[0])})" if str(error.__cause__ or "") else ""
+        reason = masked_text(first_line(str(error)) or type(error).__name__)
+        cause = f" ({masked_text(first_line(str(error.__cause__)))})" if str(error.__cause__ or "") else ""
         raise InputError(
             f"the Hub cannot be reached, or the upload broke off: {reason}{cause}.",
             where=repo,

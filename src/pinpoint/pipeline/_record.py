@@ -18,6 +18,7 @@ from pydantic import BaseModel, ConfigDict
 
 from pinpoint._version import __version__
 from pinpoint.artifacts import file_digest
+from pinpoint.behaviours import behaviour_of
 from pinpoint.config import RunConfig
 from pinpoint.masking import masked, masked_keys
 from pinpoint.models import pick_device
@@ -152,7 +153,7 @@ def machine(device: str) -> dict[str, Any]:
 def inputs_of(config: RunConfig) -> dict[str, InputFiles]:
     """Every file that a run with these settings reads, by config key, with its SHA-256."""
     named = {
-        "data.questions": config.data.questions,
+        **behaviour_of(config.behaviour).files(config.data),
         "data.abilities": config.data.abilities,
         "data.neutral": config.data.neutral,
         "tune.search": config.tune.search,
@@ -211,6 +212,8 @@ def _results(run: Run) -> dict[str, str]:
         "transcripts": weights("evaluate/", ".jsonl"),
         "metrics": _untimed(space.read_json("summary.json")),
     }
+    if space.sub("locate").has("nodes.json"):
+        found["nodes"] = _tensors(space.sub("locate").read_tensors("nodes.safetensors")[0])
     return found | ({"fully tuned model": weights("full/merged/")} if run.config.full else {})
 
 

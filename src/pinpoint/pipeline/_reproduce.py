@@ -13,7 +13,7 @@ from pydantic import ValidationError
 
 from pinpoint.artifacts import file_digest
 from pinpoint.config import RunConfig, parse_config
-from pinpoint.errors import ArtifactError, InputError
+from pinpoint.errors import ArtifactError, InputError, first_line
 from pinpoint.pipeline._record import RECORD, InputFiles, Record, digests_below, machine, record_of, versions
 from pinpoint.pipeline._run import Run
 from pinpoint.progress import Progress
@@ -155,7 +155,9 @@ def _demand_hub(one: InputFiles) -> None:
     except Exception as error:
         # The library raises its own kinds, the HTTP client's, and OSError for want of a network.
         raise InputError(
-            f"cannot be had at {one.revision}: {str(error).splitlines()[0]}", where=one.path, mend="Try online."
+            f"cannot be had at {one.revision}: {first_line(str(error)) or type(error).__name__}",
+            where=one.path,
+            mend="Try online.",
         ) from error
     if problem := _changed(folder, one, whole=False):
         raise InputError(f"model is not what the run read: {problem}.", where=one.path)

@@ -108,7 +108,7 @@ def settings_of(model: str, config: Path | None, typed: dict[str, Any]) -> RunCo
         sources.append(str(path))
     environment = _from_environment()
     if environment:
-        settings = merge(settings, environment)
+        settings = _over(settings, with_behaviour(environment, Path()))
         sources.append(f"{_PREFIX}* variables")
     settings = _over(settings, with_behaviour({**typed, "model": model}, Path()))
     return parse_config(settings, ", ".join(sources) or "settings")

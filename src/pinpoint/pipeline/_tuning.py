@@ -14,6 +14,7 @@ from pinpoint.errors import ArtifactError
 from pinpoint.heads import Head
 from pinpoint.measure import PLAIN, Chat, Deployment, next_token_kl
 from pinpoint.pipeline._checks import merge_faithful, no_leak
+from pinpoint.pipeline._locating import check_stability
 from pinpoint.pipeline._stages import partial_of
 from pinpoint.tune import Check, Tuned, tune_full, tune_heads
 
@@ -64,10 +65,13 @@ def tune_run(run: Run) -> Tuned:
     inputs, seed = run.inputs, run.config.seed
     train = inputs.questions("train")
     run.note(no_leak(train, inputs.questions("test")))
+    heads = chosen_heads(run)
+    if not isinstance(run.config.tune.heads, tuple):
+        check_stability(run, len(heads))
     tuned = tune_heads(
         run.model,
         run.tokenizer,
-        chosen_heads(run),
+        heads,
         inputs.behaviour.rows(train, seed),
         run.config.tune,
         validation_check(run, run.config.tune),

@@ -89,6 +89,7 @@ def _context(workspace: Workspace, facts: CardFacts, behaviour: Behaviour) -> di
         "knocked": _words.knocked_words(verify["mode"], behaviour),
         "heads": [_head(name, locate) for name in heads],
         "locate": locate,
+        "path": locate.get("method", "path") == "path",
         "metric": _words.metric_words(locate["metric"], behaviour),
         "projections": tune["projections"],
         "trained": tuned["trainable_parameters"],

@@ -9,7 +9,7 @@ from pinpoint.artifacts import Workspace
 from pinpoint.behaviours import Behaviour, behaviour_of
 from pinpoint.config import RunConfig
 from pinpoint.report._figures import Figure, axis, layout
-from pinpoint.report._format import DASH
+from pinpoint.report._format import DASH, within
 from pinpoint.report._html import render
 from pinpoint.report._rows import BUILT_IN
 from pinpoint.report._words import short_name
@@ -164,7 +164,7 @@ def _bars(estimates: list[dict[str, Any]], variable: str) -> Figure:
 
 
 def _figures(found: dict[str, Any], behaviour: Behaviour) -> dict[str, Figure]:
-    labels = {one.name: one.label.split(",")[0].lower() for one in behaviour.measures}
+    labels = {one.name: within(one.label.split(",")[0]) for one in behaviour.measures}
     first, *second = behaviour.plotted
     up = axis(html.escape(labels[first]), tickformat=".0%", range=[-0.03, 1.03])
     shift = axis("KL to the base (nats, logarithmic)", type="log")

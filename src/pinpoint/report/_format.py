@@ -94,3 +94,13 @@ def ratio(part: float, whole: float) -> str:
         return DASH
     share = 100 * part / whole
     return f"{share:.1f}{NBSP}%" if share >= 1 or share == 0 else f"{share:.2g}{NBSP}%"
+
+
+def within(label: str) -> str:
+    """A label as it stands within a sentence."""
+    return label[:1].lower() + label[1:]
+
+
+def opening(label: str) -> str:
+    """A label as it opens a sentence."""
+    return label[:1].upper() + label[1:]

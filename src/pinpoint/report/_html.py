@@ -10,7 +10,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 from plotly.offline import get_plotlyjs
 
-from pinpoint.report._format import count
+from pinpoint.report._format import count, opening
 from pinpoint.report._rows import label_of
 
 _HERE = Path(__file__).parent
@@ -34,6 +34,7 @@ def render(template: str, context: dict[str, Any]) -> str:
     )
     environment.filters["label"] = label_of
     environment.filters["count"] = count
+    environment.filters["opening"] = opening
     # NaN is no JSON: a browser would show no figure at all.
     environment.policies["json.dumps_function"] = json.dumps
     environment.policies["json.dumps_kwargs"] = {"allow_nan": False}

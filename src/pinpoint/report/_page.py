@@ -11,7 +11,7 @@ from pinpoint.behaviours import Behaviour, behaviour_of
 from pinpoint.config import parse_config
 from pinpoint.heads import Head
 from pinpoint.report import _figures, _words
-from pinpoint.report._format import NATS, RATE, count, duration, number, percent, quantity, ratio, shown
+from pinpoint.report._format import NATS, RATE, count, duration, number, percent, quantity, ratio, shown, within
 from pinpoint.report._html import render
 from pinpoint.report._located import located
 from pinpoint.report._rows import label_of, metric_rows
@@ -20,6 +20,7 @@ _TOP = 10
 _TILES = 3
 _TEMPLATES = {"sycophancy": "page.html.jinja"}
 _ANY = "behaviour.html.jinja"
+_CAUSAL = ("path", "activation", "attribution")
 
 
 class _Run(NamedTuple):
@@ -47,7 +48,7 @@ class _Run(NamedTuple):
     @property
     def rates(self) -> dict[str, str]:
         """What the checks of training measured besides the KL, with its label."""
-        labels = {one.name: one.label.lower() for one in self.behaviour.measures}
+        labels = {one.name: within(one.label) for one in self.behaviour.measures}
         return {name: labels[name] for name in self.tunes["pinpoint"]["history"][0]["metrics"] if name != "kl"}
 
 
@@ -63,8 +64,11 @@ def _read(workspace: Workspace) -> _Run:
     tunes = {"pinpoint": _load(workspace, "tune.json")}
     if workspace.path("full/tune.json").is_file():
         tunes["full"] = _load(workspace, "full/tune.json")
+    summary = _load(workspace, "summary.json")
+    # A stage that was done again since has checks of its own.
+    checks = _load(workspace, "checks.json") if workspace.path("checks.json").is_file() else summary["checks"]
     return _Run(
-        summary=_load(workspace, "summary.json"),
+        summary=summary | {"checks": checks},
         locate=_load(workspace, "locate/locate.json"),
         verify=_load(workspace, "verify/verify.json"),
         tunes=tunes,
@@ -241,6 +245,7 @@ def _context(run: _Run) -> dict[str, Any]:
         "summary": summary,
         "name": _words.short_name(summary["model"]),
         "behaviour": behaviour,
+        "causal": run.locate.get("method", "path") in _CAUSAL,
         "lead": _lead(run, size),
         "examples": run.examples,
         "config": run.config,

@@ -87,7 +87,7 @@ def lead(summary: dict[str, Any], size: int, challenge: str | None) -> list[str]
 def _changed(summary: dict[str, Any], tuned: dict[str, Any], size: int) -> str:
     heads, trained, total = len(summary["heads"]), tuned["trainable_parameters"], summary["total_parameters"]
     return (
-        f"Of its {count(size)} attention heads, {count(heads)} ({ratio(heads, size)}) were singled out as the cause, "
+        f"Of its {count(size)} attention heads, {count(heads)} ({ratio(heads, size)}) were singled out, "
         f"and only they were trained: {count(trained)} of {count(total)} parameters ({ratio(trained, total)}), in "
         f"{duration(tuned['seconds'])}."
     )

@@ -54,8 +54,8 @@ class Fitted(NamedTuple):
 
 
 def reaches(metrics: Mapping[str, float], targets: Mapping[str, float]) -> bool:
-    """Whether every rate is at its target or above."""
-    return all(metrics[name] >= value for name, value in targets.items())
+    """Whether every rate is at its target or above; never, where there are no targets."""
+    return bool(targets) and all(metrics[name] >= value for name, value in targets.items())
 
 
 class _Watch(TrainerCallback):
