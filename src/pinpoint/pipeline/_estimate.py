@@ -9,7 +9,7 @@ from pinpoint.models import HeadedModel
 
 # Of a prompt of the built-in contrast, what both sides begin with alike.
 _SHARED = 0.75
-_LOGIT_ROWS = 1024  # as the sweep turns into logits at once
+_ANSWERS = 16  # tokens that the sweep unembeds to
 
 
 class Workload(NamedTuple):
@@ -139,7 +139,7 @@ def _sweep_cost(view: HeadedModel, dtype: torch.dtype, work: Workload) -> Cost:
     rows = sum(1 + heads * sum(one <= layer for one in view.attention_layers) for layer in range(layers))
     nodes = len(view.attention_layers) * heads
     per_pair = (2 - _SHARED) * work.tokens * per_token + rows * 2 * shape.mlp
-    per_pair += (1 + nodes) * 2 * shape.width * shape.vocabulary
+    per_pair += (1 + nodes) * 2 * shape.width * _ANSWERS
     brute = (1 + nodes) * work.tokens * per_token
 
     tokens = 2 * work.batch * work.tokens
@@ -147,9 +147,7 @@ def _sweep_cost(view: HeadedModel, dtype: torch.dtype, work: Workload) -> Cost:
     flying = work.batch * (1 + nodes)
     chunk = min(work.rows, flying)
     in_rows = flying * shape.width * size + chunk * size * (3 * shape.width + 3 * shape.inner)
-    at_once = min(_LOGIT_ROWS, flying)
-    logits = flying * shape.width * size + at_once * shape.vocabulary * (size + (4 if size != 4 else 0))
-    peak = parameters * size + max(forward, in_rows, logits)
+    peak = parameters * size + max(forward, in_rows)
     return Cost(int(peak), work.pairs * per_pair, brute / per_pair)
 
 
