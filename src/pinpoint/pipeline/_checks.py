@@ -97,7 +97,7 @@ def ranking_stable(overlap: Estimate, count: int) -> CheckResult:
         name="the first heads stay first when the pairs are drawn again",
         ok=share >= _STABLE,
         detail=f"of the first {count}, {share:.0%} stay on average over bootstrap draws of {overlap.n} pairs "
-        f"(wanted: {_STABLE:.0%}; raise locate.pairs)",
+        f"(wanted: {_STABLE:.0%}; more pairs, `locate.pairs`, make it steadier)",
         stops=False,
     )
 
