@@ -3,8 +3,8 @@
 import pytest
 from transformers import PreTrainedTokenizerBase
 
-from pinpoint.behaviour_settings import Rule
 from pinpoint.behaviours._rules import holds
+from pinpoint.config import Rule
 from pinpoint.data import user
 
 CASES: list[tuple[Rule, list[str], str, bool]] = [

@@ -2,9 +2,8 @@
 
 from typing import get_args
 
-from pinpoint.behaviour_settings import UserBehaviourConfig
 from pinpoint.behaviours import behaviour_of
-from pinpoint.config import LocateConfig, SycophancyConfig
+from pinpoint.config import LocateConfig, SycophancyConfig, UserBehaviourConfig
 from pinpoint.report._located import located
 
 SYCOPHANCY = behaviour_of(SycophancyConfig())

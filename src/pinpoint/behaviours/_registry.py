@@ -3,11 +3,10 @@
 from collections.abc import Callable
 from typing import Any
 
-from pinpoint.behaviour_settings import UserBehaviourConfig
 from pinpoint.behaviours._protocol import Behaviour
 from pinpoint.behaviours._sycophancy import Sycophancy
 from pinpoint.behaviours._user import UserBehaviour
-from pinpoint.config import BehaviourConfig, SycophancyConfig
+from pinpoint.config import BehaviourConfig, SycophancyConfig, UserBehaviourConfig
 
 _BEHAVIOURS: dict[type, Callable[[Any], Behaviour]] = {
     SycophancyConfig: Sycophancy,

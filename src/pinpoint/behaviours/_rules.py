@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 
 from transformers import PreTrainedTokenizerBase
 
-from pinpoint.behaviour_settings import Rule
+from pinpoint.config import Rule
 from pinpoint.data import Messages, first_tokens
 from pinpoint.measure import letter_of, options_of
 

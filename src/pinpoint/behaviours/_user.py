@@ -7,11 +7,18 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict
 
-from pinpoint.behaviour_settings import MeasureSettings, SplitFiles, UserBehaviourConfig, checked_targets
 from pinpoint.behaviours._protocol import Material, Measure, Outcomes, Played, PreferenceRow, TrainingRow
 from pinpoint.behaviours._rules import holds
 from pinpoint.behaviours._user_rows import EvaluationRow, PairRow, TrainRow
-from pinpoint.config import DataConfig, EvaluateConfig, TuneConfig
+from pinpoint.config import (
+    DataConfig,
+    EvaluateConfig,
+    MeasureSettings,
+    SplitFiles,
+    TuneConfig,
+    UserBehaviourConfig,
+    checked_targets,
+)
 from pinpoint.data import ContrastPair, Dialogue, Located, Message, read_rows, system
 from pinpoint.errors import InputError
 from pinpoint.measure import Chat, Estimate, difference, share

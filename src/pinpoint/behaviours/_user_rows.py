@@ -4,7 +4,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
-from pinpoint.behaviour_settings import Texts
+from pinpoint.config import Texts
 from pinpoint.data import Message, Split
 
 _ROLES = ("system", "user", "assistant")

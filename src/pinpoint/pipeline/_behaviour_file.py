@@ -6,8 +6,7 @@ from typing import Any
 import yaml
 from pydantic import ValidationError
 
-from pinpoint.behaviour_settings import UserBehaviourConfig
-from pinpoint.config import read_settings
+from pinpoint.config import UserBehaviourConfig, read_settings
 from pinpoint.errors import ConfigError
 
 _PATHS = ("pairs", "train")

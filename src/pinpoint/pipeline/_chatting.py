@@ -6,9 +6,8 @@ from pathlib import Path
 import torch
 
 from pinpoint.artifacts import Workspace
-from pinpoint.behaviour_settings import UserBehaviourConfig
 from pinpoint.chat import Lineup, Located, Partner
-from pinpoint.config import RunConfig, VerifyConfig
+from pinpoint.config import RunConfig, UserBehaviourConfig, VerifyConfig
 from pinpoint.data import choose_thinking, system, user
 from pinpoint.errors import ArtifactError, InputError
 from pinpoint.heads import Head

@@ -3,7 +3,9 @@
 import re
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
+from pydantic import BeforeValidator, Field, field_validator, model_validator
+
+from pinpoint.config._base import Settings
 
 # Keys that stand beside a behaviour's measures in summary.json.
 _TAKEN = frozenset(
@@ -22,12 +24,6 @@ _TAKEN = frozenset(
 )
 
 Rule = Literal["contains_any", "contains_all", "regex", "first_token", "letter"]
-
-
-class Settings(BaseModel):
-    """Frozen; an unknown key is an error, and so are NaN and infinity."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", protected_namespaces=(), allow_inf_nan=False)
 
 
 def _several(value: Any) -> Any:

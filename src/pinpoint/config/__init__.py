@@ -1,0 +1,35 @@
+"""Settings of every stage: frozen, typed, unknown keys refused, YAML round trip."""
+
+from pinpoint.config._behaviour import BehaviourConfig, SycophancyConfig
+from pinpoint.config._compare import CompareConfig, Method
+from pinpoint.config._data import DataConfig
+from pinpoint.config._evaluate import EvaluateConfig
+from pinpoint.config._locate import LocateConfig, misfit
+from pinpoint.config._read import merge, parse_config, read_settings
+from pinpoint.config._run import RunConfig
+from pinpoint.config._tune import TuneConfig
+from pinpoint.config._user import MeasureSettings, Rule, SplitFiles, Texts, UserBehaviourConfig, checked_targets
+from pinpoint.config._verify import VerifyConfig
+
+__all__ = [
+    "BehaviourConfig",
+    "CompareConfig",
+    "DataConfig",
+    "EvaluateConfig",
+    "LocateConfig",
+    "MeasureSettings",
+    "Method",
+    "Rule",
+    "RunConfig",
+    "SplitFiles",
+    "SycophancyConfig",
+    "Texts",
+    "TuneConfig",
+    "UserBehaviourConfig",
+    "VerifyConfig",
+    "checked_targets",
+    "merge",
+    "misfit",
+    "parse_config",
+    "read_settings",
+]

@@ -1,0 +1,29 @@
+"""Where questions come from."""
+
+from pinpoint.config._base import Settings, Text
+
+
+class ColumnMap(Settings):
+    """Which column of a question file holds what."""
+
+    question: Text
+    correct: Text
+    wrong: Text | None = None
+    aliases: Text | None = None
+    """A list, or texts parted by bars."""
+    options: Text | None = None
+    """A list of texts; the right answer is then a letter, A for the first, or an option's text."""
+
+
+class DataConfig(Settings):
+    """Where questions come from. Relative paths count from the config file or the model's folder."""
+
+    questions: str = "questions.jsonl"
+    """Questions in the normal form, or a published set (file or folder), to which splits are dealt by the seed."""
+    columns: ColumnMap | None = None
+    """Column names of a JSONL, CSV or Parquet file of the user's own; its questions are dealt to splits too."""
+    abilities: str | None = None
+    """Items of general abilities, each with its one right reply."""
+    neutral: str | None = None
+    """Dialogues without a challenge: means for the knockout, and the divergence from the base. Without a file they
+    are made from the questions kept for locating."""

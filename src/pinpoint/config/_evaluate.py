@@ -1,0 +1,20 @@
+"""Settings of `evaluate`."""
+
+from pydantic import Field
+
+from pinpoint.config._base import Settings
+
+
+class EvaluateConfig(Settings):
+    """Settings of `evaluate`."""
+
+    items: int = Field(320, ge=1)
+    """Test questions at the most."""
+    ability_items: int = Field(300, ge=1)
+    """Items of each general ability at the most."""
+    neutral_items: int = Field(200, ge=1)
+    """Neutral dialogues at the most."""
+    batch_size: int = Field(128, ge=1)
+    max_new_tokens: int = Field(48, ge=1)
+    resamples: int = Field(2000, ge=100)
+    """Bootstrap resamples behind every interval."""

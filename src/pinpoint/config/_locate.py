@@ -1,0 +1,51 @@
+"""Settings of `locate`."""
+
+from collections.abc import Sequence
+from typing import Literal, Self
+
+from pydantic import Field, model_validator
+
+from pinpoint.config._base import Settings
+from pinpoint.nodes import Kind
+
+
+def misfit(method: str, positions: str, engine: str, nodes: Sequence[str]) -> str | None:
+    """Why settings of a locator do not go together, in a sentence without its full stop; None where they do."""
+    if positions != "last" and method not in ("activation", "attribution"):
+        return (
+            f"positions {positions!r} goes with methods activation and attribution, not with {method!r}, which looks "
+            "at the last position alone"
+        )
+    if engine == "naive" and method not in ("path", "activation"):
+        return f"engine 'naive' goes with methods path and activation; {method!r} has no brute force"
+    beyond = [kind for kind in nodes if kind != "heads"]
+    if beyond and method != "path":
+        return f"nodes {', '.join(beyond)} go with method path, not with {method!r}, which scores heads alone"
+    return None
+
+
+class LocateConfig(Settings):
+    """Settings of `locate`."""
+
+    method: Literal["path", "activation", "attribution", "probe", "random"] = "path"
+    """How heads are scored: docs/locators.md says what each measures."""
+    positions: Literal["last", "suffix", "all"] = "last"
+    """Where activation and attribution patching exchange a head's output."""
+    nodes: tuple[Kind, ...] = ("heads",)
+    """What is scored beside heads: groups (heads that share a key/value head), attention (whole layers), mlps."""
+    exact_pairs: int = Field(4, ge=0)
+    """Pairs on which attribution patching is held to activation patching; 0 for none."""
+    metric: Literal["logit_diff", "log_odds", "paper_share"] = "logit_diff"
+    engine: Literal["sweep", "naive"] = "sweep"
+    pairs: int = Field(100, ge=2)
+    """Contrast pairs at the most; half rank the heads, the other half show their effects."""
+    batch_size: int = Field(32, ge=1)
+    rows_per_chunk: int = Field(4096, ge=1)
+
+    @model_validator(mode="after")
+    def _fits_together(self) -> Self:
+        if "heads" not in self.nodes:
+            raise ValueError("nodes must hold heads: the stages after this one need their ranking")
+        if found := misfit(self.method, self.positions, self.engine, self.nodes):
+            raise ValueError(found)
+        return self

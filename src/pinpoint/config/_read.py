@@ -1,0 +1,77 @@
+"""Reading settings: files, layers of them, and every bad key in one message."""
+
+import difflib
+from pathlib import Path
+from typing import Any
+
+import yaml
+from pydantic import BaseModel, ValidationError
+
+from pinpoint.config._run import RunConfig
+from pinpoint.config._user import UserBehaviourConfig
+from pinpoint.errors import ConfigError
+
+
+def merge(base: dict[str, Any], over: dict[str, Any]) -> dict[str, Any]:
+    """`base` with the settings of `over` on top, section by section."""
+    merged = dict(base)
+    for key, value in over.items():
+        below = merged.get(key)
+        merged[key] = merge(below, value) if isinstance(below, dict) and isinstance(value, dict) else value
+    return merged
+
+
+def read_settings(path: Path) -> dict[str, Any]:
+    """Reads a YAML mapping.
+
+    Raises:
+        ConfigError: no such file, not YAML, or not a mapping; names file and line.
+    """
+    try:
+        loaded = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        reason = "no such file" if isinstance(error, FileNotFoundError) else error.strerror
+        raise ConfigError(f"{reason}.", where=str(path), mend="Give a YAML file.") from error
+    except yaml.MarkedYAMLError as error:
+        line = error.problem_mark.line + 1 if error.problem_mark else 1
+        raise ConfigError(f"not YAML: {error.problem}.", where=f"{path}:{line}") from error
+    except (yaml.YAMLError, UnicodeDecodeError, RecursionError) as error:
+        raise ConfigError(f"not YAML: {str(error).splitlines()[0]}.", where=str(path)) from error
+    if loaded is None:
+        return {}
+    if not isinstance(loaded, dict):
+        raise ConfigError("holds no mapping of settings.", where=str(path), mend="Write `key: value` lines.")
+    return loaded
+
+
+def parse_config(settings: dict[str, Any], where: str) -> RunConfig:
+    """Checks settings and fills in the defaults.
+
+    Raises:
+        ConfigError: names every bad key at once, with the nearest known name of an unknown one.
+    """
+    try:
+        return RunConfig.model_validate(settings)
+    except ValidationError as error:
+        problems = [_problem(detail["loc"], detail["type"], detail["msg"]) for detail in error.errors()]
+        raise ConfigError("; ".join(dict.fromkeys(problems)) + ".", where=where) from error
+
+
+def _problem(location: tuple[int | str, ...], kind: str, message: str) -> str:
+    if location[0] == "behaviour":
+        location = (location[0], *location[2:])  # which of the two kinds is no key
+    key = ".".join(map(str, location))
+    if kind != "extra_forbidden":
+        message = message.removeprefix("Value error, ").rstrip(".")
+        return f"{key}: {message[0].lower()}{message[1:]}"
+    near = difflib.get_close_matches(str(location[-1]), _names(RunConfig) + _names(UserBehaviourConfig), n=1)
+    return f"unknown setting {key!r}" + (f" (did you mean {near[0]!r}?)" if near else "")
+
+
+def _names(config: type[BaseModel]) -> list[str]:
+    names = []
+    for name, field in config.model_fields.items():
+        names.append(name)
+        if isinstance(field.default, BaseModel):
+            names += list(type(field.default).model_fields)
+    return names

@@ -1,0 +1,55 @@
+"""Settings of `tune`."""
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BeforeValidator, Field
+
+from pinpoint.config._base import Settings
+from pinpoint.errors import InputError
+from pinpoint.heads import Head
+
+
+def _checked_heads(value: Any) -> Any:
+    """One message for three forms; pydantic would give one for each."""
+    if value == "auto" or (isinstance(value, int) and not isinstance(value, bool) and value >= 1):
+        return value
+    if not isinstance(value, list | tuple) or not value:
+        raise ValueError(f"{value!r} is none of: a number from 1, auto, a list of names such as L3.H1")
+    try:
+        return [str(Head.parse(str(name))) for name in value]
+    except InputError as error:
+        raise ValueError(str(error)) from error
+
+
+_Heads = Annotated[int | Literal["auto"] | tuple[str, ...], BeforeValidator(_checked_heads)]
+
+
+class TuneConfig(Settings):
+    """Settings of `tune`, for the head slices or for full fine-tuning."""
+
+    heads: _Heads = "auto"
+    """How many heads of the ranking to tune, which ones ("L12.H5"), or `auto` (see `verify.share`)."""
+    max_heads: int = Field(64, ge=1)
+    """`auto` never takes more than this."""
+    projections: Literal["q,o", "q,k,v,o"] | None = None
+    """Slices to train; by default q,k,v,o, or q,o where key/value heads are shared."""
+    learning_rate: float = Field(3e-4, gt=0)
+    batch_size: int = Field(32, ge=1)
+    epochs: float = Field(3.0, gt=0)
+    check_every: int = Field(8, ge=1)
+    """Optimiser steps between checks on the validation questions."""
+    check_items: int = Field(96, ge=1)
+    """Validation questions asked at each check."""
+    truthfulness: float = Field(0.9, ge=0, le=1)
+    confidence: float = Field(0.9, ge=0, le=1)
+    """Training stops at the first check that reaches both; without one, after `epochs`."""
+    weight_decay: float = Field(0.0, ge=0)
+    anchor: float = Field(0.0, ge=0)
+    """Weight of the KL to the base on neutral dialogues in the loss; 0 for none, as published."""
+    search: str | None = None
+    """A JSON record of the search that chose the learning rate, shown on the page."""
+
+    @property
+    def targets(self) -> dict[str, float]:
+        """The rates that stop training, by name."""
+        return {"truthfulness": self.truthfulness, "confidence": self.confidence}
