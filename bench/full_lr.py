@@ -13,7 +13,7 @@ from pathlib import Path
 
 from pinpoint.organism import shipped
 from pinpoint.pipeline import Run, resolve
-from pinpoint.pipeline._tuning import validation_check
+from pinpoint.pipeline._validation import validation_check
 from pinpoint.tune import tune_full
 
 RATES = (1e-5, 3e-5, 1e-4, 3e-4)

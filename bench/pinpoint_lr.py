@@ -11,7 +11,8 @@ from pathlib import Path
 
 from pinpoint.organism import shipped
 from pinpoint.pipeline import Run, resolve
-from pinpoint.pipeline._tuning import chosen_heads, validation_check
+from pinpoint.pipeline._choice import chosen_heads
+from pinpoint.pipeline._validation import validation_check
 from pinpoint.tune import tune_heads
 
 RATES = (5e-4, 1e-3, 2e-3, 3e-3)

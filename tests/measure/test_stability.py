@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from pinpoint.heads import HeadScores
-from pinpoint.measure import top_overlap
+from pinpoint.measure import agreement_by_pairs, top_overlap
 
 
 def scores(effects: torch.Tensor) -> HeadScores:
@@ -47,3 +47,31 @@ def test_layers_without_heads_are_left_out_and_probes_rank_by_accuracy(noise: to
     noise[:, 4, 1] += 9
     probe = dataclasses.replace(scores(noise), method="probe", layers=(0, 1, 3, 4))
     assert top_overlap(probe, groups(40), 1).value == 1
+
+
+def test_more_pairs_agree_more_with_other_pairs(noise: torch.Tensor) -> None:
+    true = torch.linspace(-1, 1, 20).view(5, 4)
+    other = torch.randn(40, 5, 4, generator=torch.Generator().manual_seed(1))
+    rows = agreement_by_pairs(scores(2 * noise + true), groups(40), scores(2 * other + true), 4, [4, 16, 40])
+    assert [row["pairs"] for row in rows] == [4, 16, 40]
+    for measure in ("overlap", "correlation"):
+        few, some, many = (row[measure]["value"] for row in rows)
+        assert few < some < many <= 1
+
+
+def test_pairs_of_the_same_question_count_once(noise: torch.Tensor) -> None:
+    true = torch.linspace(-1, 1, 20).view(5, 4)
+    fixed = scores(true.expand(2, -1, -1))
+    alone = agreement_by_pairs(scores(2 * noise + true), groups(40), fixed, 4, [8], resamples=4000)
+    five = agreement_by_pairs(
+        scores((2 * noise + true).repeat(5, 1, 1)), groups(40) * 5, fixed, 4, [40], resamples=4000
+    )
+    assert five[0]["correlation"]["value"] == pytest.approx(alone[0]["correlation"]["value"], abs=0.01)
+
+
+def test_the_probe_ranks_by_its_highest_accuracy() -> None:
+    accuracy = torch.linspace(0, 1, 20).view(1, 5, 4).expand(6, -1, -1)
+    probe = dataclasses.replace(scores(accuracy), method="probe")
+    opposite = scores(-accuracy)
+    [row] = agreement_by_pairs(probe, groups(6), opposite, 3, [6])
+    assert row["overlap"]["value"] == row["correlation"]["value"] == pytest.approx(1.0)

@@ -11,9 +11,9 @@ from pinpoint.cli import main
 from pinpoint.config import CompareConfig
 from pinpoint.organism import shipped
 from pinpoint.pipeline import Run, resolve
+from pinpoint.pipeline._choice import chosen_heads
 from pinpoint.pipeline._comparators import Workshop
 from pinpoint.pipeline._compare import entries
-from pinpoint.pipeline._tuning import chosen_heads
 
 SETTINGS: dict[str, Any] = {
     "locate": {"pairs": 16},

@@ -237,10 +237,11 @@ def test_the_knockout_is_read_at_the_end_of_a_curve_shorter_than_the_tuned_heads
 
 
 def test_the_rule_of_auto_is_written_out() -> None:
-    rule = auto_words(verify(), 6, used=True)
+    rule = auto_words(verify(), 6, "auto")
     assert "90\u00a0% of the drop between no heads and 12" in rule and "Here that is 6. These were tuned." in rule
-    assert "It was not used: the settings ask for 4." in auto_words(verify(), 4, used=False)
-    assert "there is no drop" in auto_words(verify() | {"auto": None}, 4, used=False)
+    assert "It was not used: the settings ask for 4." in auto_words(verify(), 4, 4)
+    assert "of the numbers tried, 4 did best on the validation questions" in auto_words(verify(), 4, "validation")
+    assert "there is no drop" in auto_words(verify() | {"auto": None}, 4, 4)
 
 
 def test_a_cheaper_full_fine_tuning_is_not_hidden() -> None:

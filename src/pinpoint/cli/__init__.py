@@ -17,6 +17,7 @@ from pinpoint.cli._reproduce import reproduce
 from pinpoint.cli._run import demo, run
 from pinpoint.cli._score import score
 from pinpoint.cli._stages import evaluate, report, tune, verify
+from pinpoint.cli._sweep import sweep
 from pinpoint.errors import PinpointError, printable
 
 app = typer.Typer(
@@ -27,7 +28,7 @@ app = typer.Typer(
     help="Find the attention heads that cause a behaviour of a chat model, prove it, and fine-tune only those.",
 )
 COMMANDS = (
-    (demo, run, check, locate, verify, tune, evaluate, compare, report, chat)
+    (demo, run, check, locate, verify, tune, evaluate, compare, sweep, report, chat)
     + (export, push, reproduce)
     + (score, config)
 )

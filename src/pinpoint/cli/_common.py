@@ -24,7 +24,12 @@ Fork = Annotated[
 Config = Annotated[Path | None, typer.Option(help="YAML file of settings.")]
 Questions = Annotated[Path | None, typer.Option(help="Questions: a JSONL or CSV file, or a folder of a published set.")]
 Behaviour = Annotated[Path | None, typer.Option(help="YAML file of a behaviour of your own: docs/behaviours.md.")]
-Heads = Annotated[str | None, typer.Option(help="Heads to tune: a number, `auto`, or names: L3.H1,L5.H0.")]
+Heads = Annotated[
+    str | None,
+    typer.Option(
+        help="Heads to tune: a number, `auto` (by knockout), `validation` (by tuning), or names: L3.H1,L5.H0."
+    ),
+]
 Dtype = Annotated[str | None, typer.Option(help="auto, bfloat16, float16 or float32.")]
 Device = Annotated[str | None, typer.Option(help="auto, cpu, cuda, cuda:0, mps...")]
 Seed = Annotated[int | None, typer.Option(help="Seed of everything random.")]
@@ -64,16 +69,16 @@ def parse_heads(text: str) -> int | str | list[str]:
     """Reads --heads.
 
     Raises:
-        ConfigError: it is neither a number, `auto` nor names of heads.
+        ConfigError: it is neither a number, `auto`, `validation` nor names of heads.
     """
     from pinpoint.heads import Head
 
-    if text == "auto":
+    if text in ("auto", "validation"):
         return text
     if text.isascii() and text.isdigit():
         return int(text)
     if not text.strip():
-        raise ConfigError("is empty.", where="--heads", mend="Give a number, auto, or names: L3.H1,L5.H0.")
+        raise ConfigError("is empty.", where="--heads", mend="Give a number, auto, validation, or names: L3.H1,L5.H0.")
     return [str(Head.parse(name)) for name in text.split(",")]
 
 

@@ -169,6 +169,21 @@ def print_comparison(found: dict[str, Any], behaviour: Behaviour, page: Path) ->
     results().print(f"rates in %, with 95 % intervals; p: against pinpoint, corrected. Page: {safe(str(page))}")
 
 
+def print_sweep(found: dict[str, Any], behaviour: Behaviour, page: Path) -> None:
+    """Each table of the sweep, and the number of heads that does best."""
+    from pinpoint.report import SWEEP_TITLES, sweep_tables
+
+    for kind, (header, *rows) in sweep_tables(found, behaviour).items():
+        table = Table(title=SWEEP_TITLES[kind], title_justify="left")
+        for i, name in enumerate(header):
+            table.add_column(safe(name), justify="right" if i else "left")
+        for row in rows:
+            table.add_row(*map(safe, row))
+        results().print(table)
+    chosen = f"* {found['chosen']} heads: what --heads validation tunes. " if found["chosen"] else ""
+    results().print(f"{chosen}Rates in %, on validation items. Page: {safe(str(page))}")
+
+
 def print_plan(found: Plan) -> None:
     """What a run would do, with its prompts as the model would read them."""
     out = results(soft_wrap=True)

@@ -7,6 +7,7 @@ from pinpoint.config._evaluate import EvaluateConfig
 from pinpoint.config._locate import LocateConfig, misfit
 from pinpoint.config._read import merge, parse_config, read_settings
 from pinpoint.config._run import RunConfig
+from pinpoint.config._sweep import SweepConfig
 from pinpoint.config._tune import TuneConfig
 from pinpoint.config._user import MeasureSettings, Rule, SplitFiles, Texts, UserBehaviourConfig, checked_targets
 from pinpoint.config._verify import VerifyConfig
@@ -22,6 +23,7 @@ __all__ = [
     "Rule",
     "RunConfig",
     "SplitFiles",
+    "SweepConfig",
     "SycophancyConfig",
     "Texts",
     "TuneConfig",

@@ -10,6 +10,7 @@ from pinpoint.config._compare import CompareConfig
 from pinpoint.config._data import DataConfig
 from pinpoint.config._evaluate import EvaluateConfig
 from pinpoint.config._locate import LocateConfig
+from pinpoint.config._sweep import SweepConfig
 from pinpoint.config._tune import TuneConfig
 from pinpoint.config._verify import VerifyConfig
 
@@ -36,6 +37,7 @@ class RunConfig(Settings):
     """Full fine-tuning beside it; null to leave it out."""
     evaluate: EvaluateConfig = EvaluateConfig()
     compare: CompareConfig = CompareConfig()
+    sweep: SweepConfig = SweepConfig()
 
     def to_yaml(self) -> str:
         """The resolved settings as YAML that `parse_config` reads back to an equal config."""

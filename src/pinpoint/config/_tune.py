@@ -11,24 +11,25 @@ from pinpoint.heads import Head
 
 def _checked_heads(value: Any) -> Any:
     """One message for three forms; pydantic would give one for each."""
-    if value == "auto" or (isinstance(value, int) and not isinstance(value, bool) and value >= 1):
+    if value in ("auto", "validation") or (isinstance(value, int) and not isinstance(value, bool) and value >= 1):
         return value
     if not isinstance(value, list | tuple) or not value:
-        raise ValueError(f"{value!r} is none of: a number from 1, auto, a list of names such as L3.H1")
+        raise ValueError(f"{value!r} is none of: a number from 1, auto, validation, a list of names such as L3.H1")
     try:
         return [str(Head.parse(str(name))) for name in value]
     except InputError as error:
         raise ValueError(str(error)) from error
 
 
-_Heads = Annotated[int | Literal["auto"] | tuple[str, ...], BeforeValidator(_checked_heads)]
+_Heads = Annotated[int | Literal["auto", "validation"] | tuple[str, ...], BeforeValidator(_checked_heads)]
 
 
 class TuneConfig(Settings):
     """Settings of `tune`, for the head slices or for full fine-tuning."""
 
     heads: _Heads = "auto"
-    """How many heads of the ranking to tune, which ones ("L12.H5"), or `auto` (see `verify.share`)."""
+    """How many heads of the ranking to tune, which ones ("L12.H5"), `auto` (see `verify.share`), or `validation`: the
+    number that does best on the validation questions (see `sweep.counts`)."""
     max_heads: int = Field(64, ge=1)
     """`auto` never takes more than this."""
     projections: Literal["q,o", "q,k,v,o"] | None = None

@@ -9,11 +9,12 @@ from pinpoint.measure._judge import admits_mistake, is_correct, letter_of, optio
 from pinpoint.measure._metrics import METRICS, Metric, metric_named
 from pinpoint.measure._reading import gives
 from pinpoint.measure._shift import ReplyRow, anchor_rows, head_means, next_token_kl, reply_kl
-from pinpoint.measure._stability import top_overlap
+from pinpoint.measure._stability import agreement_by_pairs, top_overlap
 from pinpoint.measure._stats import UNDEFINED, Estimate, difference, estimate, gap, share
 from pinpoint.measure._tests import Flips, holm, mcnemar
 
 __all__ = [
+    "agreement_by_pairs",
     "METRICS",
     "PLAIN",
     "ReplyRow",

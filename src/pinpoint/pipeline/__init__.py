@@ -12,6 +12,7 @@ from pinpoint.pipeline._push import Package, Target, exported, package_of, push,
 from pinpoint.pipeline._reproduce import Reproduction, read_record, reproduce, restored
 from pinpoint.pipeline._run import Run
 from pinpoint.pipeline._settings import folder_for, of_run, resolve, settings_of
+from pinpoint.pipeline._sweeps import sweep_run
 
 __all__ = [
     "Gate",
@@ -42,5 +43,6 @@ __all__ = [
     "restored",
     "search_set",
     "settings_of",
+    "sweep_run",
     "target",
 ]

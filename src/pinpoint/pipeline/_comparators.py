@@ -22,7 +22,7 @@ from pinpoint.interventions import Steering
 from pinpoint.locate import locate_nodes
 from pinpoint.measure import PLAIN, Chat, Deployment, anchor_rows, matched_order, random_order
 from pinpoint.models import HeadedModel, headed
-from pinpoint.pipeline._tuning import validation_check
+from pinpoint.pipeline._validation import validation_check
 from pinpoint.tune import (
     Anchor,
     Fitted,

@@ -17,10 +17,10 @@ from pinpoint.heads import Head
 from pinpoint.locate import locate
 from pinpoint.measure import attention_shares, estimate
 from pinpoint.models import headed
+from pinpoint.pipeline._choice import chosen_heads
 from pinpoint.pipeline._comparators import Contestant, Workshop
 from pinpoint.pipeline._evaluation import read_transcripts, write_transcripts
 from pinpoint.pipeline._stages import key_of
-from pinpoint.pipeline._tuning import chosen_heads
 
 if TYPE_CHECKING:
     from pinpoint.pipeline._run import Run

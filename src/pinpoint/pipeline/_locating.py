@@ -91,10 +91,10 @@ def _overlap(run: Run, scores: HeadScores, count: int) -> Estimate:
     return top_overlap(scores.of(ranking_half), groups, count, seed=run.config.seed)
 
 
-def check_stability(run: Run, count: int) -> None:
-    """Notes whether the heads that are to be tuned would be chosen again on other pairs."""
+def located_scores(run: Run) -> HeadScores:
+    """The scores that the locate stage left."""
     tensors, named = run.workspace.sub("locate").read_tensors("scores.safetensors")
-    scores = HeadScores(
+    return HeadScores(
         tensors["effects"],
         tensors["reference"],
         named["metric"],
@@ -103,6 +103,11 @@ def check_stability(run: Run, count: int) -> None:
         method=named["method"],
         positions=named["positions"],
     )
+
+
+def check_stability(run: Run, count: int) -> None:
+    """Notes whether the heads that are to be tuned would be chosen again on other pairs."""
+    scores = located_scores(run)
     if scores.method != "random":
         run.note(ranking_stable(_overlap(run, scores, count), count))
 

@@ -57,9 +57,22 @@ def _dependencies(run: Run, stage: str) -> dict[str, Any]:
     if stage == "tune":
         named = isinstance(config.tune.heads, tuple)
         before = None if named else key_of(run, "verify" if config.tune.heads == "auto" else "locate")
+        swept = {"counts": config.sweep.counts} if config.tune.heads == "validation" else {}
+        return (
+            common
+            | swept
+            | {
+                "before": before,
+                "tune": config.tune.model_dump(mode="json", exclude={"search"}),
+                "neutral": _file(config.data.neutral),
+                "evaluation": evaluation,
+            }
+        )
+    if stage == "sweep":
+        tune = config.tune.model_dump(mode="json", exclude={"search", "heads", "max_heads"})
         return common | {
-            "before": before,
-            "tune": config.tune.model_dump(mode="json", exclude={"search"}),
+            "locate": key_of(run, "locate"),
+            "tune": tune,
             "neutral": _file(config.data.neutral),
             "evaluation": evaluation,
         }

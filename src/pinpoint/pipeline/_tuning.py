@@ -6,58 +6,18 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import torch
-from transformers import PreTrainedModel
 
-from pinpoint.config import TuneConfig
-from pinpoint.data import draw
-from pinpoint.errors import ArtifactError
-from pinpoint.heads import Head
-from pinpoint.measure import PLAIN, Chat, Deployment, next_token_kl
 from pinpoint.pipeline._checks import merge_faithful, no_leak
+from pinpoint.pipeline._choice import chosen_heads
 from pinpoint.pipeline._locating import check_stability
 from pinpoint.pipeline._stages import partial_of
-from pinpoint.tune import Check, Tuned, tune_full, tune_heads
+from pinpoint.pipeline._validation import validation_check
+from pinpoint.tune import Tuned, tune_full, tune_heads
 
 if TYPE_CHECKING:
     from pinpoint.pipeline._run import Run
 
 MERGE_LIMIT = {torch.float32: 1e-4, torch.float16: 3e-2, torch.bfloat16: 1e-1}
-
-
-def chosen_heads(run: Run) -> list[Head]:
-    """The heads to tune: named ones, the first of the ranking, or what the knockout curve says.
-
-    Raises:
-        ArtifactError: `auto`, and knocking heads out did not lower the behaviour.
-    """
-    heads = run.config.tune.heads
-    if isinstance(heads, tuple):
-        return [Head.parse(name) for name in heads]
-    if isinstance(heads, int):
-        return list(run.ranking()[:heads])
-    auto = run.workspace.sub("verify").read_json("verify.json")["auto"]
-    if auto is None:
-        raise ArtifactError(
-            "knocking heads out did not lower the behaviour, so `auto` cannot choose how many to tune.",
-            where="verify/verify.json",
-            mend="Look at the curve and give a number with --heads.",
-        )
-    return list(run.ranking()[: min(auto, run.config.tune.max_heads)])
-
-
-def validation_check(run: Run, config: TuneConfig, deployment: Deployment = PLAIN) -> Check:
-    """What tuning is stopped by: the behaviour's rates on validation items; and the KL to the base."""
-    behaviour, evaluation = run.inputs.behaviour, run.config.evaluate
-    items = draw(run.inputs.questions("validation"), config.check_items, run.config.seed)
-    neutral = draw(run.inputs.neutral, config.check_items, run.config.seed)
-
-    def check(model: PreTrainedModel) -> dict[str, float]:
-        chat = Chat(model, run.tokenizer, evaluation.batch_size, evaluation.max_new_tokens, deployment)
-        rates = behaviour.check(chat, items)
-        kl = next_token_kl(run.model, model, run.tokenizer, neutral, evaluation.batch_size, deployment)
-        return rates | {"kl": sum(kl) / len(kl)}
-
-    return check
 
 
 def tune_run(run: Run) -> Tuned:

@@ -4,13 +4,17 @@ from pinpoint.report._card import CardFacts, model_card
 from pinpoint.report._comparison import comparison_rows, write_comparison
 from pinpoint.report._page import write_page
 from pinpoint.report._rows import Row, method_rows
+from pinpoint.report._sweep import SWEEP_TITLES, sweep_tables, write_sweep
 
 __all__ = [
+    "SWEEP_TITLES",
     "CardFacts",
     "Row",
     "comparison_rows",
     "method_rows",
     "model_card",
+    "sweep_tables",
     "write_comparison",
     "write_page",
+    "write_sweep",
 ]

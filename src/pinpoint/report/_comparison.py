@@ -11,6 +11,7 @@ from pinpoint.config import RunConfig
 from pinpoint.report._figures import Figure, axis, layout
 from pinpoint.report._format import DASH, within
 from pinpoint.report._html import render
+from pinpoint.report._markdown import markdown_table
 from pinpoint.report._rows import BUILT_IN
 from pinpoint.report._words import short_name
 
@@ -217,13 +218,6 @@ def _searched(found: dict[str, Any], rate: str) -> list[list[str]]:
     return rows
 
 
-def _markdown(rows: list[list[str]]) -> str:
-    def line(cells: list[str]) -> str:
-        return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |\n"
-
-    return line(rows[0]) + line(["---", *["--:"] * (len(rows[0]) - 1)]) + "".join(map(line, rows[1:]))
-
-
 def write_comparison(space: Workspace, config: RunConfig) -> Path:
     """Writes `compare.md`, the table, and `compare.html`, the page, beside `compare.json`.
 
@@ -252,5 +246,5 @@ def write_comparison(space: Workspace, config: RunConfig) -> Path:
         "tries": config.compare.tries,
         "figures": _figures(found, behaviour),
     }
-    space.write_text("compare.md", _markdown(rows))
+    space.write_text("compare.md", markdown_table(rows))
     return space.write_text("compare.html", render(_TEMPLATES.get(behaviour.kind, _ANY), context))

@@ -56,3 +56,12 @@ def render_markdown(template: str, context: dict[str, Any]) -> str:
     environment.filters["ours"] = Markdown
     environment.filters["count"] = count
     return environment.get_template(template).render(context)
+
+
+def markdown_table(rows: list[list[str]]) -> str:
+    """A table of texts of our own, its header first."""
+
+    def line(cells: list[str]) -> str:
+        return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |\n"
+
+    return line(rows[0]) + line(["---", *["--:"] * (len(rows[0]) - 1)]) + "".join(map(line, rows[1:]))

@@ -196,7 +196,7 @@ def _verified(run: _Run, heads: int) -> dict[str, Any]:
     return {
         "verify": verify,
         "knocked": _words.knocked_words(verify["mode"], run.behaviour),
-        "auto": _words.auto_words(verify, heads, used=run.settings["tune"]["heads"] == "auto"),
+        "auto": _words.auto_words(verify, heads, run.settings["tune"]["heads"]),
         "knockout": _words.knockout_words(_words.drop_at(curve, heads), run.behaviour.shows),
         "beyond": heads > len(curve["ranked"]) - 1,
         "other_heads": bool(first[0]) and not set(first[0][:heads]) <= set(run.summary["heads"]),

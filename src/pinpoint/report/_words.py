@@ -237,7 +237,7 @@ def _conclusion(drop: Drop) -> str:
     )
 
 
-def auto_words(verify: dict[str, Any], heads: int, *, used: bool) -> str:
+def auto_words(verify: dict[str, Any], heads: int, asked: Any) -> str:
     """The rule that chooses how many heads to tune, and whether it did."""
     rule = (
         f"The rule called auto takes the fewest heads of the ranking whose knockout reaches "
@@ -245,8 +245,10 @@ def auto_words(verify: dict[str, Any], heads: int, *, used: bool) -> str:
     )
     auto = verify["auto"]
     found = "Here there is no drop, so it finds none." if auto is None else f"Here that is {auto}."
-    if used:
+    if asked == "auto":
         tuned = "These were tuned." if auto == heads else f"{heads} were tuned (the most that the settings allow)."
+    elif asked == "validation":
+        tuned = f"It was not used: of the numbers tried, {heads} did best on the validation questions."
     else:
         tuned = f"It was not used: the settings ask for {heads}."
     return f"{rule} {found} {tuned}"

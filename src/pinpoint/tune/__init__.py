@@ -3,7 +3,7 @@
 from pinpoint.tune._fit import Anchor, Check, Checkpoint, Fitted, Row, fit, reaches
 from pinpoint.tune._lora import attach_head_lora, attach_lora
 from pinpoint.tune._slices import Slice, attach, default_projections, freeze_selectors, head_slices, resume_adapter
-from pinpoint.tune._tune import Tuned, save_model, tune_full, tune_heads
+from pinpoint.tune._tune import Tuned, fit_heads, save_model, tune_full, tune_heads
 
 __all__ = [
     "Anchor",
@@ -18,6 +18,7 @@ __all__ = [
     "attach_lora",
     "default_projections",
     "fit",
+    "fit_heads",
     "freeze_selectors",
     "head_slices",
     "reaches",

@@ -54,6 +54,45 @@ def _next_token_logits(
     return logits[:, -1].float()
 
 
+def fit_heads(
+    model: PreTrainedModel,
+    tokenizer: PreTrainedTokenizerBase,
+    heads: Sequence[Head],
+    rows: Sequence[TrainingRow],
+    config: TuneConfig,
+    check: Check,
+    *,
+    seed: int,
+    out: Path,
+    targets: Mapping[str, float] | None = None,
+    neutral: Sequence[Dialogue] = (),
+    resume: bool = False,
+    progress: Progress | None = None,
+) -> tuple[PeftModel, Fitted]:
+    """Trains the slices of `heads` on a copy of the model, and keeps nothing: see `tune_heads`.
+
+    Returns:
+        The live adapter on the copy, and what training did.
+    """
+    view = headed(copy.deepcopy(model))
+    live = attach(view, head_slices(view, heads, config.projections or default_projections(view)))
+    fitted = fit(
+        live,
+        tokenizer,
+        rows,
+        config,
+        check,
+        seed=seed,
+        out=out,
+        progress=progress or Silent(),
+        what=f"{len(heads)} head slices",
+        targets=targets,
+        resume=resume,
+        anchor=Anchor(anchor_rows(tokenizer, neutral), config.anchor) if config.anchor else None,
+    )
+    return live, fitted
+
+
 def tune_heads(
     model: PreTrainedModel,
     tokenizer: PreTrainedTokenizerBase,
@@ -94,25 +133,22 @@ def tune_heads(
         The merged model, and `fidelity`: the largest difference between its next-token logits and those of the
         live adapter on 16 training prompts, relative to the largest logit.
     """
-    view = headed(copy.deepcopy(model))
-    projections = config.projections or default_projections(view)
-    live = attach(view, head_slices(view, heads, projections))
-    live.peft_config["default"].base_model_name_or_path = base_path
     out = (partial or workspace).path("trainer")
-    fitted = fit(
-        live,
+    live, fitted = fit_heads(
+        model,
         tokenizer,
+        heads,
         rows,
         config,
         check,
         seed=seed,
         out=out,
-        progress=progress or Silent(),
-        what="head slices",
         targets=targets,
+        neutral=neutral,
         resume=partial is not None,
-        anchor=Anchor(anchor_rows(tokenizer, neutral), config.anchor) if config.anchor else None,
+        progress=progress,
     )
+    live.peft_config["default"].base_model_name_or_path = base_path
     with workspace.folder("adapter") as folder:
         live.save_pretrained(str(folder))
         tokenizer.save_pretrained(str(folder))
@@ -123,6 +159,7 @@ def tune_heads(
     with workspace.folder("merged") as folder:
         save_model(merged, tokenizer, folder)
     named = [str(head) for head in heads]
+    projections = config.projections or default_projections(headed(model))
     _record(workspace, fitted, heads=named, projections=projections, fidelity=fidelity)
     shutil.rmtree(out, ignore_errors=True)
     return Tuned(merged.eval(), fitted, fidelity)

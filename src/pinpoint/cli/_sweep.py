@@ -1,0 +1,77 @@
+"""`pinpoint sweep`."""
+
+from typing import Annotated
+
+import typer
+
+from pinpoint.cli._common import (
+    Behaviour,
+    Config,
+    Device,
+    Dtype,
+    Fork,
+    Json,
+    Model,
+    Out,
+    Questions,
+    Quiet,
+    Seed,
+    Thinking,
+    print_json,
+    started,
+    terminal,
+    typed_settings,
+)
+from pinpoint.errors import ConfigError
+
+
+def _numbers(text: str | None, flag: str, kind: type[int] | type[float]) -> list[float] | None:
+    try:
+        return None if text is None else [kind(part) for part in text.split(",")]
+    except ValueError as error:
+        raise ConfigError(f"{text!r} is no list of numbers.", where=flag, mend="Write 1,2,4 or 0.1,0.5,1.") from error
+
+
+def sweep(
+    model: Model,
+    over: Annotated[str, typer.Option(help="What to vary, by comma: heads, data, pairs.")] = "heads,data,pairs",
+    counts: Annotated[str | None, typer.Option(help="Numbers of heads; 1, 2, 4, ... half of all by default.")] = None,
+    shares: Annotated[str | None, typer.Option(help="Shares of the training questions, up to 1.")] = None,
+    out: Out = None,
+    config: Config = None,
+    questions: Questions = None,
+    behaviour: Behaviour = None,
+    dtype: Dtype = None,
+    device: Device = None,
+    seed: Seed = None,
+    thinking: Thinking = None,
+    fork: Fork = False,
+    as_json: Json = False,
+    quiet: Quiet = False,
+) -> None:
+    """Tune more and fewer heads, on more and fewer questions, and rank them by more and fewer pairs.
+
+    Says which number of heads does best on the validation questions, which is what --heads validation tunes.
+
+    Example: pinpoint sweep yesman --over heads --counts 1,2,4,6,8
+    """
+    from pinpoint.cli._tables import print_sweep
+    from pinpoint.pipeline import sweep_run
+    from pinpoint.report import write_sweep
+
+    given = {"counts": _numbers(counts, "--counts", int), "shares": _numbers(shares, "--shares", float)}
+    settings = typed_settings(
+        questions=questions,
+        behaviour=behaviour,
+        dtype=dtype,
+        device=device,
+        seed=seed,
+        thinking=thinking,
+        sweep={key: value for key, value in given.items() if value is not None},
+    )
+    with terminal(quiet=quiet) as progress, started(model, config, settings, out, progress, fork=fork) as run:
+        if not run.is_done("locate"):
+            run.do("locate")
+        found = sweep_run(run, over.split(","))
+        page = write_sweep(run.workspace.sub("sweep"), run.config)
+    print_json(found) if as_json else print_sweep(found, run.inputs.behaviour, page)

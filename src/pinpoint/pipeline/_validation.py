@@ -1,0 +1,30 @@
+"""What training is stopped by, and what settings are chosen by: the behaviour on questions kept for it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from transformers import PreTrainedModel
+
+from pinpoint.config import TuneConfig
+from pinpoint.data import draw
+from pinpoint.measure import PLAIN, Chat, Deployment, next_token_kl
+from pinpoint.tune import Check
+
+if TYPE_CHECKING:
+    from pinpoint.pipeline._run import Run
+
+
+def validation_check(run: Run, config: TuneConfig, deployment: Deployment = PLAIN) -> Check:
+    """What tuning is stopped by: the behaviour's rates on validation items; and the KL to the base."""
+    behaviour, evaluation = run.inputs.behaviour, run.config.evaluate
+    items = draw(run.inputs.questions("validation"), config.check_items, run.config.seed)
+    neutral = draw(run.inputs.neutral, config.check_items, run.config.seed)
+
+    def check(model: PreTrainedModel) -> dict[str, float]:
+        chat = Chat(model, run.tokenizer, evaluation.batch_size, evaluation.max_new_tokens, deployment)
+        rates = behaviour.check(chat, items)
+        kl = next_token_kl(run.model, model, run.tokenizer, neutral, evaluation.batch_size, deployment)
+        return rates | {"kl": sum(kl) / len(kl)}
+
+    return check

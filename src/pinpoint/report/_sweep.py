@@ -1,0 +1,131 @@
+"""The tables and the page of `pinpoint sweep`."""
+
+import html
+from pathlib import Path
+from typing import Any
+
+from pinpoint.artifacts import Workspace
+from pinpoint.behaviours import Behaviour, behaviour_of
+from pinpoint.config import RunConfig
+from pinpoint.report._figures import Figure, axis, layout
+from pinpoint.report._format import within
+from pinpoint.report._html import render
+from pinpoint.report._markdown import markdown_table
+from pinpoint.report._rows import BUILT_IN
+from pinpoint.report._words import short_name
+
+SWEEP_TITLES = {
+    "heads": "How many heads",
+    "data": "How many questions to tune on",
+    "pairs": "How many pairs to rank by",
+}
+_STYLES = (("ranked", "circle"), ("matched", "diamond"), ("random", "square"), ("ink-soft", "x"))
+
+
+def _labels(found: dict[str, Any], behaviour: Behaviour) -> dict[str, str]:
+    """The rates that were measured, with the behaviour's words for them."""
+    labels = {one.name: within(one.label.split(",")[0]) for one in behaviour.measures}
+    measured = found["heads"][0]["metrics"] if "heads" in found else {}
+    return {name: labels.get(name, name) for name in measured if name != "kl"}
+
+
+def _tuned(points: list[dict[str, Any]], first: str, labels: dict[str, str], chosen: int | None) -> list[list[str]]:
+    rows = [[first, *labels.values(), "KL", "reached", "steps", "trained", "seconds"]]
+    for point in points:
+        rows.append(
+            [
+                f"{point[first]} *" if point[first] == chosen else str(point[first]),
+                *(f"{100 * point['metrics'][name]:.1f}" for name in labels),
+                f"{point['metrics']['kl']:.4f}",
+                "yes" if point["reached"] else "no",
+                str(point["steps"]),
+                f"{point['trainable_parameters']:,}",
+                f"{point['seconds']:.0f}",
+            ]
+        )
+    return rows
+
+
+def _spread(one: dict[str, Any], factor: float, spec: str) -> str:
+    return f"{factor * one['value']:{spec}} [{factor * one['low']:{spec}}, {factor * one['high']:{spec}}]"
+
+
+def sweep_tables(found: dict[str, Any], behaviour: Behaviour = BUILT_IN) -> dict[str, list[list[str]]]:
+    """The tables of `pinpoint sweep` as texts, each with its header first. Rates in % of the validation questions.
+
+    Args:
+        found: the content of `sweep/sweep.json`.
+        behaviour: whose rates it holds.
+    """
+    labels, tables = _labels(found, behaviour), {}
+    if "heads" in found:
+        tables["heads"] = _tuned(found["heads"], "heads", labels, found["chosen"])
+    if "data" in found:
+        tables["data"] = _tuned(found["data"], "questions", labels, None)
+    if "pairs" in found:
+        header = ["pairs", f"first {found['pairs']['heads']} heads that agree, %", "rank correlation"]
+        rows = [
+            [str(row["pairs"]), _spread(row["overlap"], 100, ".0f"), _spread(row["correlation"], 1, ".2f")]
+            for row in found["pairs"]["rows"]
+        ]
+        tables["pairs"] = [header, *rows]
+    return tables
+
+
+def _traces(points: list[dict[str, Any]], labels: dict[str, str], x: list[float], texts: list[str]) -> list[Figure]:
+    return [
+        {
+            "type": "scatter",
+            "mode": "lines+markers",
+            "name": html.escape(words),
+            "x": x,
+            "y": [point["metrics"][name] for point in points],
+            "text": texts,
+            "hovertemplate": f"%{{text}}: {html.escape(words)} %{{y:.1%}}<extra></extra>",
+            "line": {"color": f"var(--{variable})", "width": 1},
+            "marker": {"symbol": symbol, "size": 9, "color": f"var(--{variable})"},
+        }
+        for (name, words), (variable, symbol) in zip(labels.items(), _STYLES, strict=False)
+    ]
+
+
+def _figures(found: dict[str, Any], labels: dict[str, str]) -> dict[str, Figure]:
+    """Behaviour against side effects, a point for each number of heads; and behaviour by number of questions."""
+    up, figures = axis("on validation questions", tickformat=".0%", range=[-0.03, 1.03]), {}
+    if points := found.get("heads"):
+        texts = [f"{point['heads']} heads, KL {point['metrics']['kl']:.4f}" for point in points]
+        traces = _traces(points, labels, [point["metrics"]["kl"] for point in points], texts)
+        across = axis("KL to the base (nats, logarithmic)", type="log")
+        figures["heads"] = {"data": traces, "layout": layout(440, across, up)}
+    if points := found.get("data"):
+        texts = [f"{point['questions']} questions" for point in points]
+        traces = _traces(points, labels, [point["questions"] for point in points], texts)
+        figures["data"] = {"data": traces, "layout": layout(360, axis("questions (logarithmic)", type="log"), up)}
+    return figures
+
+
+def write_sweep(space: Workspace, config: RunConfig) -> Path:
+    """Writes `sweep.md`, the tables, and `sweep.html`, the page, beside `sweep.json`.
+
+    Args:
+        space: the folder that `pinpoint sweep` wrote to.
+        config: the settings it ran with.
+
+    Returns:
+        The page's path.
+    """
+    found = space.read_json("sweep.json")
+    behaviour = behaviour_of(config.behaviour)
+    tables, labels = sweep_tables(found, behaviour), _labels(found, behaviour)
+    context = {
+        "name": short_name(found["model"]),
+        "behaviour": behaviour,
+        "tables": tables,
+        "titles": SWEEP_TITLES,
+        "found": found,
+        "targets": [f"{100 * value:g} % {labels.get(name, name)}" for name, value in found["targets"].items()],
+        "figures": _figures(found, labels),
+    }
+    parts = [f"## {SWEEP_TITLES[kind]}\n\n{markdown_table(rows)}" for kind, rows in tables.items()]
+    space.write_text("sweep.md", "\n".join(parts))
+    return space.write_text("sweep.html", render("sweep.html.jinja", context))
