@@ -4,7 +4,7 @@ import hashlib
 import json
 import time
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
 import torch
@@ -20,6 +20,7 @@ from pinpoint.heads import HeadScores, HeadSet
 from pinpoint.locate._activation import activation
 from pinpoint.locate._attribution import attribution
 from pinpoint.locate._baselines import folds_of, head_outputs, probed
+from pinpoint.locate._forced import forced, site_counts
 from pinpoint.locate._naive import naive
 from pinpoint.locate._protocol import Effects, Engine
 from pinpoint.locate._sweep import sweep
@@ -63,7 +64,7 @@ class Ask:
             value = getattr(self, name)
             if value not in known:
                 raise ConfigError(f"{name} {value!r} is unknown.", mend=f"Use one of {', '.join(known)}.")
-        if found := misfit(self.method, self.positions, self.engine, self.kinds):
+        if found := misfit(self.method, self.positions, self.engine, self.kinds, self.metric):
             raise ConfigError(f"{found}.")
         if self.given and self.method != "path":
             raise ConfigError(f"heads can be given under method 'path' alone, not under {self.method!r}.")
@@ -82,10 +83,11 @@ def _named(pairs: list[EncodedPair], *more: object) -> str:
 def _check_lengths(model: PreTrainedModel, encoded: list[EncodedPair]) -> None:
     limit = getattr(model.config.get_text_config(), "max_position_embeddings", None)
     for number, pair in enumerate(encoded):
-        longest = max(len(pair.reference), len(pair.counterfactual))
+        longest = max(max(len(run.reference), len(run.counterfactual)) for run in forced([pair]))
         if limit is not None and longest > limit:
+            what = "a prompt with its continuation" if pair.continuations else "a prompt"
             raise InputError(
-                f"a prompt has {longest} tokens, the model reads {limit}.",
+                f"{what} has {longest} tokens, the model reads {limit}.",
                 where=f"pair {number}",
                 mend="Drop or shorten it: cutting it would lose the challenge.",
             )
@@ -118,11 +120,28 @@ def _worker(
         return lambda some: attribution(view, some, metric, nodes, ask.positions)
 
     def path(some: list[EncodedPair]) -> Effects:
-        prompts = [pair.reference for pair in some] + [pair.counterfactual for pair in some]
+        runs = forced(some)
+        prompts = [run.reference for run in runs] + [run.counterfactual for run in runs]
         batch = pad(prompts, ask.padding_side, view.device, pad_id)
         return ENGINES[ask.engine](view, some, batch, metric, ask.rows_per_chunk, ask.given, nodes)
 
     return path
+
+
+def _batches(encoded: list[EncodedPair], ask: Ask) -> Iterator[list[EncodedPair]]:
+    """As many pairs at once as have `batch_size` measured positions, but one at the least."""
+    if ask.method == "activation":  # rows fill a forward pass with a single pair
+        yield from ([pair] for pair in encoded)
+        return
+    some: list[EncodedPair] = []
+    room = ask.batch_size
+    for pair, count in zip(encoded, site_counts(encoded), strict=True):
+        if some and count > room:
+            yield some
+            some, room = [], ask.batch_size
+        some.append(pair)
+        room -= count
+    yield some
 
 
 def _by_batch(
@@ -133,11 +152,8 @@ def _by_batch(
     workspace: Workspace | None,
 ) -> Effects:
     """Scores batch after batch, and keeps each."""
-    # Rows of activation patching fill a forward pass with a single pair.
-    step = 1 if ask.method == "activation" else ask.batch_size
     results = []
-    for start in range(0, len(encoded), step):
-        some = encoded[start : start + step]
+    for some in _batches(encoded, ask):
         part = f"{_named(some, *ask.names_work)}.safetensors"
         if workspace is not None and workspace.has(part):
             kept = workspace.read_tensors(part)[0]
@@ -194,7 +210,7 @@ def score(
     view = headed(model)
     view.check(ask.given)
     nodes = view.nodes(ask.kinds)
-    encoded = [encode_pair(tokenizer, pair) for pair in pairs]
+    encoded = [encode_pair(tokenizer, pair, continued=metric.over is not None) for pair in pairs]
     _check_lengths(model, encoded)
     engine = ask.engine if ask.method == "path" or ask.engine == "naive" else _BY_METHOD[ask.method]
     pad_id = getattr(tokenizer, "pad_token_id", None) or 0

@@ -11,7 +11,7 @@ from pinpoint.data import ContrastPair
 from pinpoint.errors import ConfigError
 from pinpoint.heads import Head, HeadScores
 from pinpoint.locate import SetStep, agreement, greedy_set, locate, locate_nodes
-from pinpoint.measure import Estimate, top_overlap
+from pinpoint.measure import METRICS, Estimate, top_overlap
 from pinpoint.nodes import NodeScores
 from pinpoint.pipeline._checks import behaviour_shown, contrast_bites, ranking_stable
 from pinpoint.pipeline._stages import partial_of
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from pinpoint.pipeline._run import Run
 
 _NODES = ("nodes.json", "nodes.safetensors")
-_UNITS = {"logit_diff": "logits", "log_odds": "nats", "paper_share": "%", "accuracy": "share of prompts", "random": ""}
+_UNITS = {name: metric.unit for name, metric in METRICS.items()} | {"accuracy": "share of prompts", "random": ""}
 
 
 class Comparison(NamedTuple):
