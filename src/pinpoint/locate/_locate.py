@@ -20,11 +20,10 @@ from pinpoint.heads import HeadScores, HeadSet
 from pinpoint.locate._activation import activation
 from pinpoint.locate._attribution import attribution
 from pinpoint.locate._baselines import folds_of, head_outputs, probed
-from pinpoint.locate._forced import forced, site_counts
 from pinpoint.locate._naive import naive
 from pinpoint.locate._protocol import Effects, Engine
 from pinpoint.locate._sweep import sweep
-from pinpoint.measure import Metric, metric_named
+from pinpoint.measure import Metric, forced, metric_named, site_counts
 from pinpoint.models import HeadedModel, headed
 from pinpoint.nodes import Kind, Node, NodeScores
 from pinpoint.progress import Progress, Silent

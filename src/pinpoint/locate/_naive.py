@@ -9,10 +9,8 @@ from torch import Tensor, nn
 from pinpoint.data import Batch, EncodedPair
 from pinpoint.heads import HeadSet
 from pinpoint.interventions import captured_heads, edited_inputs, edited_outputs, seen_outputs
-from pinpoint.locate._forced import Sites, forced, sites
 from pinpoint.locate._protocol import Effects
-from pinpoint.locate._values import values_of_logits
-from pinpoint.measure import Metric
+from pinpoint.measure import Metric, Sites, forced, sites, values_of_logits
 from pinpoint.models import HeadedModel
 from pinpoint.nodes import Node
 

@@ -6,7 +6,7 @@ from typing import NamedTuple
 import torch
 
 from pinpoint.data import Batch, pad
-from pinpoint.locate._forced import Forced, Sites, sites
+from pinpoint.measure import Forced, Sites, sites
 from pinpoint.models import HeadedModel
 
 

@@ -19,11 +19,9 @@ from torch import Tensor, nn
 from pinpoint.data import Batch, EncodedPair
 from pinpoint.heads import HeadSet
 from pinpoint.interventions import after_blocks, edited_outputs, run_block, seen_inputs
-from pinpoint.locate._forced import Forced, Sites, forced, site_counts
 from pinpoint.locate._prefix import shares_prefix, sharing, whole
 from pinpoint.locate._protocol import Effects
-from pinpoint.locate._values import values
-from pinpoint.measure import Metric
+from pinpoint.measure import Forced, Metric, Sites, forced, site_counts, values
 from pinpoint.models import HeadedModel
 from pinpoint.nodes import Node
 

@@ -41,7 +41,7 @@ def locate_run(run: Run) -> HeadScores:
     pairs = run.inputs.halves.pairs
     if run.inputs.unusable:
         run.workspace.write_json("unusable.json", run.inputs.unusable)
-    run.note(behaviour_shown(run.view, run.tokenizer, pairs))
+    run.note(behaviour_shown(run.view, run.tokenizer, pairs, run.config.locate.metric))
     scores, nodes = _scored(run, pairs, partial_of(run, "locate"))
     run.note(contrast_bites(scores))
     for name in (*_NODES, "set.json"):

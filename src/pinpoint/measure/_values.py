@@ -9,7 +9,7 @@ from torch import Tensor
 
 from pinpoint.data import EncodedPair
 from pinpoint.interventions import final_logits
-from pinpoint.measure import Metric
+from pinpoint.measure._metrics import Metric
 from pinpoint.models import HeadedModel
 
 # A row's logits of a few tokens take as much room as some hundred of its residual vectors; those of all, far more.

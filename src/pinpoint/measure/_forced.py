@@ -52,11 +52,11 @@ def shared_lengths(pairs: Sequence[EncodedPair]) -> list[int]:
 
 
 class Sites(NamedTuple):
-    """Measured positions of a batch: all of the references, then all of the counterfactuals in the same order.
+    """Measured positions of a batch, row by row.
 
     Attributes:
-        rows: [2*site] the row of the batch that each lies in.
-        places: [2*site] the position in that row.
+        rows: [site] the row of the batch that each lies in.
+        places: [site] the position in that row.
         height: rows of the batch.
     """
 
@@ -71,8 +71,11 @@ class Sites(NamedTuple):
 
 
 def sites(last: Tensor, runs: Sequence[Forced]) -> Sites:
-    """The measured positions, given the last position of each row; rows are references, then counterfactuals."""
-    measured = torch.tensor([run.measured for run in runs] * 2)
+    """The measured positions, given the last position of each row.
+
+    Rows are the references of `runs`, or their counterfactuals; or the references and then the counterfactuals.
+    """
+    measured = torch.tensor([run.measured for run in runs] * (len(last) // len(runs)))
     rows = torch.arange(len(measured)).repeat_interleave(measured)
     back = torch.cat([torch.arange(count - 1, -1, -1) for count in measured.tolist()])
     rows, back = rows.to(last.device), back.to(last.device)
