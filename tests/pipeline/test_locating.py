@@ -7,9 +7,10 @@ import pytest
 
 from pinpoint.config import LocateConfig, parse_config
 from pinpoint.errors import ConfigError
+from pinpoint.heads import Head
 from pinpoint.locate import locate
 from pinpoint.organism import shipped
-from pinpoint.pipeline import Run, beside_brute_force, plan, resolve, search_set
+from pinpoint.pipeline import Run, beside_brute_force, locate_receivers, plan, resolve, search_set
 
 
 def run_of(folder: Path, **section: Any) -> Run:
@@ -106,6 +107,17 @@ def test_answers_that_begin_alike_are_measured_whole_in_every_stage_that_reads_t
     assert (scores.effects[:1] - brute.effects).abs().max() < 1e-4 * brute.effects.abs().max()
     first = run.do("verify")["curve"]["ranked"][0]["value"]
     assert first == pytest.approx(float(scores.reference[run.inputs.halves.effects].mean()), rel=1e-4)
+
+
+def test_paths_through_receivers_are_written_beside_the_heads(tmp_path: Path) -> None:
+    run = run_of(tmp_path, pairs=4)
+    run.do("locate")
+    scores = locate_receivers(run, [Head(6, 1), Head(3, 2)], "k")
+    found = run.workspace.sub("locate").read_json("paths.json")
+    assert (found["receivers"], found["through"], found["positions"]) == (["L6.H1", "L3.H2"], "k", "suffix")
+    assert found["label"] == scores.label and found["pairs"] == 4 and len(found["senders"]) == 64
+    effects = [row["effect"] for row in found["senders"]]
+    assert effects == sorted(effects) and effects[0] < 0 and run.is_done("locate")
 
 
 def test_settings_of_locate_fit_together_by_default() -> None:

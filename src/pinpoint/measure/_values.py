@@ -1,6 +1,6 @@
 """Reading the metric off what leaves the last block at the measured positions."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from itertools import accumulate
 
 import torch
@@ -18,20 +18,32 @@ _LOGITS_AT_ONCE = 1 << 24
 
 
 def values(
-    view: HeadedModel, hidden: Float[Tensor, "site row d_model"], pairs: Sequence[EncodedPair], metric: Metric
+    view: HeadedModel,
+    hidden: Float[Tensor, "site row d_model"],
+    pairs: Sequence[EncodedPair],
+    metric: Metric,
+    unembed: Callable[[HeadedModel, Tensor, list[int] | None], Tensor] = final_logits,
 ) -> Float[Tensor, "pair row"]:
-    """The metric on rows of the residual stream that left the last block at the measured positions."""
+    """The metric on rows at the measured positions.
+
+    Args:
+        view: the model.
+        hidden: the rows; by default, of the residual stream that left the last block.
+        pairs: the pairs that the sites are of, in order.
+        metric: the metric.
+        unembed: gives their logits; `next_token_logits` where the backbone put the rows out.
+    """
     if metric.over is None:
         tokens = sorted({token for pair in pairs for token in (*pair.unwanted, *pair.wanted)})
         place = {token: i for i, token in enumerate(tokens)}
         step = max(1, _LOGIT_ROWS // hidden.shape[1])
-        logits = torch.cat([final_logits(view, part, tokens) for part in hidden.split(step)])
+        logits = torch.cat([unembed(view, part, tokens) for part in hidden.split(step)])
         sides = [([place[t] for t in pair.unwanted], [place[t] for t in pair.wanted]) for pair in pairs]
         return torch.stack([metric.value(row, *side) for row, side in zip(logits, sides, strict=True)])
     targets = _targets(pairs).to(hidden.device)[:, None].expand(hidden.shape[:2])  # [site row]
     step = max(1, _LOGITS_AT_ONCE // int(view.config.vocab_size))
     parts = zip(hidden.flatten(0, 1).split(step), targets.flatten().split(step), strict=True)
-    found = torch.cat([_log_probabilities(final_logits(view, part), target) for part, target in parts])
+    found = torch.cat([_log_probabilities(unembed(view, part, None), target) for part, target in parts])
     return _over_continuations(found.view(hidden.shape[:2]), pairs, metric)
 
 

@@ -1,6 +1,7 @@
 """Architectures: where a model keeps its heads. The only package that knows module names."""
 
 from pinpoint.models._load import Loaded, load, load_tokenizer, model_class, pick_device
+from pinpoint.models._qkv import PARTS, Which
 from pinpoint.models._registry import headed, known_types
 from pinpoint.models._spec import HeadedModel, Layout, features
 
@@ -8,6 +9,8 @@ __all__ = [
     "HeadedModel",
     "Layout",
     "Loaded",
+    "PARTS",
+    "Which",
     "features",
     "headed",
     "known_types",

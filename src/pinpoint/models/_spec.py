@@ -9,9 +9,9 @@ import torch
 from torch import nn
 from transformers import PretrainedConfig, PreTrainedModel
 
-from pinpoint.errors import InputError
+from pinpoint.errors import ArchitectureError, InputError
 from pinpoint.heads import Head
-from pinpoint.models._qkv import PARTS, Projections, Sizes
+from pinpoint.models._qkv import PARTS, Projections, Sizes, Which, latent
 from pinpoint.nodes import Kind, Node
 
 
@@ -228,6 +228,28 @@ class HeadedModel:
         width = getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads
         sizes = Sizes(self.n_heads, self.n_kv_heads, width, config)
         return self._full_name(layer, getattr(projections, part)), projections.rows(part, unit, sizes)
+
+    def projection_parts(self, layer: int) -> dict[str, dict[Which, list[int]]]:
+        """The modules that queries, keys and values come from, and which of their outputs are which.
+
+        Raises:
+            ArchitectureError: heads share parts of their keys (latent attention).
+        """
+        if self.layout.projections(self.config).rows is latent:
+            raise ArchitectureError(
+                f"of model_type {self.model.config.model_type!r}, keys hold a part that is made beside the projections "
+                "and that all heads share: no one head's queries, keys or values can be exchanged alone.",
+                where=type(self.model).__name__,
+                mend="Score paths of a model whose heads have q, k and v projections; path patching to the logits "
+                "knows this one.",
+            )
+        units = {"q": self.n_heads, "k": self.n_kv_heads, "v": self.n_kv_heads}
+        parts: dict[str, dict[Which, list[int]]] = {}
+        for which, part in PARTS.items():
+            for unit in range(units[which]):
+                name, rows = self.projection_slice(layer, which, unit)
+                parts.setdefault(name, {}).setdefault(part, []).extend(rows)
+        return parts
 
     def _full_name(self, layer: int, name: str) -> str:
         return ".".join((self.layout.layers, str(layer), self.layout.attention, name))
