@@ -302,6 +302,12 @@ def other_shapes(folder: Path) -> None:
     (folder / "config.json").write_text(json.dumps(config | {"hidden_size": 2 * config["hidden_size"]}))
 
 
+def quantised(folder: Path) -> None:
+    config = json.loads((folder / "config.json").read_text())
+    method = {"quant_method": "gptq", "bits": 4, "group_size": 128}
+    (folder / "config.json").write_text(json.dumps(config | {"quantization_config": method}))
+
+
 def pickled_weights(folder: Path) -> None:
     (folder / "model.safetensors").unlink()
     torch.save({"a": object}, folder / "pytorch_model.bin")
@@ -320,6 +326,7 @@ MODELS: dict[str, tuple[Callable[[Path], None], str]] = {
     "infinite weights": (infinite_weights, "not finite"),
     "prompts longer than the context": (short_context, "24"),
     "weights of other shapes": (other_shapes, "no model can be loaded"),
+    "quantised weights": (quantised, "its weights are quantised (gptq) and cannot be loaded on"),
     "weights that are a pickle": (pickled_weights, "no model can be loaded"),
 }
 

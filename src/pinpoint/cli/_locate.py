@@ -140,7 +140,7 @@ def locate(
         )
 
 
-def _receivers(receivers: str | None, through: str | None) -> tuple[list[Head], Literal["q", "k", "v"]]:
+def _receivers(receivers: str | None, through: str | None) -> tuple[list["Head"], Literal["q", "k", "v"]]:
     """The heads of --receivers, none if it is not given, and what of theirs the paths lead through.
 
     Raises:

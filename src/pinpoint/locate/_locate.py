@@ -25,6 +25,7 @@ from pinpoint.locate._naive_paths import naive_paths
 from pinpoint.locate._paths import paths
 from pinpoint.locate._protocol import Effects, Engine
 from pinpoint.locate._sweep import sweep
+from pinpoint.locate._trial import try_layout
 from pinpoint.measure import Metric, forced, metric_named, site_counts
 from pinpoint.models import PARTS, HeadedModel, headed
 from pinpoint.nodes import Kind, Node, NodeScores
@@ -236,6 +237,7 @@ def score(
     metric = metric_named(ask.metric)
     ask.check()
     view = headed(model)
+    try_layout(view)
     view.check([*ask.given, *ask.receivers])
     if ask.receivers:
         view.projection_parts(ask.receivers[0].layer)
