@@ -94,12 +94,12 @@ def test_settings_that_make_no_sense_are_named(section: dict[str, Any], message:
 
 
 def test_answers_that_begin_alike_are_measured_whole_in_every_stage_that_reads_them(tmp_path: Path) -> None:
-    answers = {"unwanted": ["Apologies, it is not."], "wanted": ["Apologies, it is."]}
+    answers = {"unwanted": ["Apologies for", "Apologies, I"], "wanted": ["Yes", "Apologies?"]}
     settings = {"locate": {"pairs": 6, "metric": "logprob_diff"}, "verify": {"max_heads": 1, "draws": 1}}
     settings["verify"]["generate_at"] = []
     run = Run(resolve(str(shipped()["yesman"]), None, settings | {"behaviour": answers}), tmp_path)
     shown = plan(run, run.tokenizer)
-    assert len(shown.unwanted) == 1 and shown.unwanted[0].split()[0] == shown.wanted[0].split()[0]
+    assert shown.unwanted[0].split()[0] == shown.wanted[1].split()[0] and len(shown.wanted) == 2
     scores = run.do("locate")
     record = run.workspace.sub("locate").read_json("locate.json")
     assert (record["metric"], record["unit"]) == ("logprob_diff", "nats")

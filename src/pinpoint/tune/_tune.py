@@ -14,6 +14,7 @@ from pinpoint.artifacts import Workspace, provenance
 from pinpoint.behaviours import TrainingRow
 from pinpoint.config import TuneConfig
 from pinpoint.data import Dialogue, Messages, encode_chat, pad
+from pinpoint.errors import InputError
 from pinpoint.heads import Head
 from pinpoint.measure import anchor_rows
 from pinpoint.models import headed
@@ -52,6 +53,15 @@ def _next_token_logits(
     batch = pad([encode_chat(tokenizer, prompt) for prompt in prompts], "left", model.device)
     logits: torch.Tensor = model(**batch.inputs(), use_cache=False).logits
     return logits[:, -1].float()
+
+
+def _refuse_quantised(model: PreTrainedModel) -> None:
+    if getattr(model, "is_quantized", False):
+        raise InputError(
+            "its weights are quantised: what is trained would be rounded away where it is merged.",
+            where=str(model.name_or_path),
+            mend="Locate with it, and tune the model that it was quantised from: name the heads with --heads.",
+        )
 
 
 def tune_heads(
@@ -93,7 +103,11 @@ def tune_heads(
     Returns:
         The merged model, and `fidelity`: the largest difference between its next-token logits and those of the
         live adapter on 16 training prompts, relative to the largest logit.
+
+    Raises:
+        InputError: the model's weights are quantised.
     """
+    _refuse_quantised(model)
     view = headed(copy.deepcopy(model))
     projections = config.projections or default_projections(view)
     live = attach(view, head_slices(view, heads, projections))
@@ -142,6 +156,7 @@ def tune_full(
     progress: Progress | None = None,
 ) -> Tuned:
     """Full fine-tuning on the same rows, through the same path, as `tune_heads`. Writes `tune.json` and `merged/`."""
+    _refuse_quantised(model)
     # In a half precision, most of AdamW's steps would be lost to rounding; adapters train in float32 too.
     whole = copy.deepcopy(model).to(torch.float32)  # type: ignore[arg-type]
     whole.requires_grad_(True)
