@@ -19,7 +19,7 @@ WAYS = {
     "4 bits": {"load_in_4bit": True, "bnb_4bit_quant_type": "nf4", "bnb_4bit_compute_dtype": torch.float32},
     "8 bits": {"load_in_8bit": True},
 }
-# Its kernels round a row by the batch that it is run in: both engines are run in their own.
+# Not that of float32: what was measured, and what is known of why, is in docs/locators.md.
 TOLERANCE = 0.1
 
 
