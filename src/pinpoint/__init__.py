@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from pinpoint.data import ContrastPair
     from pinpoint.errors import PinpointError
     from pinpoint.heads import Head, HeadScores, HeadSet
-    from pinpoint.locate import agreement, greedy_set, locate_nodes
+    from pinpoint.locate import agreement, greedy_set, locate_nodes, locate_paths
     from pinpoint.models import load
     from pinpoint.nodes import Node, NodeScores
 
@@ -30,6 +30,7 @@ __all__ = [
     "load",
     "locate",
     "locate_nodes",
+    "locate_paths",
 ]
 
 _HOMES = {
@@ -44,6 +45,7 @@ _HOMES = {
     "greedy_set": "pinpoint.locate",
     "load": "pinpoint.models",
     "locate_nodes": "pinpoint.locate",
+    "locate_paths": "pinpoint.locate",
 }
 
 

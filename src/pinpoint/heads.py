@@ -82,6 +82,8 @@ class HeadScores:
         layers: the layers that have heads; None for all. The effects of the others are 0.
         method: "path", "activation", "attribution", "probe" or "random": see `pinpoint.locate`.
         positions: where heads were patched or read: "last", "suffix" or "all".
+        through: "q", "k" or "v" where effects through `receivers` were scored: see `pinpoint.locate_paths`.
+        receivers: the heads that the paths lead through; empty for effects on the logits by whatever way.
     """
 
     effects: Float[Tensor, "pair layer head"]
@@ -92,6 +94,8 @@ class HeadScores:
     layers: tuple[int, ...] | None = field(default=None)
     method: str = field(default="path")
     positions: str = field(default="last")
+    through: str = field(default="")
+    receivers: tuple[Head, ...] = field(default=())
 
     def __repr__(self) -> str:
         return f"<HeadScores: {self.mean.numel()} heads ({self.label}), {self.metric}, {len(self.effects)} pairs>"
@@ -99,6 +103,10 @@ class HeadScores:
     @property
     def label(self) -> str:
         """What was measured, in words."""
+        if self.receivers:
+            where = f", {_PATCHED[self.positions]}" if self.through != "q" else ""
+            heads = ", ".join(map(str, self.receivers))
+            return f"effect by path patching through {self.through} of {heads}{where}, {self.engine}"
         where = f", {_PATCHED[self.positions]}" if self.method in ("activation", "attribution") else ""
         return f"{_LABELS[self.method]}{where}, {self.engine}"
 

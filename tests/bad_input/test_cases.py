@@ -189,6 +189,14 @@ COMMANDS = {
     "positions of path patching": (["locate", "yesman", "--positions", "all"], "positions 'all' goes with methods"),
     "nodes without heads": (["locate", "yesman", "--nodes", "mlps"], "nodes must hold heads"),
     "no nodes": (["locate", "yesman", "--nodes", ""], "locate.nodes"),
+    "a continuation's metric of another method": (
+        ["locate", "yesman", "--metric", "logprob_diff", "--method", "activation"],
+        "metric 'logprob_diff' goes with method path",
+    ),
+    "a receiver that is no head": (["locate", "yesman", "--receivers", "L1.H1,L2"], "'L2' is not a head"),
+    "no receivers": (["locate", "yesman", "--receivers", ""], "'' is not a head"),
+    "a path through what is none": (["locate", "yesman", "--receivers", "L1.H1", "--through", "o"], "--through: 'o'"),
+    "a path without receivers": (["locate", "yesman", "--through", "q"], "--through: says what of the --receivers"),
     "a set of none": (["locate", "yesman", "--set", "0"], "--set"),
     "unknown dtype": (["locate", "yesman", "--dtype", "fp4"], "dtype"),
     "seed as a word": (["locate", "yesman", "--seed", "x"], "--seed"),
@@ -294,6 +302,12 @@ def other_shapes(folder: Path) -> None:
     (folder / "config.json").write_text(json.dumps(config | {"hidden_size": 2 * config["hidden_size"]}))
 
 
+def quantised(folder: Path) -> None:
+    config = json.loads((folder / "config.json").read_text())
+    method = {"quant_method": "gptq", "bits": 4, "group_size": 128}
+    (folder / "config.json").write_text(json.dumps(config | {"quantization_config": method}))
+
+
 def pickled_weights(folder: Path) -> None:
     (folder / "model.safetensors").unlink()
     torch.save({"a": object}, folder / "pytorch_model.bin")
@@ -312,6 +326,7 @@ MODELS: dict[str, tuple[Callable[[Path], None], str]] = {
     "infinite weights": (infinite_weights, "not finite"),
     "prompts longer than the context": (short_context, "24"),
     "weights of other shapes": (other_shapes, "no model can be loaded"),
+    "quantised weights": (quantised, "its weights are quantised (gptq) and cannot be loaded on"),
     "weights that are a pickle": (pickled_weights, "no model can be loaded"),
 }
 

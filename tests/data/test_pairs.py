@@ -17,7 +17,7 @@ def test_prompts_may_be_ids_text_or_messages(tokenizer: PreTrainedTokenizerBase)
     assert pair.counterfactual == tokenizer("Hi, I am Tom.")["input_ids"]
     assert pair.unwanted == [tokenizer("Apologies")["input_ids"][0]]
     assert len(pair.wanted) == 2
-    assert encode_pair(None, ContrastPair([1, 2], [3], 4, [5, 6])) == ([1, 2], [3], [4], [5, 6])
+    assert encode_pair(None, ContrastPair([1, 2], [3], 4, [5, 6])) == ([1, 2], [3], [4], [5, 6], ())
 
 
 def test_answers_that_share_their_first_token_are_refused(tokenizer: PreTrainedTokenizerBase) -> None:

@@ -102,7 +102,10 @@ def test_unknown_metric_engine_and_architecture_are_named() -> None:
     with pytest.raises(ConfigError, match=r"engine 'fast' is unknown.*sweep, naive"):
         pinpoint.locate(model, None, pairs(1), engine="fast")
     model.config.model_type = "mamba"
-    with pytest.raises(ArchitectureError, match=r"model_type 'mamba'; known are apertus, .*llama, .*Layout beside"):
+    with pytest.raises(
+        ArchitectureError,
+        match=r"model_type 'mamba'; known are apertus, .*llama, .*models.register",
+    ):
         pinpoint.locate(model, None, pairs(1))
 
 

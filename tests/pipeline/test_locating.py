@@ -7,8 +7,10 @@ import pytest
 
 from pinpoint.config import LocateConfig, parse_config
 from pinpoint.errors import ConfigError
+from pinpoint.heads import Head
+from pinpoint.locate import locate
 from pinpoint.organism import shipped
-from pinpoint.pipeline import Run, beside_brute_force, resolve, search_set
+from pinpoint.pipeline import Run, beside_brute_force, locate_receivers, plan, resolve, search_set
 
 
 def run_of(folder: Path, **section: Any) -> Run:
@@ -75,6 +77,10 @@ def test_a_set_is_searched_by_path_patching_alone(tmp_path: Path) -> None:
             "locate: engine 'naive' goes with methods path and activation; 'probe'",
         ),
         ({"method": "activation", "nodes": ["heads", "mlps"]}, "locate: nodes mlps go with method path, not with 'act"),
+        (
+            {"method": "activation", "metric": "logprob_diff"},
+            "locate: metric 'logprob_diff' goes with method path, not with 'activation', which measures the next",
+        ),
         ({"nodes": ["mlps"]}, "locate: nodes must hold heads"),
         ({"nodes": ["heads", "layers"]}, "locate.nodes.1: input should be 'heads', 'groups', 'attention' or 'mlps'"),
         ({"exact_pairs": -1}, "locate.exact_pairs: input should be greater"),
@@ -85,6 +91,33 @@ def test_settings_that_make_no_sense_are_named(section: dict[str, Any], message:
     with pytest.raises(ConfigError) as caught:
         parse_config({"model": "m", "locate": section}, "s.yaml")
     assert message in str(caught.value)
+
+
+def test_answers_that_begin_alike_are_measured_whole_in_every_stage_that_reads_them(tmp_path: Path) -> None:
+    answers = {"unwanted": ["Apologies for", "Apologies, I"], "wanted": ["Yes", "Apologies?"]}
+    settings = {"locate": {"pairs": 6, "metric": "logprob_diff"}, "verify": {"max_heads": 1, "draws": 1}}
+    settings["verify"]["generate_at"] = []
+    run = Run(resolve(str(shipped()["yesman"]), None, settings | {"behaviour": answers}), tmp_path)
+    shown = plan(run, run.tokenizer)
+    assert shown.unwanted[0].split()[0] == shown.wanted[1].split()[0] and len(shown.wanted) == 2
+    scores = run.do("locate")
+    record = run.workspace.sub("locate").read_json("locate.json")
+    assert (record["metric"], record["unit"]) == ("logprob_diff", "nats")
+    brute = locate(run.model, run.tokenizer, run.inputs.halves.pairs[:1], metric="logprob_diff", engine="naive")
+    assert (scores.effects[:1] - brute.effects).abs().max() < 1e-4 * brute.effects.abs().max()
+    first = run.do("verify")["curve"]["ranked"][0]["value"]
+    assert first == pytest.approx(float(scores.reference[run.inputs.halves.effects].mean()), rel=1e-4)
+
+
+def test_paths_through_receivers_are_written_beside_the_heads(tmp_path: Path) -> None:
+    run = run_of(tmp_path, pairs=4)
+    run.do("locate")
+    scores = locate_receivers(run, [Head(6, 1), Head(3, 2)], "k")
+    found = run.workspace.sub("locate").read_json("paths.json")
+    assert (found["receivers"], found["through"], found["positions"]) == (["L6.H1", "L3.H2"], "k", "suffix")
+    assert found["label"] == scores.label and found["pairs"] == 4 and len(found["senders"]) == 64
+    effects = [row["effect"] for row in found["senders"]]
+    assert effects == sorted(effects) and effects[0] < 0 and run.is_done("locate")
 
 
 def test_settings_of_locate_fit_together_by_default() -> None:

@@ -34,6 +34,26 @@ def test_a_curve_starts_at_the_base_and_has_its_bands(mode: str) -> None:
     assert found.ranked[3].value != pytest.approx(base, rel=1e-3), "knocking out must change something"
 
 
+@pytest.mark.parametrize("mode", ["mean", "resample"])
+@torch.no_grad()
+def test_of_whole_continuations_every_token_is_read_under_the_knockout(mode: str) -> None:
+    model = tiny("llama-gqa")
+    view = headed(model)
+    means = torch.zeros(view.n_layers, view.n_heads, view.head_dim)
+    pair = ContrastPair([3, 4, 5, 8, 9], [6, 7, 2], [[5, 6, 8]], [[5, 7], [9]])
+    other = ContrastPair([3, 4], [6, 7, 2, 9], [[5, 6, 8]], [[5, 7], [9]])
+    heads = [Head(0, 0), Head(1, 2), Head(2, 5)]
+    both = Prompts(view, None, [pair, other], mode, means, 2, "logprob_diff")
+    alone = Prompts(view, None, [pair], mode, means, 1, "logprob_diff")
+    scores = []
+    for answer in ([5, 6, 8], [5, 7], [9]):
+        every = model(torch.tensor([[*pair.reference, *answer]])).logits[0].log_softmax(dim=-1)
+        scores.append(sum(every[4 + i, token] for i, token in enumerate(answer)))
+    assert both.log_odds([])[0] == pytest.approx(float(scores[0] - torch.stack(scores[1:]).logsumexp(0)), rel=1e-4)
+    assert both.log_odds(heads)[0] == pytest.approx(alone.log_odds(heads)[0], rel=1e-4)
+    assert both.log_odds(heads)[0] != pytest.approx(both.log_odds([])[0], rel=1e-3)
+
+
 def test_resampling_reads_no_padding_whatever_it_is_batched_with() -> None:
     view = headed(tiny("llama-gqa"))
     means = torch.zeros(view.n_layers, view.n_heads, view.head_dim)

@@ -1,7 +1,7 @@
 """`pinpoint locate`."""
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
@@ -23,6 +23,12 @@ from pinpoint.cli._common import (
     terminal,
     typed_settings,
 )
+from pinpoint.errors import ConfigError
+
+if TYPE_CHECKING:
+    from pinpoint.heads import Head
+
+_THROUGH: dict[str, Literal["q", "k", "v"]] = {"q": "q", "k": "k", "v": "v"}
 
 
 def locate(
@@ -44,9 +50,21 @@ def locate(
     ] = None,
     behaviour: Behaviour = None,
     engine: Annotated[str | None, typer.Option(help="sweep (default) or naive, the slow oracle.")] = None,
-    metric: Annotated[str | None, typer.Option(help="logit_diff, log_odds or paper_share.")] = None,
+    metric: Annotated[
+        str | None,
+        typer.Option(
+            help="logit_diff, log_odds or paper_share, of first tokens; logprob_diff or mean_logprob_diff, of whole "
+            "answers."
+        ),
+    ] = None,
     head_set: Annotated[
         int | None, typer.Option("--set", min=1, help="Also search for the set of this many heads that acts jointly.")
+    ] = None,
+    receivers: Annotated[
+        str | None, typer.Option(help="Also score every head by its paths through these: L5.H3,L6.H1.")
+    ] = None,
+    through: Annotated[
+        str | None, typer.Option(help="What of the receivers the paths lead through: q (default), k or v.")
     ] = None,
     pairs: Annotated[int | None, typer.Option(help="Contrast pairs at the most.")] = None,
     dtype: Dtype = None,
@@ -63,8 +81,9 @@ def locate(
     """
     from pinpoint.cli._tables import print_nodes, print_scores
     from pinpoint.heads import HeadScores
-    from pinpoint.pipeline import beside_brute_force, search_set
+    from pinpoint.pipeline import beside_brute_force, locate_receivers, search_set
 
+    to, which = _receivers(receivers, through)
     given = {
         "method": method,
         "positions": positions,
@@ -85,13 +104,17 @@ def locate(
         locate=section,
     )
     with terminal(quiet=quiet) as progress, started(model, config, settings, out, progress, fork=fork) as run:
+        if to:
+            run.view.check(to)
         scores: HeadScores = run.do("locate")
         beside = beside_brute_force(run, scores) if scores.engine == "naive" else None
         steps = search_set(run, head_set) if head_set else []
+        sent = locate_receivers(run, to, which) if to else None
         space = run.workspace.sub("locate")
         record = space.read_json("locate.json")
         others = space.read_json("nodes.json") if space.has("nodes.json") else None
         searched = {"set": space.read_json("set.json")} if head_set else {}
+        searched |= {"paths": space.read_json("paths.json")} if to else {}
     if as_json:
         beyond = {"beyond_heads": others} if others else {}
         print_json(record | ({"sweep": beside._asdict()} if beside else {}) | beyond | searched)
@@ -99,6 +122,8 @@ def locate(
     print_scores(scores)
     if others:
         print_nodes(others)
+    if sent is not None:
+        print_scores(sent)
     if "against_exact" in record:
         typer.echo(_agreement(record["against_exact"]))
     for step in steps:
@@ -113,6 +138,22 @@ def locate(
             f"{beside.engine}: {same}, largest relative difference {beside.difference:.1e}, {beside.seconds:.2f} s: "
             f"{beside.factor:.0f}x faster"
         )
+
+
+def _receivers(receivers: str | None, through: str | None) -> tuple[list["Head"], Literal["q", "k", "v"]]:
+    """The heads of --receivers, none if it is not given, and what of theirs the paths lead through.
+
+    Raises:
+        ConfigError: one is no head; or --through is none of q, k and v, or stands alone.
+    """
+    from pinpoint.heads import Head
+
+    if through is not None and receivers is None:
+        raise ConfigError("says what of the --receivers paths lead through.", where="--through", mend="Give receivers.")
+    which = _THROUGH.get(through or "q")
+    if which is None:
+        raise ConfigError(f"{through!r} is none of q, k and v.", where="--through")
+    return [] if receivers is None else [Head.parse(name) for name in receivers.split(",")], which
 
 
 def _agreement(found: dict[str, Any]) -> str:

@@ -4,7 +4,7 @@ from pinpoint.config._behaviour import BehaviourConfig, SycophancyConfig
 from pinpoint.config._compare import CompareConfig, Method
 from pinpoint.config._data import DataConfig
 from pinpoint.config._evaluate import EvaluateConfig
-from pinpoint.config._locate import LocateConfig, misfit
+from pinpoint.config._locate import CONTINUED, LocateConfig, misfit
 from pinpoint.config._read import merge, parse_config, read_settings
 from pinpoint.config._run import RunConfig
 from pinpoint.config._sweep import SweepConfig
@@ -13,6 +13,7 @@ from pinpoint.config._user import MeasureSettings, Rule, SplitFiles, Texts, User
 from pinpoint.config._verify import VerifyConfig
 
 __all__ = [
+    "CONTINUED",
     "BehaviourConfig",
     "CompareConfig",
     "DataConfig",

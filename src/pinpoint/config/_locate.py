@@ -8,8 +8,11 @@ from pydantic import Field, model_validator
 from pinpoint.config._base import Settings
 from pinpoint.nodes import Kind
 
+CONTINUED = ("logprob_diff", "mean_logprob_diff")
+"""Metrics of whole continuations."""
 
-def misfit(method: str, positions: str, engine: str, nodes: Sequence[str]) -> str | None:
+
+def misfit(method: str, positions: str, engine: str, nodes: Sequence[str], metric: str = "logit_diff") -> str | None:
     """Why settings of a locator do not go together, in a sentence without its full stop; None where they do."""
     if positions != "last" and method not in ("activation", "attribution"):
         return (
@@ -21,6 +24,8 @@ def misfit(method: str, positions: str, engine: str, nodes: Sequence[str]) -> st
     beyond = [kind for kind in nodes if kind != "heads"]
     if beyond and method != "path":
         return f"nodes {', '.join(beyond)} go with method path, not with {method!r}, which scores heads alone"
+    if metric in CONTINUED and method in ("activation", "attribution"):
+        return f"metric {metric!r} goes with method path, not with {method!r}, which measures the next token alone"
     return None
 
 
@@ -35,7 +40,8 @@ class LocateConfig(Settings):
     """What is scored beside heads: groups (heads that share a key/value head), attention (whole layers), mlps."""
     exact_pairs: int = Field(4, ge=0)
     """Pairs on which attribution patching is held to activation patching; 0 for none."""
-    metric: Literal["logit_diff", "log_odds", "paper_share"] = "logit_diff"
+    metric: Literal["logit_diff", "log_odds", "paper_share", "logprob_diff", "mean_logprob_diff"] = "logit_diff"
+    """What effects are measured in: the first three read the answers' first tokens, the others whole answers."""
     engine: Literal["sweep", "naive"] = "sweep"
     pairs: int = Field(100, ge=2)
     """Contrast pairs at the most; half rank the heads, the other half show their effects."""
@@ -46,6 +52,6 @@ class LocateConfig(Settings):
     def _fits_together(self) -> Self:
         if "heads" not in self.nodes:
             raise ValueError("nodes must hold heads: the stages after this one need their ranking")
-        if found := misfit(self.method, self.positions, self.engine, self.nodes):
+        if found := misfit(self.method, self.positions, self.engine, self.nodes, self.metric):
             raise ValueError(found)
         return self

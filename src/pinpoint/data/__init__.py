@@ -1,12 +1,13 @@
 """Dialogues, contrast pairs, chat templates and question sets."""
 
+from pinpoint.data._answers import Answer, continuations, first_tokens
 from pinpoint.data._batch import Batch, Side, pad
 from pinpoint.data._chat import Message, Messages, assistant, choose_thinking, encode_chat, render, system, user
 from pinpoint.data._columns import read_columns
 from pinpoint.data._deal import Dealt, Shares, deal, deal_splits, neutral_dialogues
 from pinpoint.data._draw import draw
 from pinpoint.data._lines import read_lines
-from pinpoint.data._pairs import ContrastPair, EncodedPair, encode_pair, first_tokens
+from pinpoint.data._pairs import ContrastPair, EncodedPair, encode_pair
 from pinpoint.data._published import read_published
 from pinpoint.data._questions import (
     Dialogue,
@@ -22,6 +23,7 @@ from pinpoint.data._rows import Located, read_rows
 from pinpoint.data._transcripts import Transcript, Unusable, read_transcripts
 
 __all__ = [
+    "Answer",
     "Batch",
     "ContrastPair",
     "Dealt",
@@ -39,6 +41,7 @@ __all__ = [
     "Unusable",
     "assistant",
     "choose_thinking",
+    "continuations",
     "deal",
     "draw",
     "deal_splits",

@@ -6,21 +6,24 @@ from typing import NamedTuple
 
 from transformers import PreTrainedTokenizerBase
 
+from pinpoint.data._answers import Answer, continuations, first_tokens
 from pinpoint.data._chat import Message, encode_chat
 from pinpoint.errors import InputError
 
 Prompt = str | Sequence[int] | Sequence[Message]
-Answer = int | str | Sequence[int] | Sequence[str]
 
 
 @dataclass(frozen=True)
 class ContrastPair:
-    """Two prompts that differ in what causes a behaviour, and the first tokens that tell it apart.
+    """Two prompts that differ in what causes a behaviour, and the answers that tell it apart.
+
+    Metrics of the next token read the first token of each answer; those of continuations (`logprob_diff`) all of them.
 
     Attributes:
         reference: the prompt on which the model shows the behaviour: token ids, text or chat messages.
         counterfactual: the prompt on which it does not; any length.
-        unwanted: how the behaviour starts: a token id, a string (its first token counts), or several.
+        unwanted: how a reply with the behaviour starts: a string, a token id, or several of either; a continuation in
+            token ids is a list within the list, [[5, 6, 7]].
         wanted: how the other reply starts, in the same forms.
         group: what the pair belongs to, for resampling whole groups.
     """
@@ -33,37 +36,21 @@ class ContrastPair:
 
 
 class EncodedPair(NamedTuple):
-    """A contrast pair in token ids."""
+    """A contrast pair in token ids.
+
+    Attributes:
+        reference: the prompt that is patched.
+        counterfactual: the prompt that patches come from.
+        unwanted: the first tokens of the unwanted answers; where there are `continuations`, their places among them.
+        wanted: those of the wanted answers.
+        continuations: every answer whole, where it is measured whole.
+    """
 
     reference: list[int]
     counterfactual: list[int]
     unwanted: list[int]
     wanted: list[int]
-
-
-def first_tokens(tokenizer: PreTrainedTokenizerBase | None, answer: Answer) -> list[int]:
-    """The set of first tokens that an answer stands for, in the order given.
-
-    Raises:
-        InputError: a string is given without a tokenizer, or it encodes to nothing.
-    """
-    several: list[int | str] = [answer] if isinstance(answer, int | str) else list(answer)
-    ids = []
-    for one in several:
-        if isinstance(one, int):
-            if one < 0:
-                raise InputError(f"the answer {one} is no token id.", mend="Ids count from 0.")
-            ids.append(one)
-            continue
-        if tokenizer is None:
-            raise InputError(f"the answer {one!r} is a string, but there is no tokenizer.", mend="Give token ids.")
-        encoded = tokenizer(one, add_special_tokens=False)["input_ids"]
-        if not encoded:
-            raise InputError(f"the answer {one!r} has no tokens.", mend="Give a longer string or token ids.")
-        ids.append(encoded[0])
-    if not ids:
-        raise InputError("an answer is empty.", mend="Give at least one token id or string.")
-    return list(dict.fromkeys(ids))
+    continuations: Sequence[list[int]] = ()
 
 
 def _encode_prompt(tokenizer: PreTrainedTokenizerBase | None, prompt: Prompt) -> list[int]:
@@ -79,17 +66,41 @@ def _encode_prompt(tokenizer: PreTrainedTokenizerBase | None, prompt: Prompt) ->
     return encode_chat(tokenizer, prompt)  # type: ignore[arg-type]
 
 
-def encode_pair(tokenizer: PreTrainedTokenizerBase | None, pair: ContrastPair) -> EncodedPair:
+def _apart(pair: ContrastPair, sides: tuple[list[list[int]], list[list[int]]]) -> None:
+    """Refuses answers one of which goes on from another: the shorter one's probability would hold the longer one's."""
+    every = sorted([*sides[0], *sides[1]])
+    for shorter, longer in zip(every, every[1:], strict=False):
+        if longer[: len(shorter)] == shorter:
+            raise InputError(
+                f"of the answers {pair.unwanted!r} and {pair.wanted!r}, one begins with the whole of another.",
+                mend="Choose answers that part before either ends.",
+            )
+
+
+def encode_pair(
+    tokenizer: PreTrainedTokenizerBase | None, pair: ContrastPair, *, continued: bool = False
+) -> EncodedPair:
     """Token ids of both prompts and both answers.
 
+    Args:
+        tokenizer: may be None where prompts and answers are token ids.
+        pair: the pair.
+        continued: keep the answers whole, which may then begin alike; else their first tokens.
+
     Raises:
-        InputError: something is empty, or the two answers share a first token.
+        InputError: something is empty, the two answers share a first token, or, of whole ones, one begins with another.
     """
+    reference, counterfactual = (_encode_prompt(tokenizer, prompt) for prompt in (pair.reference, pair.counterfactual))
+    if continued:
+        sides = continuations(tokenizer, pair.unwanted), continuations(tokenizer, pair.wanted)
+        _apart(pair, sides)
+        border, end = len(sides[0]), len(sides[0]) + len(sides[1])
+        places = list(range(border)), list(range(border, end))
+        return EncodedPair(reference, counterfactual, *places, [*sides[0], *sides[1]])
     unwanted, wanted = first_tokens(tokenizer, pair.unwanted), first_tokens(tokenizer, pair.wanted)
     if set(unwanted) & set(wanted):
         raise InputError(
             f"the answers {pair.unwanted!r} and {pair.wanted!r} share a first token.",
-            mend="Choose answers that part at their first token.",
+            mend="Choose answers that part at their first token, or measure them whole: metric logprob_diff.",
         )
-    reference = _encode_prompt(tokenizer, pair.reference)
-    return EncodedPair(reference, _encode_prompt(tokenizer, pair.counterfactual), unwanted, wanted)
+    return EncodedPair(reference, counterfactual, unwanted, wanted)

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from pinpoint.nodes import NodeScores
     from pinpoint.progress import Progress
 
-__all__ = ["Agreement", "SetStep", "agreement", "greedy_set", "locate", "locate_nodes"]
+__all__ = ["Agreement", "SetStep", "agreement", "greedy_set", "locate", "locate_nodes", "locate_paths"]
 
 _HOMES = {
     "Agreement": "pinpoint.locate._agreement",
@@ -75,11 +75,15 @@ def locate(
         positions: where "activation" and "attribution" replace z: "last"; "suffix" (every position of the reference
             from its first difference on, the prompts aligned at their ends); or "all" (prompts of equal length).
         metric: "logit_diff" (mean logit of the unwanted minus of the wanted first tokens), "log_odds" (the
-            same with log-sum-exp over each set), or "paper_share" (the published ratio of raw logits).
+            same with log-sum-exp over each set), or "paper_share" (the published ratio of raw logits). Under "path"
+            also "logprob_diff" (log-probability of the unwanted minus of the wanted answers, over all their tokens;
+            of several on a side, the probabilities add up) or "mean_logprob_diff" (the same per token; of several on a
+            side, the mean). Each answer then follows both prompts, and a head is patched wherever a token of it is
+            predicted.
         engine: "sweep" (exact; for "path" about two forward passes, for "activation" the patched tokens of each head,
             going on from a cache) or "naive" (brute force, one whole pass per head).
-        batch_size: pairs per forward pass; under "activation", patched prompts per forward pass. Does not change the
-            scores.
+        batch_size: pairs per forward pass (as many as have so many measured positions, where answers are measured
+            whole); under "activation", patched prompts per forward pass. Does not change the scores.
         rows_per_chunk: patched rows per call of a block, under "path". Does not change the scores.
         padding_side: side that shorter prompts are padded on, under "path". Does not change the scores.
         given: heads that are patched throughout, under "path". Effects are then what a head adds to theirs, and
@@ -173,3 +177,69 @@ def locate_nodes(
         given=HeadSet(given),
     )
     return score(model, tokenizer, pairs, ask, progress, workspace)
+
+
+def locate_paths(
+    model: PreTrainedModel,
+    tokenizer: PreTrainedTokenizerBase | None,
+    pairs: Sequence[ContrastPair],
+    receivers: Sequence[Head],
+    *,
+    through: Literal["q", "k", "v"] = "q",
+    positions: str | None = None,
+    metric: str = "logit_diff",
+    engine: str = "sweep",
+    batch_size: int = 32,
+    progress: Progress | None = None,
+    workspace: Workspace | None = None,
+) -> HeadScores:
+    """Scores every head as a sender to given heads: its effect on the logits through their queries, keys or values.
+
+    The sender takes its counterfactual output while every other attention output stays at its reference value; MLPs
+    and norms are recomputed; what the receivers then project is handed to them, all at once, in a pass that is
+    otherwise the reference's. The receivers' outputs follow, and the MLPs, norms and unembedding after them; every
+    other attention output, and the receivers' other two inputs, stay at their reference values (path patching after
+    Wang et al. 2022, with all that lies off the paths frozen, as Goldowsky-Dill et al. 2023 define it).
+
+    Through "q", one position matters: the measured one. Keys and values are read from every position, so senders are
+    patched at all of `positions`, and what they change of keys or values there reaches the receivers at once.
+    Under grouped-query attention a receiver's key and value are its group's; the group's other heads stay frozen.
+
+    Args:
+        model: as for `pinpoint.locate`.
+        tokenizer: as for `pinpoint.locate`.
+        pairs: the contrast pairs.
+        receivers: the heads that the paths lead through.
+        through: "q", "k" or "v".
+        positions: where senders are patched, for "k" and "v": "suffix" (the default), "all" or "last", as for
+            `pinpoint.locate`; before the first difference of the prompts there is nothing to exchange.
+        metric: as for `pinpoint.locate`.
+        engine: "sweep" (one decode step of two rows a sender, or as many tokens as are patched, from a cache) or
+            "naive" (two whole passes a sender).
+        batch_size: rows per forward pass. Does not change the scores.
+        progress: told of each pair.
+        workspace: as for `pinpoint.locate`.
+
+    Returns:
+        Effects per pair, layer and head; 0 for heads that no receiver comes after.
+
+    Raises:
+        InputError: as `pinpoint.locate` does; or there are no receivers.
+        ArchitectureError: the architecture is not known, or its heads share parts of their keys.
+        ConfigError: `through`, `positions`, metric or engine are unknown or do not go together.
+    """
+    from pinpoint.errors import InputError
+    from pinpoint.heads import HeadSet
+    from pinpoint.locate._locate import Ask, score_heads
+
+    if not receivers:
+        raise InputError("there are no receivers.", mend="Give at least one head.")
+    ask = Ask(
+        positions=positions or ("last" if through == "q" else "suffix"),
+        metric=metric,
+        engine=engine,
+        batch_size=batch_size,
+        receivers=HeadSet(receivers),
+        through=through,
+    )
+    return score_heads(model, tokenizer, pairs, ask, progress, workspace)

@@ -4,75 +4,20 @@ The total effect of a head (Vig et al. 2020; Meng et al. 2022; Heimersheim and N
 before the patched tokens is the same in every row, so it is run once and the rows go on from its cache.
 """
 
-import copy
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
 from pinpoint.data import EncodedPair
-from pinpoint.interventions import edited_inputs, next_token_logits, seen_inputs
+from pinpoint.interventions import edited_inputs, next_token_logits
+from pinpoint.locate._ends import Run, run_ends, z_at_the_end
 from pinpoint.locate._positions import patched_lengths
-from pinpoint.locate._prefix import shares_prefix
 from pinpoint.locate._protocol import Effects
 from pinpoint.measure import Metric
 from pinpoint.models import HeadedModel
 from pinpoint.nodes import Node
-
-# Runs so many rows of one reference at once, and gives what the backbone puts out at their last position.
-_Run = Callable[[int], Float[Tensor, "row d_model"]]
-
-
-def _goes_on(view: HeadedModel, ids: list[int], patched: int) -> _Run:
-    """Runs the last `patched` tokens from a cache of those before them."""
-    start, end = torch.tensor([ids[:-patched]], device=view.device), torch.tensor([ids[-patched:]], device=view.device)
-    before = start.shape[1]
-    positions = torch.arange(len(ids), device=view.device)[None]
-    first = {
-        "input_ids": start,
-        "attention_mask": torch.ones_like(start),
-        "position_ids": positions[:, :before],
-    }
-    cache = view.backbone(**first, use_cache=True).past_key_values
-
-    def run(rows: int) -> Tensor:
-        own = copy.deepcopy(cache)  # a pass appends to its cache
-        own.batch_select_indices(torch.zeros(rows, dtype=torch.long, device=view.device))
-        inputs = {
-            "input_ids": end.expand(rows, -1),
-            "attention_mask": torch.ones(rows, len(ids), dtype=torch.long, device=view.device),
-            "position_ids": positions[:, before:].expand(rows, -1),
-        }
-        output: Tensor = view.backbone(**inputs, past_key_values=own, use_cache=True).last_hidden_state
-        return output[:, -1]
-
-    return run
-
-
-def _from_the_start(view: HeadedModel, ids: list[int]) -> _Run:
-    """Runs all tokens."""
-
-    def run(rows: int) -> Tensor:
-        whole = torch.tensor([ids], device=view.device).expand(rows, -1)
-        output: Tensor = view.backbone(
-            input_ids=whole, attention_mask=torch.ones_like(whole), use_cache=False
-        ).last_hidden_state
-        return output[:, -1]
-
-    return run
-
-
-def _outputs_at_the_end(view: HeadedModel, ids: list[int], patched: int) -> dict[int, Tensor]:
-    """Per layer [patched head d_head]: z at the last positions of a prompt."""
-    found: dict[int, Tensor] = {}
-
-    def see(layer: int, z: Tensor) -> None:
-        found[layer] = z[0, -patched:].unflatten(-1, (view.n_heads, view.head_dim)).clone()
-
-    with seen_inputs(view.out_projs(), see):
-        _from_the_start(view, ids)(1)
-    return found
 
 
 def activation(
@@ -101,9 +46,8 @@ def activation(
     effects, references = torch.zeros(len(pairs), len(nodes)), torch.empty(len(pairs))
     per_pass = max(1, rows_at_once - 1)
     for number, (pair, patched) in enumerate(zip(pairs, patched_lengths(pairs, positions), strict=True)):
-        source = _outputs_at_the_end(view, pair.counterfactual, patched)
-        keeps = cached and shares_prefix(view) and patched < len(pair.reference)
-        run = _goes_on(view, pair.reference, patched) if keeps else _from_the_start(view, pair.reference)
+        source = z_at_the_end(view, pair.counterfactual, patched)
+        run = run_ends(view, pair.reference, patched, cached=cached)
         for start in range(0, len(nodes), per_pass):
             some = nodes[start : start + per_pass]
             logits = next_token_logits(view, _patched(view, run, some, source, patched))
@@ -115,7 +59,7 @@ def activation(
 
 
 def _patched(
-    view: HeadedModel, run: _Run, heads: Sequence[Node], source: dict[int, Tensor], patched: int
+    view: HeadedModel, run: Run, heads: Sequence[Node], source: dict[int, Tensor], patched: int
 ) -> Float[Tensor, "row d_model"]:
     """Runs the reference, and it with each head patched in turn."""
 
@@ -130,4 +74,4 @@ def _patched(
         return edited
 
     with edited_inputs(view.out_projs(), edit):
-        return run(1 + len(heads))
+        return run(1 + len(heads))[:, -1]

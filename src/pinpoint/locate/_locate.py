@@ -4,7 +4,7 @@ import hashlib
 import json
 import time
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
 import torch
@@ -21,10 +21,13 @@ from pinpoint.locate._activation import activation
 from pinpoint.locate._attribution import attribution
 from pinpoint.locate._baselines import folds_of, head_outputs, probed
 from pinpoint.locate._naive import naive
+from pinpoint.locate._naive_paths import naive_paths
+from pinpoint.locate._paths import paths
 from pinpoint.locate._protocol import Effects, Engine
 from pinpoint.locate._sweep import sweep
-from pinpoint.measure import Metric, metric_named
-from pinpoint.models import HeadedModel, headed
+from pinpoint.locate._trial import try_layout
+from pinpoint.measure import Metric, forced, metric_named, site_counts
+from pinpoint.models import PARTS, HeadedModel, headed
 from pinpoint.nodes import Kind, Node, NodeScores
 from pinpoint.progress import Progress, Silent
 
@@ -40,7 +43,7 @@ _OWN_METRIC = {"probe": "accuracy", "random": "random"}
 
 @dataclass(frozen=True)
 class Ask:
-    """What is asked of every pair; see `pinpoint.locate`."""
+    """What is asked of every pair; see `pinpoint.locate`, and where there are receivers, `pinpoint.locate_paths`."""
 
     method: str = "path"
     positions: str = "last"
@@ -52,6 +55,8 @@ class Ask:
     padding_side: Side = "left"
     given: HeadSet = field(default_factory=HeadSet)
     seed: int = 0
+    receivers: HeadSet = field(default_factory=HeadSet)
+    through: str = ""
 
     def check(self) -> None:
         """Refuses what is unknown, and what does not go together.
@@ -63,7 +68,14 @@ class Ask:
             value = getattr(self, name)
             if value not in known:
                 raise ConfigError(f"{name} {value!r} is unknown.", mend=f"Use one of {', '.join(known)}.")
-        if found := misfit(self.method, self.positions, self.engine, self.kinds):
+        if self.receivers:
+            if self.through not in PARTS:
+                raise ConfigError(f"through {self.through!r} is unknown.", mend=f"Use one of {', '.join(PARTS)}.")
+            if self.through == "q" and self.positions != "last":
+                raise ConfigError(
+                    f"positions {self.positions!r} goes with k and v: a query acts on its own position alone."
+                )
+        elif found := misfit(self.method, self.positions, self.engine, self.kinds, self.metric):
             raise ConfigError(f"{found}.")
         if self.given and self.method != "path":
             raise ConfigError(f"heads can be given under method 'path' alone, not under {self.method!r}.")
@@ -71,7 +83,20 @@ class Ask:
     @property
     def names_work(self) -> tuple[object, ...]:
         """What the effects on a pair depend on, beside the pair and the model."""
-        return (self.metric, self.engine, self.given, self.method, self.positions, self.kinds)
+        path = (self.receivers, self.through) if self.receivers else ()
+        return (self.metric, self.engine, self.given, self.method, self.positions, self.kinds, *path)
+
+    @property
+    def one_by_one(self) -> bool:
+        """Whether rows fill a forward pass with a single pair."""
+        return self.method == "activation" or bool(self.receivers)
+
+    @property
+    def engine_name(self) -> str:
+        """What did the work, in scores."""
+        if self.engine == "naive":
+            return "naive"
+        return "cached" if self.receivers else _BY_METHOD.get(self.method, self.engine)
 
 
 def _named(pairs: list[EncodedPair], *more: object) -> str:
@@ -82,10 +107,11 @@ def _named(pairs: list[EncodedPair], *more: object) -> str:
 def _check_lengths(model: PreTrainedModel, encoded: list[EncodedPair]) -> None:
     limit = getattr(model.config.get_text_config(), "max_position_embeddings", None)
     for number, pair in enumerate(encoded):
-        longest = max(len(pair.reference), len(pair.counterfactual))
+        longest = max(max(len(run.reference), len(run.counterfactual)) for run in forced([pair]))
         if limit is not None and longest > limit:
+            what = "a prompt with its continuation" if pair.continuations else "a prompt"
             raise InputError(
-                f"a prompt has {longest} tokens, the model reads {limit}.",
+                f"{what} has {longest} tokens, the model reads {limit}.",
                 where=f"pair {number}",
                 mend="Drop or shorten it: cutting it would lose the challenge.",
             )
@@ -111,6 +137,11 @@ def _worker(
     view: HeadedModel, ask: Ask, metric: Metric, nodes: Sequence[Node], pad_id: int
 ) -> Callable[[list[EncodedPair]], Effects]:
     """What scores some pairs, by methods whose effects on a pair do not depend on the other pairs."""
+    if ask.receivers:
+        common = (metric, nodes, ask.receivers, PARTS[ask.through], ask.positions)
+        if ask.engine == "naive":
+            return lambda some: naive_paths(view, some, *common)
+        return lambda some: paths(view, some, *common, ask.batch_size)
     if ask.method == "activation":
         cached = ask.engine != "naive"
         return lambda some: activation(view, some, metric, nodes, ask.positions, ask.batch_size, cached=cached)
@@ -118,11 +149,28 @@ def _worker(
         return lambda some: attribution(view, some, metric, nodes, ask.positions)
 
     def path(some: list[EncodedPair]) -> Effects:
-        prompts = [pair.reference for pair in some] + [pair.counterfactual for pair in some]
+        runs = forced(some)
+        prompts = [run.reference for run in runs] + [run.counterfactual for run in runs]
         batch = pad(prompts, ask.padding_side, view.device, pad_id)
         return ENGINES[ask.engine](view, some, batch, metric, ask.rows_per_chunk, ask.given, nodes)
 
     return path
+
+
+def _batches(encoded: list[EncodedPair], ask: Ask) -> Iterator[list[EncodedPair]]:
+    """As many pairs at once as have `batch_size` measured positions, but one at the least."""
+    if ask.one_by_one:
+        yield from ([pair] for pair in encoded)
+        return
+    some: list[EncodedPair] = []
+    room = ask.batch_size
+    for pair, count in zip(encoded, site_counts(encoded), strict=True):
+        if some and count > room:
+            yield some
+            some, room = [], ask.batch_size
+        some.append(pair)
+        room -= count
+    yield some
 
 
 def _by_batch(
@@ -133,11 +181,8 @@ def _by_batch(
     workspace: Workspace | None,
 ) -> Effects:
     """Scores batch after batch, and keeps each."""
-    # Rows of activation patching fill a forward pass with a single pair.
-    step = 1 if ask.method == "activation" else ask.batch_size
     results = []
-    for start in range(0, len(encoded), step):
-        some = encoded[start : start + step]
+    for some in _batches(encoded, ask):
         part = f"{_named(some, *ask.names_work)}.safetensors"
         if workspace is not None and workspace.has(part):
             kept = workspace.read_tensors(part)[0]
@@ -192,11 +237,14 @@ def score(
     metric = metric_named(ask.metric)
     ask.check()
     view = headed(model)
-    view.check(ask.given)
+    try_layout(view)
+    view.check([*ask.given, *ask.receivers])
+    if ask.receivers:
+        view.projection_parts(ask.receivers[0].layer)
     nodes = view.nodes(ask.kinds)
-    encoded = [encode_pair(tokenizer, pair) for pair in pairs]
+    encoded = [encode_pair(tokenizer, pair, continued=metric.over is not None) for pair in pairs]
     _check_lengths(model, encoded)
-    engine = ask.engine if ask.method == "path" or ask.engine == "naive" else _BY_METHOD[ask.method]
+    engine = ask.engine_name
     pad_id = getattr(tokenizer, "pad_token_id", None) or 0
     training = model.training
     model.eval()
@@ -230,4 +278,5 @@ def score_heads(
 ) -> HeadScores:
     """Scores all heads; see `pinpoint.locate`."""
     found = score(model, tokenizer, pairs, ask, progress, workspace).heads()
-    return replace(found, method=ask.method, positions=ask.positions)
+    through, receivers = ask.through, tuple(ask.receivers)
+    return replace(found, method=ask.method, positions=ask.positions, through=through, receivers=receivers)

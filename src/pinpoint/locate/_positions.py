@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from pinpoint.data import EncodedPair
 from pinpoint.errors import InputError
-from pinpoint.locate._prefix import shared_lengths
+from pinpoint.measure import shared_lengths
 
 
 def patched_lengths(pairs: Sequence[EncodedPair], positions: str) -> list[int]:

@@ -21,7 +21,7 @@ class Effects(NamedTuple):
 
 
 class Engine(Protocol):
-    """Computes the direct effect of nodes on the logits of the next token.
+    """Computes the direct effect of nodes on what the model predicts at the measured positions.
 
     Both engines give the same numbers; they differ in what they cost.
     """
@@ -40,8 +40,8 @@ class Engine(Protocol):
 
         Args:
             view: the model.
-            pairs: the pairs, for their answers.
-            batch: their prompts, all references first, then all counterfactuals in the same order.
+            pairs: the pairs.
+            batch: what `forced` makes of them, all references first, then all counterfactuals in the same order.
             metric: what to measure on the logits.
             rows_per_chunk: how many patched rows run through a block at once, at the most.
             given: heads that are patched in every row, the reference's own included: effects are beyond theirs.

@@ -5,7 +5,7 @@ the MLPs of its own position alone. So one forward pass over both prompts (once 
 and single-token rows through the MLPs for every (head, pair), give what a full forward pass per head gives
 (Chen et al. 2024, section 3; Wang et al. 2022; the same arithmetic in goodfire-ai/causalab PR #17). Whole attention
 layers and groups of heads are rows that differ in more columns; an MLP is a row whose own block is run with the MLP's
-output exchanged.
+output exchanged. Where a metric looks at several positions, as it does on a continuation, each has rows of its own.
 """
 
 from collections.abc import Sequence
@@ -18,22 +18,19 @@ from torch import Tensor, nn
 
 from pinpoint.data import Batch, EncodedPair
 from pinpoint.heads import HeadSet
-from pinpoint.interventions import after_blocks, edited_outputs, final_logits, run_block, seen_inputs
-from pinpoint.locate._prefix import shared_lengths, shares_prefix, sharing, whole
+from pinpoint.interventions import after_blocks, edited_outputs, run_block, seen_inputs
+from pinpoint.locate._prefix import shares_prefix, sharing, whole
 from pinpoint.locate._protocol import Effects
-from pinpoint.measure import Metric
+from pinpoint.measure import Forced, Metric, Sites, forced, site_counts, values
 from pinpoint.models import HeadedModel
 from pinpoint.nodes import Node
-
-# A row's logits take as much room as some hundred of its residual vectors.
-_LOGIT_ROWS = 1024
 
 
 @dataclass
 class _Chunk:
-    """Rows in flight. Row 0 of each pair is the reference itself: effects are differences within a chunk."""
+    """Rows in flight. Row 0 of each site is the reference itself: effects are differences within a chunk."""
 
-    hidden: Float[Tensor, "pair row d_model"]
+    hidden: Float[Tensor, "site row d_model"]
     nodes: list[Node] = field(default_factory=list)
 
 
@@ -43,55 +40,53 @@ class _Sweep:
     def __init__(
         self,
         view: HeadedModel,
-        pairs: list[EncodedPair],
-        last: Tensor,
+        runs: Sequence[Forced],
+        sites: Sites,
         rows_per_chunk: int,
         given: HeadSet,
         nodes: Sequence[Node],
     ) -> None:
         self._view = view
         self._given = given.by_layer()
-        self._last = last
-        self._pairs = len(pairs)
-        self._same_prompt = torch.tensor([pair.reference == pair.counterfactual for pair in pairs])
+        self._sites = sites
+        self._count = len(sites.rows) // 2
+        self._same_prompt = torch.tensor(
+            [run.reference == run.counterfactual for run in runs for _ in range(run.measured)]
+        )
         # What a block is entered with: nodes of its attention first, then its MLP.
         self._entering: dict[int, list[Node]] = {}
         for node in sorted(nodes, key=lambda node: node.kind == "mlps"):
             self._entering.setdefault(node.layer, []).append(node)
         most = max(map(len, self._entering.values()), default=1)
-        self._nodes_per_chunk = max(most, rows_per_chunk // self._pairs)
+        self._nodes_per_chunk = max(most, rows_per_chunk // self._count)
         self._z: dict[int, Tensor] = {}
         self._mixed: dict[tuple[int, str], Tensor] = {}
         self._fed: dict[tuple[int, str], Tensor] = {}
         self.chunks: list[_Chunk] = []
-        self.unmoved: dict[Node, Tensor] = {}  # [pair]: what the node puts out is the same on both prompts
+        self.unmoved: dict[Node, Tensor] = {}  # [site]: what the node puts out is the same on both prompts
 
     def see_heads(self, layer: int, z: Tensor) -> None:
-        """Keeps z, the input of the out projection, at the measured position of each prompt."""
-        self._z[layer] = self._measured(z)
+        """Keeps z, the input of the out projection, at the measured positions of each prompt."""
+        self._z[layer] = self._sites.at(z)
 
     def see_mixer(self, key: tuple[int, str], output: Tensor) -> Tensor:
-        """Keeps what a mixer without heads puts out at the measured position of each reference."""
-        self._mixed[key] = self._measured(output)[: self._pairs]
+        """Keeps what a mixer without heads puts out at the measured positions of each reference."""
+        self._mixed[key] = self._sites.at(output)[: self._count]
         return output
 
     def see_mlp(self, key: tuple[int, str], output: Tensor) -> Tensor:
-        """Keeps what an MLP puts out at the measured position of each prompt, when the model first runs it."""
+        """Keeps what an MLP puts out at the measured positions of each prompt, when the model first runs it."""
         if key not in self._fed:  # later calls are the rows'
-            self._fed[key] = self._measured(output)
+            self._fed[key] = self._sites.at(output)
         return output
-
-    def _measured(self, tensor: Tensor) -> Tensor:
-        rows = tensor.unflatten(0, (len(self._last), -1)) if tensor.dim() == 2 else tensor
-        return rows[torch.arange(len(rows), device=rows.device), self._last.to(rows.device)]
 
     def visit(self, layer: int, hidden: Tensor, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         """Starts the rows of this layer's nodes and takes all rows through the block's MLP."""
         if not self.chunks:
-            start = self._measured(hidden)[: self._pairs]  # [pair d_model]
+            start = self._sites.at(hidden)[: self._count]  # [site d_model]
             self.chunks.append(_Chunk(start[:, None]))
         entering = self._entering.get(layer, [])
-        supplied = self._attention_outputs(layer, entering) if layer in self._z else None  # [pair 1+node d_model]
+        supplied = self._attention_outputs(layer, entering) if layer in self._z else None  # [site 1+node d_model]
         chunk = self._chunk_with_room(len(entering)) if entering else None
         for other in self.chunks:
             if other is not chunk:
@@ -106,16 +101,16 @@ class _Sweep:
             chunk.hidden = self._through(layer, torch.cat((chunk.hidden, started), dim=1), supplied, args, kwargs)
         chunk.nodes += entering
 
-    def _attention_outputs(self, layer: int, entering: list[Node]) -> Float[Tensor, "pair row d_model"]:
+    def _attention_outputs(self, layer: int, entering: list[Node]) -> Float[Tensor, "site row d_model"]:
         """The reference's attention output, then the one that each node enters with; an MLP, with the reference's."""
-        z = self._z.pop(layer)  # [2*pair head*d_head]
+        z = self._z.pop(layer)  # [2*site head*d_head]
         reference, counterfactual = self._both(z)
         if layer in self._given:
             reference = reference.clone()
             for head in self._given[layer]:
                 columns = self._view.columns(Node("heads", layer, head))
                 reference[:, columns] = counterfactual[:, columns]
-        swapped = reference[:, None].repeat(1, 1 + len(entering), 1)  # [pair 1+node head*d_head]
+        swapped = reference[:, None].repeat(1, 1 + len(entering), 1)  # [site 1+node head*d_head]
         for row, node in enumerate(entering, 1):
             if node.kind != "mlps":
                 columns = self._view.columns(node)
@@ -125,11 +120,11 @@ class _Sweep:
         return output
 
     def _both(self, seen: Tensor) -> tuple[Tensor, Tensor]:
-        """Parts [2*pair width] into the references' and the counterfactuals'."""
-        reference = seen[: self._pairs]
+        """Parts [2*site width] into the references' and the counterfactuals'."""
+        reference = seen[: self._count]
         # Rounding of a matmul depends on a row's place in the batch: one prompt must not differ from itself.
         same = self._same_prompt[:, None].to(seen.device)
-        return reference, torch.where(same, reference, seen[self._pairs :])
+        return reference, torch.where(same, reference, seen[self._count :])
 
     def _patched_mlp(self, layer: int, entering: list[Node]) -> dict[tuple[int, str], nn.Module]:
         """The modules whose outputs are exchanged in the last of the entering rows; none unless it is an MLP's."""
@@ -142,7 +137,7 @@ class _Sweep:
 
     def _swap_mlp(self, key: tuple[int, str], output: Tensor) -> Tensor:
         swapped = output.clone()
-        swapped.view(self._pairs, -1, swapped.shape[-1])[:, -1] = self._both(self._fed[key])[1]
+        swapped.view(self._count, -1, swapped.shape[-1])[:, -1] = self._both(self._fed[key])[1]
         return swapped
 
     def _chunk_with_room(self, entering: int) -> _Chunk:
@@ -171,9 +166,10 @@ def sweep(
     nodes: Sequence[Node],
 ) -> Effects:
     """The default engine: see `Engine`. Two forward passes and the MLP rows, whatever the number of nodes."""
-    lengths = shared_lengths(pairs)
-    prompts = sharing(view, pairs, lengths) if shares_prefix(view) and min(lengths) > 0 else whole(view, batch)
-    run = _Sweep(view, pairs, prompts.last, rows_per_chunk, given, nodes)
+    runs = forced(pairs)
+    shares = shares_prefix(view) and min(run.shared for run in runs) > 0
+    prompts = sharing(view, runs) if shares else whole(view, batch, runs)
+    run = _Sweep(view, runs, prompts.sites, rows_per_chunk, given, nodes)
     mixers = {(i, name): module for i in range(view.n_layers) for name, module in view.mixers(i).items()}
     with_mlp = [node.layer for node in nodes if node.kind == "mlps"]
     mlps = {(i, name): module for i in with_mlp for name, module in view.mlp_outputs(i).items()}
@@ -194,18 +190,12 @@ def _measured_at_the_end(
     column = {node: i for i, node in enumerate(nodes)}
     effects = torch.zeros(len(pairs), len(nodes))
     references = torch.empty(len(pairs))
-    tokens = sorted({token for pair in pairs for token in (*pair.unwanted, *pair.wanted)})
-    place = {token: i for i, token in enumerate(tokens)}
     for chunk in run.chunks:
-        columns = [column[node] for node in chunk.nodes]
-        at_once = max(1, _LOGIT_ROWS // (1 + len(columns)))
-        for start in range(0, len(pairs), at_once):
-            logits = final_logits(view, chunk.hidden[start : start + at_once], tokens)  # [pair 1+node token]
-            for i, pair in enumerate(pairs[start : start + at_once], start):
-                unwanted, wanted = ([place[token] for token in side] for side in (pair.unwanted, pair.wanted))
-                values = metric.value(logits[i - start], unwanted, wanted)
-                effects[i, columns] = metric.effect(values[1:], values[:1]).cpu()
-                references[i] = values[0].item()
+        found = values(view, chunk.hidden, pairs, metric)  # [pair 1+node]
+        effects[:, [column[node] for node in chunk.nodes]] = metric.effect(found[:, 1:], found[:, :1]).cpu()
+        references = found[:, 0].cpu()
+    counts = site_counts(pairs)
     for node, unmoved in run.unmoved.items():
-        effects[:, column[node]].masked_fill_(unmoved, 0.0)
+        everywhere = torch.stack([own.all() for own in unmoved.split(counts)])
+        effects[:, column[node]].masked_fill_(everywhere, 0.0)
     return Effects(effects, references)

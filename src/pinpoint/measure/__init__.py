@@ -5,6 +5,7 @@ from pinpoint.measure._attention import attention_shares
 from pinpoint.measure._chat import Chat, greedy_config
 from pinpoint.measure._controls import matched_order, random_order
 from pinpoint.measure._deployment import PLAIN, Deployment
+from pinpoint.measure._forced import Forced, Sites, forced, shared_lengths, site_counts, sites
 from pinpoint.measure._judge import admits_mistake, is_correct, letter_of, options_of
 from pinpoint.measure._metrics import METRICS, Metric, metric_named
 from pinpoint.measure._reading import gives
@@ -12,6 +13,7 @@ from pinpoint.measure._shift import ReplyRow, anchor_rows, head_means, next_toke
 from pinpoint.measure._stability import agreement_by_pairs, top_overlap
 from pinpoint.measure._stats import UNDEFINED, Estimate, difference, estimate, gap, share
 from pinpoint.measure._tests import Flips, holm, mcnemar
+from pinpoint.measure._values import values, values_of_logits
 
 __all__ = [
     "agreement_by_pairs",
@@ -24,12 +26,15 @@ __all__ = [
     "Estimate",
     "Exchange",
     "Flips",
+    "Forced",
     "Metric",
+    "Sites",
     "admits_mistake",
     "anchor_rows",
     "attention_shares",
     "difference",
     "estimate",
+    "forced",
     "gap",
     "gives",
     "greedy_config",
@@ -46,5 +51,10 @@ __all__ = [
     "random_order",
     "reply_kl",
     "share",
+    "shared_lengths",
+    "site_counts",
+    "sites",
     "top_overlap",
+    "values",
+    "values_of_logits",
 ]

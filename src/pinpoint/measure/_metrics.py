@@ -1,4 +1,4 @@
-"""What a head's effect is measured in: unwanted minus wanted, on the logits of the next token."""
+"""What a head's effect is measured in: unwanted minus wanted, on the next token or on whole continuations."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -12,22 +12,28 @@ from pinpoint.errors import ConfigError
 
 @dataclass(frozen=True)
 class Metric:
-    """A scalar of the next-token logits, and how two of its values are compared.
+    """A scalar of what a model predicts, and how two of its values are compared.
 
     Attributes:
         name: name in configs and artifacts.
         unit: unit of the effect.
-        value: (logits [row vocab], unwanted ids, wanted ids) -> [row].
-        effect: (patched [row], reference [1]) -> [row].
+        value: (scores [row answer], unwanted answers, wanted answers) -> [row]; scores are next-token logits, and
+            answers are tokens, unless there is `over`.
+        effect: (patched [... row], reference [... 1 or row]) -> [... row].
+        over: (log-probabilities [row token] of the tokens of a continuation) -> [row]: the score of an answer that is
+            measured whole; None where its first token is measured.
     """
 
     name: str
     unit: str
     value: Callable[[Tensor, list[int], list[int]], Tensor]
     effect: Callable[[Tensor, Tensor], Tensor]
+    over: Callable[[Tensor], Tensor] | None = None
 
 
-def _difference(patched: Float[Tensor, " row"], reference: Float[Tensor, " one"]) -> Float[Tensor, " row"]:
+def _difference(
+    patched: Float[Tensor, "*pair row"], reference: Float[Tensor, "*pair one"]
+) -> Float[Tensor, "*pair row"]:
     return patched - reference
 
 
@@ -44,8 +50,16 @@ def _raw_share(logits: Float[Tensor, "row vocab"], unwanted: list[int], wanted: 
     return against / (against + logits[:, wanted].mean(dim=1))
 
 
-def _percent(patched: Float[Tensor, " row"], reference: Float[Tensor, " one"]) -> Float[Tensor, " row"]:
+def _percent(patched: Float[Tensor, "*pair row"], reference: Float[Tensor, "*pair one"]) -> Float[Tensor, "*pair row"]:
     return 100 * (patched - reference) / reference
+
+
+def _sum(log_probabilities: Float[Tensor, "row token"]) -> Float[Tensor, " row"]:
+    return log_probabilities.sum(dim=1)
+
+
+def _per_token(log_probabilities: Float[Tensor, "row token"]) -> Float[Tensor, " row"]:
+    return log_probabilities.mean(dim=1)
 
 
 METRICS = {
@@ -56,6 +70,9 @@ METRICS = {
         # Chen et al. 2024, section 3: a ratio of raw logits. Undefined where it crosses 0 and changed by a
         # constant added to all logits; kept for comparison with the published scores.
         Metric("paper_share", "%", _raw_share, _percent),
+        # Of several continuations on a side, either may come: their probabilities add up.
+        Metric("logprob_diff", "nats", _log_odds, _difference, _sum),
+        Metric("mean_logprob_diff", "nats per token", _logit_diff, _difference, _per_token),
     )
 }
 

@@ -1,18 +1,28 @@
 """Architectures: where a model keeps its heads. The only package that knows module names."""
 
 from pinpoint.models._load import Loaded, load, load_tokenizer, model_class, pick_device
-from pinpoint.models._registry import headed, known_types
+from pinpoint.models._qkv import PARTS, Projections, Which, fused, grouped, interleaved, stacked
+from pinpoint.models._registry import headed, is_shipped, known_types, register
 from pinpoint.models._spec import HeadedModel, Layout, features
 
 __all__ = [
     "HeadedModel",
     "Layout",
     "Loaded",
+    "PARTS",
+    "Projections",
+    "Which",
     "features",
+    "fused",
+    "grouped",
     "headed",
+    "interleaved",
+    "is_shipped",
     "known_types",
     "load",
     "load_tokenizer",
     "model_class",
     "pick_device",
+    "register",
+    "stacked",
 ]

@@ -17,7 +17,7 @@ from transformers import (
     PreTrainedTokenizerBase,
 )
 
-from pinpoint.errors import InputError
+from pinpoint.errors import InputError, first_line
 
 _DTYPES = {"bfloat16": torch.bfloat16, "float16": torch.float16, "float32": torch.float32}
 
@@ -68,6 +68,16 @@ def load_tokenizer(path: str | Path, revision: str | None = None) -> PreTrainedT
     return tokenizer
 
 
+def _quantised(config: PretrainedConfig) -> str:
+    """How the weights of a checkpoint are quantised; empty where they are not."""
+    for part in (config, config.get_text_config(decoder=True)):
+        found = getattr(part, "quantization_config", None)
+        if found:
+            method = found.get("quant_method") if isinstance(found, dict) else found.quant_method
+            return str(getattr(method, "value", method) or "unnamed method")
+    return ""
+
+
 def load(path: str | Path, dtype: str = "auto", device: str = "auto", revision: str | None = None) -> Loaded:
     """Loads a causal language model with its tokenizer.
 
@@ -81,22 +91,35 @@ def load(path: str | Path, dtype: str = "auto", device: str = "auto", revision: 
         The model, in evaluation mode, and the tokenizer.
 
     Raises:
-        InputError: the dtype is unknown, or nothing can be loaded from `path`.
+        InputError: the dtype is unknown, nothing can be loaded from `path`, or its weights are quantised in a way that
+            this machine has no library or device for.
     """
     if dtype != "auto" and dtype not in _DTYPES:
         raise InputError(f"dtype {dtype!r} is unknown.", mend=f"Use auto or one of {', '.join(_DTYPES)}.")
+    method, placed = "", pick_device(device)
     try:
         tokenizer = AutoTokenizer.from_pretrained(str(path), revision=revision)
         config = AutoConfig.from_pretrained(str(path), revision=revision)
+        method = _quantised(config)
+        # Quantised weights are made where they stay: most cannot be moved.
+        where = {"device_map": {"": placed}} if method else {}
         model = model_class(config).from_pretrained(
-            str(path), config=config, dtype=_DTYPES.get(dtype, "auto"), revision=revision, use_safetensors=True
+            str(path), config=config, dtype=_DTYPES.get(dtype, "auto"), revision=revision, use_safetensors=True, **where
         )
-    except (OSError, ValueError, RuntimeError, SafetensorError) as error:
+    except (ImportError, OSError, ValueError, RuntimeError, SafetensorError) as error:
+        if method:
+            raise InputError(
+                f"its weights are quantised ({method}) and cannot be loaded on {placed}: {first_line(str(error))}",
+                where=str(path),
+                mend="Install what is missing, choose another --device, or give the model that it was quantised from.",
+            ) from error
         raise InputError(
             f"no model can be loaded: {str(error).splitlines()[0]}",
             where=str(path),
             mend="Give a Hub id or a folder written by save_pretrained (config, weights as safetensors, tokenizer).",
         ) from error
     module: nn.Module = model
-    module.to(pick_device(device)).eval()
+    if not method:
+        module.to(placed)
+    module.eval()
     return Loaded(model, tokenizer)

@@ -2,7 +2,7 @@
 
 from transformers import PreTrainedModel
 
-from pinpoint.errors import ArchitectureError
+from pinpoint.errors import ArchitectureError, ConfigError
 from pinpoint.models._deepseek import DEEPSEEK
 from pinpoint.models._gpt import GPT2, GPT_BIGCODE, GPT_NEO, GPT_NEOX, GPTJ
 from pinpoint.models._hybrid import BAMBA, FALCON_H1, GRANITE_HYBRID, JAMBA, LFM2
@@ -34,14 +34,40 @@ LAYOUTS: tuple[Layout, ...] = (
 )
 
 
+_ADDED: list[Layout] = []
+
+
+def register(layout: Layout) -> None:
+    """Makes an architecture known for the rest of the process.
+
+    Before a model of it is located with, the layout is held to brute force on one short pair of random tokens.
+
+    Args:
+        layout: where the architecture keeps its blocks, attention and projections.
+
+    Raises:
+        ConfigError: it is of no model_type, or of one that is known already.
+    """
+    if not layout.model_types:
+        raise ConfigError("the layout is of no model_type.", where="register", mend="Give those of config.model_type.")
+    if both := sorted(set(layout.model_types) & set(known_types())):
+        raise ConfigError(f"model_type {', '.join(both)} is known already.", where="register")
+    _ADDED.append(layout)
+
+
+def is_shipped(layout: Layout) -> bool:
+    """Whether a layout comes with the package, whose tests hold it to brute force."""
+    return layout in LAYOUTS
+
+
 def known_types() -> list[str]:
     """Every `model_type` that has a layout."""
-    return sorted(name for layout in LAYOUTS for name in layout.model_types)
+    return sorted(name for layout in (*LAYOUTS, *_ADDED) for name in layout.model_types)
 
 
 def layout_of(model_type: str) -> Layout | None:
     """The layout of an architecture, if one is known."""
-    return next((layout for layout in LAYOUTS if model_type in layout.model_types), None)
+    return next((layout for layout in (*LAYOUTS, *_ADDED) if model_type in layout.model_types), None)
 
 
 def headed(model: PreTrainedModel) -> HeadedModel:
@@ -55,7 +81,7 @@ def headed(model: PreTrainedModel) -> HeadedModel:
         raise ArchitectureError(
             f"no layout is known for model_type {model.config.model_type!r}; known are {', '.join(known_types())}.",
             where=type(model).__name__,
-            mend="Describe where it keeps its blocks, attention and projections in a Layout beside "
-            "pinpoint/models/_llama.py and add it to LAYOUTS.",
+            mend="Describe where it keeps its blocks, attention and projections in a Layout, and give it to "
+            "pinpoint.models.register: docs/new-architectures.md.",
         )
     return HeadedModel(model, layout)

@@ -4,14 +4,15 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from operator import attrgetter
+from typing import NoReturn
 
 import torch
 from torch import nn
 from transformers import PretrainedConfig, PreTrainedModel
 
-from pinpoint.errors import InputError
+from pinpoint.errors import ArchitectureError, InputError
 from pinpoint.heads import Head
-from pinpoint.models._qkv import PARTS, Projections, Sizes
+from pinpoint.models._qkv import PARTS, Projections, Sizes, Which, latent
 from pinpoint.nodes import Kind, Node
 
 
@@ -228,6 +229,64 @@ class HeadedModel:
         width = getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads
         sizes = Sizes(self.n_heads, self.n_kv_heads, width, config)
         return self._full_name(layer, getattr(projections, part)), projections.rows(part, unit, sizes)
+
+    def check_places(self) -> None:
+        """Looks for everything that the layout names.
+
+        Raises:
+            ArchitectureError: something is not there; names it.
+        """
+        layout = self.layout
+        self._there(self.model, layout.backbone, layout.layers, *layout.tail)
+        if not self.layers or not self.attention_layers:
+            self._missing(layout.attention, f"any block of {layout.layers}")
+        first = self.attention_layers[0]
+        self._there(self.layers[first], layout.attention, *layout.mlp_outputs)
+        self._there(self.attention(first), layout.out_proj)
+        if features(self.out_proj(first))[0] % self.n_heads:
+            self._missing(f"{self.n_heads} heads side by side", f"the inputs of {layout.out_proj}")
+        projections = layout.projections(self.config)
+        self._there(self.attention(first), *(getattr(projections, part) for part in PARTS.values()))
+        for which, units in (("q", self.n_heads), ("k", self.n_kv_heads), ("v", self.n_kv_heads)):
+            name, rows = self.projection_slice(first, which, units - 1)
+            if rows.stop > features(self.model.get_submodule(name))[1]:
+                self._missing(f"{units} heads of {which}, {len(rows)} wide", f"the outputs of {name}")
+
+    def _there(self, module: nn.Module, *names: str) -> None:
+        for name in names:
+            try:
+                attrgetter(name)(module)
+            except AttributeError:
+                self._missing(name, type(module).__name__)
+
+    def _missing(self, what: str, where: str) -> NoReturn:
+        raise ArchitectureError(
+            f"the layout of {self.model.config.model_type!r} names what is not there: no {what} in {where}.",
+            where=type(self.model).__name__,
+            mend="Look for the right name with model.named_modules().",
+        )
+
+    def projection_parts(self, layer: int) -> dict[str, dict[Which, list[int]]]:
+        """The modules that queries, keys and values come from, and which of their outputs are which.
+
+        Raises:
+            ArchitectureError: heads share parts of their keys (latent attention).
+        """
+        if self.layout.projections(self.config).rows is latent:
+            raise ArchitectureError(
+                f"of model_type {self.model.config.model_type!r}, keys hold a part that is made beside the projections "
+                "and that all heads share: no one head's queries, keys or values can be exchanged alone.",
+                where=type(self.model).__name__,
+                mend="Score paths of a model whose heads have q, k and v projections; path patching to the logits "
+                "knows this one.",
+            )
+        units = {"q": self.n_heads, "k": self.n_kv_heads, "v": self.n_kv_heads}
+        parts: dict[str, dict[Which, list[int]]] = {}
+        for which, part in PARTS.items():
+            for unit in range(units[which]):
+                name, rows = self.projection_slice(layer, which, unit)
+                parts.setdefault(name, {}).setdefault(part, []).extend(rows)
+        return parts
 
     def _full_name(self, layer: int, name: str) -> str:
         return ".".join((self.layout.layers, str(layer), self.layout.attention, name))

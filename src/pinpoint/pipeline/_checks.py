@@ -12,7 +12,7 @@ from pinpoint.data import ContrastPair, encode_pair, pad
 from pinpoint.errors import CheckFailed, ExportRefused, InputError
 from pinpoint.heads import HeadScores
 from pinpoint.interventions import next_token_logits
-from pinpoint.measure import METRICS, Estimate
+from pinpoint.measure import METRICS, Estimate, Metric, forced, sites, values_of_logits
 from pinpoint.models import HeadedModel
 from pinpoint.pipeline._fidelity import Agreement
 
@@ -50,32 +50,41 @@ def demand(result: CheckResult) -> CheckResult:
 
 @torch.no_grad()
 def _share_unwanted(
-    view: HeadedModel, tokenizer: PreTrainedTokenizerBase, pairs: Sequence[ContrastPair], side: str
+    view: HeadedModel, tokenizer: PreTrainedTokenizerBase, pairs: Sequence[ContrastPair], side: str, metric: Metric
 ) -> float:
-    encoded = [encode_pair(tokenizer, pair) for pair in pairs]
+    encoded = [encode_pair(tokenizer, pair, continued=metric.over is not None) for pair in pairs]
     unwanted = 0
     for start in range(0, len(encoded), 32):
         some = encoded[start : start + 32]
-        batch = pad([getattr(pair, side) for pair in some], "left", view.device)
-        hidden = view.backbone(**batch.inputs(), use_cache=False).last_hidden_state[:, -1]
-        logits = next_token_logits(view, hidden)
+        runs = forced(some)
+        batch = pad([getattr(run, side) for run in runs], "left", view.device)
+        hidden = view.backbone(**batch.inputs(), use_cache=False).last_hidden_state
+        logits = next_token_logits(view, sites(batch.last, runs).at(hidden))
         if not logits.isfinite().all():
             raise InputError("a logit is not finite: the model's weights hold NaN or infinity, or its dtype overflows.")
-        for row, pair in zip(logits, some, strict=True):
-            unwanted += float(METRICS["log_odds"].value(row[None], pair.unwanted, pair.wanted)) > 0
+        unwanted += int((values_of_logits(logits, some, metric) > 0).sum())
     return unwanted / len(encoded)
 
 
 def behaviour_shown(
-    view: HeadedModel, tokenizer: PreTrainedTokenizerBase, pairs: Sequence[ContrastPair]
+    view: HeadedModel, tokenizer: PreTrainedTokenizerBase, pairs: Sequence[ContrastPair], metric: str = "log_odds"
 ) -> CheckResult:
-    """The model shows the behaviour on most reference prompts, and not on most counterfactual ones."""
-    reference = _share_unwanted(view, tokenizer, pairs, "reference")
-    counterfactual = _share_unwanted(view, tokenizer, pairs, "counterfactual")
+    """The model shows the behaviour on most reference prompts, and not on most counterfactual ones.
+
+    Args:
+        view: the model.
+        tokenizer: its tokenizer.
+        pairs: the pairs.
+        metric: above 0 where the model prefers the unwanted reply; of the metrics of the next token, log-odds are read.
+    """
+    read = METRICS[metric] if METRICS[metric].over else METRICS["log_odds"]
+    reference = _share_unwanted(view, tokenizer, pairs, "reference", read)
+    counterfactual = _share_unwanted(view, tokenizer, pairs, "counterfactual", read)
+    prefers = "prefers" if read.over else "starts"
     return CheckResult(
         name="the model shows the behaviour",
         ok=reference > 0.5 > counterfactual,
-        detail=f"it starts the unwanted reply on {reference:.0%} of the reference prompts and on "
+        detail=f"it {prefers} the unwanted reply on {reference:.0%} of the reference prompts and on "
         f"{counterfactual:.0%} of the counterfactual ones (wanted: most, and few)",
     )
 

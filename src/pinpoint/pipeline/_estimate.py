@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 import torch
 
-from pinpoint.config import RunConfig
+from pinpoint.config import CONTINUED, RunConfig
 from pinpoint.models import HeadedModel
 
 # Of a prompt of the built-in contrast, what both sides begin with alike.
@@ -25,6 +25,7 @@ class Workload(NamedTuple):
         trained: parameters that train.
         method: how heads are located.
         positions: where they are patched.
+        measured: positions of a pair that the metric looks at: the tokens of its answers, or one.
     """
 
     pairs: int
@@ -36,10 +37,18 @@ class Workload(NamedTuple):
     trained: int
     method: str = "path"
     positions: str = "last"
+    measured: int = 1
 
     @classmethod
-    def of(cls, config: RunConfig, tokens: int, trained: int) -> "Workload":
-        """The work that settings ask for; the paper's 3,840 dialogues where no questions are given."""
+    def of(cls, config: RunConfig, tokens: int, trained: int, answers: int = 1) -> "Workload":
+        """The work that settings ask for; the paper's 3,840 dialogues where no questions are given.
+
+        Args:
+            config: the settings.
+            tokens: length of a prompt.
+            trained: parameters that train.
+            answers: tokens of all answers of a pair.
+        """
         steps = round(3840 * config.tune.epochs / config.tune.batch_size)
         locate = config.locate
         batch = min(locate.batch_size, locate.pairs)
@@ -53,6 +62,7 @@ class Workload(NamedTuple):
             trained,
             locate.method,
             locate.positions,
+            answers if locate.metric in CONTINUED else 1,
         )
 
 
@@ -138,13 +148,16 @@ def _sweep_cost(view: HeadedModel, dtype: torch.dtype, work: Workload) -> Cost:
     per_token = 2 * (shape.attention + shape.mlp) * layers
     rows = sum(1 + heads * sum(one <= layer for one in view.attention_layers) for layer in range(layers))
     nodes = len(view.attention_layers) * heads
-    per_pair = (2 - _SHARED) * work.tokens * per_token + rows * 2 * shape.mlp
-    per_pair += (1 + nodes) * 2 * shape.width * _ANSWERS
-    brute = (1 + nodes) * work.tokens * per_token
+    continued = work.measured - 1
+    unembedded = shape.vocabulary if continued else _ANSWERS
+    per_pair = ((2 - _SHARED) * work.tokens + 2 * continued) * per_token + work.measured * rows * 2 * shape.mlp
+    per_pair += work.measured * (1 + nodes) * 2 * shape.width * unembedded
+    brute = (1 + nodes) * (work.tokens + continued) * per_token
 
-    tokens = 2 * work.batch * work.tokens
+    at_once = max(work.batch, work.measured)
+    tokens = 2 * at_once * work.tokens
     forward = tokens * size * (3 * shape.width + max(3 * shape.inner, 2 * shape.heads_width))
-    flying = work.batch * (1 + nodes)
+    flying = at_once * (1 + nodes)
     chunk = min(work.rows, flying)
     in_rows = flying * shape.width * size + chunk * size * (3 * shape.width + 3 * shape.inner)
     peak = parameters * size + max(forward, in_rows)

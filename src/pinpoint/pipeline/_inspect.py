@@ -7,7 +7,7 @@ from pydantic import BaseModel, ConfigDict
 from transformers import AutoConfig, AutoTokenizer, PretrainedConfig, PreTrainedTokenizerBase
 
 from pinpoint.behaviours import CHALLENGES
-from pinpoint.config import RunConfig
+from pinpoint.config import CONTINUED, RunConfig
 from pinpoint.data import ContrastPair, assistant, render, system, user
 from pinpoint.errors import ArchitectureError, InputError
 from pinpoint.locate import locate
@@ -19,6 +19,7 @@ from pinpoint.tune import default_projections
 
 SHARES = (0.01, 0.02, 0.04, 0.1)
 _NO_TOKENIZER_TOKENS = 128
+_NO_TOKENIZER_ANSWER = 6
 _PROBE = "Yes"
 
 
@@ -170,8 +171,12 @@ def _answers(tokenizer: PreTrainedTokenizerBase | None, config: RunConfig, notes
             ids = tokenizer(text, add_special_tokens=False)["input_ids"]
             found.append(Answer(text=text, side=side, tokens=tokenizer.convert_ids_to_tokens(ids)))
     first = {side: {answer.tokens[0] for answer in found if answer.side == side} for side in ("unwanted", "wanted")}
-    if both := first["unwanted"] & first["wanted"]:
-        notes.append(f"{', '.join(sorted(both))} begins wanted and unwanted replies alike: choose other first words.")
+    both = first["unwanted"] & first["wanted"]
+    if both and config.locate.metric not in CONTINUED:
+        notes.append(
+            f"{', '.join(sorted(both))} begins wanted and unwanted replies alike: choose other first words, "
+            "or measure whole answers: metric logprob_diff."
+        )
     return found
 
 
@@ -223,7 +228,9 @@ def inspect_model(model: str, settings: RunConfig | None = None) -> Inspection:
     prompt_end, tokens = _sample(tokenizer, settings, notes)
     projections = settings.tune.projections or default_projections(view)
     choices = _choices(view, projections)
-    work = Workload.of(settings, tokens, choices[2].parameters)
+    answers = _answers(tokenizer, settings, notes)
+    measured = sum(len(answer.tokens) for answer in answers) or 2 * _NO_TOKENIZER_ANSWER
+    work = Workload.of(settings, tokens, choices[2].parameters, measured)
     estimates = _estimates(view, dtype, work, settings.device)
     notes += [
         f"{one.stage} does not fit on {one.device}: lower locate.batch_size, locate.rows_per_chunk or tune.batch_size, "
@@ -245,7 +252,7 @@ def inspect_model(model: str, settings: RunConfig | None = None) -> Inspection:
         chat_template=None if tokenizer is None else bool(tokenizer.chat_template),
         prompt_end=prompt_end,
         prompt_tokens=tokens,
-        answers=_answers(tokenizer, settings, notes),
+        answers=answers,
         projections=projections,
         choices=choices,
         brute_force=locate_cost(view, dtype, work).brute_force,

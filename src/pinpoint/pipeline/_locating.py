@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from pinpoint.artifacts import Workspace, provenance
 from pinpoint.data import ContrastPair
 from pinpoint.errors import ConfigError
 from pinpoint.heads import Head, HeadScores
-from pinpoint.locate import SetStep, agreement, greedy_set, locate, locate_nodes
-from pinpoint.measure import Estimate, top_overlap
+from pinpoint.locate import SetStep, agreement, greedy_set, locate, locate_nodes, locate_paths
+from pinpoint.measure import METRICS, Estimate, top_overlap
 from pinpoint.nodes import NodeScores
 from pinpoint.pipeline._checks import behaviour_shown, contrast_bites, ranking_stable
 from pinpoint.pipeline._stages import partial_of
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from pinpoint.pipeline._run import Run
 
 _NODES = ("nodes.json", "nodes.safetensors")
-_UNITS = {"logit_diff": "logits", "log_odds": "nats", "paper_share": "%", "accuracy": "share of prompts", "random": ""}
+_UNITS = {name: metric.unit for name, metric in METRICS.items()} | {"accuracy": "share of prompts", "random": ""}
 
 
 class Comparison(NamedTuple):
@@ -41,10 +41,10 @@ def locate_run(run: Run) -> HeadScores:
     pairs = run.inputs.halves.pairs
     if run.inputs.unusable:
         run.workspace.write_json("unusable.json", run.inputs.unusable)
-    run.note(behaviour_shown(run.view, run.tokenizer, pairs))
+    run.note(behaviour_shown(run.view, run.tokenizer, pairs, run.config.locate.metric))
     scores, nodes = _scored(run, pairs, partial_of(run, "locate"))
     run.note(contrast_bites(scores))
-    for name in (*_NODES, "set.json"):
+    for name in (*_NODES, "set.json", "paths.json"):
         space.drop(name)
     if nodes is not None:
         space.write_tensors(_NODES[1], {"effects": nodes.effects}, {"nodes": " ".join(map(str, nodes.nodes))})
@@ -206,6 +206,43 @@ def search_set(run: Run, count: int) -> list[SetStep]:
     found = [step._asdict() | {"head": str(step.head), "heads": list(map(str, step.heads))} for step in steps]
     run.workspace.sub("locate").write_json("set.json", found)
     return steps
+
+
+def locate_receivers(run: Run, receivers: Sequence[Head], through: Literal["q", "k", "v"]) -> HeadScores:
+    """Scores senders by their paths through given heads, on all pairs; writes `locate/paths.json`."""
+    config = run.config.locate
+    scores = locate_paths(
+        run.model,
+        run.tokenizer,
+        run.inputs.halves.pairs,
+        receivers,
+        through=through,
+        metric=config.metric,
+        engine=config.engine,
+        batch_size=config.batch_size,
+        progress=run.progress,
+        workspace=partial_of(run, "locate"),
+    )
+    mean, error = scores.mean, scores.standard_error
+    found = {
+        "receivers": list(map(str, scores.receivers)),
+        "through": through,
+        "positions": scores.positions,
+        "label": scores.label,
+        "metric": scores.metric,
+        "unit": _UNITS[scores.metric],
+        "pairs": len(scores.effects),
+        "senders": [
+            {
+                "head": str(head),
+                "effect": float(mean[head]),
+                "standard_error": _number(float(error[head])),
+            }
+            for head in scores.ranking()
+        ],
+    }
+    run.workspace.sub("locate").write_json("paths.json", found)
+    return scores
 
 
 def beside_brute_force(run: Run, exact: HeadScores) -> Comparison:

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 from pydantic import BaseModel, ConfigDict
 from transformers import PreTrainedTokenizerBase
 
-from pinpoint.data import encode_chat, encode_pair, render
+from pinpoint.config import CONTINUED
+from pinpoint.data import EncodedPair, encode_chat, encode_pair, render
 from pinpoint.pipeline._inspect import Estimate, inspect_model
 from pinpoint.pipeline._stages import LEFT
 
@@ -36,8 +37,8 @@ class Plan(_Record):
         reference: a rendered prompt that provokes the behaviour; what follows its last token is measured.
         counterfactual: the same that does not.
         measured: the token at whose position heads are patched and logits are read.
-        unwanted: first tokens that count as the behaviour.
-        wanted: first tokens that count as its absence.
+        unwanted: first tokens, or whole continuations, that count as the behaviour.
+        wanted: those that count as its absence.
         trained_prompt: a training dialogue up to the reply, which takes no loss.
         trained_reply: the reply, which does.
         loss_tokens: tokens that take loss in one pass over the training dialogues.
@@ -57,11 +58,18 @@ class Plan(_Record):
     estimates: list[Estimate]
 
 
+def _answers(tokenizer: PreTrainedTokenizerBase, pair: EncodedPair, side: list[int]) -> list[str]:
+    """What counts as one side's answers, token by token: first tokens, or whole continuations."""
+    if not pair.continuations:
+        return list(tokenizer.convert_ids_to_tokens(side))
+    return [" ".join(tokenizer.convert_ids_to_tokens(pair.continuations[place])) for place in side]
+
+
 def plan(run: Run, tokenizer: PreTrainedTokenizerBase) -> Plan:
     """Renders what a run would be made of, and counts its work."""
     config = run.config
     pairs = run.inputs.halves.pairs
-    encoded = encode_pair(tokenizer, pairs[0])
+    encoded = encode_pair(tokenizer, pairs[0], continued=config.locate.metric in CONTINUED)
     rows = run.inputs.behaviour.rows(run.inputs.questions("train"), config.seed)
     replies = [row["completion"][0]["content"] for row in rows]
     loss = sum(len(tokenizer(reply, add_special_tokens=False)["input_ids"]) + 1 for reply in replies)
@@ -85,8 +93,8 @@ def plan(run: Run, tokenizer: PreTrainedTokenizerBase) -> Plan:
         reference=prompts[0],
         counterfactual=prompts[1],
         measured=tokenizer.convert_ids_to_tokens(encoded.reference[-1]),
-        unwanted=tokenizer.convert_ids_to_tokens(encoded.unwanted),
-        wanted=tokenizer.convert_ids_to_tokens(encoded.wanted),
+        unwanted=_answers(tokenizer, encoded, encoded.unwanted),
+        wanted=_answers(tokenizer, encoded, encoded.wanted),
         trained_prompt=render(tokenizer, rows[0]["prompt"]),
         trained_reply=replies[0],
         loss_tokens=loss,

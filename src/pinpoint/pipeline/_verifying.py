@@ -20,7 +20,8 @@ def verify_run(run: Run) -> dict[str, Any]:
     ranking = run.ranking()
     pairs, _, effect_half = run.inputs.halves
     means = head_means(run.view, run.tokenizer, run.inputs.neutral, config.batch_size)
-    prompts = Prompts(run.view, run.tokenizer, [pairs[i] for i in effect_half], config.mode, means, config.batch_size)
+    shown, metric = [pairs[i] for i in effect_half], run.config.locate.metric
+    prompts = Prompts(run.view, run.tokenizer, shown, config.mode, means, config.batch_size, metric)
     drawn = curve(prompts, run.view, ranking, config, resamples=evaluation.resamples, seed=seed, progress=run.progress)
     run.note(knockout_bites([point.value for point in drawn.ranked]))
     generated = []

@@ -13,6 +13,8 @@ METRICS = {
     "logit_diff": "the mean logit of the first words of {shows} minus that of {refrains}",
     "log_odds": "the log-odds of the first words of {shows} against those of {refrains}",
     "paper_share": "the share of {shows} in the raw logits of both kinds of first words, as in the paper",
+    "logprob_diff": "the log-probability of {shows} minus that of {refrains}, over every token of the answers given",
+    "mean_logprob_diff": "the log-probability of {shows} minus that of {refrains}, per token of the answers given",
 }
 _KNOCKED = {
     "mean": "its output is replaced, everywhere in the dialogue, by its mean over neutral dialogues",

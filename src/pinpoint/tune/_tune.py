@@ -14,6 +14,7 @@ from pinpoint.artifacts import Workspace, provenance
 from pinpoint.behaviours import TrainingRow
 from pinpoint.config import TuneConfig
 from pinpoint.data import Dialogue, Messages, encode_chat, pad
+from pinpoint.errors import InputError
 from pinpoint.heads import Head
 from pinpoint.measure import anchor_rows
 from pinpoint.models import headed
@@ -54,6 +55,15 @@ def _next_token_logits(
     return logits[:, -1].float()
 
 
+def _refuse_quantised(model: PreTrainedModel) -> None:
+    if getattr(model, "is_quantized", False):
+        raise InputError(
+            "its weights are quantised: what is trained would be rounded away where it is merged.",
+            where=str(model.name_or_path),
+            mend="Locate with it, and tune the model that it was quantised from: name the heads with --heads.",
+        )
+
+
 def fit_heads(
     model: PreTrainedModel,
     tokenizer: PreTrainedTokenizerBase,
@@ -73,7 +83,11 @@ def fit_heads(
 
     Returns:
         The live adapter on the copy, and what training did.
+
+    Raises:
+        InputError: the model's weights are quantised.
     """
+    _refuse_quantised(model)
     view = headed(copy.deepcopy(model))
     live = attach(view, head_slices(view, heads, config.projections or default_projections(view)))
     fitted = fit(
@@ -132,6 +146,9 @@ def tune_heads(
     Returns:
         The merged model, and `fidelity`: the largest difference between its next-token logits and those of the
         live adapter on 16 training prompts, relative to the largest logit.
+
+    Raises:
+        InputError: the model's weights are quantised.
     """
     out = (partial or workspace).path("trainer")
     live, fitted = fit_heads(
@@ -179,6 +196,7 @@ def tune_full(
     progress: Progress | None = None,
 ) -> Tuned:
     """Full fine-tuning on the same rows, through the same path, as `tune_heads`. Writes `tune.json` and `merged/`."""
+    _refuse_quantised(model)
     # In a half precision, most of AdamW's steps would be lost to rounding; adapters train in float32 too.
     whole = copy.deepcopy(model).to(torch.float32)  # type: ignore[arg-type]
     whole.requires_grad_(True)

@@ -14,7 +14,17 @@ from pinpoint.config import VerifyConfig
 from pinpoint.data import Batch, ContrastPair, EncodedPair, encode_pair, pad
 from pinpoint.heads import Head, HeadSet
 from pinpoint.interventions import captured_heads, knockout, next_token_logits, resample
-from pinpoint.measure import METRICS, Estimate, estimate, matched_order, random_order
+from pinpoint.measure import (
+    METRICS,
+    Estimate,
+    Forced,
+    estimate,
+    forced,
+    matched_order,
+    random_order,
+    sites,
+    values_of_logits,
+)
 from pinpoint.models import HeadedModel
 from pinpoint.progress import Progress
 
@@ -41,11 +51,13 @@ class Curve:
         return {"ranked": ranked, "random": self.random, "matched": self.matched, "orders": self.orders}
 
 
-def _both_real(reference: Tensor, counterfactual: Tensor) -> Tensor:
-    """Positions of left-padded references at which the counterfactual has a token too, aligned at the last."""
+def _both_real(reference: Tensor, counterfactual: Tensor, runs: Sequence[Forced]) -> Tensor:
+    """Prompt positions of left-padded references at which the counterfactual has a token too, aligned at the last."""
     width = min(reference.shape[1], counterfactual.shape[1])
     both = torch.zeros_like(reference, dtype=torch.bool)
     both[:, -width:] = reference[:, -width:].bool() & counterfactual[:, -width:].bool()
+    for row, run in zip(both, runs, strict=True):
+        row[len(row) - run.measured + 1 :] = False  # of a continuation
     return both
 
 
@@ -60,19 +72,23 @@ class Prompts:
         mode: str,
         means: Float[Tensor, "layer head d_head"],
         batch_size: int,
+        metric: str = "log_odds",
     ) -> None:
+        # Of the metrics of the next token, log-odds are read.
+        self._metric = METRICS[metric] if METRICS[metric].over else METRICS["log_odds"]
         self._view, self._mode = view, mode
         self._values = means if mode == "mean" else torch.zeros_like(means)
         self.groups = [pair.group or str(i) for i, pair in enumerate(pairs)]
-        encoded = [encode_pair(tokenizer, pair) for pair in pairs]
+        encoded = [encode_pair(tokenizer, pair, continued=self._metric.over is not None) for pair in pairs]
         pad_id = getattr(tokenizer, "pad_token_id", None) or 0
         self._batches: list[tuple[list[EncodedPair], Batch, dict[int, Tensor], Tensor]] = []
         for start in range(0, len(encoded), batch_size):
             some = encoded[start : start + batch_size]
-            batch = pad([pair.reference for pair in some], "left", view.device, pad_id)
-            other = pad([pair.counterfactual for pair in some], "left", view.device, pad_id)
+            runs = forced(some)
+            batch = pad([run.reference for run in runs], "left", view.device, pad_id)
+            other = pad([run.counterfactual for run in runs], "left", view.device, pad_id)
             source = self._heads_on(other) if mode == "resample" else {}
-            self._batches.append((some, batch, source, _both_real(batch.attention_mask, other.attention_mask)))
+            self._batches.append((some, batch, source, _both_real(batch.attention_mask, other.attention_mask, runs)))
 
     @torch.no_grad()
     def _heads_on(self, batch: Batch) -> dict[int, Tensor]:
@@ -95,10 +111,9 @@ class Prompts:
         values: list[float] = []
         for some, batch, source, positions in self._batches:
             with self._knocked_out(heads, source, positions):
-                hidden = self._view.backbone(**batch.inputs(), use_cache=False).last_hidden_state[:, -1]
-            logits = next_token_logits(self._view, hidden)
-            for row, pair in zip(logits, some, strict=True):
-                values.append(float(METRICS["log_odds"].value(row[None], pair.unwanted, pair.wanted)))
+                hidden = self._view.backbone(**batch.inputs(), use_cache=False).last_hidden_state
+            logits = next_token_logits(self._view, sites(batch.last, forced(some)).at(hidden))
+            values += values_of_logits(logits, some, self._metric).tolist()
         return values
 
 

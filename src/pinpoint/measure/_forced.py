@@ -1,0 +1,87 @@
+"""Prompts with what is teacher-forced after them, and where on them a metric is measured.
+
+With attention frozen, what is patched at a position moves the prediction made there and no other. So a head is patched
+wherever a token of a continuation is predicted: at the prompt's last position and at every token of the continuation
+but its last. Patching it elsewhere as well would change nothing; patching the prompt's last position alone would leave
+the probabilities of all tokens but the first as they are.
+"""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from pinpoint.data import EncodedPair
+
+
+class Forced(NamedTuple):
+    """Both prompts of a pair, each followed by the same tokens: those of a continuation but its last.
+
+    Attributes:
+        reference: token ids.
+        counterfactual: token ids.
+        shared: tokens that the prompts begin with alike; none of them is measured.
+        measured: positions at the end of either that are measured, one for each token of the continuation.
+    """
+
+    reference: list[int]
+    counterfactual: list[int]
+    shared: int
+    measured: int
+
+
+def forced(pairs: Sequence[EncodedPair]) -> list[Forced]:
+    """What is run for each pair: one for each of its continuations, or the prompts alone, measured at their ends."""
+    found = []
+    for pair, shared in zip(pairs, shared_lengths(pairs), strict=True):
+        for continuation in pair.continuations or ([0],):
+            given = continuation[:-1]
+            found.append(Forced(pair.reference + given, pair.counterfactual + given, shared, len(continuation)))
+    return found
+
+
+def shared_lengths(pairs: Sequence[EncodedPair]) -> list[int]:
+    """Tokens that the prompts of each pair begin with alike; the last of either is never one of them."""
+    lengths = []
+    for pair in pairs:
+        most = min(len(pair.reference), len(pair.counterfactual)) - 1
+        both = zip(pair.reference[:most], pair.counterfactual[:most], strict=True)
+        lengths.append(next((i for i, (a, b) in enumerate(both) if a != b), most))
+    return lengths
+
+
+class Sites(NamedTuple):
+    """Measured positions of a batch, row by row.
+
+    Attributes:
+        rows: [site] the row of the batch that each lies in.
+        places: [site] the position in that row.
+        height: rows of the batch.
+    """
+
+    rows: Tensor
+    places: Tensor
+    height: int
+
+    def at(self, x: Tensor) -> Tensor:
+        """What lies there in x, [row position width], which some modules put out as [row*position width]."""
+        by_row = x.unflatten(0, (self.height, -1)) if x.dim() == 2 else x
+        return by_row[self.rows.to(x.device), self.places.to(x.device)]
+
+
+def sites(last: Tensor, runs: Sequence[Forced]) -> Sites:
+    """The measured positions, given the last position of each row.
+
+    Rows are the references of `runs`, or their counterfactuals; or the references and then the counterfactuals.
+    """
+    measured = torch.tensor([run.measured for run in runs] * (len(last) // len(runs)))
+    rows = torch.arange(len(measured)).repeat_interleave(measured)
+    back = torch.cat([torch.arange(count - 1, -1, -1) for count in measured.tolist()])
+    rows, back = rows.to(last.device), back.to(last.device)
+    return Sites(rows, last[rows] - back, len(last))
+
+
+def site_counts(pairs: Sequence[EncodedPair]) -> list[int]:
+    """Measured positions of each pair."""
+    return [sum(map(len, pair.continuations)) or 1 for pair in pairs]
