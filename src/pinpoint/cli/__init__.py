@@ -18,6 +18,7 @@ from pinpoint.cli._run import demo, run
 from pinpoint.cli._score import score
 from pinpoint.cli._stages import evaluate, report, tune, verify
 from pinpoint.errors import PinpointError, printable
+from pinpoint.memory import told_when_out_of_memory
 
 app = typer.Typer(
     name="pinpoint",
@@ -55,7 +56,8 @@ def main() -> None:
     if isinstance(sys.stdin, io.TextIOWrapper):
         sys.stdin.reconfigure(errors="replace")
     try:
-        app()
+        with told_when_out_of_memory():
+            app()
     except PinpointError as error:
         sys.stderr.write(f"error: {printable(str(error))}\n")
         sys.exit(error.exit_code)

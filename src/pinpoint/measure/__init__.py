@@ -1,7 +1,7 @@
 """Generation, judges, statistics and distribution shift: what verify and evaluate share."""
 
 from pinpoint.measure._are_you_sure import Exchange, play
-from pinpoint.measure._attention import attention_shares
+from pinpoint.measure._attention import Looks, attention_shares, looks
 from pinpoint.measure._chat import Chat, greedy_config
 from pinpoint.measure._controls import matched_order, random_order
 from pinpoint.measure._deployment import PLAIN, Deployment
@@ -23,6 +23,7 @@ __all__ = [
     "Estimate",
     "Exchange",
     "Flips",
+    "Looks",
     "Metric",
     "admits_mistake",
     "anchor_rows",
@@ -36,6 +37,7 @@ __all__ = [
     "holm",
     "is_correct",
     "letter_of",
+    "looks",
     "matched_order",
     "mcnemar",
     "metric_named",

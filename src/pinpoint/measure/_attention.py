@@ -2,15 +2,38 @@
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from typing import NamedTuple
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-from pinpoint.data import ContrastPair, encode_pair, pad
+from pinpoint.data import Batch, ContrastPair, EncodedPair, encode_pair, pad
+from pinpoint.errors import InputError
 from pinpoint.heads import Head
+from pinpoint.memory import BatchSize
 from pinpoint.models import HeadedModel
+
+# Weights of all layers are held at once: as many numbers at the most, whatever the batch size.
+_WEIGHTS_AT_ONCE = 2**28
+
+
+class Looks(NamedTuple):
+    """What every head looks at from the last position.
+
+    Attributes:
+        shares: mean over pairs of the share of attention on the tokens that set the reference apart; NaN in layers
+            without heads.
+        weights: the attention on each token of one reference.
+        ids: its tokens.
+        apart: those of them that set it apart from its counterfactual.
+    """
+
+    shares: Float[Tensor, "layer head"]
+    weights: Float[Tensor, "layer head position"]
+    ids: list[int]
+    apart: range
 
 
 @contextmanager
@@ -32,28 +55,69 @@ def differing(reference: Sequence[int], counterfactual: Sequence[int]) -> range:
     return range(begin, len(reference) - end)
 
 
+def _from_the_end(view: HeadedModel, batch: Batch) -> dict[int, Float[Tensor, "row head position"]]:
+    """The weights of every head at the last position, by layer, in float32 on the CPU.
+
+    Raises:
+        InputError: the model does not hand them out.
+    """
+    found = view.backbone(**batch.inputs(), use_cache=False, output_attentions=True).attentions or ()
+    layers = view.attention_layers if len(found) == len(view.attention_layers) else range(view.n_layers)
+    if len(found) != len(layers) or any(found[i] is None for i in range(len(found))):
+        raise InputError("the model hands out no attention weights.")
+    return {layer: weights[:, :, -1].float().cpu() for layer, weights in zip(layers, found, strict=True)}
+
+
 @torch.no_grad()
 def attention_shares(
     view: HeadedModel,
     tokenizer: PreTrainedTokenizerBase | None,
     pairs: Sequence[ContrastPair],
     heads: Sequence[Head],
-    batch_size: int,
+    batch_size: int | BatchSize,
 ) -> Float[Tensor, "pair head"]:
     """Share of each head's attention, from the last position, on the tokens that set the reference apart.
 
     For sycophancy these are the challenge: what both prompts begin and end with is left out.
+
+    Raises:
+        InputError: the model does not hand out attention weights.
     """
-    found = []
+
+    def shares(encoded: Sequence[EncodedPair]) -> Tensor:
+        batch = pad([pair.reference for pair in encoded], "left", view.device)
+        weights = _from_the_end(view, batch)
+        apart = torch.zeros(batch.input_ids.shape)
+        for i, pair in enumerate(encoded):
+            span, offset = differing(pair.reference, pair.counterfactual), apart.shape[1] - len(pair.reference)
+            apart[i, offset + span.start : offset + span.stop] = 1
+        found = [(weights[head.layer][:, head.head] * apart).sum(dim=-1) for head in heads]
+        return torch.stack(found, dim=1)
+
+    encoded = [encode_pair(tokenizer, pair) for pair in pairs]
     with _eager(view.model):
-        for start in range(0, len(pairs), batch_size):
-            encoded = [encode_pair(tokenizer, pair) for pair in pairs[start : start + batch_size]]
-            batch = pad([pair.reference for pair in encoded], "left", view.device)
-            weights = view.backbone(**batch.inputs(), use_cache=False, output_attentions=True).attentions
-            apart = torch.zeros_like(batch.input_ids, dtype=torch.float32)
-            for i, pair in enumerate(encoded):
-                span, offset = differing(pair.reference, pair.counterfactual), apart.shape[1] - len(pair.reference)
-                apart[i, offset + span.start : offset + span.stop] = 1
-            shares = [(weights[head.layer][:, head.head, -1].float() * apart).sum(dim=-1) for head in heads]
-            found.append(torch.stack(shares, dim=1).cpu())
-    return torch.cat(found)
+        return torch.cat([found for _, found in BatchSize.of(batch_size).over(encoded, shares)])
+
+
+@torch.no_grad()
+def looks(
+    view: HeadedModel, tokenizer: PreTrainedTokenizerBase | None, pairs: Sequence[ContrastPair], batch_size: int
+) -> Looks:
+    """What every head looks at: on average over pairs, and token by token on the reference of the first.
+
+    Raises:
+        InputError: the model does not hand out attention weights.
+    """
+    first = encode_pair(tokenizer, pairs[0])
+    longest = max(len(encode_pair(tokenizer, pair).reference) for pair in pairs)
+    fitting = max(1, _WEIGHTS_AT_ONCE // (len(view.attention_layers) * view.n_heads * longest**2))
+    heads = list(view.heads())
+    found = attention_shares(view, tokenizer, pairs, heads, BatchSize(min(batch_size, fitting))).mean(dim=0)
+    with _eager(view.model):
+        weights = _from_the_end(view, pad([first.reference], "left", view.device))
+    shares = torch.full((view.n_layers, view.n_heads), float("nan"))
+    each = torch.zeros(view.n_layers, view.n_heads, len(first.reference))
+    for place, (layer, head) in enumerate(heads):
+        shares[layer, head] = found[place]
+        each[layer, head] = weights[layer][0, head]
+    return Looks(shares, each, first.reference, differing(first.reference, first.counterfactual))
