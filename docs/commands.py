@@ -84,7 +84,8 @@ def settings() -> str:
         if isinstance(field.default, BaseModel) and name != "full"
     }
     sections["A behaviour of your own"] = UserBehaviourConfig
-    head = "# Settings\n\nThe keys of a settings file; `pinpoint config` shows what they come to.\n`full` has the keys of `tune`.\n"
+    head = "# Settings\n\nThe keys of a settings file; `pinpoint config` shows what they come to.\n"
+    head += "`full` has the keys of `tune`.\n"
     return "\n".join([GENERATED, head, *(_section(title, model) for title, model in sections.items())])
 
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING
 
+from pinpoint.config import SycophancyConfig
 from pinpoint.errors import InputError, OutOfMemory
-from pinpoint.measure import looks
+from pinpoint.measure import last_turn, looks
 
 if TYPE_CHECKING:
     from pinpoint.pipeline._run import Run
@@ -21,9 +22,11 @@ def look(run: Run) -> None:
     space.drop(ATTENTION)
     pairs, _, effect_half = run.inputs.halves
     some = [pairs[i] for i in effect_half[:_PAIRS]]
+    challenged = isinstance(run.config.behaviour, SycophancyConfig)
+    spans = [last_turn(run.tokenizer, pair) for pair in some] if challenged else None
     run.progress.start("where heads look", 0)
     try:
-        found = looks(run.view, run.tokenizer, some, run.config.locate.batch_size)
+        found = looks(run.view, run.tokenizer, some, run.config.locate.batch_size, spans)
     except (InputError, OutOfMemory) as error:
         run.progress.say(f"the page will not show where heads look: {error}")
         return

@@ -39,6 +39,7 @@ def _drawn(points: list[tuple[str, dict[str, Any], dict[str, Any], str]], x: Fig
                 "name": html.escape(label_of(method)),
                 "x": [sign * cost["value"]],
                 "y": [good["value"]],
+                "cliponaxis": False,
                 "error_x": _error(cost, sign) | {"color": f"var(--{variable})"},
                 "error_y": _error(good) | {"color": f"var(--{variable})"},
                 "marker": {"symbol": symbol, "size": 11, "color": f"var(--{variable})"},
@@ -46,7 +47,14 @@ def _drawn(points: list[tuple[str, dict[str, Any], dict[str, Any], str]], x: Fig
                 "hovertemplate": "%{text}<extra></extra>",
             }
         )
-    return {"data": data, "layout": layout(340, x, y)}
+    furthest = max((edge for _, cost, _, _ in points for edge in _edges(cost, sign)), default=0.0)
+    nearest = min((edge for _, cost, _, _ in points for edge in _edges(cost, sign)), default=0.0)
+    room = 0.06 * (furthest - nearest) or 0.01
+    return {"data": data, "layout": layout(340, x | {"range": [nearest - room, furthest + room]}, y)}
+
+
+def _edges(cost: dict[str, Any], sign: int) -> list[float]:
+    return [sign * cost[key] for key in ("value", "low", "high") if cost[key] is not None]
 
 
 def tradeoffs(summary: dict[str, Any], behaviour: Behaviour) -> dict[str, Figure]:
@@ -73,7 +81,7 @@ def tradeoffs(summary: dict[str, Any], behaviour: Behaviour) -> dict[str, Figure
     y = axis(html.escape(label), tickformat=".0%", range=[-0.05, 1.05])
     figures = {}
     if len(by_kl) > 1:
-        x = axis("KL to the base (nats)", rangemode="tozero")
+        x = axis("KL to the base (nats)")
         figures["tradeoff-kl"] = _drawn(by_kl, x, y, 1)
     if len(by_ability) > 1:
         x = axis("loss of the ability that loses most", tickformat=".1%")

@@ -33,7 +33,7 @@
 
   const strongest = (weights) => {
     const order = weights.map((_, place) => place).sort((a, b) => weights[b] - weights[a]);
-    return order.slice(0, 3).map((place) => `“${looks.tokens[place].trim()}” ${percent(weights[place] / 1000)}`);
+    return order.slice(0, 3).filter((place) => weights[place] >= 10).map((place) => `“${looks.tokens[place].trim()}” ${percent(weights[place] / 1000)}`);
   };
   const choose = (chosen) => {
     const found = looks?.heads[chosen];
