@@ -101,7 +101,9 @@ def test_the_transcripts_of_the_page_are_scored(
     Path("transcripts.jsonl").write_text(rows, encoding="utf-8")
     for command in commands(ROOT / "docs" / "transcripts.md"):
         monkeypatch.setattr(sys, "argv", shlex.split(command.line))
-        main()
+        with pytest.raises(SystemExit) as left:
+            main()
+        assert left.value.code == 0
     out = capsys.readouterr().out
     assert re.search(r"[Tt]ruthfulness.*50\.0", out), out
     verdicts = [line for line in Path("verdicts.jsonl").read_text().splitlines() if '"unusable"' not in line]

@@ -39,7 +39,7 @@ def test_shares_are_sums_of_attention_weights_and_the_implementation_comes_back(
             assert torch.allclose(shares[row, column], expected, atol=1e-5)
 
 
-@pytest.mark.parametrize("family", ["llama-gqa", "gpt2", "bloom", "falcon", "jamba", "qwen3-moe"])
+@pytest.mark.parametrize("family", ["llama-gqa", "gpt2", "bloom", "falcon-7b", "jamba", "qwen3-moe"])
 def test_where_every_head_looks_is_what_each_pair_gives_alone(family: str) -> None:
     view = headed(tiny(family))
     pairs = [

@@ -82,6 +82,7 @@
   map.on("plotly_hover", ({ points: [point] }) => tell(point.y, point.x));
   map.on("plotly_click", ({ points: [point] }) => {
     at = [point.y, point.x];
+    frame(around.matches(":focus-visible"));
     tell(...at);
     choose(name(...at));
   });
