@@ -1,4 +1,8 @@
-"""How much is computed at once: half as much each time memory runs out, from there on."""
+"""How much is computed at once: half as much each time memory runs out, from there on.
+
+Accelerate knows the errors and clears the caches; its `find_executable_batch_size` starts a function over, where what
+is done here is kept.
+"""
 
 import warnings
 from collections.abc import Callable, Iterator, Sequence
