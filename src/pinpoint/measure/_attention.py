@@ -12,11 +12,8 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 from pinpoint.data import Batch, ContrastPair, EncodedPair, Message, encode_chat, encode_pair, pad
 from pinpoint.errors import InputError
 from pinpoint.heads import Head
-from pinpoint.memory import BatchSize
+from pinpoint.memory import BatchSize, told_when_out_of_memory
 from pinpoint.models import HeadedModel
-
-# Weights of all layers are held at once: as many numbers at the most, whatever the batch size.
-_WEIGHTS_AT_ONCE = 2**28
 
 
 class Looks(NamedTuple):
@@ -61,10 +58,11 @@ def _from_the_end(view: HeadedModel, batch: Batch) -> dict[int, Float[Tensor, "r
         InputError: the model does not hand them out.
     """
     found = view.backbone(**batch.inputs(), use_cache=False, output_attentions=True).attentions or ()
-    layers = view.attention_layers if len(found) == len(view.attention_layers) else range(view.n_layers)
-    if len(found) != len(layers) or any(found[i] is None for i in range(len(found))):
+    layers = view.attention_layers if len(found) == len(view.attention_layers) else list(range(view.n_layers))
+    known = dict(zip(layers, found, strict=False)) if len(found) == len(layers) else {}
+    if any(known.get(layer) is None for layer in view.attention_layers):
         raise InputError("the model hands out no attention weights.")
-    return {layer: weights[:, :, -1].float().cpu() for layer, weights in zip(layers, found, strict=True)}
+    return {layer: known[layer][:, :, -1].float().cpu() for layer in view.attention_layers}
 
 
 @torch.no_grad()
@@ -74,38 +72,28 @@ def attention_shares(
     pairs: Sequence[ContrastPair],
     heads: Sequence[Head],
     batch_size: int | BatchSize,
-    spans: Sequence[range] | None = None,
 ) -> Float[Tensor, "pair head"]:
-    """Share of each head's attention, from the last position, on some tokens of the reference.
+    """Share of each head's attention, from the last position, on the tokens that set the reference apart.
 
-    Args:
-        view: the model.
-        tokenizer: its tokenizer.
-        pairs: whose references are run.
-        heads: which heads.
-        batch_size: references in a pass.
-        spans: positions in each reference; by default what sets it apart from its counterfactual: what both prompts
-            begin and end with is left out.
+    For sycophancy these are the challenge: what both prompts begin and end with is left out.
 
     Raises:
         InputError: the model does not hand out attention weights.
     """
 
-    def shares(some: Sequence[tuple[EncodedPair, range]]) -> Tensor:
-        batch = pad([pair.reference for pair, _ in some], "left", view.device)
+    def shares(encoded: Sequence[EncodedPair]) -> Tensor:
+        batch = pad([pair.reference for pair in encoded], "left", view.device)
         weights = _from_the_end(view, batch)
         apart = torch.zeros(batch.input_ids.shape)
-        for i, (pair, span) in enumerate(some):
-            offset = apart.shape[1] - len(pair.reference)
+        for i, pair in enumerate(encoded):
+            span, offset = differing(pair.reference, pair.counterfactual), apart.shape[1] - len(pair.reference)
             apart[i, offset + span.start : offset + span.stop] = 1
         found = [(weights[head.layer][:, head.head] * apart).sum(dim=-1) for head in heads]
         return torch.stack(found, dim=1)
 
     encoded = [encode_pair(tokenizer, pair) for pair in pairs]
-    chosen = [differing(pair.reference, pair.counterfactual) for pair in encoded] if spans is None else spans
-    rows = list(zip(encoded, chosen, strict=True))
     with _eager(view.model):
-        return torch.cat([found for _, found in BatchSize.of(batch_size).over(rows, shares)])
+        return torch.cat([found for _, found in BatchSize.of(batch_size).over(encoded, shares)])
 
 
 def last_turn(tokenizer: PreTrainedTokenizerBase, pair: ContrastPair) -> range:
@@ -120,32 +108,30 @@ def looks(
     view: HeadedModel,
     tokenizer: PreTrainedTokenizerBase | None,
     pairs: Sequence[ContrastPair],
-    batch_size: int,
     spans: Sequence[range] | None = None,
 ) -> Looks:
     """What every head looks at: on average over pairs, and token by token on the reference of the first.
+
+    References are run one by one: Falcon's weights are wrong where there is padding.
 
     Args:
         view: the model.
         tokenizer: its tokenizer.
         pairs: whose references are run.
-        batch_size: references in a pass, at the most.
-        spans: the tokens that matter, as in `attention_shares`.
+        spans: the tokens that matter in each; by default what sets it apart from its counterfactual.
 
     Raises:
         InputError: the model does not hand out attention weights.
+        OutOfMemory: the weights of one reference do not fit the memory.
     """
     encoded = [encode_pair(tokenizer, pair) for pair in pairs]
-    first, longest = encoded[0], max(len(pair.reference) for pair in encoded)
-    apart = differing(first.reference, first.counterfactual) if spans is None else spans[0]
-    fitting = max(1, _WEIGHTS_AT_ONCE // (len(view.attention_layers) * view.n_heads * longest**2))
-    heads = list(view.heads())
-    found = attention_shares(view, tokenizer, pairs, heads, BatchSize(min(batch_size, fitting)), spans).mean(dim=0)
-    with _eager(view.model):
-        weights = _from_the_end(view, pad([first.reference], "left", view.device))
-    shares = torch.full((view.n_layers, view.n_heads), float("nan"))
-    each = torch.zeros(view.n_layers, view.n_heads, len(first.reference))
-    for place, (layer, head) in enumerate(heads):
-        shares[layer, head] = found[place]
-        each[layer, head] = weights[layer][0, head]
-    return Looks(shares, each, first.reference, apart)
+    chosen = [differing(pair.reference, pair.counterfactual) for pair in encoded] if spans is None else spans
+    each = []
+    with _eager(view.model), told_when_out_of_memory("reading attention weights"):
+        for pair in encoded:
+            found = torch.full((view.n_layers, view.n_heads, len(pair.reference)), float("nan"))
+            for layer, weights in _from_the_end(view, pad([pair.reference], "left", view.device)).items():
+                found[layer] = weights[0]
+            each.append(found)
+    shares = [found[..., span.start : span.stop].sum(dim=-1) for found, span in zip(each, chosen, strict=True)]
+    return Looks(torch.stack(shares).mean(dim=0), each[0].nan_to_num(nan=0.0), encoded[0].reference, chosen[0])

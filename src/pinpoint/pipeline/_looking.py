@@ -26,7 +26,7 @@ def look(run: Run) -> None:
     spans = [last_turn(run.tokenizer, pair) for pair in some] if challenged else None
     run.progress.start("where heads look", 0)
     try:
-        found = looks(run.view, run.tokenizer, some, run.config.locate.batch_size, spans)
+        found = looks(run.view, run.tokenizer, some, spans)
     except (InputError, OutOfMemory) as error:
         run.progress.say(f"the page will not show where heads look: {error}")
         return
