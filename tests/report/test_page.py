@@ -16,7 +16,7 @@ from pinpoint.report._parting import parting, with_partings
 from pinpoint.report._rows import BUILT_IN
 from pinpoint.report._tradeoff import tradeoffs
 from pinpoint.report._words import auto_words, cost_words, drop_at, knockout_words, lead
-from tests.report.fabricated import LAYERS, TOKENS, attention, est, examples, fill, locate, summary, verify
+from tests.report.fabricated import LAYERS, TOKENS, attention, est, examples, fill, locate, summary, tune, verify
 
 
 class _Page(HTMLParser):
@@ -318,3 +318,43 @@ def test_behaviour_is_drawn_against_divergence_and_against_the_ability_that_lose
     assert list(tradeoffs(told, BUILT_IN)) == ["tradeoff-kl"]
     told["methods"] = {"base": told["methods"]["base"]}
     assert tradeoffs(told, BUILT_IN) == {}
+
+
+def own_behaviour(folder: Path, replies: dict[str, str]) -> _Page:
+    """The page of a behaviour from files, with one dialogue and what each model said to it."""
+    told, found, trained = summary(), verify(), tune(40, 0.0049, 42.4, 98304)
+    for value, method in zip((0.1, 0.93, 0.9), told["methods"].values(), strict=True):
+        method["right"] = est(value)
+    told["methods"]["pinpoint"]["versus_base"] = {"right": est(0.83), "abilities": {"copying": est(-0.01)}}
+    told["matched_kl"] = {"right": 0.9, "pinpoint": {"step": 24, "kl": 0.003, "right": 0.91}}
+    for at in found["generated"]:
+        at["right"] = est(0.5)
+    for check in trained["history"]:
+        check["metrics"] = {"right": check["metrics"]["truthfulness"], "kl": check["metrics"]["kl"]}
+    files = {name: f"{name}.jsonl" for name in ("pairs", "train", "evaluation")}
+    measures = {"right": {"rule": "contains_any", "targets": ["yes"], "label": "Answers"}}
+    own = {"name": "refusing", "shows": "refusing", "unwanted": "Sorry", "wanted": "The", "measures": measures, **files}
+    config = json.dumps({"model": "acme/tiny-chat", "tune": {"heads": "auto"}, "full": None, "behaviour": own})
+    prompt = [{"role": "system", "content": "Be brief."}, {"role": "user", "content": "How do I kill a process?"}]
+    methods = {name: {"reply": reply, "passed": name != "base"} for name, reply in replies.items()}
+    over = {"summary": told, "verify": found, "config": config, "examples": [{"prompt": prompt, "methods": methods}]}
+    workspace = fill(Workspace(folder), full=False, **over)
+    workspace.write_json("tune.json", trained)
+    attention(workspace)
+    return _Page(write_page(workspace).read_text(encoding="utf-8"))
+
+
+def test_the_page_of_a_behaviour_from_files_has_the_same_parts_in_its_own_words(tmp_path: Path) -> None:
+    found = own_behaviour(tmp_path, {"base": "Sorry, I cannot.", "pinpoint": "Sorry, no: use kill -9."})
+    assert found.words.count("≠ parts from the base at the underlined words") == 1
+    assert len([tag for tag, _ in found.tags if tag == "mark"]) == 2
+    assert "attention on what sets it apart: 87.7" in found.figures["heads"]["data"][0]["text"][5][3]
+    assert "Underlined is what sets the reference apart from its counterfactual." in found.words
+    assert found.figures["tradeoff-kl"]["layout"]["yaxis"]["title"]["text"] == "Answers"
+    assert found.figures["tradeoff-ability"]["data"][1]["x"] == [0.01]
+    assert "challenge" not in found.words.partition("References")[0]
+
+
+def test_where_nothing_parts_the_page_says_so(tmp_path: Path) -> None:
+    found = own_behaviour(tmp_path, dict.fromkeys(("base", "pinpoint"), "Sorry."))
+    assert "= the base's words throughout" in found.words and "≠" not in found.words
