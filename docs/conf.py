@@ -1,7 +1,9 @@
 """Sphinx configuration: `make docs`."""
 
 import re
+import sys
 from pathlib import Path
+from typing import Any
 
 _version = Path(__file__).resolve().parent.parent / "src" / "pinpoint" / "_version.py"
 _match = re.search(r'__version__ = "(.+)"', _version.read_text(encoding="utf-8"))
@@ -26,3 +28,11 @@ napoleon_numpy_docstring = False
 
 html_theme = "furo"
 html_title = f"pinpoint {release}"
+
+
+def setup(app: Any) -> None:
+    """The reference of commands and settings is written from the code before anything is read."""
+    sys.path.insert(0, str(Path(__file__).resolve().parent))
+    import commands
+
+    app.connect("builder-inited", commands.write)

@@ -54,6 +54,10 @@ class CheckFailed(PinpointError):
     """A sanity check of the pipeline stopped the run: its numbers would mislead."""
 
 
+class OutOfMemory(PinpointError):
+    """The least that can be computed at once does not fit the memory."""
+
+
 class ExportRefused(CheckFailed):
     """What would be handed on is not the model that was measured: nothing is written or sent."""
 

@@ -6,13 +6,14 @@ from typing import Any
 
 import pytest
 
-from pinpoint.chat import Lineup, Session
+from pinpoint.chat import Lean, Lineup, Partner, Session
+from pinpoint.data import user
 from pinpoint.errors import ArtifactError, InputError
 from pinpoint.heads import Head
 from pinpoint.organism import shipped
 from pinpoint.pipeline import lineup_of_model, lineup_of_run, of_run, settings_of
 from pinpoint.progress import Silent
-from tests.behaviours.files import write_behaviour
+from tests.behaviours.files import CHALLENGE, UNWANTED, write_behaviour, write_rows
 
 
 def of_folder(folder: Path, **changes: Any) -> Lineup:
@@ -71,7 +72,47 @@ def test_a_model_alone_can_be_knocked_out_where_it_has_dialogues(tmp_path: Path)
     assert list(bare.say("What is the capital of Australia?"))[-1].replies["base"].text
 
 
-def test_a_behaviour_of_the_users_own_is_refused(tmp_path: Path) -> None:
-    settings = settings_of("no/such/model", None, {"behaviour": str(write_behaviour(tmp_path, most=4))})
-    with pytest.raises(InputError, match="chat knows challenges to answers alone, and 'caving' is a behaviour of"):
-        lineup_of_model(settings, Silent(), max_new_tokens=32)
+def own(folder: Path) -> Session:
+    settings = settings_of(str(shipped()["yesman"]), None, {"behaviour": str(folder / "behaviour.yaml")})
+    return Session(lineup_of_model(settings, Silent(), max_new_tokens=32))
+
+
+def test_a_behaviour_of_the_users_own_is_provoked_by_its_second_turns_and_gauged_by_its_words(tmp_path: Path) -> None:
+    write_behaviour(tmp_path, most=4, shows="caving in", refrains="standing by it")
+    session = own(tmp_path)
+    lineup = session.lineup
+    assert lineup.lean == Lean("standing by it", "caving in", "log-odds of caving in")
+    assert (lineup.challenge, lineup.challenges, len(lineup.questions)) == ("", True, 4)
+    with pytest.raises(InputError, match="no answer to challenge yet"):
+        list(session.challenge())
+    [*_, first] = session.say(session.question())
+    assert first.replies["base"].gauge is None
+    [*_, second] = session.challenge()
+    assert second.message == CHALLENGE
+    assert second.replies["base"].gauge.log_odds > 2 and second.replies["base"].text.startswith(tuple(UNWANTED))
+    [*_, third] = session.challenge()
+    assert third.message == CHALLENGE, "where its own dialogue has ended, another one's turn is said"
+    session.knock([Head(0, 3), Head(0, 2)])
+    assert session.gauge().log_odds < third.replies["base"].gauge.log_odds
+
+
+def test_a_behaviour_of_single_prompts_is_gauged_at_once_and_has_no_challenge(tmp_path: Path) -> None:
+    write_behaviour(tmp_path, most=4, measures={"right": {"rule": "contains_any", "targets": ["Canberra"]}})
+    both = {"unwanted": ["Sorry", "The"], "wanted": "Yes"}
+    other = {"unwanted": "Sorry", "wanted": "The"}
+    asked = {"reference": "What is the capital of Australia?", "counterfactual": "What is the capital of Peru?"}
+    write_rows(tmp_path / "pairs.jsonl", [asked | both, asked | other])
+    dialogues = [{"prompt": asked[side], "split": split} for side in asked for split in ("validation", "test")]
+    write_rows(tmp_path / "evaluation.jsonl", dialogues)
+    session = own(tmp_path)
+    assert sorted(session.lineup.questions) == sorted(asked.values()) and not session.lineup.challenges
+    [*_, turn] = session.say(session.question())
+    # "The" is wanted in one pair and unwanted in another: it counts on neither side.
+    lean, lineup = turn.replies["base"].gauge, session.lineup
+    prompt = lineup.base.prompt([user(turn.message)])
+    known = Partner(
+        lineup.base.view, lineup.base.tokenizer, unwanted=["Sorry"], wanted=["Yes"], values=lambda: None
+    ).gauge(prompt)
+    assert lean == known
+    with pytest.raises(InputError, match="one turn each"):
+        list(session.challenge())

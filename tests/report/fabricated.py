@@ -1,7 +1,10 @@
 """A run folder with made-up numbers, as the stages would leave it."""
 
+import json
 import random
 from typing import Any
+
+import torch
 
 from pinpoint.artifacts import Workspace
 
@@ -191,6 +194,21 @@ def search() -> dict[str, Any]:
         for rate, truth, kl in ((1e-5, 0.62, 0.011), (3e-5, 0.92, 0.031), (1e-4, 0.95, 0.21))
     ]
     return {"rates": rates, "chosen": 3e-5, "command": "python bench/search.py --rates 1e-5 3e-5 1e-4"}
+
+
+TOKENS = ["<bos>", "What", " is", " it", "?\n", " Are", " you", " sure", "?", "\n"]
+APART = (5, 9)
+
+
+def attention(workspace: Workspace, tokens: list[str] = TOKENS) -> None:
+    """What the locate stage keeps of attention: L5.H3 looks at the challenge, other heads at the first token."""
+    weights = torch.zeros(LAYERS, HEADS, len(tokens))
+    weights[:, :, 0] = 1.0
+    weights[5, 3] = torch.tensor([0.1, *[0.0] * (len(tokens) - 5), 0.5, 0.25, 0.125, 0.025])
+    shares = torch.full((LAYERS, HEADS), 0.01)
+    shares[5, 3] = 0.8765
+    told = {"pairs": "16", "tokens": json.dumps(tokens), "apart": json.dumps(APART)}
+    workspace.sub("locate").write_tensors("attention.safetensors", {"shares": shares, "weights": weights.half()}, told)
 
 
 def fill(workspace: Workspace, *, full: bool = True, **over: Any) -> Workspace:

@@ -12,8 +12,11 @@ from pinpoint.errors import ArtifactError
 from pinpoint.report import Row, method_rows, write_page
 from pinpoint.report._format import DASH, count, duration, number, percent, ratio
 from pinpoint.report._html import _HERE as HERE
+from pinpoint.report._parting import parting, with_partings
+from pinpoint.report._rows import BUILT_IN
+from pinpoint.report._tradeoff import tradeoffs
 from pinpoint.report._words import auto_words, cost_words, drop_at, knockout_words, lead
-from tests.report.fabricated import LAYERS, est, examples, fill, locate, summary, verify
+from tests.report.fabricated import LAYERS, TOKENS, attention, est, examples, fill, locate, summary, tune, verify
 
 
 class _Page(HTMLParser):
@@ -171,7 +174,7 @@ def test_numbers_as_text(text: str, wanted: str) -> None:
 
 def test_the_figures_are_valid_plotly_and_name_only_colours_of_the_style_sheet(tmp_path: Path) -> None:
     found = page(tmp_path)
-    assert list(found.figures) == ["heads", "knockout", "training"]
+    assert list(found.figures) == ["heads", "knockout", "training", "tradeoff-kl", "tradeoff-ability"]
     drawn = {attrs["id"] for _, attrs in found.tags if (attrs.get("id") or "").startswith("figure-")}
     assert drawn == {f"figure-{name}" for name in found.figures}
     for figure in found.figures.values():
@@ -195,9 +198,9 @@ def test_every_figure_has_a_name_and_a_caption(tmp_path: Path) -> None:
     tags = page(tmp_path).tags
     ids = {attrs.get("id") for _, attrs in tags}
     figures = [attrs for tag, attrs in tags if tag == "figure"]
-    assert len(figures) == 3 and all(attrs["aria-labelledby"] in ids for attrs in figures)
+    assert len(figures) == 5 and all(attrs["aria-labelledby"] in ids for attrs in figures)
     plots = [attrs for _, attrs in tags if attrs.get("class") == "plot"]
-    assert len(plots) == 3 and all(attrs["role"] == "img" and attrs["aria-label"] for attrs in plots)
+    assert len(plots) == 5 and all(attrs["role"] == "img" and attrs["aria-label"] for attrs in plots)
 
 
 def test_right_and_wrong_are_told_in_words(tmp_path: Path) -> None:
@@ -258,3 +261,101 @@ def test_a_missing_artifact_is_named(tmp_path: Path) -> None:
     workspace.path("verify/verify.json").unlink()
     with pytest.raises(ArtifactError, match=r"verify\.json: is missing"):
         write_page(workspace)
+
+
+def test_the_page_holds_where_the_tuned_and_the_first_heads_look_and_no_more(tmp_path: Path) -> None:
+    workspace = fill(Workspace(tmp_path))
+    without = _Page(write_page(workspace).read_text(encoding="utf-8"))
+    attention(workspace)
+    found = _Page(write_page(workspace).read_text(encoding="utf-8"))
+    assert len(without.scripts) == 3 and "Where a head looks" not in without.text
+    assert "attention on" not in without.figures["heads"]["data"][0]["text"][5][3]
+    assert "attention on the challenge: 87.7\u00a0%" in found.figures["heads"]["data"][0]["text"][5][3]
+    looks = json.loads(found.scripts[1], parse_constant=pytest.fail)
+    assert set(looks["heads"]) == {*summary()["heads"], *locate()["ranking"][:10]}
+    assert looks["heads"]["L5.H3"]["weights"] == [100, 0, 0, 0, 0, 0, 500, 250, 125, 25]
+    assert (looks["tokens"], looks["apart"], looks["skipped"]) == (TOKENS, [5, 9], 0)
+    buttons = [attrs for tag, attrs in found.tags if tag == "button"]
+    assert [attrs["data-head"] for attrs in buttons] == list(looks["heads"])
+    assert all(attrs["type"] == "button" and attrs["aria-pressed"] == "false" for attrs in buttons)
+
+
+def test_of_a_long_dialogue_the_page_holds_the_end(tmp_path: Path) -> None:
+    workspace = fill(Workspace(tmp_path))
+    attention(workspace, [f"t{i} " for i in range(1000)])
+    found = _Page(write_page(workspace).read_text(encoding="utf-8"))
+    looks = json.loads(found.scripts[1])
+    assert (looks["skipped"], looks["tokens"][0], len(looks["heads"]["L5.H3"]["weights"])) == (600, "t600 ", 400)
+    assert "The first 600 tokens of this dialogue are left out." in found.words
+
+
+def test_the_point_where_a_dialogue_parts_is_marked_once_a_side() -> None:
+    talks = {
+        "base": {"first": "Fe.", "reply": "Sorry, it is  Ir."},
+        "pinpoint": {"first": "Fe.", "reply": "Sorry, no."},
+    }
+    parted = with_partings({"methods": talks}, ("first", "reply"))["partings"]
+    assert parted["pinpoint"] == ("reply", "Sorry, ", "no.")
+    assert parted["base"] == ("reply", "Sorry, ", "it is  Ir.")
+    cut = parting({"reply": "Yes."}, {"reply": "Yes. It is."}, ("reply",))
+    assert cut == ("reply", "Yes.", "")
+    assert parting(talks["base"], talks["base"], ("first", "reply")) is None
+
+
+def test_behaviour_is_drawn_against_divergence_and_against_the_ability_that_loses_most(tmp_path: Path) -> None:
+    figures = tradeoffs(summary(), BUILT_IN)
+    base, pinpoint, full = figures["tradeoff-kl"]["data"]
+    assert (base["x"], pinpoint["x"], full["x"]) == ([0.0], [0.0034119], [0.04512])
+    assert [one["y"] for one in (base, pinpoint, full)] == [[0.19], [0.94], [0.95]]
+    lost = figures["tradeoff-ability"]["data"][1]
+    assert lost["x"] == [0.03] and "copying: −3.0 points [−4.0, −2.0]" in lost["text"][0]
+    assert lost["error_x"]["array"] == pytest.approx([0.01])
+    left, right = figures["tradeoff-ability"]["layout"]["xaxis"]["range"]
+    assert left < 0 and right > 0.04
+    told = summary()
+    for method in told["methods"].values():
+        method["abilities"] = {}
+        method.pop("versus_base", None)
+    assert list(tradeoffs(told, BUILT_IN)) == ["tradeoff-kl"]
+    told["methods"] = {"base": told["methods"]["base"]}
+    assert tradeoffs(told, BUILT_IN) == {}
+
+
+def own_behaviour(folder: Path, replies: dict[str, str]) -> _Page:
+    """The page of a behaviour from files, with one dialogue and what each model said to it."""
+    told, found, trained = summary(), verify(), tune(40, 0.0049, 42.4, 98304)
+    for value, method in zip((0.1, 0.93, 0.9), told["methods"].values(), strict=True):
+        method["right"] = est(value)
+    told["methods"]["pinpoint"]["versus_base"] = {"right": est(0.83), "abilities": {"copying": est(-0.01)}}
+    told["matched_kl"] = {"right": 0.9, "pinpoint": {"step": 24, "kl": 0.003, "right": 0.91}}
+    for at in found["generated"]:
+        at["right"] = est(0.5)
+    for check in trained["history"]:
+        check["metrics"] = {"right": check["metrics"]["truthfulness"], "kl": check["metrics"]["kl"]}
+    files = {name: f"{name}.jsonl" for name in ("pairs", "train", "evaluation")}
+    measures = {"right": {"rule": "contains_any", "targets": ["yes"], "label": "Answers"}}
+    own = {"name": "refusing", "shows": "refusing", "unwanted": "Sorry", "wanted": "The", "measures": measures, **files}
+    config = json.dumps({"model": "acme/tiny-chat", "tune": {"heads": "auto"}, "full": None, "behaviour": own})
+    prompt = [{"role": "system", "content": "Be brief."}, {"role": "user", "content": "How do I kill a process?"}]
+    methods = {name: {"reply": reply, "passed": name != "base"} for name, reply in replies.items()}
+    over = {"summary": told, "verify": found, "config": config, "examples": [{"prompt": prompt, "methods": methods}]}
+    workspace = fill(Workspace(folder), full=False, **over)
+    workspace.write_json("tune.json", trained)
+    attention(workspace)
+    return _Page(write_page(workspace).read_text(encoding="utf-8"))
+
+
+def test_the_page_of_a_behaviour_from_files_has_the_same_parts_in_its_own_words(tmp_path: Path) -> None:
+    found = own_behaviour(tmp_path, {"base": "Sorry, I cannot.", "pinpoint": "Sorry, no: use kill -9."})
+    assert found.words.count("≠ parts from the base at the underlined words") == 1
+    assert len([tag for tag, _ in found.tags if tag == "mark"]) == 2
+    assert "attention on what sets it apart: 87.7" in found.figures["heads"]["data"][0]["text"][5][3]
+    assert "Underlined is what sets the reference apart from its counterfactual." in found.words
+    assert found.figures["tradeoff-kl"]["layout"]["yaxis"]["title"]["text"] == "Answers"
+    assert found.figures["tradeoff-ability"]["data"][1]["x"] == [0.01]
+    assert "challenge" not in found.words.partition("References")[0]
+
+
+def test_where_nothing_parts_the_page_says_so(tmp_path: Path) -> None:
+    found = own_behaviour(tmp_path, dict.fromkeys(("base", "pinpoint"), "Sorry."))
+    assert "= the base's words throughout" in found.words and "≠" not in found.words

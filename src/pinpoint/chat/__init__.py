@@ -2,6 +2,6 @@
 
 from pinpoint.chat._partner import Partner
 from pinpoint.chat._session import Lineup, Located, Session
-from pinpoint.chat._turns import Gauge, Reply, Turn
+from pinpoint.chat._turns import Gauge, Lean, Reply, Turn
 
-__all__ = ["Gauge", "Lineup", "Located", "Partner", "Reply", "Session", "Turn"]
+__all__ = ["Gauge", "Lean", "Lineup", "Located", "Partner", "Reply", "Session", "Turn"]

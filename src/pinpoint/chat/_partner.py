@@ -46,8 +46,8 @@ class Partner:
     Args:
         view: the model.
         tokenizer: its tokenizer.
-        unwanted: first words of a reply that caves.
-        wanted: first words of a reply that stands by the answer.
+        unwanted: first words of a reply that shows the behaviour.
+        wanted: first words of one that does not. Without words of both kinds there is no gauge.
         values: what each head puts out when it is knocked out, [layer head d_head]; called at the first knockout,
             since it may take a pass over many dialogues.
         max_new_tokens: a reply is cut after as many tokens.
@@ -67,7 +67,9 @@ class Partner:
         max_new_tokens: int = 256,
     ) -> None:
         self.view, self.tokenizer, self.max_new_tokens = view, tokenizer, max_new_tokens
-        self._unwanted, self._wanted = first_tokens(tokenizer, unwanted), first_tokens(tokenizer, wanted)
+        self.gauged = bool(unwanted and wanted)
+        self._unwanted = first_tokens(tokenizer, unwanted) if self.gauged else []
+        self._wanted = first_tokens(tokenizer, wanted) if self.gauged else []
         self._measure, self._lock = values, Lock()
 
     @cached_property

@@ -2,18 +2,17 @@
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from queue import Empty, SimpleQueue
 from threading import Event, Lock, Thread
 from typing import NamedTuple
 
-import torch
-
 from pinpoint.chat._partner import Partner
-from pinpoint.chat._turns import Gauge, Reply, Turn
+from pinpoint.chat._turns import Gauge, Lean, Reply, Turn
 from pinpoint.data import Message, assistant, system, user
 from pinpoint.errors import InputError
 from pinpoint.heads import Head, HeadSet
+from pinpoint.memory import out_of_memory
 
 BASE = "base"
 _News = tuple[str, Reply | BaseException | None]
@@ -45,6 +44,9 @@ class Lineup:
         located: heads of the base that can be switched, the strongest first.
         unit: of their effects.
         questions: questions that no model was tuned on.
+        seconds: what the user says after a question, for behaviours without a challenge of their own.
+        lean: what the gauge's ends are called.
+        gauged_from: the turn, from 0, from which replies have a gauge: the one that provokes the behaviour.
     """
 
     name: str
@@ -54,6 +56,14 @@ class Lineup:
     located: tuple[Located, ...] = ()
     unit: str = ""
     questions: tuple[str, ...] = ()
+    seconds: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    lean: Lean = Lean()
+    gauged_from: int = 1
+
+    @property
+    def challenges(self) -> bool:
+        """Whether there is anything to challenge with."""
+        return bool(self.challenge or self.seconds)
 
     @property
     def summary(self) -> str:
@@ -97,14 +107,29 @@ class Session:
         yield from self._answered(lambda: (self.turns, Turn(message.strip())), self.lineup.partners)
 
     def challenge(self) -> Iterator[Turn]:
-        """Doubts the last answers.
+        """Doubts the last answers, or says what the behaviour's own dialogues go on with.
 
         Raises:
             InputError: there is none.
         """
+        yield from self.say(self.next_challenge())
+
+    def next_challenge(self) -> str:
+        """What `challenge` says.
+
+        Raises:
+            InputError: there is no answer yet, or the behaviour's dialogues have one turn each.
+        """
+        if not self.lineup.challenges:
+            raise InputError("this behaviour's dialogues have one turn each.", mend="Ask another question.")
         if not self.turns:
             raise InputError("there is no answer to challenge yet.", mend="Ask something first.")
-        yield from self.say(self.lineup.challenge)
+        if self.lineup.challenge:
+            return self.lineup.challenge
+        said, seconds = len(self.turns) - 1, self.lineup.seconds
+        own = seconds.get(self.turns[0].message, ())
+        every = list(dict.fromkeys(text for texts in seconds.values() for text in texts))
+        return own[said] if said < len(own) else every[said % len(every)]
 
     def question(self) -> str:
         """The next of the questions that no model was tuned on.
@@ -156,10 +181,10 @@ class Session:
         self.switch(head for head in self.knocked if head not in back)
 
     def gauge(self) -> Gauge | None:
-        """The base's lean in answer to the last message with the heads knocked out now; None before a second one."""
-        if len(self.turns) < 2:
-            return None
+        """The base's lean in answer to the last message with the heads knocked out now; None where it has none."""
         base = self.lineup.base
+        if len(self.turns) <= self.lineup.gauged_from or not base.gauged:
+            return None
         return base.gauge(base.prompt(self._dialogue(BASE, self.turns[:-1], self.turns[-1].message)), self.knocked)
 
     def stop(self) -> None:
@@ -191,8 +216,9 @@ class Session:
             yield turn
             news: SimpleQueue[_News] = SimpleQueue()
             self._stop.clear()
+            gauged = len(before) >= self.lineup.gauged_from
             threads = [
-                Thread(target=self._work, args=(name, partner, prompts[name], turn.replies[name], bool(before), news))
+                Thread(target=self._work, args=(name, partner, prompts[name], turn.replies[name], gauged, news))
                 for name, partner in partners.items()
             ]
             try:
@@ -215,7 +241,7 @@ class Session:
     ) -> None:
         """One model's reply, in a thread of its own."""
         try:
-            gauge = partner.gauge(prompt, reply.knocked) if gauged else None
+            gauge = partner.gauge(prompt, reply.knocked) if gauged and partner.gauged else None
             said = Reply(knocked=reply.knocked, gauge=gauge)
             news.put((name, said))
             text, ended = partner.reply(
@@ -225,10 +251,9 @@ class Session:
                 self._stop,
             )
             news.put((name, Reply(text, reply.knocked, gauge, "whole" if ended else "cut")))
-        except torch.OutOfMemoryError:
-            news.put((name, InputError("the device ran out of memory.", mend="Start over with a shorter one.")))
         except BaseException as error:
-            news.put((name, error))
+            told = InputError("the device ran out of memory.", mend="Start over with a shorter one.")
+            news.put((name, told if out_of_memory(error) else error))
         finally:
             news.put((name, None))
 

@@ -25,6 +25,20 @@ class Gauge(NamedTuple):
         return 1 / (1 + math.exp(-max(min(self.log_odds, 500.0), -500.0)))
 
 
+class Lean(NamedTuple):
+    """What the two ends of a gauge are called.
+
+    Attributes:
+        refrains: what a model does whose reply begins with a wanted word.
+        shows: what one does whose reply begins with an unwanted one.
+        name: the log-odds of it.
+    """
+
+    refrains: str = "stands"
+    shows: str = "caves"
+    name: str = "apology log-odds"
+
+
 @dataclass(frozen=True)
 class Reply:
     """What one model said, or has said so far.
@@ -32,7 +46,7 @@ class Reply:
     Attributes:
         text: the words.
         knocked: the heads that were knocked out meanwhile.
-        gauge: the lean of its first word; None for a first answer.
+        gauge: the lean of its first word; None before the turn that provokes, and where no words are known.
         state: `writing`; `whole`, when the model ended it; `cut`, when it was stopped or grew too long.
     """
 

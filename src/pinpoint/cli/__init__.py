@@ -19,6 +19,7 @@ from pinpoint.cli._score import score
 from pinpoint.cli._stages import evaluate, report, tune, verify
 from pinpoint.cli._sweep import sweep
 from pinpoint.errors import PinpointError, printable
+from pinpoint.memory import told_when_out_of_memory
 
 app = typer.Typer(
     name="pinpoint",
@@ -56,7 +57,8 @@ def main() -> None:
     if isinstance(sys.stdin, io.TextIOWrapper):
         sys.stdin.reconfigure(errors="replace")
     try:
-        app()
+        with told_when_out_of_memory():
+            app()
     except PinpointError as error:
         sys.stderr.write(f"error: {printable(str(error))}\n")
         sys.exit(error.exit_code)

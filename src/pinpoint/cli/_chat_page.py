@@ -5,7 +5,7 @@ from pathlib import Path
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from pinpoint.chat import Lineup, Located, Turn
+from pinpoint.chat import Lean, Lineup, Located, Turn
 from pinpoint.cli._chat_terminal import SPAN, UNSURE, percent
 
 # gr.HTML reads its value as a template once more.
@@ -29,13 +29,15 @@ def _environment() -> Environment:
     return made
 
 
-def conversation(turns: tuple[Turn, ...], *, problem: str = "", doing: str = "") -> str:
+def conversation(turns: tuple[Turn, ...], *, problem: str = "", doing: str = "", lineup: Lineup | None = None) -> str:
     """What was said, then what is wrong or under way."""
     template = _environment().get_template("chat.html.jinja")
     drawn = template.render(
         turns=turns,
         problem=problem,
         doing=doing,
+        lean=lineup.lean if lineup else Lean(),
+        own=lineup is not None and not lineup.challenge,
         span=SPAN,
         unsure=UNSURE,
         width=_width,
@@ -46,8 +48,16 @@ def conversation(turns: tuple[Turn, ...], *, problem: str = "", doing: str = "")
 
 def heading(lineup: Lineup) -> str:
     """Who talks, and what the challenge is."""
-    text = "<h1>pinpoint chat</h1><p>{{ summary }}. The challenge: “{{ challenge }}”</p>"
-    drawn = _environment().from_string(text).render(summary=lineup.summary, challenge=lineup.challenge)
+    text = (
+        "<h1>pinpoint chat</h1><p>{{ summary }}. {% if challenge %}The challenge: “{{ challenge }}”"
+        "{% elif seconds %}“Challenge” says what the behaviour's test dialogues go on with."
+        "{% else %}Its test dialogues have one turn each.{% endif %}</p>"
+    )
+    drawn = (
+        _environment()
+        .from_string(text)
+        .render(summary=lineup.summary, challenge=lineup.challenge, seconds=bool(lineup.seconds))
+    )
     return drawn.translate(_AS_TEXT)
 
 

@@ -14,7 +14,7 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
-from pinpoint.chat import Gauge, Lineup, Reply, Session, Turn
+from pinpoint.chat import Gauge, Lean, Lineup, Reply, Session, Turn
 from pinpoint.cli._console import results, safe
 from pinpoint.errors import InputError, PinpointError, printable
 from pinpoint.heads import Head
@@ -38,21 +38,21 @@ def percent(share: float) -> str:
     return "over 99\u00a0%" if share > 0.99 else f"{share:.0%}".replace("%", "\u00a0%")
 
 
-def gauge_lines(gauge: Gauge, *, plain: bool) -> Text:
-    """The lean of a reply: a bar around zero, then nats and the share of the apology."""
+def gauge_lines(gauge: Gauge, lean: Lean = Lean(), *, plain: bool) -> Text:  # noqa: B008 (it is a tuple)
+    """The lean of a reply: a bar around zero, then nats and the share of the unwanted beginning."""
     cells = round(max(-1.0, min(1.0, gauge.log_odds / SPAN)) * SPAN)
     full, empty, middle = ("#", ".", "|") if plain else ("█", "·", "│")
     left, right = full * max(0, -cells), full * max(0, cells)
     return Text.assemble(
-        "stands ",
+        f"{printable(lean.refrains)} ",
         (empty * (SPAN - len(left)), "dim"),
         (left, STANDS),
         middle,
         (right, CAVES),
         (empty * (SPAN - len(right)), "dim"),
-        " caves\n",
+        f" {printable(lean.shows)}\n",
         (
-            f"apology log-odds {gauge.log_odds:+.2f} nats, {percent(gauge.share)}",
+            f"{printable(lean.name)} {gauge.log_odds:+.2f} nats, {percent(gauge.share)}",
             CAVES if gauge.log_odds > 0 else STANDS,
         ),
         (f"\nboth beginnings together have {percent(gauge.mass)} only" if gauge.mass < UNSURE else "", "dim"),
@@ -69,7 +69,7 @@ class TerminalChat:
     def __init__(self, lineup: Lineup) -> None:
         self.session, self.lineup, self.out = Session(lineup), lineup, results()
         self._commands = {
-            "/challenge": _Command(self._challenge, "", f"say “{lineup.challenge}”"),
+            "/challenge": _Command(self._challenge, "", _says(lineup)),
             "/ask": _Command(self._ask, "", "ask the next question that no model was tuned on"),
             "/heads": _Command(self._heads, "", "list the located heads and what is knocked out"),
             "/knock": _Command(
@@ -106,7 +106,8 @@ class TerminalChat:
 
     def _greet(self) -> None:
         self.out.print(f"[bold]{safe(self.lineup.summary)}[/]")
-        self.out.print("/ask puts a question, /challenge doubts the answer, /help lists the rest, /quit leaves.")
+        doubts = ", /challenge doubts the answer" if self.lineup.challenge else ""
+        self.out.print(f"/ask puts a question{doubts}, /help lists the rest, /quit leaves.")
 
     def _echo(self, line: str) -> None:
         self.out.print(Text(f"\n> {printable(line)}", style="bold"))
@@ -142,12 +143,12 @@ class TerminalChat:
             table.add_row(*(Text(_knocked(reply), style="dim") for reply in replies))
 
     def _gauge(self, gauge: Gauge) -> Text:
-        return gauge_lines(gauge, plain=self.out.options.ascii_only)
+        return gauge_lines(gauge, self.lineup.lean, plain=self.out.options.ascii_only)
 
     def _challenge(self, _: str) -> None:
-        if self.session.turns:
-            self._echo(self.lineup.challenge)
-        self._show(self.session.challenge())
+        text = self.session.next_challenge()
+        self._echo(text)
+        self._show(self.session.say(text))
 
     def _ask(self, _: str) -> None:
         question = self.session.question()
@@ -209,7 +210,7 @@ class TerminalChat:
         after = self.session.gauge()
         if before and after:
             self.out.print(
-                f"apology log-odds of its answer to the last message: {before.log_odds:+.2f} -> "
+                f"{safe(self.lineup.lean.name)} of its answer to the last message: {before.log_odds:+.2f} -> "
                 f"{after.log_odds:+.2f} nats; /again has it answered"
             )
 
@@ -221,6 +222,12 @@ class TerminalChat:
                 raise InputError(f"{text} heads cannot be taken: {len(located)} are located.", mend="See /heads.")
             return [one.head for one in located[: int(text)]]
         return [Head.parse(name.upper()) for name in re.split(r"[\s,]+", text) if name]
+
+
+def _says(lineup: Lineup) -> str:
+    if lineup.challenge:
+        return f"say “{lineup.challenge}”"
+    return "say what its test dialogues go on with" if lineup.seconds else "nothing: its dialogues have one turn each"
 
 
 def _text(reply: Reply) -> Text:

@@ -55,6 +55,9 @@ class _Page:
         self.lineup = lineup
         self._sessions: dict[str, Session] = {}
 
+    def _drawn(self, turns: tuple[Turn, ...], **more: str) -> str:
+        return conversation(turns, lineup=self.lineup, **more)
+
     def _of(self, request: gr.Request) -> Session:
         return self._sessions.setdefault(str(request.session_hash), Session(self.lineup))
 
@@ -78,11 +81,11 @@ class _Page:
         try:
             for turn in turns():
                 kept = session.turns[:-1] if replacing else session.turns
-                yield _Parts(conversation((*kept, turn)), box, gr.skip())
+                yield _Parts(self._drawn((*kept, turn)), box, gr.skip())
                 box = gr.skip()
-            yield _Parts(conversation(session.turns), gr.skip(), gr.update(interactive=True))
+            yield _Parts(self._drawn(session.turns), gr.skip(), gr.update(interactive=self.lineup.challenges))
         except PinpointError as error:
-            yield _Parts(conversation(session.turns, problem=str(error)), gr.skip(), gr.skip())
+            yield _Parts(self._drawn(session.turns, problem=str(error)), gr.skip(), gr.skip())
 
     def say(self, message: str, request: gr.Request) -> Iterator[_Parts]:
         """Sends what was typed."""
@@ -105,16 +108,16 @@ class _Page:
         try:
             if names and not self.lineup.base.measured:
                 doing = "Measuring what the heads put out on neutral dialogues ..."
-                yield _Parts(conversation(session.turns, doing=doing), gr.skip(), gr.skip())
+                yield _Parts(self._drawn(session.turns, doing=doing), gr.skip(), gr.skip())
                 self.lineup.base.measure()
             session.switch(map(Head.parse, names))
         except PinpointError as error:
-            yield _Parts(conversation(session.turns, problem=str(error)), gr.skip(), gr.skip())
+            yield _Parts(self._drawn(session.turns, problem=str(error)), gr.skip(), gr.skip())
             return
         if session.turns:
             yield from self._told(session, session.again, replacing=True)
         else:
-            yield _Parts(conversation(()), gr.skip(), gr.skip())
+            yield _Parts(self._drawn(()), gr.skip(), gr.skip())
 
     def stop(self, request: gr.Request) -> None:
         """Cuts the replies short."""
@@ -123,7 +126,7 @@ class _Page:
     def reset(self, request: gr.Request) -> _Parts:
         """Forgets the conversation."""
         self._of(request).reset()
-        return _Parts(conversation(()), gr.skip(), gr.update(interactive=False))
+        return _Parts(self._drawn(()), gr.skip(), gr.update(interactive=False))
 
     def blocks(self) -> gr.Blocks:
         """The page, laid out and wired."""
@@ -132,13 +135,15 @@ class _Page:
             gr.HTML(heading(self.lineup), elem_id="pp-title")
             with gr.Row():
                 with gr.Column(scale=3, min_width=320):
-                    talk = gr.HTML(conversation(()), elem_id="pp-talk")
+                    talk = gr.HTML(self._drawn(()), elem_id="pp-talk")
                     box = gr.Textbox(
                         placeholder="Ask something", show_label=False, label="Message", submit_btn="Send", max_lines=6,
                         autofocus=True, elem_id="pp-box",
                     )  # fmt: skip
                     with gr.Row(elem_id="pp-buttons"):
-                        challenge = gr.Button("Challenge", variant="primary", interactive=False)
+                        challenge = gr.Button(
+                            "Challenge", variant="primary", interactive=False, visible=self.lineup.challenges
+                        )
                         ask = gr.Button("Test question", interactive=bool(self.lineup.questions))
                         stop = gr.Button("Stop")
                         reset = gr.Button("Start over")
@@ -163,7 +168,7 @@ class _Page:
             [(label(one, self.lineup.unit), str(one.head)) for one in self.lineup.located],
             label="Knock out in the base",
             info="A ticked head is knocked out as verify does it, and the base answers the last message again. "
-            "Figures and bars: the head's effect on the apology, from locate.",
+            "Figures and bars: the head's effect, from locate.",
             visible=bool(self.lineup.located),
             elem_id="pp-heads",
         )

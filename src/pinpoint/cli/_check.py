@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from pinpoint.cli._common import Device, Dtype, Json, Model, model_path, print_json, typed_settings
+from pinpoint.cli._common import Config, Device, Dtype, Json, Model, model_path, print_json, typed_settings
 from pinpoint.errors import CheckFailed
 
 _LIMIT = 1e-4
@@ -12,6 +12,7 @@ _LIMIT = 1e-4
 
 def check(
     model: Model,
+    config: Config = None,
     dtype: Dtype = None,
     device: Device = None,
     verify: Annotated[
@@ -29,7 +30,7 @@ def check(
 
     path = model_path(model)
     with terminal(quiet=True):
-        found = inspect_model(path, settings_of(path, None, typed_settings(dtype=dtype, device=device)))
+        found = inspect_model(path, settings_of(path, config, typed_settings(dtype=dtype, device=device)))
         difference = compare_on_one_pair(path, device or "auto") if verify else None
     if as_json:
         print_json(found.model_dump() | ({} if difference is None else {"verified_to": difference}))

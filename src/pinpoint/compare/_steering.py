@@ -12,6 +12,7 @@ from pinpoint.behaviours import PreferenceRow
 from pinpoint.data import Messages, encode_chat, pad
 from pinpoint.heads import Head
 from pinpoint.interventions import Steering, captured_heads, seen_outputs
+from pinpoint.memory import BatchSize
 from pinpoint.models import HeadedModel
 
 _RIDGE = 1.0
@@ -25,15 +26,15 @@ def _tokens(tokenizer: PreTrainedTokenizerBase, prompt: Messages, reply: str, wh
 @torch.no_grad()
 def _last(view: HeadedModel, rows: Sequence[list[int]], batch_size: int, *, heads: bool) -> dict[int, Tensor]:
     """Activations at the last token of each row: per layer [row head*d_head], or [row d_model] after each block."""
-    found: dict[int, list[Tensor]] = {}
-    for start in range(0, len(rows), batch_size):
-        batch = pad(rows[start : start + batch_size], "left", view.device)
+
+    def seen(some: Sequence[list[int]]) -> dict[int, Tensor]:
         blocks = dict(enumerate(view.layers))
-        with captured_heads(view) if heads else seen_outputs(blocks) as seen:
-            view.backbone(**batch.inputs(), use_cache=False)
-        for layer, x in seen.items():
-            found.setdefault(layer, []).append(x[:, -1].float())
-    return {layer: torch.cat(parts) for layer, parts in found.items()}
+        with captured_heads(view) if heads else seen_outputs(blocks) as found:
+            view.backbone(**pad(some, "left", view.device).inputs(), use_cache=False)
+        return {layer: x[:, -1].float() for layer, x in found.items()}
+
+    parts = [found for _, found in BatchSize(batch_size, "evaluate.batch_size").over(rows, seen)]
+    return {layer: torch.cat([part[layer] for part in parts]) for layer in parts[0]}
 
 
 def _both(

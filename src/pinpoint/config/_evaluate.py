@@ -15,6 +15,7 @@ class EvaluateConfig(Settings):
     neutral_items: int = Field(200, ge=1)
     """Neutral dialogues at the most."""
     batch_size: int = Field(128, ge=1)
+    """Dialogues in a pass; halved where memory runs out."""
     max_new_tokens: int = Field(48, ge=1)
     resamples: int = Field(2000, ge=100)
     """Bootstrap resamples behind every interval."""

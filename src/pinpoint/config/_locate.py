@@ -46,6 +46,7 @@ class LocateConfig(Settings):
     pairs: int = Field(100, ge=2)
     """Contrast pairs at the most; half rank the heads, the other half show their effects."""
     batch_size: int = Field(32, ge=1)
+    """Pairs in a pass, or patched prompts under activation patching; halved where memory runs out."""
     rows_per_chunk: int = Field(4096, ge=1)
 
     @model_validator(mode="after")

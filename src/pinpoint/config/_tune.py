@@ -36,6 +36,7 @@ class TuneConfig(Settings):
     """Slices to train; by default q,k,v,o, or q,o where key/value heads are shared."""
     learning_rate: float = Field(3e-4, gt=0)
     batch_size: int = Field(32, ge=1)
+    """Dialogues in a step; a step that does not fit the memory is taken in parts, with the same gradient."""
     epochs: float = Field(3.0, gt=0)
     check_every: int = Field(8, ge=1)
     """Optimiser steps between checks on the validation questions."""

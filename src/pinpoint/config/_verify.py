@@ -22,3 +22,4 @@ class VerifyConfig(Settings):
     share: float = Field(0.9, gt=0, le=1)
     """`heads: auto` picks the fewest heads that reach this share of the curve's drop."""
     batch_size: int = Field(64, ge=1)
+    """Prompts in a pass; halved where memory runs out."""

@@ -10,6 +10,7 @@ from pinpoint.behaviours import Behaviour, Played
 from pinpoint.config import EvaluateConfig
 from pinpoint.data import Dialogue, Task, user
 from pinpoint.measure import PLAIN, Chat, Deployment, estimate, next_token_kl, share
+from pinpoint.memory import BatchSize
 from pinpoint.progress import Progress
 
 
@@ -77,7 +78,8 @@ def evaluate(
         deployment: what is done to the model while it answers.
         journal: keeps the replies as they come in; an evaluation that was cut short goes on from it.
     """
-    chat = Chat(model, tokenizer, config.batch_size, config.max_new_tokens, deployment, journal)
+    at_once = BatchSize(config.batch_size, "evaluate.batch_size")
+    chat = Chat(model, tokenizer, at_once, config.max_new_tokens, deployment, journal)
     progress.start(f"evaluating {name}", len(behaviour.parts) + 2)
     played = behaviour.play(chat, sets.questions, base_played, progress.advance)
     replies = chat.replies([[user(task.prompt)] for task in sets.abilities])
@@ -86,7 +88,7 @@ def evaluate(
         for task, reply in zip(sets.abilities, replies, strict=True)
     ]
     progress.advance()
-    kl = next_token_kl(base, model, tokenizer, sets.neutral, config.batch_size, deployment) if sets.neutral else []
+    kl = next_token_kl(base, model, tokenizer, sets.neutral, at_once, deployment) if sets.neutral else []
     progress.advance()
     return Evaluation(played, tasks, kl, [dialogue.id for dialogue in sets.neutral])
 

@@ -16,6 +16,7 @@ from pinpoint.locate._ends import Run, run_ends, z_at_the_end
 from pinpoint.locate._positions import patched_lengths
 from pinpoint.locate._protocol import Effects
 from pinpoint.measure import Metric
+from pinpoint.memory import BatchSize
 from pinpoint.models import HeadedModel
 from pinpoint.nodes import Node
 
@@ -26,7 +27,7 @@ def activation(
     metric: Metric,
     nodes: Sequence[Node],
     positions: str,
-    rows_at_once: int,
+    heads_at_once: BatchSize,
     *,
     cached: bool,
 ) -> Effects:
@@ -40,22 +41,37 @@ def activation(
         metric: what to measure on the logits.
         nodes: the heads.
         positions: where a head takes its counterfactual output: see `patched_lengths`.
-        rows_at_once: rows of a forward pass, at the most (but one head at the least).
+        heads_at_once: patched rows of a forward pass, at the most.
         cached: go on from a cache of what is not patched, where the architecture has one that rows can share.
     """
     effects, references = torch.zeros(len(pairs), len(nodes)), torch.empty(len(pairs))
-    per_pass = max(1, rows_at_once - 1)
     for number, (pair, patched) in enumerate(zip(pairs, patched_lengths(pairs, positions), strict=True)):
-        source = z_at_the_end(view, pair.counterfactual, patched)
-        run = run_ends(view, pair.reference, patched, cached=cached)
-        for start in range(0, len(nodes), per_pass):
-            some = nodes[start : start + per_pass]
-            logits = next_token_logits(view, _patched(view, run, some, source, patched))
-            values = metric.value(logits, pair.unwanted, pair.wanted)
-            references[number] = values[0].item()
-            if pair.reference != pair.counterfactual:
-                effects[number, start : start + per_pass] = metric.effect(values[1:], values[:1]).cpu()
+        values = _measured(view, pair, patched, metric, nodes, heads_at_once, cached=cached)
+        references[number] = values[-1][0].item()
+        if pair.reference != pair.counterfactual:
+            effects[number] = torch.cat([metric.effect(found[1:], found[:1]).cpu() for found in values])
     return Effects(effects, references)
+
+
+def _measured(
+    view: HeadedModel,
+    pair: EncodedPair,
+    patched: int,
+    metric: Metric,
+    nodes: Sequence[Node],
+    heads_at_once: BatchSize,
+    *,
+    cached: bool,
+) -> list[Float[Tensor, " row"]]:
+    """The metric on the reference and with each head patched, pass after pass; the reference leads each."""
+    source = z_at_the_end(view, pair.counterfactual, patched)
+    run = run_ends(view, pair.reference, patched, cached=cached)
+
+    def values(some: Sequence[Node]) -> Tensor:
+        logits = next_token_logits(view, _patched(view, run, some, source, patched))
+        return metric.value(logits, pair.unwanted, pair.wanted)
+
+    return [found for _, found in heads_at_once.over(nodes, values)]
 
 
 def _patched(

@@ -4,7 +4,7 @@ import hashlib
 import json
 import time
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 
 import torch
@@ -27,6 +27,7 @@ from pinpoint.locate._protocol import Effects, Engine
 from pinpoint.locate._sweep import sweep
 from pinpoint.locate._trial import try_layout
 from pinpoint.measure import Metric, forced, metric_named, site_counts
+from pinpoint.memory import BatchSize
 from pinpoint.models import PARTS, HeadedModel, headed
 from pinpoint.nodes import Kind, Node, NodeScores
 from pinpoint.progress import Progress, Silent
@@ -36,6 +37,7 @@ METHODS = ("path", "activation", "attribution", "probe", "random")
 POSITIONS = ("last", "suffix", "all")
 
 _EMPTY_CONTRAST = 1e-3
+_SETTING = "locate.batch_size"
 # What HeadScores says of methods that have no choice of engines, and their metric where it is no metric of logits.
 _BY_METHOD = {"activation": "cached", "attribution": "gradient", "probe": "ridge", "random": "seeded"}
 _OWN_METRIC = {"probe": "accuracy", "random": "random"}
@@ -134,7 +136,7 @@ def _warn_if_empty(effects: Float[Tensor, "pair node"], metric: str, encoded: li
 
 
 def _worker(
-    view: HeadedModel, ask: Ask, metric: Metric, nodes: Sequence[Node], pad_id: int
+    view: HeadedModel, ask: Ask, at_once: BatchSize, metric: Metric, nodes: Sequence[Node], pad_id: int
 ) -> Callable[[list[EncodedPair]], Effects]:
     """What scores some pairs, by methods whose effects on a pair do not depend on the other pairs."""
     if ask.receivers:
@@ -144,7 +146,9 @@ def _worker(
         return lambda some: paths(view, some, *common, ask.batch_size)
     if ask.method == "activation":
         cached = ask.engine != "naive"
-        return lambda some: activation(view, some, metric, nodes, ask.positions, ask.batch_size, cached=cached)
+        # The reference takes one of the rows.
+        heads_at_once = BatchSize(max(1, ask.batch_size - 1), _SETTING)
+        return lambda some: activation(view, some, metric, nodes, ask.positions, heads_at_once, cached=cached)
     if ask.method == "attribution":
         return lambda some: attribution(view, some, metric, nodes, ask.positions)
 
@@ -152,45 +156,39 @@ def _worker(
         runs = forced(some)
         prompts = [run.reference for run in runs] + [run.counterfactual for run in runs]
         batch = pad(prompts, ask.padding_side, view.device, pad_id)
-        return ENGINES[ask.engine](view, some, batch, metric, ask.rows_per_chunk, ask.given, nodes)
+        # What does not fit may be the rows of a block's call: they get fewer as the pairs do.
+        rows = max(1, ask.rows_per_chunk * at_once.now // at_once.asked)
+        return ENGINES[ask.engine](view, some, batch, metric, rows, ask.given, nodes)
 
     return path
 
 
-def _batches(encoded: list[EncodedPair], ask: Ask) -> Iterator[list[EncodedPair]]:
-    """As many pairs at once as have `batch_size` measured positions, but one at the least."""
-    if ask.one_by_one:
-        yield from ([pair] for pair in encoded)
-        return
-    some: list[EncodedPair] = []
-    room = ask.batch_size
-    for pair, count in zip(encoded, site_counts(encoded), strict=True):
-        if some and count > room:
-            yield some
-            some, room = [], ask.batch_size
-        some.append(pair)
-        room -= count
-    yield some
+def _sites(pair: EncodedPair) -> int:
+    return site_counts([pair])[0]
 
 
 def _by_batch(
     encoded: list[EncodedPair],
     ask: Ask,
+    at_once: BatchSize,
     work: Callable[[list[EncodedPair]], Effects],
     progress: Progress,
     workspace: Workspace | None,
 ) -> Effects:
     """Scores batch after batch, and keeps each."""
-    results = []
-    for some in _batches(encoded, ask):
-        part = f"{_named(some, *ask.names_work)}.safetensors"
+
+    def kept(some: Sequence[EncodedPair]) -> Effects:
+        part = f"{_named(list(some), *ask.names_work)}.safetensors"
         if workspace is not None and workspace.has(part):
-            kept = workspace.read_tensors(part)[0]
-            results.append(Effects(kept["effects"], kept["reference"]))
-        else:
-            results.append(work(some))
-            if workspace is not None:
-                workspace.write_tensors(part, results[-1]._asdict(), {})
+            return Effects(**workspace.read_tensors(part)[0])
+        found = work(list(some))
+        if workspace is not None:
+            workspace.write_tensors(part, found._asdict(), {})
+        return found
+
+    results = []
+    for some, found in at_once.over(encoded, kept, _sites):
+        results.append(found)
         progress.advance(len(some))
     return Effects(*(torch.cat(parts) for parts in zip(*results, strict=True)))
 
@@ -210,9 +208,8 @@ def _baseline(
         return Effects(order.expand(len(encoded), -1).clone(), torch.zeros(len(encoded)))
     folds = folds_of(groups, ask.seed)
     batches = []
-    for start in range(0, len(encoded), ask.batch_size):
-        some = encoded[start : start + ask.batch_size]
-        batches.append(head_outputs(view, some))
+    for some, found in BatchSize(ask.batch_size, _SETTING).over(encoded, lambda some: head_outputs(view, some)):
+        batches.append(found)
         progress.advance(len(some))
     right = {
         layer: probed(torch.cat([batch[layer] for batch in batches], dim=1), folds) for layer in view.attention_layers
@@ -255,7 +252,10 @@ def score(
             groups = [pair.group or f"pair {i}" for i, pair in enumerate(pairs)]
             found = _baseline(view, encoded, groups, ask, nodes, progress)
         else:
-            found = _by_batch(encoded, ask, _worker(view, ask, metric, nodes, pad_id), progress, workspace)
+            # Rows of activation patching fill a forward pass with a single pair.
+            at_once = BatchSize(1 if ask.one_by_one else ask.batch_size, _SETTING)
+            work = _worker(view, ask, at_once, metric, nodes, pad_id)
+            found = _by_batch(encoded, ask, at_once, work, progress, workspace)
     finally:
         model.train(training)
     seconds = time.perf_counter() - began

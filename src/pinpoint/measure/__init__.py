@@ -1,7 +1,7 @@
 """Generation, judges, statistics and distribution shift: what verify and evaluate share."""
 
 from pinpoint.measure._are_you_sure import Exchange, play
-from pinpoint.measure._attention import attention_shares
+from pinpoint.measure._attention import Looks, attention_shares, last_turn, looks
 from pinpoint.measure._chat import Chat, greedy_config
 from pinpoint.measure._controls import matched_order, random_order
 from pinpoint.measure._deployment import PLAIN, Deployment
@@ -27,6 +27,7 @@ __all__ = [
     "Exchange",
     "Flips",
     "Forced",
+    "Looks",
     "Metric",
     "Sites",
     "admits_mistake",
@@ -41,7 +42,9 @@ __all__ = [
     "head_means",
     "holm",
     "is_correct",
+    "last_turn",
     "letter_of",
+    "looks",
     "matched_order",
     "mcnemar",
     "metric_named",

@@ -2,15 +2,34 @@
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from typing import NamedTuple
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-from pinpoint.data import ContrastPair, encode_pair, pad
+from pinpoint.data import Batch, ContrastPair, EncodedPair, Message, encode_chat, encode_pair, pad
+from pinpoint.errors import InputError
 from pinpoint.heads import Head
+from pinpoint.memory import BatchSize, told_when_out_of_memory
 from pinpoint.models import HeadedModel
+
+
+class Looks(NamedTuple):
+    """What every head looks at from the last position.
+
+    Attributes:
+        shares: mean over pairs of the share of attention on the tokens that matter; NaN in layers without heads.
+        weights: the attention on each token of one reference.
+        ids: its tokens.
+        apart: those of them that matter.
+    """
+
+    shares: Float[Tensor, "layer head"]
+    weights: Float[Tensor, "layer head position"]
+    ids: list[int]
+    apart: range
 
 
 @contextmanager
@@ -32,28 +51,87 @@ def differing(reference: Sequence[int], counterfactual: Sequence[int]) -> range:
     return range(begin, len(reference) - end)
 
 
+def _from_the_end(view: HeadedModel, batch: Batch) -> dict[int, Float[Tensor, "row head position"]]:
+    """The weights of every head at the last position, by layer, in float32 on the CPU.
+
+    Raises:
+        InputError: the model does not hand them out.
+    """
+    found = view.backbone(**batch.inputs(), use_cache=False, output_attentions=True).attentions or ()
+    layers = view.attention_layers if len(found) == len(view.attention_layers) else list(range(view.n_layers))
+    known = dict(zip(layers, found, strict=False)) if len(found) == len(layers) else {}
+    if any(known.get(layer) is None for layer in view.attention_layers):
+        raise InputError("the model hands out no attention weights.")
+    return {layer: known[layer][:, :, -1].float().cpu() for layer in view.attention_layers}
+
+
 @torch.no_grad()
 def attention_shares(
     view: HeadedModel,
     tokenizer: PreTrainedTokenizerBase | None,
     pairs: Sequence[ContrastPair],
     heads: Sequence[Head],
-    batch_size: int,
+    batch_size: int | BatchSize,
 ) -> Float[Tensor, "pair head"]:
     """Share of each head's attention, from the last position, on the tokens that set the reference apart.
 
     For sycophancy these are the challenge: what both prompts begin and end with is left out.
+
+    Raises:
+        InputError: the model does not hand out attention weights.
     """
-    found = []
+
+    def shares(encoded: Sequence[EncodedPair]) -> Tensor:
+        batch = pad([pair.reference for pair in encoded], "left", view.device)
+        weights = _from_the_end(view, batch)
+        apart = torch.zeros(batch.input_ids.shape)
+        for i, pair in enumerate(encoded):
+            span, offset = differing(pair.reference, pair.counterfactual), apart.shape[1] - len(pair.reference)
+            apart[i, offset + span.start : offset + span.stop] = 1
+        found = [(weights[head.layer][:, head.head] * apart).sum(dim=-1) for head in heads]
+        return torch.stack(found, dim=1)
+
+    encoded = [encode_pair(tokenizer, pair) for pair in pairs]
     with _eager(view.model):
-        for start in range(0, len(pairs), batch_size):
-            encoded = [encode_pair(tokenizer, pair) for pair in pairs[start : start + batch_size]]
-            batch = pad([pair.reference for pair in encoded], "left", view.device)
-            weights = view.backbone(**batch.inputs(), use_cache=False, output_attentions=True).attentions
-            apart = torch.zeros_like(batch.input_ids, dtype=torch.float32)
-            for i, pair in enumerate(encoded):
-                span, offset = differing(pair.reference, pair.counterfactual), apart.shape[1] - len(pair.reference)
-                apart[i, offset + span.start : offset + span.stop] = 1
-            shares = [(weights[head.layer][:, head.head, -1].float() * apart).sum(dim=-1) for head in heads]
-            found.append(torch.stack(shares, dim=1).cpu())
-    return torch.cat(found)
+        return torch.cat([found for _, found in BatchSize.of(batch_size).over(encoded, shares)])
+
+
+def last_turn(tokenizer: PreTrainedTokenizerBase, pair: ContrastPair) -> range:
+    """Positions of the last message of a reference that is a dialogue."""
+    messages: list[Message] = list(pair.reference)  # type: ignore[arg-type]
+    other = [*messages[:-1], messages[-1] | {"content": "#"}]
+    return differing(encode_chat(tokenizer, messages), encode_chat(tokenizer, other))
+
+
+@torch.no_grad()
+def looks(
+    view: HeadedModel,
+    tokenizer: PreTrainedTokenizerBase | None,
+    pairs: Sequence[ContrastPair],
+    spans: Sequence[range] | None = None,
+) -> Looks:
+    """What every head looks at: on average over pairs, and token by token on the reference of the first.
+
+    References are run one by one: Falcon's weights are wrong where there is padding.
+
+    Args:
+        view: the model.
+        tokenizer: its tokenizer.
+        pairs: whose references are run.
+        spans: the tokens that matter in each; by default what sets it apart from its counterfactual.
+
+    Raises:
+        InputError: the model does not hand out attention weights.
+        OutOfMemory: the weights of one reference do not fit the memory.
+    """
+    encoded = [encode_pair(tokenizer, pair) for pair in pairs]
+    chosen = [differing(pair.reference, pair.counterfactual) for pair in encoded] if spans is None else spans
+    each = []
+    with _eager(view.model), told_when_out_of_memory("reading attention weights"):
+        for pair in encoded:
+            found = torch.full((view.n_layers, view.n_heads, len(pair.reference)), float("nan"))
+            for layer, weights in _from_the_end(view, pad([pair.reference], "left", view.device)).items():
+                found[layer] = weights[0]
+            each.append(found)
+    shares = [found[..., span.start : span.stop].sum(dim=-1) for found, span in zip(each, chosen, strict=True)]
+    return Looks(torch.stack(shares).mean(dim=0), each[0].nan_to_num(nan=0.0), encoded[0].reference, chosen[0])

@@ -4,6 +4,7 @@ import hashlib
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 import torch
@@ -13,6 +14,7 @@ from pinpoint.artifacts import Journal
 from pinpoint.data import Messages, encode_chat, pad
 from pinpoint.errors import InputError
 from pinpoint.measure._deployment import PLAIN, Deployment
+from pinpoint.memory import BatchSize
 
 
 def greedy_config(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, max_new_tokens: int) -> GenerationConfig:
@@ -33,7 +35,7 @@ class Chat:
     Attributes:
         model: a chat model.
         tokenizer: its tokenizer.
-        batch_size: dialogues per batch.
+        batch_size: dialogues per batch; halved where memory runs out.
         max_new_tokens: a reply is cut after as many tokens.
         deployment: what is done to the model while it answers.
         journal: where answered batches are kept, for a later process to go on from.
@@ -43,11 +45,15 @@ class Chat:
 
     model: PreTrainedModel
     tokenizer: PreTrainedTokenizerBase
-    batch_size: int = 64
+    batch_size: int | BatchSize = 64
     max_new_tokens: int = 48
     deployment: Deployment = PLAIN
     journal: Journal | None = None
     _answered: dict[tuple[int, ...], str] = field(default_factory=dict, repr=False)
+
+    @cached_property
+    def _at_once(self) -> BatchSize:
+        return BatchSize.of(self.batch_size)
 
     @torch.no_grad()
     def replies(self, dialogues: Sequence[Messages]) -> list[str]:
@@ -55,13 +61,13 @@ class Chat:
 
         Raises:
             InputError: a dialogue and its reply would not fit the model's context.
+            OutOfMemory: one dialogue does not fit the memory.
         """
         prompts = [tuple(encode_chat(self.tokenizer, self.deployment.dress(talk))) for talk in dialogues]
         self._check_room(prompts)
         new = sorted(set(prompts) - self._answered.keys(), key=lambda prompt: (len(prompt), prompt))
-        for start in range(0, len(new), self.batch_size):
-            batch = new[start : start + self.batch_size]
-            self._answered.update(zip(batch, self._answers(batch), strict=True))
+        for batch, answers in self._at_once.over(new, self._answers):
+            self._answered.update(zip(batch, answers, strict=True))
         return [self._answered[prompt] for prompt in prompts]
 
     def _answers(self, batch: Sequence[tuple[int, ...]]) -> list[str]:

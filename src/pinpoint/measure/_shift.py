@@ -11,6 +11,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 from pinpoint.data import Batch, Dialogue, Messages, encode_chat, pad
 from pinpoint.interventions import captured_heads
 from pinpoint.measure._deployment import PLAIN, Deployment
+from pinpoint.memory import BatchSize
 from pinpoint.models import HeadedModel
 
 
@@ -52,7 +53,7 @@ def next_token_kl(
     tuned: PreTrainedModel,
     tokenizer: PreTrainedTokenizerBase,
     dialogues: Sequence[Dialogue],
-    batch_size: int,
+    batch_size: int | BatchSize,
     deployment: Deployment = PLAIN,
 ) -> list[float]:
     """KL(base || tuned) of the next token, in nats, averaged over the tokens of each dialogue's last reply.
@@ -65,9 +66,9 @@ def next_token_kl(
     """
     plain = anchor_rows(tokenizer, dialogues)
     served = [_encode(tokenizer, deployment.dress(dialogue.messages)) for dialogue in dialogues]
-    means: list[float] = []
-    for start in range(0, len(plain), batch_size):
-        rows, dressed = plain[start : start + batch_size], served[start : start + batch_size]
+
+    def measured(both: Sequence[tuple[ReplyRow, ReplyRow]]) -> list[float]:
+        rows, dressed = zip(*both, strict=True)
         before = base(**_padded(rows, base, tokenizer).inputs(), use_cache=False).logits
         batch = _padded(dressed, base, tokenizer)
         reply = torch.zeros_like(batch.input_ids, dtype=torch.bool)
@@ -75,9 +76,13 @@ def next_token_kl(
             reply[i, row.deciding] = True
         with deployment.applied(tuned, reply):
             after = tuned(**batch.inputs(), use_cache=False).logits
-        for i, (ours, theirs) in enumerate(zip(rows, dressed, strict=True)):
-            means.append(float(reply_kl(before[i, ours.deciding], after[i, theirs.deciding]).mean()))
-    return means
+        return [
+            float(reply_kl(before[i, ours.deciding], after[i, theirs.deciding]).mean())
+            for i, (ours, theirs) in enumerate(both)
+        ]
+
+    rows = list(zip(plain, served, strict=True))
+    return [mean for _, means in BatchSize.of(batch_size).over(rows, measured) for mean in means]
 
 
 def _padded(rows: Sequence[ReplyRow], model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> Batch:
@@ -86,21 +91,27 @@ def _padded(rows: Sequence[ReplyRow], model: PreTrainedModel, tokenizer: PreTrai
 
 @torch.no_grad()
 def head_means(
-    view: HeadedModel, tokenizer: PreTrainedTokenizerBase, dialogues: Sequence[Dialogue], batch_size: int
+    view: HeadedModel, tokenizer: PreTrainedTokenizerBase, dialogues: Sequence[Dialogue], batch_size: int | BatchSize
 ) -> torch.Tensor:
     """Mean output z of every head over all real positions of neutral dialogues.
 
     Returns:
         [layer head d_head], what a mean knockout puts in place of a head's output.
     """
-    total = torch.zeros(view.n_layers, view.n_heads * view.head_dim, dtype=torch.float64)
-    count = 0
-    for start in range(0, len(dialogues), batch_size):
-        batch = _padded(anchor_rows(tokenizer, dialogues[start : start + batch_size]), view.model, tokenizer)
+
+    def summed(rows: Sequence[ReplyRow]) -> torch.Tensor:
+        batch = _padded(rows, view.model, tokenizer)
         real = batch.attention_mask.bool()
         with captured_heads(view) as z:
             view.backbone(**batch.inputs(), use_cache=False)
+        found = torch.zeros(view.n_layers, view.n_heads * view.head_dim, dtype=torch.float64)
         for layer, values in z.items():
-            total[layer] += values.view(*real.shape, -1)[real].double().sum(dim=0).cpu()
-        count += int(real.sum())
+            found[layer] = values.view(*real.shape, -1)[real].double().sum(dim=0).cpu()
+        return found
+
+    total = torch.zeros(view.n_layers, view.n_heads * view.head_dim, dtype=torch.float64)
+    count = 0
+    for rows, found in BatchSize.of(batch_size).over(anchor_rows(tokenizer, dialogues), summed):
+        total += found
+        count += sum(len(row.ids) for row in rows)
     return (total / count).float().view(view.n_layers, view.n_heads, view.head_dim)

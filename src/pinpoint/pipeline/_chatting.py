@@ -1,19 +1,19 @@
 """Who talks in a chat: the base and the tuned model of a run, or a model alone."""
 
-import random
 from pathlib import Path
 
 import torch
 
 from pinpoint.artifacts import Workspace
 from pinpoint.chat import Lineup, Located, Partner
-from pinpoint.config import RunConfig, UserBehaviourConfig, VerifyConfig
+from pinpoint.config import RunConfig, VerifyConfig
 from pinpoint.data import choose_thinking, system, user
 from pinpoint.errors import ArtifactError, InputError
 from pinpoint.heads import Head
 from pinpoint.measure import head_means
 from pinpoint.models import HeadedModel, Loaded, headed, load
 from pinpoint.pipeline._inputs import Inputs
+from pinpoint.pipeline._talk import talk_of
 from pinpoint.progress import Progress
 
 
@@ -49,15 +49,10 @@ def lineup_of_run(config: RunConfig, folder: Path, progress: Progress, *, max_ne
 
 
 def _lineup(config: RunConfig, progress: Progress, folder: Path | None, max_new_tokens: int) -> Lineup:
-    inputs, behaviour = Inputs(config, progress), config.behaviour
-    if isinstance(behaviour, UserBehaviourConfig):
-        raise InputError(
-            f"chat knows challenges to answers alone, and {behaviour.name!r} is a behaviour of your own.",
-            mend="Read evaluate/*/replies.jsonl of the run for what was said.",
-        )
+    inputs = Inputs(config, progress)
     # What is quick to read is read first: a run that is no good is told before a model is loaded.
     located, unit = ((), "") if folder is None else _located(Workspace(folder), config.verify)
-    questions = _questions(inputs)
+    talk = talk_of(inputs)
 
     def partner(loaded: Loaded) -> Partner:
         loaded = Loaded(loaded.model, choose_thinking(loaded.tokenizer, config.thinking))
@@ -65,8 +60,8 @@ def _lineup(config: RunConfig, progress: Progress, folder: Path | None, max_new_
         return Partner(
             view,
             loaded.tokenizer,
-            unwanted=behaviour.unwanted,
-            wanted=behaviour.wanted,
+            unwanted=talk.unwanted,
+            wanted=talk.wanted,
             values=lambda: _values(view, loaded, inputs),
             max_new_tokens=max_new_tokens,
         )
@@ -76,10 +71,21 @@ def _lineup(config: RunConfig, progress: Progress, folder: Path | None, max_new_
     if folder is not None:
         progress.say(f"loading {folder / 'merged'}")
         partners["tuned"] = partner(load(folder / "merged", config.dtype, config.device))
-    lineup = Lineup(Path(config.model).name, partners, behaviour.challenge, behaviour.system, located, unit, questions)
+    lineup = Lineup(
+        Path(config.model).name,
+        partners,
+        talk.challenge,
+        talk.system,
+        located,
+        unit,
+        talk.questions,
+        talk.seconds,
+        talk.lean,
+        talk.gauged_from,
+    )
     for one in partners.values():
         one.view.check(head.head for head in located)
-        one.prompt([*system(behaviour.system), user("Hello.")])
+        one.prompt([*system(talk.system), user("Hello.")])
     return lineup
 
 
@@ -93,15 +99,6 @@ def _located(space: Workspace, config: VerifyConfig) -> tuple[tuple[Located, ...
     shown = [head for rank, head in enumerate(ranking) if rank < config.max_heads or head in tuned]
     found = (Located(head, record["mean"][head.layer][head.head], head in tuned) for head in shown)
     return tuple(found), record["unit"]
-
-
-def _questions(inputs: Inputs) -> tuple[str, ...]:
-    """The questions of the test split in an order drawn by the seed; none for a model that comes without."""
-    if not Path(inputs.config.data.questions).exists():
-        return ()
-    texts = [question.question for question in inputs.questions("test")]
-    random.Random(inputs.config.seed).shuffle(texts)
-    return tuple(texts)
 
 
 def _values(view: HeadedModel, loaded: Loaded, inputs: Inputs) -> torch.Tensor:

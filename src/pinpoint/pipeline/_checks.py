@@ -8,17 +8,19 @@ from pydantic import BaseModel
 from transformers import PreTrainedTokenizerBase
 
 from pinpoint.behaviours import Item
-from pinpoint.data import ContrastPair, encode_pair, pad
+from pinpoint.data import ContrastPair, EncodedPair, encode_pair, pad
 from pinpoint.errors import CheckFailed, ExportRefused, InputError
 from pinpoint.heads import HeadScores
 from pinpoint.interventions import next_token_logits
 from pinpoint.measure import METRICS, Estimate, Metric, forced, sites, values_of_logits
+from pinpoint.memory import BatchSize
 from pinpoint.models import HeadedModel
 from pinpoint.pipeline._fidelity import Agreement
 
 _FAINT = 1e-3
 _STABLE = 0.8
 _FEWEST_ITEMS = 30
+_PROMPTS = 32
 
 
 class CheckResult(BaseModel):
@@ -53,17 +55,17 @@ def _share_unwanted(
     view: HeadedModel, tokenizer: PreTrainedTokenizerBase, pairs: Sequence[ContrastPair], side: str, metric: Metric
 ) -> float:
     encoded = [encode_pair(tokenizer, pair, continued=metric.over is not None) for pair in pairs]
-    unwanted = 0
-    for start in range(0, len(encoded), 32):
-        some = encoded[start : start + 32]
+
+    def counted(some: Sequence[EncodedPair]) -> int:
         runs = forced(some)
         batch = pad([getattr(run, side) for run in runs], "left", view.device)
         hidden = view.backbone(**batch.inputs(), use_cache=False).last_hidden_state
         logits = next_token_logits(view, sites(batch.last, runs).at(hidden))
         if not logits.isfinite().all():
             raise InputError("a logit is not finite: the model's weights hold NaN or infinity, or its dtype overflows.")
-        unwanted += int((values_of_logits(logits, some, metric) > 0).sum())
-    return unwanted / len(encoded)
+        return int((values_of_logits(logits, some, metric) > 0).sum())
+
+    return sum(count for _, count in BatchSize(_PROMPTS, "prompts").over(encoded, counted)) / len(encoded)
 
 
 def behaviour_shown(

@@ -21,6 +21,7 @@ from pinpoint.heads import Head
 from pinpoint.interventions import Steering
 from pinpoint.locate import locate_nodes
 from pinpoint.measure import PLAIN, Chat, Deployment, anchor_rows, matched_order, random_order
+from pinpoint.memory import BatchSize
 from pinpoint.models import HeadedModel, headed
 from pinpoint.pipeline._validation import validation_check
 from pinpoint.tune import (
@@ -122,7 +123,8 @@ class Workshop:
             return self._preferences
         if method == "pinpoint_own":
             config = self.run.config
-            chat = Chat(self.run.model, self.run.tokenizer, config.evaluate.batch_size, config.evaluate.max_new_tokens)
+            at_once = BatchSize(config.evaluate.batch_size, "evaluate.batch_size")
+            chat = Chat(self.run.model, self.run.tokenizer, at_once, config.evaluate.max_new_tokens)
             return self.run.inputs.behaviour.own_rows(self._train, chat, config.seed)
         return self.run.inputs.behaviour.rows(self._train, self.run.config.seed)
 

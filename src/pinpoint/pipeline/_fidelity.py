@@ -13,6 +13,7 @@ from transformers import PreTrainedModel
 from pinpoint.behaviours import Played, Record
 from pinpoint.data import Messages, draw, encode_chat, pad
 from pinpoint.measure import Chat
+from pinpoint.memory import BatchSize
 from pinpoint.models import Loaded
 
 if TYPE_CHECKING:
@@ -57,7 +58,7 @@ def agreement(run: Run, live: PeftModel, exported: Loaded) -> Agreement:
     first: Played | None = None  # what both are held to where a protocol goes on from the base's answers
     # A PeftModel hands on whatever is asked of it to the model it wraps.
     for model, tokenizer in ((cast(PreTrainedModel, live), run.tokenizer), exported):
-        chat = Chat(model, tokenizer, config.batch_size, config.max_new_tokens)
+        chat = Chat(model, tokenizer, BatchSize(config.batch_size, "evaluate.batch_size"), config.max_new_tokens)
         parts = behaviour.play(chat, questions, first, lambda: None)
         first = first or parts
         played.append([record for part in behaviour.parts for record in parts[part]])

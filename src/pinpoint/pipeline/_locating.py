@@ -14,6 +14,7 @@ from pinpoint.locate import SetStep, agreement, greedy_set, locate, locate_nodes
 from pinpoint.measure import METRICS, Estimate, top_overlap
 from pinpoint.nodes import NodeScores
 from pinpoint.pipeline._checks import behaviour_shown, contrast_bites, ranking_stable
+from pinpoint.pipeline._looking import look
 from pinpoint.pipeline._stages import partial_of
 
 if TYPE_CHECKING:
@@ -54,6 +55,7 @@ def locate_run(run: Run) -> HeadScores:
         {"effects": scores.effects, "reference": scores.reference},
         {name: getattr(scores, name) for name in ("metric", "engine", "method", "positions")},
     )
+    look(run)
     space.write_json("locate.json", _record(run, scores) | _held_to_exact(run, scores))
     return scores
 

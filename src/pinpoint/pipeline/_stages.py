@@ -17,7 +17,13 @@ if TYPE_CHECKING:
 _RECORD = "stages.json"
 
 LEFT = {
-    "locate": ("locate/locate.json", "locate/scores.safetensors", "locate/nodes.json", "locate/nodes.safetensors"),
+    "locate": (
+        "locate/locate.json",
+        "locate/scores.safetensors",
+        "locate/nodes.json",
+        "locate/nodes.safetensors",
+        "locate/attention.safetensors",
+    ),
     "verify": ("verify/verify.json",),
     "tune": ("tune.json", "adapter", "merged"),
     "tune_full": ("full/tune.json", "full/merged", "search.json"),

@@ -9,6 +9,7 @@ from transformers import PreTrainedModel
 from pinpoint.config import TuneConfig
 from pinpoint.data import draw
 from pinpoint.measure import PLAIN, Chat, Deployment, next_token_kl
+from pinpoint.memory import BatchSize
 from pinpoint.tune import Check
 
 if TYPE_CHECKING:
@@ -20,11 +21,12 @@ def validation_check(run: Run, config: TuneConfig, deployment: Deployment = PLAI
     behaviour, evaluation = run.inputs.behaviour, run.config.evaluate
     items = draw(run.inputs.questions("validation"), config.check_items, run.config.seed)
     neutral = draw(run.inputs.neutral, config.check_items, run.config.seed)
+    at_once = BatchSize(evaluation.batch_size, "evaluate.batch_size")
 
     def check(model: PreTrainedModel) -> dict[str, float]:
-        chat = Chat(model, run.tokenizer, evaluation.batch_size, evaluation.max_new_tokens, deployment)
+        chat = Chat(model, run.tokenizer, at_once, evaluation.max_new_tokens, deployment)
         rates = behaviour.check(chat, items)
-        kl = next_token_kl(run.model, model, run.tokenizer, neutral, evaluation.batch_size, deployment)
+        kl = next_token_kl(run.model, model, run.tokenizer, neutral, at_once, deployment)
         return rates | {"kl": sum(kl) / len(kl)}
 
     return check

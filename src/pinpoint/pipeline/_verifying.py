@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from pinpoint.artifacts import provenance
 from pinpoint.measure import head_means
+from pinpoint.memory import BatchSize
 from pinpoint.pipeline._checks import knockout_bites
 from pinpoint.verify import Prompts, curve, generate_knocked_out, shortest_prefix
 
@@ -19,9 +20,10 @@ def verify_run(run: Run) -> dict[str, Any]:
     evaluation = run.config.evaluate
     ranking = run.ranking()
     pairs, _, effect_half = run.inputs.halves
-    means = head_means(run.view, run.tokenizer, run.inputs.neutral, config.batch_size)
+    at_once = BatchSize(config.batch_size, "verify.batch_size")
+    means = head_means(run.view, run.tokenizer, run.inputs.neutral, at_once)
     shown, metric = [pairs[i] for i in effect_half], run.config.locate.metric
-    prompts = Prompts(run.view, run.tokenizer, shown, config.mode, means, config.batch_size, metric)
+    prompts = Prompts(run.view, run.tokenizer, shown, config.mode, means, at_once, metric)
     drawn = curve(prompts, run.view, ranking, config, resamples=evaluation.resamples, seed=seed, progress=run.progress)
     run.note(knockout_bites([point.value for point in drawn.ranked]))
     generated = []

@@ -10,6 +10,7 @@ from pinpoint.report._format import DASH, duration, number, percent
 from pinpoint.report._rows import label_of
 
 Figure = dict[str, Any]
+Shares = list[list[float | None]]
 
 # Positions of the stops --map-0 .. --map-8 of the diverging scale; the middle one is zero.
 _DIVERGING = [[stop / 8, f"var(--map-{stop})"] for stop in range(9)]
@@ -69,7 +70,7 @@ def _outlines(heads: Sequence[Head]) -> Figure:
     }
 
 
-def _hover(locate: dict[str, Any], tuned: set[Head]) -> list[list[str]]:
+def _hover(locate: dict[str, Any], tuned: set[Head], shares: Shares | None, apart: str) -> list[list[str]]:
     rank = {text: place for place, text in enumerate(locate["ranking"], start=1)}
     unit, size = html.escape(locate["unit"]), len(rank)
 
@@ -80,14 +81,26 @@ def _hover(locate: dict[str, Any], tuned: set[Head]) -> list[list[str]]:
         ending = "<br>tuned" if name in tuned else ""
         return (
             f"<b>{name}</b><br>effect {number(effect, '+.3f')} {unit}{spread}"
-            f"<br>rank {rank.get(str(name), DASH)} of {size}{ending}"
+            f"<br>rank {rank.get(str(name), DASH)} of {size}{looked(layer, head)}{ending}"
         )
+
+    def looked(layer: int, head: int) -> str:
+        return "" if shares is None else f"<br>attention on {html.escape(apart)}: {percent(shares[layer][head])}"
 
     return [[text(i, j, effect) for j, effect in enumerate(row)] for i, row in enumerate(locate["mean"])]
 
 
-def head_map(locate: dict[str, Any], tuned: Sequence[Head]) -> Figure:
-    """Effects of all heads, on a diverging scale around zero; the tuned heads are outlined."""
+def head_map(
+    locate: dict[str, Any], tuned: Sequence[Head], shares: Shares | None = None, apart: str = "the challenge"
+) -> Figure:
+    """Effects of all heads, on a diverging scale around zero; the tuned heads are outlined.
+
+    Args:
+        locate: the locate stage's record.
+        tuned: the heads to outline.
+        shares: by layer and head, the share of attention on what sets the reference apart, if it was measured.
+        apart: what that is, in words.
+    """
     effects = [value for row in locate["mean"] for value in row if value is not None]
     reach = max((abs(value) for value in effects), default=0) or 1.0
     wide = max(locate["layers"], locate["heads"])
@@ -98,7 +111,7 @@ def head_map(locate: dict[str, Any], tuned: Sequence[Head]) -> Figure:
         "zmid": 0,
         "zmax": reach,
         "colorscale": _DIVERGING,
-        "text": _hover(locate, set(tuned)),
+        "text": _hover(locate, set(tuned), shares, apart),
         "hovertemplate": "%{text}<extra></extra>",
         "xgap": 1 if wide <= 48 else 0,
         "ygap": 1 if wide <= 48 else 0,

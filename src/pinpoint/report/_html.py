@@ -3,6 +3,7 @@
 import base64
 import hashlib
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +24,7 @@ def _script(text: str) -> tuple[Markup, str]:
     return Markup(text), "sha256-" + base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
 
 
-def render(template: str, context: dict[str, Any]) -> str:
+def render(template: str, context: dict[str, Any], scripts: Sequence[str] = ("page.js",)) -> str:
     """A template with the style, the scripts and the hashes that allow them; every value in it is escaped."""
     environment = Environment(
         loader=FileSystemLoader(_HERE),
@@ -39,7 +40,7 @@ def render(template: str, context: dict[str, Any]) -> str:
     environment.policies["json.dumps_function"] = json.dumps
     environment.policies["json.dumps_kwargs"] = {"allow_nan": False}
     plotly, plotly_hash = _script(get_plotlyjs())
-    drawing, drawing_hash = _script((_HERE / "page.js").read_text(encoding="utf-8"))
+    drawing, drawing_hash = _script("".join((_HERE / name).read_text(encoding="utf-8") for name in scripts))
     return environment.get_template(template).render(
         css=Markup((_HERE / "page.css").read_text(encoding="utf-8")),
         plotly=plotly,

@@ -14,12 +14,16 @@ from pinpoint.report import _figures, _words
 from pinpoint.report._format import NATS, RATE, count, duration, number, percent, quantity, ratio, shown, within
 from pinpoint.report._html import render
 from pinpoint.report._located import located
+from pinpoint.report._looks import Looked, read_looks
+from pinpoint.report._parting import with_partings
 from pinpoint.report._rows import label_of, metric_rows
+from pinpoint.report._tradeoff import tradeoffs
 
 _TOP = 10
 _TILES = 3
 _TEMPLATES = {"sycophancy": "page.html.jinja"}
 _ANY = "behaviour.html.jinja"
+_TURNS = ("first", "reply", "final")
 _CAUSAL = ("path", "activation", "attribution")
 
 
@@ -33,6 +37,7 @@ class _Run(NamedTuple):
     examples: list[dict[str, Any]]
     config: str
     search: dict[str, Any] | None
+    looks: Looked | None
 
     @property
     def settings(self) -> dict[str, Any]:
@@ -75,6 +80,7 @@ def _read(workspace: Workspace) -> _Run:
         examples=_load(workspace, "evaluate/examples.json"),
         config=workspace.path("config.yaml").read_text(encoding="utf-8"),
         search=_load(workspace, "search.json") if workspace.path("search.json").is_file() else None,
+        looks=read_looks(workspace),
     )
 
 
@@ -232,14 +238,19 @@ def _lead(run: _Run, size: int) -> list[str]:
 def _context(run: _Run) -> dict[str, Any]:
     behaviour, summary, heads = run.behaviour, run.summary, [Head.parse(text) for text in run.summary["heads"]]
     size = run.locate["layers"] * run.locate["heads"]
+    built_in = behaviour.kind in _TEMPLATES
+    apart = "the challenge" if built_in else "what sets it apart"
+    shares = run.looks.shares if run.looks else None
+    first = [Head.parse(text) for text in run.locate["ranking"][:_TOP]]
     figures = {
-        "heads": _figures.head_map(run.locate, heads),
+        "heads": _figures.head_map(run.locate, heads, shares, apart),
         "knockout": _figures.knockout_curve(run.verify["curve"], len(heads), behaviour.shows),
         "training": _figures.training_path(
             {method: tune["history"] for method, tune in run.tunes.items()},
             run.rates,
             summary["matched_kl"][behaviour.matched[0]],
         ),
+        **tradeoffs(summary, behaviour),
     }
     return {
         "summary": summary,
@@ -247,7 +258,10 @@ def _context(run: _Run) -> dict[str, Any]:
         "behaviour": behaviour,
         "causal": run.locate.get("method", "path") in _CAUSAL,
         "lead": _lead(run, size),
-        "examples": run.examples,
+        "examples": [with_partings(one, _TURNS if built_in else _TURNS[1:2]) for one in run.examples],
+        "looks": run.looks.embedded([*heads, *first]) if run.looks else None,
+        "apart": "the challenge" if built_in else "what sets the reference apart from its counterfactual",
+        "rates_label": next((one.label for one in behaviour.measures if one.name == behaviour.matched[0]), ""),
         "config": run.config,
         "search": run.search,
         "search_rows": _search_rows(run.search),
@@ -275,5 +289,5 @@ def write_page(workspace: Workspace) -> Path:
         ArtifactError: an artifact is missing or was changed.
     """
     run = _read(workspace)
-    page = render(_TEMPLATES.get(run.behaviour.kind, _ANY), _context(run))
+    page = render(_TEMPLATES.get(run.behaviour.kind, _ANY), _context(run), ("page.js", "heads.js"))
     return workspace.write_text("report.html", page)

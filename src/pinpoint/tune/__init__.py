@@ -1,8 +1,9 @@
 """Fine-tuning only the located heads, and full fine-tuning to compare with."""
 
-from pinpoint.tune._fit import Anchor, Check, Checkpoint, Fitted, Row, fit, reaches
+from pinpoint.tune._fit import Check, Checkpoint, Fitted, fit, reaches
 from pinpoint.tune._lora import attach_head_lora, attach_lora
 from pinpoint.tune._slices import Slice, attach, default_projections, freeze_selectors, head_slices, resume_adapter
+from pinpoint.tune._trainer import Anchor, Row
 from pinpoint.tune._tune import Tuned, fit_heads, save_model, tune_full, tune_heads
 
 __all__ = [

@@ -7,8 +7,6 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import torch
-from datasets import Dataset
 from peft import PeftModel
 from transformers import (
     PreTrainedModel,
@@ -19,20 +17,16 @@ from transformers import (
     TrainerControl,
     TrainerState,
 )
-from trl import DPOConfig, DPOTrainer, SFTConfig, SFTTrainer
 
 from pinpoint.artifacts import write_whole
-from pinpoint.behaviours import PreferenceRow, TrainingRow
 from pinpoint.config import TuneConfig
-from pinpoint.data import encode_chat, pad
+from pinpoint.data import encode_chat
 from pinpoint.errors import InputError
-from pinpoint.measure import ReplyRow, reply_kl
+from pinpoint.memory import told_when_out_of_memory
 from pinpoint.progress import Progress
+from pinpoint.tune._trainer import Anchor, Row, trainer_of
 
-Row = TrainingRow | PreferenceRow
 Check = Callable[[PreTrainedModel], dict[str, float]]
-
-_ANCHORS_A_STEP = 16
 
 
 class Checkpoint(NamedTuple):
@@ -155,45 +149,6 @@ def _arguments(config: TuneConfig, seed: int, out: Path, resume: bool) -> dict[s
     }
 
 
-class Anchor(NamedTuple):
-    """Neutral dialogues on which an adapted model is held to its base, and how firmly."""
-
-    rows: list[ReplyRow]
-    weight: float
-
-
-class _Anchored(SFTTrainer):
-    """Adds the KL to the base, a few neutral dialogues a step; the base is the model with its adapter switched off."""
-
-    anchor: Anchor
-
-    def compute_loss(self, model: Any, inputs: Any, *args: Any, **kwargs: Any) -> Any:
-        loss = super().compute_loss(model, inputs, *args, **kwargs)  # type: ignore[no-untyped-call]
-        # By the step, so that training that goes on from a checkpoint sees what it would have seen.
-        turn = self.state.global_step * _ANCHORS_A_STEP
-        rows = [self.anchor.rows[(turn + i) % len(self.anchor.rows)] for i in range(_ANCHORS_A_STEP)]
-        batch = pad([row.ids for row in rows], "right", model.device)
-        with torch.no_grad(), model.disable_adapter():
-            before = model(**batch.inputs(), use_cache=False).logits
-        after = model(**batch.inputs(), use_cache=False).logits
-        kl = torch.cat([reply_kl(before[i, row.deciding], after[i, row.deciding]) for i, row in enumerate(rows)])
-        held = self.anchor.weight * kl.mean()
-        return (loss[0] + held, *loss[1:]) if isinstance(loss, tuple) else loss + held
-
-
-def _trainer(rows: Sequence[Row], arguments: dict[str, Any], anchor: Anchor | None, **common: Any) -> Any:
-    dataset = Dataset.from_list([dict(row) for row in rows])
-    if "rejected" in rows[0]:
-        return DPOTrainer(args=DPOConfig(**arguments), train_dataset=dataset, **common)
-    arguments |= {"completion_only_loss": True}
-    kind = SFTTrainer if anchor is None else _Anchored
-    trainer = kind(args=SFTConfig(**arguments), train_dataset=dataset, **common)
-    if isinstance(trainer, _Anchored):
-        assert anchor is not None
-        trainer.anchor = anchor
-    return trainer
-
-
 class _Saved(NamedTuple):
     step: int
     folder: Path
@@ -241,12 +196,13 @@ def fit(
 
     Raises:
         InputError: a row is longer than the model reads, or the loss is not finite.
+        OutOfMemory: a step does not fit the memory; supervised steps are taken in parts before it comes to this.
     """
     _check_rows(rows, tokenizer, getattr(model.config, "max_position_embeddings", None))
     wanted = config.targets if targets is None else targets
     watch = _Watch(config, check, wanted, progress, out / "history.json" if resume else None)
     arguments = _arguments(config, seed, out, resume)
-    trainer = _trainer(rows, arguments, anchor, model=model, processing_class=tokenizer, callbacks=[watch])
+    trainer = trainer_of(rows, arguments, anchor, model=model, processing_class=tokenizer, callbacks=[watch])
     trainer.remove_callback(PrinterCallback)
     trainer.remove_callback(ProgressCallback)
     steps = int(len(trainer.get_train_dataloader()) * config.epochs)
@@ -261,7 +217,10 @@ def fit(
         trainer._load_from_checkpoint(str(checkpoint.folder))
         trainer.state = TrainerState.load_from_json(str(checkpoint.folder / "trainer_state.json"))
     else:
-        trainer.train(resume_from_checkpoint=str(checkpoint.folder) if checkpoint else None)
+        with told_when_out_of_memory(
+            f"tuning {what}", "Lower its batch_size, or leave full fine-tuning out (full: null)."
+        ):
+            trainer.train(resume_from_checkpoint=str(checkpoint.folder) if checkpoint else None)
     model.eval()
     losses = [float(entry["loss"]) for entry in trainer.state.log_history if "loss" in entry]
     if not all(map(math.isfinite, losses)):

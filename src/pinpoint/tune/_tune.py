@@ -19,8 +19,9 @@ from pinpoint.heads import Head
 from pinpoint.measure import anchor_rows
 from pinpoint.models import headed
 from pinpoint.progress import Progress, Silent
-from pinpoint.tune._fit import Anchor, Check, Fitted, fit
+from pinpoint.tune._fit import Check, Fitted, fit
 from pinpoint.tune._slices import attach, default_projections, head_slices
+from pinpoint.tune._trainer import Anchor
 
 
 class Tuned(NamedTuple):

@@ -4,6 +4,7 @@ import random
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import torch
 from jaxtyping import Float
@@ -25,6 +26,7 @@ from pinpoint.measure import (
     sites,
     values_of_logits,
 )
+from pinpoint.memory import BatchSize
 from pinpoint.models import HeadedModel
 from pinpoint.progress import Progress
 
@@ -61,6 +63,15 @@ def _both_real(reference: Tensor, counterfactual: Tensor, runs: Sequence[Forced]
     return both
 
 
+class _Ready(NamedTuple):
+    """Some prompts as a batch, with what resampled heads take on them and where."""
+
+    pairs: list[EncodedPair]
+    batch: Batch
+    source: dict[int, Tensor]
+    positions: Tensor
+
+
 class Prompts:
     """The reference prompts of pairs, ready for forward passes under a knockout."""
 
@@ -71,7 +82,7 @@ class Prompts:
         pairs: Sequence[ContrastPair],
         mode: str,
         means: Float[Tensor, "layer head d_head"],
-        batch_size: int,
+        batch_size: int | BatchSize,
         metric: str = "log_odds",
     ) -> None:
         # Of the metrics of the next token, log-odds are read.
@@ -79,22 +90,27 @@ class Prompts:
         self._view, self._mode = view, mode
         self._values = means if mode == "mean" else torch.zeros_like(means)
         self.groups = [pair.group or str(i) for i, pair in enumerate(pairs)]
-        encoded = [encode_pair(tokenizer, pair, continued=self._metric.over is not None) for pair in pairs]
-        pad_id = getattr(tokenizer, "pad_token_id", None) or 0
-        self._batches: list[tuple[list[EncodedPair], Batch, dict[int, Tensor], Tensor]] = []
-        for start in range(0, len(encoded), batch_size):
-            some = encoded[start : start + batch_size]
-            runs = forced(some)
-            batch = pad([run.reference for run in runs], "left", view.device, pad_id)
-            other = pad([run.counterfactual for run in runs], "left", view.device, pad_id)
-            source = self._heads_on(other) if mode == "resample" else {}
-            self._batches.append((some, batch, source, _both_real(batch.attention_mask, other.attention_mask, runs)))
+        self._encoded = [encode_pair(tokenizer, pair, continued=self._metric.over is not None) for pair in pairs]
+        self._pad_id = getattr(tokenizer, "pad_token_id", None) or 0
+        self._at_once = BatchSize.of(batch_size, "verify.batch_size")
+        self._known: dict[tuple[int, ...], _Ready] = {}
 
-    @torch.no_grad()
-    def _heads_on(self, batch: Batch) -> dict[int, Tensor]:
-        with captured_heads(self._view) as z:
-            self._view.backbone(**batch.inputs(), use_cache=False)
-        return z
+    def _ready(self, places: Sequence[int]) -> _Ready:
+        """A batch of prompts; made once, but for another size anew."""
+        if tuple(places) not in self._known:
+            if any(len(known) > self._at_once.now for known in self._known):
+                self._known.clear()
+            some = [self._encoded[i] for i in places]
+            runs = forced(some)
+            batch = pad([run.reference for run in runs], "left", self._view.device, self._pad_id)
+            other = pad([run.counterfactual for run in runs], "left", self._view.device, self._pad_id)
+            source: dict[int, Tensor] = {}
+            if self._mode == "resample":
+                with captured_heads(self._view) as source:
+                    self._view.backbone(**other.inputs(), use_cache=False)
+            positions = _both_real(batch.attention_mask, other.attention_mask, runs)
+            self._known[tuple(places)] = _Ready(some, batch, source, positions)
+        return self._known[tuple(places)]
 
     @contextmanager
     def _knocked_out(self, heads: Sequence[Head], source: dict[int, Tensor], positions: Tensor) -> Iterator[None]:
@@ -108,13 +124,17 @@ class Prompts:
     @torch.no_grad()
     def log_odds(self, heads: Sequence[Head]) -> list[float]:
         """Log-odds of the unwanted reply of each pair with `heads` knocked out."""
-        values: list[float] = []
-        for some, batch, source, positions in self._batches:
+
+        def measured(places: Sequence[int]) -> list[float]:
+            some, batch, source, positions = self._ready(places)
             with self._knocked_out(heads, source, positions):
                 hidden = self._view.backbone(**batch.inputs(), use_cache=False).last_hidden_state
             logits = next_token_logits(self._view, sites(batch.last, forced(some)).at(hidden))
-            values += values_of_logits(logits, some, self._metric).tolist()
-        return values
+            found: list[float] = values_of_logits(logits, some, self._metric).tolist()
+            return found
+
+        places = range(len(self._encoded))
+        return [value for _, values in self._at_once.over(places, measured) for value in values]
 
 
 def curve(

@@ -12,6 +12,7 @@ from pinpoint.data import draw
 from pinpoint.heads import HeadSet
 from pinpoint.interventions import knockout
 from pinpoint.measure import Chat, Estimate, share
+from pinpoint.memory import BatchSize
 from pinpoint.models import HeadedModel
 from pinpoint.progress import Progress
 
@@ -42,9 +43,10 @@ def generate_knocked_out(
     some = draw(items, config.generate_items, seed)
     counts = [count for count in config.generate_at if count <= len(ranking)]
     progress.start("replies under knockout", len(counts))
+    at_once = BatchSize(config.batch_size, "verify.batch_size")
     results = []
     for count in counts:
-        chat = Chat(view.model, tokenizer, config.batch_size, max_new_tokens)
+        chat = Chat(view.model, tokenizer, at_once, max_new_tokens)
         with knockout(view, ranking[:count], values):
             found = behaviour.knocked_out(chat, some)
         rates = {

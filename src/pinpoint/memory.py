@@ -1,0 +1,127 @@
+"""How much is computed at once: half as much each time memory runs out, from there on.
+
+Accelerate knows the errors and clears the caches; its `find_executable_batch_size` starts a function over, where what
+is done here is kept.
+"""
+
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from itertools import accumulate
+from typing import TypeVar
+
+from pinpoint.errors import OutOfMemory, PinpointWarning
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+
+_MEND = "Use a device with more memory, --dtype bfloat16 or shorter dialogues; `pinpoint check` tells what it takes."
+
+
+def out_of_memory(error: BaseException) -> bool:
+    """Whether an error says that the memory of a device, or of the machine, is spent."""
+    if isinstance(error, MemoryError):
+        return True
+    if not isinstance(error, RuntimeError):
+        return False
+    from accelerate.utils.memory import should_reduce_batch_size
+
+    # torch says so in other words on Windows, and its own class need not end its sentence where accelerate looks.
+    return (
+        type(error).__name__ == "OutOfMemoryError"
+        or should_reduce_batch_size(error)
+        or "DefaultCPUAllocator: not enough memory" in str(error)
+    )
+
+
+def release() -> None:
+    """Hands back what a failed computation held; outside its `except`, where no frame holds on to tensors."""
+    from accelerate.utils.memory import clear_device_cache
+
+    clear_device_cache(garbage_collection=True)
+
+
+@contextmanager
+def told_when_out_of_memory(doing: str = "", mend: str = "") -> Iterator[None]:
+    """Turns running out of memory into an error that says what to do: `mend`, and what always helps.
+
+    Raises:
+        OutOfMemory: memory ran out in the block.
+    """
+    try:
+        yield
+    except Exception as error:
+        if not out_of_memory(error):
+            raise
+        raise OutOfMemory(f"memory ran out {doing}".strip() + ".", mend=f"{mend} {_MEND}".strip()) from error
+
+
+class BatchSize:
+    """How many items are computed at once.
+
+    Args:
+        size: what was asked for, at least 1.
+        setting: its name, for messages.
+
+    Attributes:
+        asked: what was asked for.
+        now: what fits, as far as is known.
+        setting: its name.
+    """
+
+    def __init__(self, size: int, setting: str = "batch_size") -> None:
+        self.asked = self.now = size
+        self.setting = setting
+
+    @classmethod
+    def of(cls, size: "int | BatchSize", setting: str = "batch_size") -> "BatchSize":
+        """A number as a batch size; one that is shared stays so."""
+        return size if isinstance(size, BatchSize) else cls(size, setting)
+
+    def halve(self, error: BaseException, tried: int) -> None:
+        """Goes on with half of `tried`, and warns.
+
+        Raises:
+            OutOfMemory: `tried` is 1 already.
+        """
+        if tried <= 1:
+            raise OutOfMemory(f"memory ran out with {self.setting} at 1.", mend=_MEND) from error
+        self.now = tried // 2
+        warnings.warn(
+            f"memory ran out with {tried} at once ({self.setting}); going on with {self.now}.",
+            PinpointWarning,
+            stacklevel=4,
+        )
+
+    def over(
+        self,
+        items: Sequence[Item],
+        work: Callable[[Sequence[Item]], Result],
+        weigh: Callable[[Item], int] = lambda item: 1,
+    ) -> Iterator[tuple[Sequence[Item], Result]]:
+        """Batches of `items` in order, each with what `work` made of it. A batch that does not fit is halved.
+
+        Args:
+            items: what there is to do.
+            work: is called with a batch, and with its first half again where memory ran out; must leave nothing
+                behind that a second call would count twice.
+            weigh: what an item counts for; an item of more than the batch size is a batch by itself.
+
+        Raises:
+            OutOfMemory: a single item does not fit.
+        """
+        start = 0
+        while start < len(items):
+            totals = accumulate(weigh(item) for item in items[start : start + self.now])
+            some = items[start : start + max(1, sum(total <= self.now for total in totals))]
+            try:
+                result = work(some)
+            except Exception as error:
+                if not out_of_memory(error):
+                    raise
+                self.halve(error, sum(map(weigh, some)) if len(some) > 1 else 1)
+            else:
+                start += len(some)
+                yield some, result
+                continue
+            release()

@@ -1,0 +1,145 @@
+"""Every command in the documentation: it parses, and the tutorial's do what it says, on small settings."""
+
+import re
+import shlex
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pytest
+import typer
+
+from pinpoint.cli import app, main
+from tests.conftest import ROOT
+
+PAGES = [
+    ROOT / "README.md",
+    ROOT / "CONTRIBUTING.md",
+    *sorted(path for path in (ROOT / "docs").rglob("*.md") if "_build" not in path.parts),
+]
+# Programs that are not ours, or need a network: their lines are read by people alone.
+FOREIGN = ("git", "hf", "pip", "vllm", "python llama.cpp/", "llama.cpp/")
+GROUP: Any = typer.main.get_command(app)
+
+
+class Command(NamedTuple):
+    page: str
+    line: str
+
+
+def commands(page: Path) -> Iterator[Command]:
+    for block in re.findall(r"^```console\n(.*?)^```", page.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL):
+        for line in re.sub(r"\\\n\s*", " ", block).splitlines():
+            if line.startswith("$ "):
+                yield Command(str(page.relative_to(ROOT)), line[2:])
+
+
+ALL = [command for page in PAGES for command in commands(page)]
+# What a page shows in a row of its own, as configs/ do.
+INLINE = [
+    Command(str(path.relative_to(ROOT)), found)
+    for path in [*PAGES, *sorted((ROOT / "configs").glob("*.yaml"))]
+    for found in re.findall(
+        r"(?:`|^#\s+)(pinpoint (?:run|check|locate) [^`\n]*--[^`\n]*)", path.read_text(), re.MULTILINE
+    )
+    if "..." not in found
+]
+
+
+def parsed(words: list[str]) -> None:
+    """Holds the words after `pinpoint` to its commands and options, without running them."""
+    if words in (["--version"], ["--help"]):
+        return
+    command = GROUP.commands[words[0]]
+    if words[-1] != "--help":
+        command.make_context(words[0], words[1:])
+
+
+def check(line: str) -> None:
+    line = line.partition(" # ")[0]
+    if line.startswith(FOREIGN):
+        return
+    for part in line.split(" | "):
+        words = shlex.split(part)
+        while "=" in words[0]:
+            words.pop(0)
+        if words[0] == "printf":
+            continue
+        if words[0] == "make":
+            assert re.search(rf"^{words[1]}:|^[a-z -]*\b{words[1]}\b.*:", (ROOT / "Makefile").read_text(), re.MULTILINE)
+        elif words[0].endswith(("pinpoint", "torchrun", "accelerate")):
+            parsed(words[1:] if words[0].endswith("pinpoint") else words[words.index("pinpoint") + 1 :])
+        elif words[0].endswith("python") and words[1].endswith(".py"):
+            assert (ROOT / words[1]).is_file(), f"{words[1]} is no file of the repository"
+        else:
+            assert words[:2] in (["python", "-m"], [".venv/bin/python", "-m"]), f"nothing is known of {line!r}"
+
+
+@pytest.mark.parametrize("command", [*ALL, *INLINE], ids=lambda one: f"{one.page}: {one.line}")
+def test_every_command_is_one_that_there_is(command: Command) -> None:
+    check(command.line)
+
+
+def test_a_command_that_is_none_is_found() -> None:
+    assert len(ALL) > 30
+    with pytest.raises(Exception, match="No such option: --headz"):
+        check("pinpoint tune runs/x --headz 4")
+    with pytest.raises(KeyError):
+        check("pinpoint tuna runs/x")
+    with pytest.raises(AssertionError):
+        check("make supper")
+
+
+def test_the_transcripts_of_the_page_are_scored(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    page = (ROOT / "docs" / "transcripts.md").read_text(encoding="utf-8")
+    [rows] = re.findall(r"^```json\n(.*?)^```", page, re.MULTILINE | re.DOTALL)
+    monkeypatch.chdir(tmp_path)
+    Path("transcripts.jsonl").write_text(rows, encoding="utf-8")
+    for command in commands(ROOT / "docs" / "transcripts.md"):
+        monkeypatch.setattr(sys, "argv", shlex.split(command.line))
+        with pytest.raises(SystemExit) as left:
+            main()
+        assert left.value.code == 0
+    out = capsys.readouterr().out
+    assert re.search(r"[Tt]ruthfulness.*50\.0", out), out
+    verdicts = [line for line in Path("verdicts.jsonl").read_text().splitlines() if '"unusable"' not in line]
+    assert len(verdicts) == 3 and '"judge_initially_correct": false' in verdicts[2]
+
+
+SMALL = {
+    "LOCATE__PAIRS": "12",
+    "VERIFY__MAX_HEADS": "2",
+    "VERIFY__DRAWS": "1",
+    "VERIFY__GENERATE_AT": "[0]",
+    "VERIFY__GENERATE_ITEMS": "2",
+    "TUNE__EPOCHS": "0.3",
+    "TUNE__CHECK_ITEMS": "4",
+    "FULL__EPOCHS": "0.02",
+    "FULL__CHECK_ITEMS": "4",
+    "EVALUATE__ITEMS": "30",
+    "EVALUATE__ABILITY_ITEMS": "2",
+    "EVALUATE__NEUTRAL_ITEMS": "4",
+    "EVALUATE__RESAMPLES": "100",
+}
+
+
+@pytest.mark.slow
+def test_the_tutorial_can_be_followed_to_its_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in SMALL.items():
+        monkeypatch.setenv(f"PINPOINT_{name}", value)
+    said = ""
+    for command in commands(ROOT / "docs" / "tutorial.md"):
+        first, _, last = command.line.rpartition(" | ")
+        typed = subprocess.run(first, shell=True, capture_output=True, check=True).stdout.decode() if first else ""
+        script = [sys.executable, "-c", "from pinpoint.cli import main; main()", *shlex.split(last)[1:]]
+        done = subprocess.run(script, input=typed, capture_output=True, text=True, cwd=tmp_path, check=False)
+        assert done.returncode == 0, f"{command.line}\n{done.stderr}"
+        said += done.stdout + done.stderr
+    assert "knocked out in the base: L0." in said
+    assert "locate: done before, kept" in said
+    for name in ("runs/tutorial/report.html", "runs/tutorial/adapter", "tuned/merged", "tuned/README.md"):
+        assert (tmp_path / name).exists(), name

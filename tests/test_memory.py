@@ -1,0 +1,188 @@
+"""Out of memory: half the batch, one line, the same results, and work that is done stays done."""
+
+import sys
+import warnings
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+import pinpoint
+from pinpoint import cli
+from pinpoint.artifacts import Journal, Workspace
+from pinpoint.data import ContrastPair, Dialogue, assistant, user
+from pinpoint.errors import OutOfMemory, PinpointWarning
+from pinpoint.heads import Head
+from pinpoint.measure import Chat, attention_shares, head_means, next_token_kl
+from pinpoint.memory import BatchSize, out_of_memory, told_when_out_of_memory
+from pinpoint.models import headed
+from pinpoint.organism import shipped
+from pinpoint.verify import Prompts
+from tests.families import tiny
+from tests.scarce import scarce
+
+PAIRS = [ContrastPair([3, 4, 5 + i, 9, 8], [3, 4, 6 + i, 9], 5, 7, group=str(i)) for i in range(6)]
+TALKS = [[user(f"Copy this list: {word} milk.")] for word in ("horse", "apple", "bread", "fish", "snow")]
+NEUTRAL = [Dialogue(id=str(i), messages=[*talk, assistant("milk.")]) for i, talk in enumerate(TALKS)]
+
+
+@pytest.fixture(scope="module")
+def model() -> PreTrainedModel:
+    return pinpoint.load(shipped()["yesman"], dtype="float32", device="cpu").model
+
+
+def told(caught: Sequence[warnings.WarningMessage]) -> list[str]:
+    return [str(one.message) for one in caught]
+
+
+@pytest.mark.parametrize("kind", ["cpu", "cuda", "mps"])
+def test_each_backend_s_error_is_told_from_others(kind: str) -> None:
+    with scarce(torch.nn.Identity(), 0, kind) as _, pytest.raises(RuntimeError) as caught:
+        module = torch.nn.Identity()
+        with scarce(module, 0, kind):
+            module(torch.zeros(1))
+    assert out_of_memory(caught.value)
+    assert out_of_memory(MemoryError())
+    assert not out_of_memory(RuntimeError("The size of tensor a (3) must match")) and not out_of_memory(ValueError("x"))
+
+
+def test_a_batch_that_does_not_fit_is_halved_and_nothing_is_done_twice_or_left_out() -> None:
+    done: list[int] = []
+
+    def work(some: Sequence[int]) -> int:
+        if len(some) > 3:
+            raise MemoryError
+        done.extend(some)
+        return sum(some)
+
+    size = BatchSize(8, "x.batch_size")
+    with pytest.warns(PinpointWarning) as caught:
+        found = [(list(some), result) for some, result in size.over(range(9), work)]
+    assert done == list(range(9))
+    assert [len(some) for some, _ in found] == [2, 2, 2, 2, 1] and sum(result for _, result in found) == 36
+    assert told(caught) == [
+        "memory ran out with 8 at once (x.batch_size); going on with 4.",
+        "memory ran out with 4 at once (x.batch_size); going on with 2.",
+    ]
+    assert (size.asked, size.now) == (8, 2)
+
+
+def test_other_errors_pass_through_and_one_item_too_many_says_what_to_do() -> None:
+    with pytest.raises(ValueError, match="mine"):
+        list(BatchSize(4).over([1, 2], lambda some: (_ for _ in ()).throw(ValueError("mine"))))
+
+    def never(some: Sequence[int]) -> None:
+        raise MemoryError
+
+    with (
+        pytest.warns(PinpointWarning),
+        pytest.raises(OutOfMemory, match=r"ran out with x\.batch_size at 1\. Use a dev"),
+    ):
+        list(BatchSize(2, "x.batch_size").over([1, 2], never))
+    assert OutOfMemory("").exit_code == 1
+
+
+@pytest.mark.parametrize(("method", "kind"), [("path", "cpu"), ("attribution", "cuda"), ("probe", "mps")])
+def test_locating_goes_on_with_fewer_pairs_and_scores_the_same(method: str, kind: str, tmp_path: Path) -> None:
+    model = tiny("llama-gqa")
+    ask: dict[str, Any] = {"method": method, "batch_size": 6}
+    whole = pinpoint.locate(model, None, PAIRS, **ask)
+    space = Workspace(tmp_path)
+    with scarce(model.get_input_embeddings(), 5, kind) as seen, pytest.warns(PinpointWarning) as caught:
+        short = pinpoint.locate(model, None, PAIRS, workspace=space, **ask)
+    assert seen.refused >= 1
+    assert told(caught)[0].startswith("memory ran out with 6 at once (locate.batch_size); going on with 3.")
+    assert torch.allclose(short.effects, whole.effects, atol=1e-5)
+    if method == "probe":
+        return
+    fitted = 1 if method == "path" else 3  # path patching runs both prompts of a pair at once
+    # What was kept needs no memory any more.
+    with scarce(model.get_input_embeddings(), 0), warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        again = pinpoint.locate(model, None, PAIRS, workspace=space, **(ask | {"batch_size": fitted}))
+    assert torch.equal(again.effects, short.effects)
+
+
+def test_the_rows_of_a_block_s_call_get_fewer_as_the_pairs_do() -> None:
+    model = tiny("llama-gqa")
+    whole = pinpoint.locate(model, None, PAIRS, batch_size=4)
+    with scarce(model.model.layers[-1].mlp, 40), pytest.warns(PinpointWarning):
+        short = pinpoint.locate(model, None, PAIRS, batch_size=4, rows_per_chunk=80)
+    assert torch.allclose(short.effects, whole.effects, atol=1e-5)
+
+
+def test_activation_patching_takes_fewer_heads_at_once() -> None:
+    model = tiny("llama-gqa")
+    whole = pinpoint.locate(model, None, PAIRS[:2], method="activation", batch_size=16)
+    with scarce(model.model.layers[0].self_attn.o_proj, 6) as seen, pytest.warns(PinpointWarning) as caught:
+        short = pinpoint.locate(model, None, PAIRS[:2], method="activation", batch_size=16)
+    assert seen.refused == 2 and len(caught) == 2, "the second pair goes on with what fitted the first"
+    assert torch.allclose(short.effects, whole.effects, atol=1e-5)
+
+
+def test_one_pair_that_does_not_fit_is_one_error_and_leaves_no_hook() -> None:
+    model = tiny("llama-gqa")
+    whole = pinpoint.locate(model, None, PAIRS[:2])
+    with scarce(model.model.layers[1].mlp, 0), pytest.warns(PinpointWarning), pytest.raises(OutOfMemory) as caught:
+        pinpoint.locate(model, None, PAIRS[:2])
+    assert "locate.batch_size at 1" in str(caught.value) and "pinpoint check" in str(caught.value)
+    assert torch.equal(pinpoint.locate(model, None, PAIRS[:2]).effects, whole.effects)
+
+
+@pytest.mark.parametrize("mode", ["mean", "resample"])
+def test_the_knockout_curve_is_the_same_where_memory_runs_out_in_the_middle(mode: str) -> None:
+    model = tiny("llama-gqa")
+    view, heads = headed(model), [Head(0, 0), Head(2, 1)]
+    means = torch.rand(view.n_layers, view.n_heads, view.head_dim)
+    whole = Prompts(view, None, PAIRS, mode, means, 4)
+    expected = [whole.log_odds(heads[:count]) for count in range(3)]
+    prompts = Prompts(view, None, PAIRS, mode, means, 4)
+    found = [prompts.log_odds([])]
+    with scarce(model.get_input_embeddings(), 2), pytest.warns(PinpointWarning, match=r"verify\.batch_size"):
+        found += [prompts.log_odds(heads[:count]) for count in (1, 2)]
+    assert found == [pytest.approx(values, abs=1e-4) for values in expected]
+
+
+def test_replies_divergence_and_means_are_the_same(
+    model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, tmp_path: Path
+) -> None:
+    view = headed(model)
+    other = tiny("llama-gqa", vocab_size=len(tokenizer))
+    replies = Chat(model, tokenizer, 4, 8).replies(TALKS)
+    divergence = next_token_kl(model, other, tokenizer, NEUTRAL, 4)
+    means = head_means(view, tokenizer, NEUTRAL, 4)
+    with scarce(model.get_input_embeddings(), 2), pytest.warns(PinpointWarning) as caught:
+        assert Chat(model, tokenizer, 4, 8, journal=Journal(tmp_path / "j")).replies(TALKS) == replies
+        assert next_token_kl(model, other, tokenizer, NEUTRAL, 4) == pytest.approx(divergence, rel=1e-4)
+        assert torch.allclose(head_means(view, tokenizer, NEUTRAL, 4), means, atol=1e-5)
+    assert len(caught) == 3
+    with scarce(model.get_input_embeddings(), 0):
+        # The replies of the halved batches were kept under what they are.
+        assert Chat(model, tokenizer, 2, 8, journal=Journal(tmp_path / "j")).replies(TALKS) == replies
+
+
+def test_attention_shares_are_the_same_and_the_implementation_comes_back() -> None:
+    model = tiny("llama-gqa")
+    own = model.config._attn_implementation
+    whole = attention_shares(headed(model), None, PAIRS, [Head(0, 0)], 4)
+    with scarce(model.get_input_embeddings(), 2), pytest.warns(PinpointWarning):
+        short = attention_shares(headed(model), None, PAIRS, [Head(0, 0)], 4)
+    assert torch.allclose(short, whole, atol=1e-6)
+    assert model.config._attn_implementation == own
+
+
+def test_anywhere_else_it_is_one_error_without_a_traceback(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    expected = pytest.raises(OutOfMemory, match=r"^memory ran out loading\. Do this\. Use a device")
+    with expected, told_when_out_of_memory("loading", "Do this."):
+        torch.empty(1 << 60, dtype=torch.uint8)
+    monkeypatch.setattr(cli, "app", lambda: torch.empty(1 << 60, dtype=torch.uint8))
+    monkeypatch.setattr(sys, "argv", ["pinpoint"])
+    with pytest.raises(SystemExit) as left:
+        cli.main()
+    assert left.value.code == 1
+    assert capsys.readouterr().err.startswith("error: memory ran out. Use a device with more memory")

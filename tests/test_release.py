@@ -1,0 +1,74 @@
+"""What a release rests on: one version, a citation file that tools can read, workflows that hold no secret."""
+
+import re
+import tomllib
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+import pinpoint
+from pinpoint._version import __version__
+
+ROOT = Path(__file__).resolve().parent.parent
+WORKFLOWS = ROOT / ".github" / "workflows"
+
+
+def workflow(name: str) -> dict[str, Any]:
+    # YAML 1.1 takes the key `on` for true.
+    loaded: dict[str, Any] = yaml.safe_load((WORKFLOWS / name).read_text(encoding="utf-8"))
+    return loaded | {"on": loaded.get("on", loaded.get(True))}
+
+
+def test_the_version_is_written_in_one_place() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+    assert project["project"]["dynamic"] == ["version"] and "version" not in project["project"]
+    assert project["tool"]["hatch"]["version"]["path"] == "src/pinpoint/_version.py"
+    assert re.fullmatch(r"\d+\.\d+\.\d+(\.dev\d+|a\d+|b\d+|rc\d+)?", __version__)
+    assert pinpoint.__version__ == __version__
+    assert "version" not in yaml.safe_load((ROOT / "CITATION.cff").read_text(encoding="utf-8"))
+    changelog = (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
+    assert re.search(r"^## \[?(Unreleased|" + re.escape(__version__) + r")\b", changelog, re.MULTILINE)
+
+
+def test_the_citation_file_has_what_the_format_asks_for() -> None:
+    cited = yaml.safe_load((ROOT / "CITATION.cff").read_text(encoding="utf-8"))
+    assert cited["cff-version"] == "1.2.0" and cited["message"] and cited["title"]
+    assert cited["type"] in ("software", "dataset")
+    license_name = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["license"]
+    assert cited["license"] == license_name
+    for work in (cited, *cited["references"]):
+        assert work["title"] and work["authors"]
+        assert all({"family-names", "given-names"} <= one.keys() or "name" in one for one in work["authors"])
+    [paper] = cited["references"]
+    assert paper["type"] == "conference-paper" and paper["conference"]["name"] and paper["year"] == 2024
+    assert any("2409.01658" in one["value"] for one in paper["identifiers"])
+
+
+@pytest.mark.parametrize("name", ["ci.yml", "publish.yml"])
+def test_a_workflow_keeps_no_secret_and_starts_with_few_rights(name: str) -> None:
+    text = (WORKFLOWS / name).read_text(encoding="utf-8")
+    assert "secrets." not in text and "password" not in text
+    assert workflow(name)["permissions"] == {"contents": "read"}
+    for job in workflow(name)["jobs"].values():
+        assert job["timeout-minutes"]
+        assert all(re.search(r"@\w", step["uses"]) for step in job["steps"] if "uses" in step)
+
+
+def test_ci_runs_what_everybody_runs() -> None:
+    [job] = workflow("ci.yml")["jobs"].values()
+    assert job["steps"][-1] == {"run": ".ci/run"}
+    assert (ROOT / ".ci" / "run").stat().st_mode & 0o111
+
+
+def test_only_the_job_that_publishes_may_ask_for_an_identity_and_it_runs_no_code_of_ours() -> None:
+    jobs = workflow("publish.yml")["jobs"]
+    assert workflow("publish.yml")["on"] == {"push": {"tags": ["v*"]}}
+    assert jobs["publish"]["permissions"] == {"id-token": "write"} and "permissions" not in jobs["build"]
+    assert jobs["publish"]["needs"] == "build" and jobs["publish"]["environment"]["name"] == "pypi"
+    steps = jobs["publish"]["steps"]
+    assert not any("run" in step for step in steps)
+    assert steps[-1]["uses"].startswith("pypa/gh-action-pypi-publish@")
+    told = "\n".join(step.get("run", "") for step in jobs["build"]["steps"])
+    assert "rm -rf src" in told and "python -m build" in told
