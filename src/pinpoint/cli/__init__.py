@@ -17,7 +17,9 @@ from pinpoint.cli._reproduce import reproduce
 from pinpoint.cli._run import demo, run
 from pinpoint.cli._score import score
 from pinpoint.cli._stages import evaluate, report, tune, verify
-from pinpoint.errors import PinpointError, printable
+from pinpoint.cli._together import meet, tell
+from pinpoint.errors import PinpointError
+from pinpoint.processes import first_to_tell, leave
 
 app = typer.Typer(
     name="pinpoint",
@@ -42,8 +44,10 @@ def _version(wanted: bool) -> None:
 
 
 @app.callback()
-def _options(version: bool = typer.Option(False, "--version", callback=_version, is_eager=True)) -> None:
-    pass
+def _options(
+    context: typer.Context, version: bool = typer.Option(False, "--version", callback=_version, is_eager=True)
+) -> None:
+    meet(context.invoked_subcommand)
 
 
 def main() -> None:
@@ -57,5 +61,10 @@ def main() -> None:
     try:
         app()
     except PinpointError as error:
-        sys.stderr.write(f"error: {printable(str(error))}\n")
+        if first_to_tell():
+            tell(str(error))
         sys.exit(error.exit_code)
+    except SystemExit as ending:
+        if not ending.code:
+            leave()
+        raise

@@ -19,6 +19,7 @@ from pinpoint.cli._common import (
     Quiet,
     Seed,
     Thinking,
+    held,
     model_path,
     print_json,
     started,
@@ -113,10 +114,10 @@ def demo(
     quiet: Quiet = False,
 ) -> None:
     """Run everything on the shipped sycophantic model: no download, a few minutes on two cores."""
-    from pinpoint.pipeline import Run, locked, resolve
+    from pinpoint.pipeline import resolve
 
-    with terminal(quiet=quiet) as progress, locked(out):
-        # Unlike `run`, whatever settings the folder had: the demo's own come with the package.
-        opened = Run(resolve(model_path("yesman"), None, {}), out, progress)
+    # Unlike `run`, whatever settings the folder had: the demo's own come with the package.
+    settings = resolve(model_path("yesman"), None, {})
+    with terminal(quiet=quiet) as progress, held(settings, out, progress) as opened:
         opened.all()
     _show(opened, as_json)

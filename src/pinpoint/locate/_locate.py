@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import math
 import time
 import warnings
 from collections.abc import Callable, Sequence
@@ -26,6 +27,7 @@ from pinpoint.locate._sweep import sweep
 from pinpoint.measure import Metric, metric_named
 from pinpoint.models import HeadedModel, headed
 from pinpoint.nodes import Kind, Node, NodeScores
+from pinpoint.processes import Processes
 from pinpoint.progress import Progress, Silent
 
 ENGINES: dict[str, Engine] = {"sweep": sweep, "naive": naive}
@@ -129,25 +131,47 @@ def _by_batch(
     encoded: list[EncodedPair],
     ask: Ask,
     work: Callable[[list[EncodedPair]], Effects],
+    nodes: int,
     progress: Progress,
     workspace: Workspace | None,
+    processes: Processes,
 ) -> Effects:
-    """Scores batch after batch, and keeps each."""
+    """Scores as many batches at a time as there are processes; the first process keeps each."""
     # Rows of activation patching fill a forward pass with a single pair.
-    step = 1 if ask.method == "activation" else ask.batch_size
-    results = []
-    for start in range(0, len(encoded), step):
-        some = encoded[start : start + step]
-        part = f"{_named(some, *ask.names_work)}.safetensors"
-        if workspace is not None and workspace.has(part):
-            kept = workspace.read_tensors(part)[0]
-            results.append(Effects(kept["effects"], kept["reference"]))
-        else:
-            results.append(work(some))
-            if workspace is not None:
-                workspace.write_tensors(part, results[-1]._asdict(), {})
-        progress.advance(len(some))
-    return Effects(*(torch.cat(parts) for parts in zip(*results, strict=True)))
+    step = 1 if ask.method == "activation" else min(ask.batch_size, math.ceil(len(encoded) / processes.count))
+    batches = [encoded[start : start + step] for start in range(0, len(encoded), step)]
+    space = workspace if processes.first else None
+    parts = [f"{_named(some, *ask.names_work)}.safetensors" for some in batches]
+    kept = processes.from_first([space is not None and space.has(part) for part in parts])
+    found: dict[int, Effects] = {}
+    for number in (number for number, there in enumerate(kept) if there):
+        own = _read(space, parts[number]) if space is not None else None
+        found[number] = _exchanged(own, len(batches[number]), nodes, 0, processes)
+        progress.advance(len(batches[number]))
+    left = [number for number, there in enumerate(kept) if not there]
+    for start in range(0, len(left), processes.count):
+        at_once = left[start : start + processes.count]
+        ours = work(batches[at_once[processes.rank]]) if processes.rank < len(at_once) else None
+        for owner, number in enumerate(at_once):
+            own = ours if owner == processes.rank else None
+            found[number] = _exchanged(own, len(batches[number]), nodes, owner, processes)
+            if space is not None:
+                space.write_tensors(parts[number], found[number]._asdict(), {})
+            progress.advance(len(batches[number]))
+    results = [found[number] for number in range(len(batches))]
+    return Effects(*(torch.cat(tensors) for tensors in zip(*results, strict=True)))
+
+
+def _read(space: Workspace, part: str) -> Effects:
+    tensors = space.read_tensors(part)[0]
+    return Effects(tensors["effects"], tensors["reference"])
+
+
+def _exchanged(own: Effects | None, pairs: int, nodes: int, owner: int, processes: Processes) -> Effects:
+    """The effects that process `owner` has of a batch."""
+    if own is None:
+        own = Effects(torch.empty(pairs, nodes), torch.empty(pairs))
+    return Effects(*(processes.from_process(owner, tensor.contiguous()) for tensor in own))
 
 
 def _baseline(
@@ -184,6 +208,7 @@ def score(
     ask: Ask,
     progress: Progress | None = None,
     workspace: Workspace | None = None,
+    processes: Processes | None = None,
 ) -> NodeScores:
     """Scores every node that is asked for; see `pinpoint.locate` and `pinpoint.locate_nodes`."""
     if not pairs:
@@ -207,7 +232,8 @@ def score(
             groups = [pair.group or f"pair {i}" for i, pair in enumerate(pairs)]
             found = _baseline(view, encoded, groups, ask, nodes, progress)
         else:
-            found = _by_batch(encoded, ask, _worker(view, ask, metric, nodes, pad_id), progress, workspace)
+            work = _worker(view, ask, metric, nodes, pad_id)
+            found = _by_batch(encoded, ask, work, len(nodes), progress, workspace, processes or Processes())
     finally:
         model.train(training)
     seconds = time.perf_counter() - began
@@ -227,7 +253,8 @@ def score_heads(
     ask: Ask,
     progress: Progress | None = None,
     workspace: Workspace | None = None,
+    processes: Processes | None = None,
 ) -> HeadScores:
     """Scores all heads; see `pinpoint.locate`."""
-    found = score(model, tokenizer, pairs, ask, progress, workspace).heads()
+    found = score(model, tokenizer, pairs, ask, progress, workspace, processes).heads()
     return replace(found, method=ask.method, positions=ask.positions)

@@ -15,11 +15,12 @@ from pinpoint.models import HeadedModel, headed, load
 from pinpoint.pipeline._checks import CheckResult, demand
 from pinpoint.pipeline._evaluation import evaluate_run
 from pinpoint.pipeline._inputs import Inputs
-from pinpoint.pipeline._locating import locate_run
+from pinpoint.pipeline._locating import follow_locate, locate_run
 from pinpoint.pipeline._record import RECORD, write_record
 from pinpoint.pipeline._stages import LEFT, settle, settled
-from pinpoint.pipeline._tuning import tune_full_run, tune_run
+from pinpoint.pipeline._tuning import follow_tune, follow_tune_full, tune_full_run, tune_run
 from pinpoint.pipeline._verifying import verify_run
+from pinpoint.processes import Processes
 from pinpoint.progress import Progress, Silent
 
 STAGES: dict[str, Callable[["Run"], Any]] = {
@@ -30,6 +31,13 @@ STAGES: dict[str, Callable[["Run"], Any]] = {
     "evaluate": evaluate_run,
 }
 
+# What the other processes do when the first one shares its work.
+_FOLLOWED: dict[str, Callable[..., None]] = {
+    "locate": follow_locate,
+    "tune": follow_tune,
+    "tune_full": follow_tune_full,
+}
+
 
 class Run:
     """A run folder and the stages that fill it. Each stage reads what the ones before it wrote.
@@ -38,16 +46,24 @@ class Run:
         config: the settings.
         folder: the run folder; made if need be.
         progress: told of everything.
+        processes: those that run it together; the first calls the stages, the others `follow`.
 
     Attributes:
         inputs: what the stages work on.
         workspace: the run folder.
     """
 
-    def __init__(self, config: RunConfig, folder: Path, progress: Progress | None = None) -> None:
+    def __init__(
+        self,
+        config: RunConfig,
+        folder: Path,
+        progress: Progress | None = None,
+        processes: Processes | None = None,
+    ) -> None:
         self.config = config
         self.workspace = Workspace(folder)
         self.progress: Progress = progress or Silent()
+        self.processes = processes or Processes()
         self.inputs = Inputs(config, self.progress)
         set_seed(config.seed)
 
@@ -97,6 +113,21 @@ class Run:
         demand(result)
         if not result.ok:
             self.progress.say(f"warning: {result.name}: no. {result.detail}")
+
+    def share(self, work: str, **inputs: Any) -> None:
+        """Has the other processes take part in a piece of work that this one is about to do."""
+        if self.processes.first:
+            self.processes.from_first({"work": work, "inputs": inputs})
+
+    def dismiss(self) -> None:
+        """Lets the other processes go: there is no more work."""
+        self.processes.from_first(None)
+
+    def follow(self) -> None:
+        """Takes part in what the first process shares, until it dismisses this one."""
+        while (asked := self.processes.from_first(None)) is not None:
+            set_seed(self.config.seed)
+            _FOLLOWED[asked["work"]](self, **asked["inputs"])
 
     def is_done(self, stage: str) -> bool:
         """Whether a stage is done with these settings and inputs, and what it left is whole."""

@@ -1,5 +1,6 @@
 """One training path for the head slices and for the whole model: TRL's SFTTrainer."""
 
+import hashlib
 import json
 import math
 import time
@@ -25,8 +26,9 @@ from pinpoint.artifacts import write_whole
 from pinpoint.behaviours import PreferenceRow, TrainingRow
 from pinpoint.config import TuneConfig
 from pinpoint.data import encode_chat, pad
-from pinpoint.errors import InputError
+from pinpoint.errors import CheckFailed, InputError
 from pinpoint.measure import ReplyRow, reply_kl
+from pinpoint.processes import Processes
 from pinpoint.progress import Progress
 
 Row = TrainingRow | PreferenceRow
@@ -68,8 +70,9 @@ class _Watch(TrainerCallback):
         targets: Mapping[str, float],
         progress: Progress,
         journal: Path | None,
+        processes: Processes,
     ) -> None:
-        self._config, self._check, self._targets = config, check, targets
+        self._config, self._check, self._targets, self._processes = config, check, targets, processes
         self._progress, self._journal = progress, journal
         self._began = time.perf_counter()
         self._paused = 0.0
@@ -88,7 +91,8 @@ class _Watch(TrainerCallback):
     def go_on(self, step: int) -> None:
         """Takes up the checks that an earlier process made up to `step`."""
         assert self._journal is not None
-        kept = [Checkpoint(*row) for row in json.loads(self._journal.read_text(encoding="utf-8"))]
+        rows = json.loads(self._journal.read_text(encoding="utf-8")) if self._processes.first else None
+        kept = [Checkpoint(*row) for row in self._processes.from_first(rows)]
         self.history = [checkpoint for checkpoint in kept if checkpoint.step <= step]
         self._paused -= self.history[-1].seconds
         self._progress.advance(step)
@@ -103,13 +107,14 @@ class _Watch(TrainerCallback):
         paused = time.perf_counter()
         training = model.training
         model.eval()
-        metrics = self._check(model)
+        # One process decides for all whether training goes on.
+        metrics = self._processes.from_first(self._check(model) if self._processes.first else None)
         model.train(training)
         self._paused += time.perf_counter() - paused
         self.history.append(Checkpoint(state.global_step, self.seconds, metrics))
         told = ", ".join(f"{name} {value:.3f}" for name, value in metrics.items())
         self._progress.say(f"step {state.global_step}: {told}")
-        if self._journal is not None:
+        if self._journal is not None and self._processes.first:
             write_whole(self._journal, json.dumps(self.history).encode())
         if self.reached:
             control.should_training_stop = True
@@ -129,10 +134,12 @@ def _check_rows(rows: Sequence[Row], tokenizer: PreTrainedTokenizerBase, limit: 
             )
 
 
-def _arguments(config: TuneConfig, seed: int, out: Path, resume: bool) -> dict[str, Any]:
+def _arguments(
+    config: TuneConfig, seed: int, out: Path, resume: bool, device: torch.device, processes: Processes
+) -> dict[str, Any]:
     return {
         "output_dir": str(out),
-        "per_device_train_batch_size": config.batch_size,
+        "per_device_train_batch_size": processes.share_of(config.batch_size, "batch_size"),
         "num_train_epochs": config.epochs,
         "learning_rate": config.learning_rate,
         "lr_scheduler_type": "linear",
@@ -142,6 +149,7 @@ def _arguments(config: TuneConfig, seed: int, out: Path, resume: bool) -> dict[s
         # With PEFT, checkpointing makes the embeddings require gradients and the backward pass whole again.
         "gradient_checkpointing": False,
         "bf16": False,
+        "use_cpu": device.type == "cpu",
         "logging_steps": 1,
         "logging_nan_inf_filter": False,
         "save_strategy": "steps" if resume else "no",
@@ -172,6 +180,7 @@ class _Anchored(SFTTrainer):
         # By the step, so that training that goes on from a checkpoint sees what it would have seen.
         turn = self.state.global_step * _ANCHORS_A_STEP
         rows = [self.anchor.rows[(turn + i) % len(self.anchor.rows)] for i in range(_ANCHORS_A_STEP)]
+        model = self.accelerator.unwrap_model(model)  # several processes wrap it
         batch = pad([row.ids for row in rows], "right", model.device)
         with torch.no_grad(), model.disable_adapter():
             before = model(**batch.inputs(), use_cache=False).logits
@@ -207,6 +216,26 @@ def _last_checkpoint(out: Path) -> _Saved | None:
     return max(found, default=None)
 
 
+def _agreed(checkpoint: _Saved | None, processes: Processes) -> _Saved | None:
+    """The checkpoint that the first process found."""
+    found = processes.from_first(checkpoint and (checkpoint.step, str(checkpoint.folder)))
+    return found and _Saved(found[0], Path(found[1]))
+
+
+def _check_alike(model: PreTrainedModel | PeftModel, processes: Processes) -> None:
+    """All processes hold the same trained weights, to the last bit: the first one's are what is saved."""
+    if processes.count == 1:
+        return
+    digest = hashlib.sha256()
+    for parameter in model.parameters():
+        if parameter.requires_grad:
+            digest.update(parameter.detach().cpu().contiguous().flatten().view(torch.uint8).numpy().tobytes())
+    ours = torch.tensor(list(digest.digest()), dtype=torch.uint8)
+    for owner in range(processes.count):
+        if not torch.equal(processes.from_process(owner, ours.clone()), ours):
+            raise CheckFailed(f"the trained weights of process {owner} are not those of process {processes.rank}.")
+
+
 def fit(
     model: PreTrainedModel | PeftModel,
     tokenizer: PreTrainedTokenizerBase,
@@ -221,6 +250,7 @@ def fit(
     targets: Mapping[str, float] | None = None,
     anchor: Anchor | None = None,
     resume: bool = False,
+    processes: Processes | None = None,
 ) -> Fitted:
     """Trains whatever of `model` requires gradients on the replies of `rows`.
 
@@ -238,21 +268,26 @@ def fit(
         targets: training stops at the first check that reaches them all; None for those of `config`.
         anchor: adds the KL to the base on neutral dialogues to the loss; for adapters only.
         resume: save a checkpoint in `out` at every check, and go on from one that is there.
+        processes: those that train together; `out` is one folder for all.
 
     Raises:
         InputError: a row is longer than the model reads, or the loss is not finite.
+        ConfigError: a batch cannot be dealt evenly to the processes.
+        CheckFailed: the processes ended with different weights.
     """
+    processes = processes or Processes()
     _check_rows(rows, tokenizer, getattr(model.config, "max_position_embeddings", None))
     wanted = config.targets if targets is None else targets
-    watch = _Watch(config, check, wanted, progress, out / "history.json" if resume else None)
-    arguments = _arguments(config, seed, out, resume)
+    watch = _Watch(config, check, wanted, progress, out / "history.json" if resume else None, processes)
+    arguments = _arguments(config, seed, out, resume, model.device, processes)
     trainer = _trainer(rows, arguments, anchor, model=model, processing_class=tokenizer, callbacks=[watch])
     trainer.remove_callback(PrinterCallback)
     trainer.remove_callback(ProgressCallback)
     steps = int(len(trainer.get_train_dataloader()) * config.epochs)
     progress.start(f"tuning {what}", steps)
     trainable = sum(parameter.numel() for parameter in model.parameters() if parameter.requires_grad)
-    checkpoint = _last_checkpoint(out) if resume else None
+    checkpoint = _last_checkpoint(out) if resume and processes.first else None
+    checkpoint = _agreed(checkpoint, processes)
     if checkpoint is not None:
         progress.say(f"going on from step {checkpoint.step}")
         watch.go_on(checkpoint.step)
@@ -263,6 +298,7 @@ def fit(
     else:
         trainer.train(resume_from_checkpoint=str(checkpoint.folder) if checkpoint else None)
     model.eval()
+    _check_alike(model, processes)
     losses = [float(entry["loss"]) for entry in trainer.state.log_history if "loss" in entry]
     if not all(map(math.isfinite, losses)):
         raise InputError("the loss is not finite.", where=what, mend="Lower the learning rate.")

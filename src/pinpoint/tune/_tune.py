@@ -17,6 +17,7 @@ from pinpoint.data import Dialogue, Messages, encode_chat, pad
 from pinpoint.heads import Head
 from pinpoint.measure import anchor_rows
 from pinpoint.models import headed
+from pinpoint.processes import Processes
 from pinpoint.progress import Progress, Silent
 from pinpoint.tune._fit import Anchor, Check, Fitted, fit
 from pinpoint.tune._slices import attach, default_projections, head_slices
@@ -69,6 +70,7 @@ def tune_heads(
     neutral: Sequence[Dialogue] = (),
     partial: Workspace | None = None,
     progress: Progress | None = None,
+    processes: Processes | None = None,
 ) -> Tuned:
     """Supervised pinpoint tuning: trains the slices of `heads` alone (Chen et al. 2024, section 4).
 
@@ -89,10 +91,12 @@ def tune_heads(
         neutral: dialogues that `config.anchor` holds the model to its base on.
         partial: keeps checkpoints; a call with the same arguments goes on from what it holds.
         progress: told of each step.
+        processes: those that train together, each on its share of every step; the first alone writes.
 
     Returns:
         The merged model, and `fidelity`: the largest difference between its next-token logits and those of the
-        live adapter on 16 training prompts, relative to the largest logit.
+        live adapter on 16 training prompts, relative to the largest logit. On processes beside the first, no fidelity
+        is computed and nothing is saved.
     """
     view = headed(copy.deepcopy(model))
     projections = config.projections or default_projections(view)
@@ -112,7 +116,10 @@ def tune_heads(
         targets=targets,
         resume=partial is not None,
         anchor=Anchor(anchor_rows(tokenizer, neutral), config.anchor) if config.anchor else None,
+        processes=processes,
     )
+    if processes is not None and not processes.first:
+        return Tuned(live.merge_and_unload(), fitted, None)
     with workspace.folder("adapter") as folder:
         live.save_pretrained(str(folder))
         tokenizer.save_pretrained(str(folder))
@@ -140,6 +147,7 @@ def tune_full(
     targets: Mapping[str, float] | None = None,
     partial: Workspace | None = None,
     progress: Progress | None = None,
+    processes: Processes | None = None,
 ) -> Tuned:
     """Full fine-tuning on the same rows, through the same path, as `tune_heads`. Writes `tune.json` and `merged/`."""
     # In a half precision, most of AdamW's steps would be lost to rounding; adapters train in float32 too.
@@ -158,8 +166,11 @@ def tune_full(
         what="all weights",
         targets=targets,
         resume=partial is not None,
+        processes=processes,
     )
     whole = whole.to(model.dtype)
+    if processes is not None and not processes.first:
+        return Tuned(whole, fitted, None)
     with workspace.folder("merged") as folder:
         save_model(whole, tokenizer, folder)
     _record(workspace, fitted, learning_rate=config.learning_rate)
