@@ -84,7 +84,7 @@ class Processes:
             return tensor
         from torch.distributed import broadcast
 
-        with self._noticing():
+        with self.noticing():
             broadcast(tensor, src=owner, group=self.group)
         return tensor
 
@@ -103,14 +103,29 @@ class Processes:
         return total // self.count
 
     @contextmanager
-    def _noticing(self) -> Iterator[None]:
+    def noticing(self) -> Iterator[None]:
+        """Tells that another process ended where the block fails for it.
+
+        Raises:
+            ProcessLost: it did.
+        """
         try:
             yield
         except RuntimeError as error:
+            if self.count == 1 or not _of_another(error):
+                raise
             raise ProcessLost(_GONE.format(count=self.count), mend=_MEND) from error
 
 
+def _of_another(error: RuntimeError) -> bool:
+    """Whether an error came over the wire. Gloo's have no class of their own."""
+    from torch.distributed import DistError
+
+    return isinstance(error, DistError) or "gloo" in str(error).lower()
+
+
 _joined = Processes()
+_telling = threading.Lock()
 
 
 def current() -> Processes:
@@ -137,7 +152,7 @@ def join(tell: Callable[[str], None] | None = None) -> Processes:
     from accelerate import PartialState
     from torch.distributed import new_group
 
-    with Processes(count=launched())._noticing():
+    with Processes(count=launched()).noticing():
         state = PartialState(cpu=not torch.cuda.is_available(), timeout=_PATIENCE)
         group = new_group(backend="gloo", timeout=_PATIENCE)
     _joined = Processes(state.process_index, state.num_processes, group)
@@ -154,8 +169,14 @@ def leave() -> None:
         destroy_process_group()
 
 
-def first_to_tell() -> bool:
-    """Whether no other process of this command has told of an error yet; so one message is shown, and not one each."""
+def tell_once(error: str, tell: Callable[[str], None]) -> None:
+    """Tells of an error unless another process of this command has told of one: one message is shown, not one each."""
+    with _telling:
+        if _first_to_tell():
+            tell(error)
+
+
+def _first_to_tell() -> bool:
     if launched() == 1:
         return True
     from torch.distributed import TCPStore  # type: ignore[attr-defined]
@@ -183,8 +204,7 @@ def _stop_when_told(tell: Callable[[str], None]) -> None:
     def watch() -> None:
         while os.read(reader, 1)[0] != signal.SIGTERM:
             pass
-        if first_to_tell():
-            tell(str(ProcessLost(_GONE.format(count=launched()), mend=_MEND)))
+        tell_once(str(ProcessLost(_GONE.format(count=launched()), mend=_MEND)), tell)
         os._exit(128 + signal.SIGTERM)
 
     threading.Thread(target=watch, daemon=True).start()

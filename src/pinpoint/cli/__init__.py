@@ -19,7 +19,7 @@ from pinpoint.cli._score import score
 from pinpoint.cli._stages import evaluate, report, tune, verify
 from pinpoint.cli._together import meet, tell
 from pinpoint.errors import PinpointError
-from pinpoint.processes import first_to_tell, leave
+from pinpoint.processes import leave, tell_once
 
 app = typer.Typer(
     name="pinpoint",
@@ -61,8 +61,7 @@ def main() -> None:
     try:
         app()
     except PinpointError as error:
-        if first_to_tell():
-            tell(str(error))
+        tell_once(str(error), tell)
         sys.exit(error.exit_code)
     except SystemExit as ending:
         if not ending.code:

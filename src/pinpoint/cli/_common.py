@@ -29,6 +29,9 @@ Behaviour = Annotated[Path | None, typer.Option(help="YAML file of a behaviour o
 Heads = Annotated[str | None, typer.Option(help="Heads to tune: a number, `auto`, or names: L3.H1,L5.H0.")]
 Dtype = Annotated[str | None, typer.Option(help="auto, bfloat16, float16 or float32.")]
 Device = Annotated[str | None, typer.Option(help="auto, cpu, cuda, cuda:0, mps...")]
+DeviceMap = Annotated[
+    str | None, typer.Option(help="host or disk: blocks are fetched as they run; auto: spread. docs/scale.md.")
+]
 Seed = Annotated[int | None, typer.Option(help="Seed of everything random.")]
 Thinking = Annotated[
     str | None, typer.Option(help="on or off: whether a reasoning model thinks first; else as its template has it.")
@@ -102,6 +105,7 @@ def typed_settings(
     heads: str | None = None,
     dtype: str | None = None,
     device: str | None = None,
+    device_map: str | None = None,
     seed: int | None = None,
     thinking: str | None = None,
     **sections: dict[str, Any],
@@ -118,7 +122,7 @@ def typed_settings(
         raise ConfigError(f"{thinking!r} is neither on nor off.", where="--thinking")
     if thinking is not None:
         settings["thinking"] = thinking == "on"
-    plain = {"dtype": dtype, "device": device, "seed": seed}
+    plain = {"dtype": dtype, "device": device, "device_map": device_map, "seed": seed}
     return settings | {key: value for key, value in plain.items() if value is not None}
 
 

@@ -9,6 +9,7 @@ from pinpoint.cli._common import (
     Behaviour,
     Config,
     Device,
+    DeviceMap,
     Dtype,
     Fork,
     Heads,
@@ -54,6 +55,7 @@ def run(
     heads: Heads = None,
     dtype: Dtype = None,
     device: Device = None,
+    device_map: DeviceMap = None,
     seed: Seed = None,
     thinking: Thinking = None,
     fork: Fork = False,
@@ -71,7 +73,14 @@ def run(
     Example: pinpoint run my-model --questions questions.jsonl --config settings.yaml
     """
     settings = typed_settings(
-        questions=questions, behaviour=behaviour, heads=heads, dtype=dtype, device=device, seed=seed, thinking=thinking
+        questions=questions,
+        behaviour=behaviour,
+        heads=heads,
+        dtype=dtype,
+        device=device,
+        device_map=device_map,
+        seed=seed,
+        thinking=thinking,
     )
     gates = _gates(require, model, config, settings) if require else []
     if dry_run:

@@ -18,7 +18,16 @@ from torch import Tensor, nn
 
 from pinpoint.data import Batch, EncodedPair
 from pinpoint.heads import HeadSet
-from pinpoint.interventions import after_blocks, edited_outputs, final_logits, run_block, seen_inputs
+from pinpoint.interventions import (
+    after_blocks,
+    at_hand,
+    edited_outputs,
+    final_logits,
+    offloading,
+    one_block_at_hand,
+    run_block,
+    seen_inputs,
+)
 from pinpoint.locate._prefix import shared_lengths, shares_prefix, sharing, whole
 from pinpoint.locate._protocol import Effects
 from pinpoint.measure import Metric
@@ -172,7 +181,9 @@ def sweep(
 ) -> Effects:
     """The default engine: see `Engine`. Two forward passes and the MLP rows, whatever the number of nodes."""
     lengths = shared_lengths(pairs)
-    prompts = sharing(view, pairs, lengths) if shares_prefix(view) and min(lengths) > 0 else whole(view, batch)
+    # A pass over what prompts begin with alike would fetch every block once more.
+    shares = shares_prefix(view) and min(lengths) > 0 and not any(map(offloading, view.layers))
+    prompts = sharing(view, pairs, lengths) if shares else whole(view, batch)
     run = _Sweep(view, pairs, prompts.last, rows_per_chunk, given, nodes)
     mixers = {(i, name): module for i in range(view.n_layers) for name, module in view.mixers(i).items()}
     with_mlp = [node.layer for node in nodes if node.kind == "mlps"]
@@ -181,10 +192,12 @@ def sweep(
         seen_inputs(view.out_projs(), run.see_heads),
         edited_outputs(mixers, run.see_mixer),
         edited_outputs(mlps, run.see_mlp),
+        one_block_at_hand(view.layers),
         after_blocks(view.layers, run.visit),
     ):
         prompts.run()
-    return _measured_at_the_end(view, run, pairs, metric, nodes)
+    with at_hand(*view.tail, view.model.get_output_embeddings()):
+        return _measured_at_the_end(view, run, pairs, metric, nodes)
 
 
 def _measured_at_the_end(

@@ -1,7 +1,9 @@
 """Loading a chat model and its tokenizer, from a folder or from the Hub."""
 
+import weakref
 from pathlib import Path
-from typing import NamedTuple
+from tempfile import TemporaryDirectory
+from typing import Any, NamedTuple
 
 import torch
 from safetensors import SafetensorError
@@ -18,6 +20,7 @@ from transformers import (
 )
 
 from pinpoint.errors import InputError
+from pinpoint.models._placement import DeviceMap, placed
 
 _DTYPES = {"bfloat16": torch.bfloat16, "float16": torch.float16, "float32": torch.float32}
 
@@ -68,7 +71,13 @@ def load_tokenizer(path: str | Path, revision: str | None = None) -> PreTrainedT
     return tokenizer
 
 
-def load(path: str | Path, dtype: str = "auto", device: str = "auto", revision: str | None = None) -> Loaded:
+def load(
+    path: str | Path,
+    dtype: str = "auto",
+    device: str = "auto",
+    revision: str | None = None,
+    device_map: DeviceMap | None = None,
+) -> Loaded:
     """Loads a causal language model with its tokenizer.
 
     Args:
@@ -76,20 +85,31 @@ def load(path: str | Path, dtype: str = "auto", device: str = "auto", revision: 
         dtype: "auto" (the checkpoint's own), "bfloat16", "float16" or "float32".
         device: "auto", "cpu", "cuda", "cuda:1", "mps"...
         revision: branch, tag or commit on the Hub.
+        device_map: None for the whole model on `device`. "host" keeps the blocks in the host's memory and "disk" leaves
+            them in the checkpoint's files, each fetched to `device` when it runs: models larger than the device can
+            be located and verified, not tuned. "auto", "balanced", "balanced_low_0", "sequential" or a mapping of
+            module names to devices: spread by accelerate.
 
     Returns:
         The model, in evaluation mode, and the tokenizer.
 
     Raises:
-        InputError: the dtype is unknown, or nothing can be loaded from `path`.
+        InputError: the dtype or the device map is unknown, or nothing can be loaded from `path`.
     """
     if dtype != "auto" and dtype not in _DTYPES:
         raise InputError(f"dtype {dtype!r} is unknown.", mend=f"Use auto or one of {', '.join(_DTYPES)}.")
+    picked = pick_device(device)
+    # For weights that cannot be read from the checkpoint as they are.
+    folder = TemporaryDirectory(prefix="pinpoint-offload-") if device_map is not None else None
     try:
         tokenizer = AutoTokenizer.from_pretrained(str(path), revision=revision)
         config = AutoConfig.from_pretrained(str(path), revision=revision)
-        model = model_class(config).from_pretrained(
-            str(path), config=config, dtype=_DTYPES.get(dtype, "auto"), revision=revision, use_safetensors=True
+        build = model_class(config)
+        more: dict[str, Any] = {}
+        if device_map is not None and folder is not None:
+            more = {"device_map": placed(config, build, picked, device_map), "offload_folder": folder.name}
+        model = build.from_pretrained(
+            str(path), config=config, dtype=_DTYPES.get(dtype, "auto"), revision=revision, use_safetensors=True, **more
         )
     except (OSError, ValueError, RuntimeError, SafetensorError) as error:
         raise InputError(
@@ -98,5 +118,9 @@ def load(path: str | Path, dtype: str = "auto", device: str = "auto", revision: 
             mend="Give a Hub id or a folder written by save_pretrained (config, weights as safetensors, tokenizer).",
         ) from error
     module: nn.Module = model
-    module.to(pick_device(device)).eval()
+    if folder is None:
+        module.to(picked)
+    else:
+        weakref.finalize(module, folder.cleanup)
+    module.eval()
     return Loaded(model, tokenizer)

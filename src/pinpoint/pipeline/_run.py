@@ -10,15 +10,16 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase, set_seed
 from pinpoint.artifacts import Workspace
 from pinpoint.config import RunConfig
 from pinpoint.data import choose_thinking
+from pinpoint.errors import ConfigError
 from pinpoint.heads import Head, HeadSet
-from pinpoint.models import HeadedModel, headed, load
+from pinpoint.models import HeadedModel, Loaded, headed, load
 from pinpoint.pipeline._checks import CheckResult, demand
 from pinpoint.pipeline._evaluation import evaluate_run
 from pinpoint.pipeline._inputs import Inputs
 from pinpoint.pipeline._locating import follow_locate, locate_run
 from pinpoint.pipeline._record import RECORD, write_record
 from pinpoint.pipeline._stages import LEFT, settle, settled
-from pinpoint.pipeline._tuning import follow_tune, follow_tune_full, tune_full_run, tune_run
+from pinpoint.pipeline._tuning import check_tunable, follow_tune, follow_tune_full, tune_full_run, tune_run
 from pinpoint.pipeline._verifying import verify_run
 from pinpoint.processes import Processes
 from pinpoint.progress import Progress, Silent
@@ -70,8 +71,23 @@ class Run:
     @cached_property
     def _loaded(self) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
         self.progress.say(f"loading {self.config.model}")
-        model, tokenizer = load(self.config.model, self.config.dtype, self.config.device, self.config.revision)
+        model, tokenizer = self.load(self.config.model, self.config.revision)
         return model, choose_thinking(tokenizer, self.config.thinking)
+
+    def load(self, path: str | Path, revision: str | None = None) -> Loaded:
+        """Loads a model as the settings say.
+
+        Raises:
+            ConfigError: it would be spread over devices that other processes of this command use too.
+        """
+        config = self.config
+        if self.processes.count > 1 and config.device_map is not None and config.device_map not in ("host", "disk"):
+            raise ConfigError(
+                "spreads a model over devices that the processes share.",
+                where="device_map",
+                mend="Use one process, or device map host or disk.",
+            )
+        return load(path, config.dtype, config.device, revision, config.device_map)
 
     @property
     def model(self) -> PreTrainedModel:
@@ -148,6 +164,8 @@ class Run:
         Returns:
             The page.
         """
+        if self.config.device_map is not None and not self.is_done("tune"):
+            check_tunable(self)
         for number, stage in enumerate(LEFT, 1):
             kept = self.is_done(stage)
             self.progress.say(f"[{number}/{len(LEFT) + 1}] {stage}" + (": done before, kept" if kept else ""))

@@ -11,9 +11,10 @@ from transformers import PreTrainedModel
 
 from pinpoint.config import TuneConfig
 from pinpoint.data import draw
-from pinpoint.errors import ArtifactError
+from pinpoint.errors import ArtifactError, ConfigError
 from pinpoint.heads import Head
 from pinpoint.measure import PLAIN, Chat, Deployment, next_token_kl
+from pinpoint.models import is_spread
 from pinpoint.pipeline._checks import merge_faithful, no_leak
 from pinpoint.pipeline._locating import check_stability
 from pinpoint.pipeline._stages import partial_of
@@ -61,8 +62,23 @@ def validation_check(run: Run, config: TuneConfig, deployment: Deployment = PLAI
     return check
 
 
+def check_tunable(run: Run) -> None:
+    """Refuses a model that is not on one device.
+
+    Raises:
+        ConfigError: it is not.
+    """
+    if is_spread(run.model):
+        raise ConfigError(
+            f"{run.config.device_map!r} leaves the model on no single device: it can be located and verified only.",
+            where="device_map",
+            mend="Leave device_map out, on a device that holds the whole model.",
+        )
+
+
 def tune_run(run: Run) -> Tuned:
     """Tunes the chosen heads; writes `tune.json`, `adapter/` and `merged/`."""
+    check_tunable(run)
     inputs = run.inputs
     train = inputs.questions("train")
     run.note(no_leak(train, inputs.questions("test")))
@@ -108,6 +124,7 @@ def tune_full_run(run: Run) -> Tuned | None:
     config = run.config.full
     if config is None:
         return None
+    check_tunable(run)
     tuned = _tuned_full(run, config)
     if config.search is not None:
         run.workspace.write_text("search.json", Path(config.search).read_text(encoding="utf-8"))

@@ -296,7 +296,8 @@ def fit(
         trainer._load_from_checkpoint(str(checkpoint.folder))
         trainer.state = TrainerState.load_from_json(str(checkpoint.folder / "trainer_state.json"))
     else:
-        trainer.train(resume_from_checkpoint=str(checkpoint.folder) if checkpoint else None)
+        with processes.noticing():
+            trainer.train(resume_from_checkpoint=str(checkpoint.folder) if checkpoint else None)
     model.eval()
     _check_alike(model, processes)
     losses = [float(entry["loss"]) for entry in trainer.state.log_history if "loss" in entry]
