@@ -25,6 +25,7 @@ class Workload(NamedTuple):
         trained: parameters that train.
         method: how heads are located.
         positions: where they are patched.
+        fetched: blocks are fetched as they run, from disk or from another memory.
     """
 
     pairs: int
@@ -36,6 +37,7 @@ class Workload(NamedTuple):
     trained: int
     method: str = "path"
     positions: str = "last"
+    fetched: bool = False
 
     @classmethod
     def of(cls, config: RunConfig, tokens: int, trained: int) -> "Workload":
@@ -53,6 +55,7 @@ class Workload(NamedTuple):
             trained,
             locate.method,
             locate.positions,
+            config.device_map in ("host", "disk"),
         )
 
 
@@ -101,6 +104,15 @@ def _shape(view: HeadedModel) -> _Shape:
     )
 
 
+def _held(view: HeadedModel, work: Workload) -> int:
+    """Parameters on the device at once while heads are located."""
+    whole = sum(parameter.numel() for parameter in view.model.parameters())
+    if not work.fetched:
+        return whole
+    blocks = [sum(parameter.numel() for parameter in block.parameters()) for block in view.layers]
+    return whole - sum(blocks) + max(blocks)
+
+
 def locate_cost(view: HeadedModel, dtype: torch.dtype, work: Workload) -> Cost:
     """Locating by the method asked for."""
     return (_sweep_cost if work.method == "path" else _other_cost)(view, dtype, work)
@@ -109,7 +121,7 @@ def locate_cost(view: HeadedModel, dtype: torch.dtype, work: Workload) -> Cost:
 def _other_cost(view: HeadedModel, dtype: torch.dtype, work: Workload) -> Cost:
     """Whole passes, forward and backward, and for activation patching the patched tokens of a row for every head."""
     shape, size = _shape(view), dtype.itemsize
-    parameters = sum(parameter.numel() for parameter in view.model.parameters())
+    parameters = _held(view, work)
     per_token = 2 * (shape.attention + shape.mlp) * view.n_layers
     nodes = len(view.attention_layers) * view.n_heads
     # A backward pass that stops at activations costs about what a forward one does.
@@ -134,7 +146,7 @@ def _sweep_cost(view: HeadedModel, dtype: torch.dtype, work: Workload) -> Cost:
     """One sweep: both prompts, then single-token rows of every head through the MLPs above it."""
     shape, size = _shape(view), dtype.itemsize
     layers, heads = view.n_layers, view.n_heads
-    parameters = sum(parameter.numel() for parameter in view.model.parameters())
+    parameters = _held(view, work)
     per_token = 2 * (shape.attention + shape.mlp) * layers
     rows = sum(1 + heads * sum(one <= layer for one in view.attention_layers) for layer in range(layers))
     nodes = len(view.attention_layers) * heads
