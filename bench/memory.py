@@ -33,18 +33,18 @@ from pinpoint.pipeline._estimate import Workload, locate_cost, tune_cost
 from pinpoint.pipeline._inspect import skeleton
 
 HERE = Path(__file__).resolve().parent
-TOKENS, SHARED, PAIRS, DIALOGUES, STEPS = 96, 72, 32, 8, 2
+TOKENS, SHARED, PAIRS, DIALOGUES, STEPS = 96, 72, 16, 8, 2
 STAGES = ("locate", "locate from disk", "tune")
 
 
 def configs() -> dict[str, PretrainedConfig]:
     """Three layouts of sizes that a laptop holds; weights are random."""
-    gemma = {"num_hidden_layers": 10, "num_attention_heads": 8, "num_key_value_heads": 4, "head_dim": 96}
-    llama = {"num_hidden_layers": 16, "num_attention_heads": 16, "num_key_value_heads": 4}
+    gemma = {"num_hidden_layers": 8, "num_attention_heads": 8, "num_key_value_heads": 4, "head_dim": 96}
+    llama = {"num_hidden_layers": 12, "num_attention_heads": 12, "num_key_value_heads": 4}
     return {
         "gpt2": GPT2Config(vocab_size=50257),
-        "llama": LlamaConfig(vocab_size=32000, hidden_size=1024, intermediate_size=2816, **llama),
-        "gemma2": Gemma2Config(vocab_size=64000, hidden_size=768, intermediate_size=3072, **gemma),
+        "llama": LlamaConfig(vocab_size=32000, hidden_size=768, intermediate_size=2048, **llama),
+        "gemma2": Gemma2Config(vocab_size=32000, hidden_size=768, intermediate_size=3072, **gemma),
     }
 
 
@@ -127,27 +127,30 @@ def beside(name: str, stage: str, folder: str) -> dict[str, object]:
     asked = work(folder, told["trained"])._replace(fetched=stage == "locate from disk")
     cost = (tune_cost if stage == "tune" else locate_cost)(view, torch.float32, asked)
     ratio = cost.bytes / told["bytes"]
-    print(
-        f"{name:8} {stage:17} measured {told['bytes'] / 2**20:6.0f} MiB, predicted {cost.bytes / 2**20:6.0f}, {ratio:.2f}"
-    )
+    figures = f"measured {told['bytes'] / 2**20:.0f} MiB, predicted {cost.bytes / 2**20:.0f}, ratio {ratio:.2f}"
+    print(f"{name:8} {stage:17} {figures}", flush=True)
     return {"model": name, "stage": stage, "measured": told["bytes"], "predicted": cost.bytes, "ratio": ratio}
 
 
-def main() -> None:
-    """Every model and stage, one process each."""
-    found = []
+def main(*names: str) -> None:
+    """Every model and stage, one process each; the models named, or all. The others' results stay."""
+    path = HERE / "results" / "memory.json"
+    kept = json.loads(path.read_text())["rows"] if names and path.is_file() else []
     for name, config in configs().items():
+        if names and name not in names:
+            continue
         with tempfile.TemporaryDirectory() as folder:
             torch.manual_seed(0)
             model = AutoModelForCausalLM.from_config(config)
             model.save_pretrained(folder)
             del model
             AutoTokenizer.from_pretrained(str(shipped()["yesman"])).save_pretrained(folder)
-            found += [beside(name, stage, folder) for stage in STAGES]
-    machine = {"machine": platform.machine(), "threads": torch.get_num_threads(), "torch": torch.__version__}
-    machine |= {"tokens": TOKENS, "pairs": PAIRS, "dialogues": DIALOGUES}
-    (HERE / "results" / "memory.json").write_text(json.dumps({**machine, "rows": found}, indent=1) + "\n")
+            found = [beside(name, stage, folder) for stage in STAGES]
+        kept = [row for row in kept if row["model"] != name] + found
+        machine = {"machine": platform.machine(), "threads": torch.get_num_threads(), "torch": torch.__version__}
+        machine |= {"tokens": TOKENS, "pairs": PAIRS, "dialogues": DIALOGUES}
+        path.write_text(json.dumps({**machine, "rows": kept}, indent=1) + "\n")
 
 
 if __name__ == "__main__":
-    measure(*sys.argv[2:]) if sys.argv[1:2] == ["measure"] else main()
+    measure(*sys.argv[2:]) if sys.argv[1:2] == ["measure"] else main(*sys.argv[1:])

@@ -154,13 +154,20 @@ def _sweep_cost(view: HeadedModel, dtype: torch.dtype, work: Workload) -> Cost:
     per_pair += (1 + nodes) * 2 * shape.width * _ANSWERS
     brute = (1 + nodes) * work.tokens * per_token
 
-    tokens = 2 * work.batch * work.tokens
-    forward = tokens * size * (3 * shape.width + max(3 * shape.inner, 2 * shape.heads_width))
+    # What both prompts begin with is run once, and its keys and values are kept, then copied; not where blocks are
+    # fetched, which would have to come twice.
+    tokens = work.batch * work.tokens
+    kept = 0 if work.fetched else tokens * (2 + _SHARED) * layers * 2 * view.n_kv_heads * view.head_dim
+    at_once = tokens * (2 if work.fetched else max(_SHARED, 2 * (1 - _SHARED)))
     flying = work.batch * (1 + nodes)
-    chunk = min(work.rows, flying)
-    in_rows = flying * shape.width * size + chunk * size * (3 * shape.width + 3 * shape.inner)
-    peak = parameters * size + max(forward, in_rows)
-    return Cost(int(peak), work.pairs * per_pair, brute / per_pair)
+    rows_at_once = min(work.rows + work.batch, flying)
+    running = max(at_once * _per_token(shape), flying * shape.width + rows_at_once * _per_token(shape))
+    return Cost(int((parameters + kept + running) * size), work.pairs * per_pair, brute / per_pair)
+
+
+def _per_token(shape: _Shape) -> int:
+    """Numbers that a block holds for a token as it runs; activation functions written in Python take several copies."""
+    return 6 * shape.width + max(5 * shape.inner, 2 * shape.heads_width)
 
 
 def tune_cost(view: HeadedModel, dtype: torch.dtype, work: Workload) -> Cost:
@@ -168,9 +175,10 @@ def tune_cost(view: HeadedModel, dtype: torch.dtype, work: Workload) -> Cost:
     shape, size = _shape(view), dtype.itemsize
     parameters = sum(parameter.numel() for parameter in view.model.parameters())
     tokens = work.train_batch * work.tokens
-    kept = view.n_layers * (6 * shape.width + 4 * shape.inner + 3 * shape.heads_width)
+    kept = view.n_layers * (6 * shape.width + 6 * shape.inner + 3 * shape.heads_width)
     # Weight, gradient and two moments of what trains, and the frozen one-hot factors, all in float32.
     optimiser = work.trained * 4 * 5
-    peak = parameters * size + optimiser + tokens * (kept * size + shape.vocabulary * (size + 8))
+    # The base stays beside the copy that is tuned. Of the logits, the loss and its gradient keep float32 copies.
+    peak = 2 * parameters * size + optimiser + tokens * (kept * size + shape.vocabulary * (size + 16))
     flops = work.steps * tokens * 2 * (2 * shape.blocks + 2 * shape.width * shape.vocabulary)
     return Cost(int(peak), flops)
