@@ -1,6 +1,5 @@
 """One training path for the head slices and for the whole model: TRL's SFTTrainer."""
 
-import hashlib
 import json
 import math
 import time
@@ -26,10 +25,11 @@ from pinpoint.artifacts import write_whole
 from pinpoint.behaviours import PreferenceRow, TrainingRow
 from pinpoint.config import TuneConfig
 from pinpoint.data import encode_chat, pad
-from pinpoint.errors import CheckFailed, InputError
+from pinpoint.errors import InputError
 from pinpoint.measure import ReplyRow, reply_kl
 from pinpoint.processes import Processes
 from pinpoint.progress import Progress
+from pinpoint.tune._alike import check_alike
 
 Row = TrainingRow | PreferenceRow
 Check = Callable[[PreTrainedModel], dict[str, float]]
@@ -222,20 +222,6 @@ def _agreed(checkpoint: _Saved | None, processes: Processes) -> _Saved | None:
     return found and _Saved(found[0], Path(found[1]))
 
 
-def _check_alike(model: PreTrainedModel | PeftModel, processes: Processes) -> None:
-    """All processes hold the same trained weights, to the last bit: the first one's are what is saved."""
-    if processes.count == 1:
-        return
-    digest = hashlib.sha256()
-    for parameter in model.parameters():
-        if parameter.requires_grad:
-            digest.update(parameter.detach().cpu().contiguous().flatten().view(torch.uint8).numpy().tobytes())
-    ours = torch.tensor(list(digest.digest()), dtype=torch.uint8)
-    for owner in range(processes.count):
-        if not torch.equal(processes.from_process(owner, ours.clone()), ours):
-            raise CheckFailed(f"the trained weights of process {owner} are not those of process {processes.rank}.")
-
-
 def fit(
     model: PreTrainedModel | PeftModel,
     tokenizer: PreTrainedTokenizerBase,
@@ -299,7 +285,7 @@ def fit(
         with processes.noticing():
             trainer.train(resume_from_checkpoint=str(checkpoint.folder) if checkpoint else None)
     model.eval()
-    _check_alike(model, processes)
+    check_alike(model, processes)
     losses = [float(entry["loss"]) for entry in trainer.state.log_history if "loss" in entry]
     if not all(map(math.isfinite, losses)):
         raise InputError("the loss is not finite.", where=what, mend="Lower the learning rate.")
