@@ -157,3 +157,14 @@ def test_other_locators_cost_what_they_run(tmp_path: Path) -> None:
     assert sweep > cached > 10, "a rerun of one token is far from a whole pass, and a row through MLPs is less"
     assert suffix.seconds > last.seconds > path.seconds > chance.seconds == 0
     assert last.seconds > estimate.seconds and estimate.bytes > last.bytes
+
+
+def test_a_model_on_disk_takes_a_block_at_a_time(tmp_path: Path) -> None:
+    model = folder(tmp_path, PUBLISHED["Mistral-7B-Instruct-v0.2"][0])
+
+    def located(**settings: str) -> int:
+        found = inspect_model(model, settings_of(model, None, {"device": "cpu", **settings}))
+        return next(one.bytes for one in found.estimates if one.stage == "locate")
+
+    whole, fetched = located(), located(device_map="disk")
+    assert fetched < whole / 2

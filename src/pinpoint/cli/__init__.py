@@ -18,8 +18,10 @@ from pinpoint.cli._run import demo, run
 from pinpoint.cli._score import score
 from pinpoint.cli._stages import evaluate, report, tune, verify
 from pinpoint.cli._sweep import sweep
-from pinpoint.errors import PinpointError, printable
+from pinpoint.cli._together import meet, tell
+from pinpoint.errors import PinpointError
 from pinpoint.memory import told_when_out_of_memory
+from pinpoint.processes import leave, tell_once
 
 app = typer.Typer(
     name="pinpoint",
@@ -44,8 +46,10 @@ def _version(wanted: bool) -> None:
 
 
 @app.callback()
-def _options(version: bool = typer.Option(False, "--version", callback=_version, is_eager=True)) -> None:
-    pass
+def _options(
+    context: typer.Context, version: bool = typer.Option(False, "--version", callback=_version, is_eager=True)
+) -> None:
+    meet(context.invoked_subcommand)
 
 
 def main() -> None:
@@ -60,5 +64,9 @@ def main() -> None:
         with told_when_out_of_memory():
             app()
     except PinpointError as error:
-        sys.stderr.write(f"error: {printable(str(error))}\n")
+        tell_once(str(error), tell)
         sys.exit(error.exit_code)
+    except SystemExit as ending:
+        if not ending.code:
+            leave()
+        raise

@@ -11,8 +11,10 @@ import typer
 
 from pinpoint.cli._console import Terminal
 from pinpoint.errors import ConfigError, PinpointWarning
+from pinpoint.processes import current
 
 if TYPE_CHECKING:
+    from pinpoint.config import RunConfig
     from pinpoint.pipeline import Run
 
 Model = Annotated[str, typer.Argument(help="A folder, a Hub id, or a shipped organism: yesman, truth-teller.")]
@@ -32,6 +34,9 @@ Heads = Annotated[
 ]
 Dtype = Annotated[str | None, typer.Option(help="auto, bfloat16, float16 or float32.")]
 Device = Annotated[str | None, typer.Option(help="auto, cpu, cuda, cuda:0, mps...")]
+DeviceMap = Annotated[
+    str | None, typer.Option(help="host or disk: blocks are fetched as they run; auto: spread. docs/scale.md.")
+]
 Seed = Annotated[int | None, typer.Option(help="Seed of everything random.")]
 Thinking = Annotated[
     str | None, typer.Option(help="on or off: whether a reasoning model thinks first; else as its template has it.")
@@ -54,15 +59,31 @@ def started(
     model: str, config: Path | None, settings: dict[str, Any], out: Path | None, progress: Terminal, *, fork: bool
 ) -> Iterator["Run"]:
     """A run of a model, its folder held for the length of the block."""
-    from pinpoint.pipeline import Run, folder_for, locked, resolve
+    from pinpoint.pipeline import folder_for, resolve
 
     resolved = resolve(model_path(model), config, settings)
-    folder = folder_for(resolved, Path(model).name if Path(model).exists() else model, out, fork=fork)
-    opened = Run(resolved, folder, progress)
-    opened.inputs.read()
-    with locked(folder):
+    first = current().first
+    name = Path(model).name if Path(model).exists() else model
+    folder = Path(current().from_first(str(folder_for(resolved, name, out, fork=fork)) if first else None))
+    with held(resolved, folder, progress, read=True) as opened:
         progress.say(f"run folder: {folder}")
         yield opened
+
+
+@contextmanager
+def held(settings: "RunConfig", folder: Path, progress: Terminal, *, read: bool = False) -> Iterator["Run"]:
+    """A run in its folder, which the first process holds for the length of the block; others follow it, and exit."""
+    from pinpoint.pipeline import Run, locked
+
+    opened = Run(settings, folder, progress, current())
+    if not current().first:
+        opened.follow()
+        raise typer.Exit
+    if read:
+        opened.inputs.read()
+    with locked(folder):
+        yield opened
+    opened.dismiss()
 
 
 def parse_heads(text: str) -> int | str | list[str]:
@@ -89,6 +110,7 @@ def typed_settings(
     heads: str | None = None,
     dtype: str | None = None,
     device: str | None = None,
+    device_map: str | None = None,
     seed: int | None = None,
     thinking: str | None = None,
     **sections: dict[str, Any],
@@ -105,7 +127,7 @@ def typed_settings(
         raise ConfigError(f"{thinking!r} is neither on nor off.", where="--thinking")
     if thinking is not None:
         settings["thinking"] = thinking == "on"
-    plain = {"dtype": dtype, "device": device, "seed": seed}
+    plain = {"dtype": dtype, "device": device, "device_map": device_map, "seed": seed}
     return settings | {key: value for key, value in plain.items() if value is not None}
 
 
@@ -122,7 +144,7 @@ def terminal(*, quiet: bool) -> Iterator[Terminal]:
     transformers.logging.disable_progress_bar()
     disable_progress_bars()
     logging.getLogger("trl").setLevel(logging.ERROR)
-    with Terminal(quiet=quiet) as drawn, warnings.catch_warnings():
+    with Terminal(quiet=quiet or not current().first) as drawn, warnings.catch_warnings():
         warnings.simplefilter("ignore")
         warnings.simplefilter("always", PinpointWarning)
         shown = warnings.showwarning

@@ -34,8 +34,8 @@ _QUICK: dict[str, dict[str, Any]] = {
 }
 
 
-def _section(methods: str | None, draws: int | None, quick: bool) -> dict[str, dict[str, Any]]:
-    sections = {name: dict(section) for name, section in _QUICK.items()} if quick else {}
+def _section(methods: str | None, draws: int | None, quick: bool) -> dict[str, Any]:
+    sections: dict[str, Any] = {name: dict(section) for name, section in _QUICK.items()} if quick else {}
     given = {"methods": methods.split(",") if methods else None, "draws": draws}
     typed = {key: value for key, value in given.items() if value is not None}
     return sections | ({"compare": sections.get("compare", {}) | typed} if typed else {})

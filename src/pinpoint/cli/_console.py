@@ -49,7 +49,7 @@ class Terminal:
         if self._bars:
             self._bars.stop()
         if kind is not None and issubclass(kind, KeyboardInterrupt):
-            talk.print("stopped: the same command goes on from here.")
+            self.say("stopped: the same command goes on from here.")
 
     def start(self, what: str, total: int) -> None:
         """A new bar, or a line."""

@@ -9,6 +9,7 @@ from pinpoint.cli._common import (
     Behaviour,
     Config,
     Device,
+    DeviceMap,
     Dtype,
     Fork,
     Heads,
@@ -19,6 +20,7 @@ from pinpoint.cli._common import (
     Quiet,
     Seed,
     Thinking,
+    held,
     model_path,
     print_json,
     started,
@@ -53,6 +55,7 @@ def run(
     heads: Heads = None,
     dtype: Dtype = None,
     device: Device = None,
+    device_map: DeviceMap = None,
     seed: Seed = None,
     thinking: Thinking = None,
     fork: Fork = False,
@@ -70,7 +73,14 @@ def run(
     Example: pinpoint run my-model --questions questions.jsonl --config settings.yaml
     """
     settings = typed_settings(
-        questions=questions, behaviour=behaviour, heads=heads, dtype=dtype, device=device, seed=seed, thinking=thinking
+        questions=questions,
+        behaviour=behaviour,
+        heads=heads,
+        dtype=dtype,
+        device=device,
+        device_map=device_map,
+        seed=seed,
+        thinking=thinking,
     )
     gates = _gates(require, model, config, settings) if require else []
     if dry_run:
@@ -113,10 +123,10 @@ def demo(
     quiet: Quiet = False,
 ) -> None:
     """Run everything on the shipped sycophantic model: no download, a few minutes on two cores."""
-    from pinpoint.pipeline import Run, locked, resolve
+    from pinpoint.pipeline import resolve
 
-    with terminal(quiet=quiet) as progress, locked(out):
-        # Unlike `run`, whatever settings the folder had: the demo's own come with the package.
-        opened = Run(resolve(model_path("yesman"), None, {}), out, progress)
+    # Unlike `run`, whatever settings the folder had: the demo's own come with the package.
+    settings = resolve(model_path("yesman"), None, {})
+    with terminal(quiet=quiet) as progress, held(settings, out, progress) as opened:
         opened.all()
     _show(opened, as_json)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from pinpoint.cli._common import Heads, Json, Quiet, RunFolder, parse_heads, print_json, terminal
+from pinpoint.cli._common import Heads, Json, Quiet, RunFolder, held, parse_heads, print_json, terminal
 
 if TYPE_CHECKING:
     from pinpoint.pipeline import Run
@@ -15,14 +15,14 @@ if TYPE_CHECKING:
 
 @contextmanager
 def _opened(folder: Path, quiet: bool, heads: str | None = None) -> Iterator["Run"]:
-    from pinpoint.pipeline import Run, locked, of_run
+    from pinpoint.pipeline import of_run
 
     settings = of_run(folder)
     if heads is not None:
         tune = settings.tune.model_copy(update={"heads": _frozen(parse_heads(heads))})
         settings = settings.model_copy(update={"tune": tune})
-    with terminal(quiet=quiet) as progress, locked(folder):
-        yield Run(settings, folder, progress)
+    with terminal(quiet=quiet) as progress, held(settings, folder, progress) as run:
+        yield run
 
 
 def _frozen(heads: int | str | list[str]) -> int | str | tuple[str, ...]:

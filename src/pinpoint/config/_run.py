@@ -1,8 +1,9 @@
 """Everything that a run depends on."""
 
-from typing import Literal
+from typing import Annotated, Any, Literal
 
 import yaml
+from pydantic import BeforeValidator
 
 from pinpoint.config._base import Settings
 from pinpoint.config._behaviour import BehaviourConfig, SycophancyConfig
@@ -14,6 +15,18 @@ from pinpoint.config._sweep import SweepConfig
 from pinpoint.config._tune import TuneConfig
 from pinpoint.config._verify import VerifyConfig
 
+_MAPS = ("host", "disk", "auto", "balanced", "balanced_low_0", "sequential")
+
+
+def _known_map(value: Any) -> Any:
+    """One message for two forms; pydantic would give one for each."""
+    if isinstance(value, str) and value not in _MAPS:
+        raise ValueError(f"{value!r} is none of: {', '.join(_MAPS)}, a mapping of module names to devices")
+    return value
+
+
+DeviceMap = Annotated[str | dict[str, int | str] | None, BeforeValidator(_known_map)]
+
 
 class RunConfig(Settings):
     """Everything that a run depends on."""
@@ -23,6 +36,8 @@ class RunConfig(Settings):
     revision: str | None = None
     dtype: Literal["auto", "bfloat16", "float16", "float32"] = "auto"
     device: str = "auto"
+    device_map: DeviceMap = None
+    """Where the weights lie, if not on one device: host, disk, auto... (docs/scale.md)."""
     seed: int = 0
     thinking: bool | None = None
     """Whether a reasoning model thinks before it replies (`enable_thinking` of its chat template); null for the

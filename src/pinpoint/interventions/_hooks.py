@@ -11,7 +11,8 @@ Key = TypeVar("Key", bound=Hashable)
 
 
 @contextmanager
-def _removing(handles: list[RemovableHandle]) -> Iterator[None]:
+def removing(handles: list[RemovableHandle]) -> Iterator[None]:
+    """Removes the hooks at the end of the block."""
     try:
         yield
     finally:
@@ -27,7 +28,7 @@ def edited_inputs(modules: Mapping[Key, nn.Module], edit: Callable[[Key, Tensor]
         return lambda _module, args: (edit(key, args[0]), *args[1:])
 
     handles: list[RemovableHandle] = []
-    with _removing(handles):
+    with removing(handles):
         handles += [module.register_forward_pre_hook(hook(key)) for key, module in modules.items()]
         yield
 
@@ -55,7 +56,7 @@ def edited_outputs(modules: Mapping[Key, nn.Module], edit: Callable[[Key, Tensor
         return edited
 
     handles: list[RemovableHandle] = []
-    with _removing(handles):
+    with removing(handles):
         handles += [module.register_forward_hook(hook(key)) for key, module in modules.items()]
         yield
 
@@ -91,6 +92,6 @@ def after_blocks(
         return seen
 
     handles: list[RemovableHandle] = []
-    with _removing(handles):
+    with removing(handles):
         handles += [block.register_forward_hook(hook(i), with_kwargs=True) for i, block in enumerate(blocks)]
         yield

@@ -5,6 +5,7 @@ from contextlib import ExitStack, contextmanager
 from typing import Any
 
 import torch
+from accelerate.hooks import AlignDevicesHook
 from jaxtyping import Float
 from torch import Tensor, nn
 from transformers.modeling_outputs import MoeModelOutputWithPast
@@ -129,17 +130,23 @@ def _unembedding_only(view: HeadedModel, tokens: list[int] | None) -> Iterator[N
     A row of many has few logits that are looked at: unembedding it whole would cost as much as whole layers.
     """
     head = view.model.get_output_embeddings()
-    at_hand = type(head) is nn.Linear and not (
-        head.weight.is_meta or hasattr(head, "_hf_hook") or head._forward_hooks or head._forward_pre_hooks
-    )
-    if tokens is None or not at_hand:
+    if tokens is None or not _readable(head):
         yield
         return
     weight = head.weight[tokens]
     bias = None if head.bias is None else head.bias[tokens]
     name = next(name for name, module in view.model.named_modules() if module is head)
-    with _supplied(view.model, name, lambda rows: nn.functional.linear(rows, weight, bias)):
+    with _supplied(view.model, name, lambda rows: nn.functional.linear(rows.to(weight.device), weight, bias)):
         yield
+
+
+def _readable(head: nn.Module | None) -> bool:
+    """Whether a module is a matrix at hand and nothing else; a hook of accelerate's may move what enters it."""
+    if type(head) is not nn.Linear or head.weight.is_meta or head._forward_hooks or head._forward_pre_hooks:
+        return False
+    hook = getattr(head, "_hf_hook", None)
+    parts = [] if hook is None else getattr(hook, "hooks", (hook,))
+    return all(isinstance(part, AlignDevicesHook) and not part.offload for part in parts)
 
 
 def final_logits(

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from pinpoint.locate._agreement import Agreement, agreement
     from pinpoint.locate._sets import SetStep, greedy_set
     from pinpoint.nodes import NodeScores
+    from pinpoint.processes import Processes
     from pinpoint.progress import Progress
 
 __all__ = ["Agreement", "SetStep", "agreement", "greedy_set", "locate", "locate_nodes", "locate_paths"]
@@ -50,6 +51,7 @@ def locate(
     seed: int = 0,
     progress: Progress | None = None,
     workspace: Workspace | None = None,
+    processes: Processes | None = None,
 ) -> HeadScores:
     """Scores every attention head; by default by path patching, head to logits.
 
@@ -92,6 +94,7 @@ def locate(
         progress: told of each batch.
         workspace: keeps the scores of each batch; a call with the same arguments goes on from what it holds.
             One workspace is for one model.
+        processes: what `pinpoint.processes.join` gave: each of them scores some of the batches, and all get all scores.
 
     Returns:
         Effects per pair, layer and head; the most negative heads cause the unwanted behaviour.
@@ -119,7 +122,7 @@ def locate(
         given=HeadSet(given),
         seed=seed,
     )
-    return score_heads(model, tokenizer, pairs, ask, progress, workspace)
+    return score_heads(model, tokenizer, pairs, ask, progress, workspace, processes)
 
 
 def locate_nodes(
@@ -136,6 +139,7 @@ def locate_nodes(
     given: Sequence[Head] = (),
     progress: Progress | None = None,
     workspace: Workspace | None = None,
+    processes: Processes | None = None,
 ) -> NodeScores:
     """Scores heads and larger parts of a model by path patching, part to logits, in one sweep.
 
@@ -157,6 +161,7 @@ def locate_nodes(
         given: as for `pinpoint.locate`.
         progress: told of each batch.
         workspace: as for `pinpoint.locate`.
+        processes: as for `pinpoint.locate`.
 
     Raises:
         InputError: as `pinpoint.locate` does.
@@ -176,7 +181,7 @@ def locate_nodes(
         padding_side=padding_side,
         given=HeadSet(given),
     )
-    return score(model, tokenizer, pairs, ask, progress, workspace)
+    return score(model, tokenizer, pairs, ask, progress, workspace, processes)
 
 
 def locate_paths(

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import math
 import time
 import warnings
 from collections.abc import Callable, Sequence
@@ -30,6 +31,7 @@ from pinpoint.measure import Metric, forced, metric_named, site_counts
 from pinpoint.memory import BatchSize
 from pinpoint.models import PARTS, HeadedModel, headed
 from pinpoint.nodes import Kind, Node, NodeScores
+from pinpoint.processes import Processes
 from pinpoint.progress import Progress, Silent
 
 ENGINES: dict[str, Engine] = {"sweep": sweep, "naive": naive}
@@ -136,8 +138,8 @@ def _warn_if_empty(effects: Float[Tensor, "pair node"], metric: str, encoded: li
 
 
 def _worker(
-    view: HeadedModel, ask: Ask, at_once: BatchSize, metric: Metric, nodes: Sequence[Node], pad_id: int
-) -> Callable[[list[EncodedPair]], Effects]:
+    view: HeadedModel, ask: Ask, metric: Metric, nodes: Sequence[Node], pad_id: int
+) -> Callable[[Sequence[EncodedPair]], Effects]:
     """What scores some pairs, by methods whose effects on a pair do not depend on the other pairs."""
     if ask.receivers:
         common = (metric, nodes, ask.receivers, PARTS[ask.through], ask.positions)
@@ -150,47 +152,97 @@ def _worker(
         heads_at_once = BatchSize(max(1, ask.batch_size - 1), _SETTING)
         return lambda some: activation(view, some, metric, nodes, ask.positions, heads_at_once, cached=cached)
     if ask.method == "attribution":
-        return lambda some: attribution(view, some, metric, nodes, ask.positions)
+        return _halving(ask, lambda some, _: attribution(view, some, metric, nodes, ask.positions))
 
-    def path(some: list[EncodedPair]) -> Effects:
+    def path(some: Sequence[EncodedPair], rows: int) -> Effects:
         runs = forced(some)
         prompts = [run.reference for run in runs] + [run.counterfactual for run in runs]
         batch = pad(prompts, ask.padding_side, view.device, pad_id)
-        # What does not fit may be the rows of a block's call: they get fewer as the pairs do.
-        rows = max(1, ask.rows_per_chunk * at_once.now // at_once.asked)
-        return ENGINES[ask.engine](view, some, batch, metric, rows, ask.given, nodes)
+        return ENGINES[ask.engine](view, list(some), batch, metric, rows, ask.given, nodes)
 
-    return path
+    return _halving(ask, path)
+
+
+def _halving(
+    ask: Ask, work: Callable[[Sequence[EncodedPair], int], Effects]
+) -> Callable[[Sequence[EncodedPair]], Effects]:
+    """Does a batch in parts where the whole does not fit the memory."""
+    at_once = BatchSize(ask.batch_size, _SETTING)
+
+    def fitting(some: Sequence[EncodedPair]) -> Effects:
+        # What does not fit may be the rows of a block's call: they get fewer as the pairs do.
+        parts = at_once.over(
+            some, lambda part: work(part, max(1, ask.rows_per_chunk * at_once.now // at_once.asked)), _sites
+        )
+        return Effects(*map(torch.cat, zip(*(found for _, found in parts), strict=True)))
+
+    return fitting
 
 
 def _sites(pair: EncodedPair) -> int:
     return site_counts([pair])[0]
 
 
+def _batches(encoded: list[EncodedPair], ask: Ask, processes: int) -> list[list[EncodedPair]]:
+    """As many pairs at once as have `batch_size` measured positions, or each process's share; one at the least."""
+    if ask.one_by_one:
+        return [[pair] for pair in encoded]
+    counts = site_counts(encoded)
+    most = min(ask.batch_size, math.ceil(sum(counts) / processes))
+    batches: list[list[EncodedPair]] = []
+    room = 0
+    for pair, count in zip(encoded, counts, strict=True):
+        if not batches or count > room:
+            batches.append([])
+            room = most
+        batches[-1].append(pair)
+        room -= count
+    return batches
+
+
 def _by_batch(
     encoded: list[EncodedPair],
     ask: Ask,
-    at_once: BatchSize,
     work: Callable[[list[EncodedPair]], Effects],
+    nodes: int,
     progress: Progress,
     workspace: Workspace | None,
+    processes: Processes,
 ) -> Effects:
-    """Scores batch after batch, and keeps each."""
+    """Scores as many batches at a time as there are processes; the first process keeps each."""
+    batches = _batches(encoded, ask, processes.count)
+    space = workspace if processes.first else None
+    parts = [f"{_named(some, *ask.names_work)}.safetensors" for some in batches]
+    kept = processes.from_first([space is not None and space.has(part) for part in parts])
+    found: dict[int, Effects] = {}
+    for number in (number for number, there in enumerate(kept) if there):
+        own = _read(space, parts[number]) if space is not None else None
+        found[number] = _exchanged(own, len(batches[number]), nodes, 0, processes)
+        progress.advance(len(batches[number]))
+    left = [number for number, there in enumerate(kept) if not there]
+    for start in range(0, len(left), processes.count):
+        at_once = left[start : start + processes.count]
+        ours = work(batches[at_once[processes.rank]]) if processes.rank < len(at_once) else None
+        for owner, number in enumerate(at_once):
+            own = ours if owner == processes.rank else None
+            found[number] = _exchanged(own, len(batches[number]), nodes, owner, processes)
+            if space is not None:
+                space.write_tensors(parts[number], found[number]._asdict(), {})
+            progress.advance(len(batches[number]))
+    results = [found[number] for number in range(len(batches))]
+    return Effects(*(torch.cat(tensors) for tensors in zip(*results, strict=True)))
 
-    def kept(some: Sequence[EncodedPair]) -> Effects:
-        part = f"{_named(list(some), *ask.names_work)}.safetensors"
-        if workspace is not None and workspace.has(part):
-            return Effects(**workspace.read_tensors(part)[0])
-        found = work(list(some))
-        if workspace is not None:
-            workspace.write_tensors(part, found._asdict(), {})
-        return found
 
-    results = []
-    for some, found in at_once.over(encoded, kept, _sites):
-        results.append(found)
-        progress.advance(len(some))
-    return Effects(*(torch.cat(parts) for parts in zip(*results, strict=True)))
+def _read(space: Workspace, part: str) -> Effects:
+    tensors = space.read_tensors(part)[0]
+    return Effects(tensors["effects"], tensors["reference"])
+
+
+def _exchanged(own: Effects | None, pairs: int, nodes: int, owner: int, processes: Processes) -> Effects:
+    """The effects that process `owner` has of a batch."""
+    if own is None:
+        own = Effects(torch.empty(pairs, nodes), torch.empty(pairs))
+    return Effects(*(processes.from_process(owner, tensor.contiguous()) for tensor in own))
 
 
 def _baseline(
@@ -226,6 +278,7 @@ def score(
     ask: Ask,
     progress: Progress | None = None,
     workspace: Workspace | None = None,
+    processes: Processes | None = None,
 ) -> NodeScores:
     """Scores every node that is asked for; see `pinpoint.locate` and `pinpoint.locate_nodes`."""
     if not pairs:
@@ -252,10 +305,8 @@ def score(
             groups = [pair.group or f"pair {i}" for i, pair in enumerate(pairs)]
             found = _baseline(view, encoded, groups, ask, nodes, progress)
         else:
-            # Rows of activation patching fill a forward pass with a single pair.
-            at_once = BatchSize(1 if ask.one_by_one else ask.batch_size, _SETTING)
-            work = _worker(view, ask, at_once, metric, nodes, pad_id)
-            found = _by_batch(encoded, ask, at_once, work, progress, workspace)
+            work = _worker(view, ask, metric, nodes, pad_id)
+            found = _by_batch(encoded, ask, work, len(nodes), progress, workspace, processes or Processes())
     finally:
         model.train(training)
     seconds = time.perf_counter() - began
@@ -275,8 +326,9 @@ def score_heads(
     ask: Ask,
     progress: Progress | None = None,
     workspace: Workspace | None = None,
+    processes: Processes | None = None,
 ) -> HeadScores:
     """Scores all heads; see `pinpoint.locate`."""
-    found = score(model, tokenizer, pairs, ask, progress, workspace).heads()
+    found = score(model, tokenizer, pairs, ask, progress, workspace, processes).heads()
     through, receivers = ask.through, tuple(ask.receivers)
     return replace(found, method=ask.method, positions=ask.positions, through=through, receivers=receivers)

@@ -18,7 +18,15 @@ from torch import Tensor, nn
 
 from pinpoint.data import Batch, EncodedPair
 from pinpoint.heads import HeadSet
-from pinpoint.interventions import after_blocks, edited_outputs, run_block, seen_inputs
+from pinpoint.interventions import (
+    after_blocks,
+    at_hand,
+    edited_outputs,
+    offloading,
+    one_block_at_hand,
+    run_block,
+    seen_inputs,
+)
 from pinpoint.locate._prefix import shares_prefix, sharing, whole
 from pinpoint.locate._protocol import Effects
 from pinpoint.measure import Forced, Metric, Sites, forced, site_counts, values
@@ -167,7 +175,9 @@ def sweep(
 ) -> Effects:
     """The default engine: see `Engine`. Two forward passes and the MLP rows, whatever the number of nodes."""
     runs = forced(pairs)
-    shares = shares_prefix(view) and min(run.shared for run in runs) > 0
+    # A pass over what prompts begin with alike would fetch every block once more.
+    fetched = any(map(offloading, view.layers))
+    shares = shares_prefix(view) and min(run.shared for run in runs) > 0 and not fetched
     prompts = sharing(view, runs) if shares else whole(view, batch, runs)
     run = _Sweep(view, runs, prompts.sites, rows_per_chunk, given, nodes)
     mixers = {(i, name): module for i in range(view.n_layers) for name, module in view.mixers(i).items()}
@@ -177,10 +187,12 @@ def sweep(
         seen_inputs(view.out_projs(), run.see_heads),
         edited_outputs(mixers, run.see_mixer),
         edited_outputs(mlps, run.see_mlp),
+        one_block_at_hand(view.layers),
         after_blocks(view.layers, run.visit),
     ):
         prompts.run()
-    return _measured_at_the_end(view, run, pairs, metric, nodes)
+    with at_hand(*view.tail, view.model.get_output_embeddings()):
+        return _measured_at_the_end(view, run, pairs, metric, nodes)
 
 
 def _measured_at_the_end(

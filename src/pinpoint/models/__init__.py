@@ -1,11 +1,14 @@
 """Architectures: where a model keeps its heads. The only package that knows module names."""
 
 from pinpoint.models._load import Loaded, load, load_tokenizer, model_class, pick_device
+from pinpoint.models._placement import SPREAD, DeviceMap, is_spread
 from pinpoint.models._qkv import PARTS, Projections, Which, fused, grouped, interleaved, stacked
 from pinpoint.models._registry import headed, is_shipped, known_types, register
 from pinpoint.models._spec import HeadedModel, Layout, features
 
 __all__ = [
+    "SPREAD",
+    "DeviceMap",
     "HeadedModel",
     "Layout",
     "Loaded",
@@ -18,6 +21,7 @@ __all__ = [
     "headed",
     "interleaved",
     "is_shipped",
+    "is_spread",
     "known_types",
     "load",
     "load_tokenizer",

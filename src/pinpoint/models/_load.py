@@ -1,7 +1,9 @@
 """Loading a chat model and its tokenizer, from a folder or from the Hub."""
 
+import weakref
 from pathlib import Path
-from typing import NamedTuple
+from tempfile import TemporaryDirectory
+from typing import Any, NamedTuple
 
 import torch
 from safetensors import SafetensorError
@@ -18,6 +20,7 @@ from transformers import (
 )
 
 from pinpoint.errors import InputError, first_line
+from pinpoint.models._placement import DeviceMap, placed
 
 _DTYPES = {"bfloat16": torch.bfloat16, "float16": torch.float16, "float32": torch.float32}
 
@@ -78,7 +81,13 @@ def _quantised(config: PretrainedConfig) -> str:
     return ""
 
 
-def load(path: str | Path, dtype: str = "auto", device: str = "auto", revision: str | None = None) -> Loaded:
+def load(
+    path: str | Path,
+    dtype: str = "auto",
+    device: str = "auto",
+    revision: str | None = None,
+    device_map: DeviceMap | None = None,
+) -> Loaded:
     """Loads a causal language model with its tokenizer.
 
     Args:
@@ -86,30 +95,40 @@ def load(path: str | Path, dtype: str = "auto", device: str = "auto", revision: 
         dtype: "auto" (the checkpoint's own), "bfloat16", "float16" or "float32".
         device: "auto", "cpu", "cuda", "cuda:1", "mps"...
         revision: branch, tag or commit on the Hub.
+        device_map: None for the whole model on `device`. "host" keeps the blocks in the host's memory and "disk" leaves
+            them in the checkpoint's files, each fetched to `device` when it runs: models larger than the device can
+            be located and verified, not tuned. "auto", "balanced", "balanced_low_0", "sequential" or a mapping of
+            module names to devices: spread by accelerate.
 
     Returns:
         The model, in evaluation mode, and the tokenizer.
 
     Raises:
-        InputError: the dtype is unknown, nothing can be loaded from `path`, or its weights are quantised in a way that
-            this machine has no library or device for.
+        InputError: the dtype or the device map is unknown, nothing can be loaded from `path`, or its weights are
+            quantised in a way that this machine has no library or device for.
     """
     if dtype != "auto" and dtype not in _DTYPES:
         raise InputError(f"dtype {dtype!r} is unknown.", mend=f"Use auto or one of {', '.join(_DTYPES)}.")
-    method, placed = "", pick_device(device)
+    method, picked = "", pick_device(device)
+    # For weights that cannot be read from the checkpoint as they are.
+    folder = TemporaryDirectory(prefix="pinpoint-offload-") if device_map is not None else None
     try:
         tokenizer = AutoTokenizer.from_pretrained(str(path), revision=revision)
         config = AutoConfig.from_pretrained(str(path), revision=revision)
-        method = _quantised(config)
-        # Quantised weights are made where they stay: most cannot be moved.
-        where = {"device_map": {"": placed}} if method else {}
-        model = model_class(config).from_pretrained(
-            str(path), config=config, dtype=_DTYPES.get(dtype, "auto"), revision=revision, use_safetensors=True, **where
+        method, build = _quantised(config), model_class(config)
+        more: dict[str, Any] = {}
+        if device_map is not None and folder is not None:
+            more = {"device_map": placed(config, build, picked, device_map), "offload_folder": folder.name}
+        elif method:
+            # Quantised weights are made where they stay: most cannot be moved.
+            more = {"device_map": {"": picked}}
+        model = build.from_pretrained(
+            str(path), config=config, dtype=_DTYPES.get(dtype, "auto"), revision=revision, use_safetensors=True, **more
         )
     except (ImportError, OSError, ValueError, RuntimeError, SafetensorError) as error:
         if method:
             raise InputError(
-                f"its weights are quantised ({method}) and cannot be loaded on {placed}: {first_line(str(error))}",
+                f"its weights are quantised ({method}) and cannot be loaded on {picked}: {first_line(str(error))}",
                 where=str(path),
                 mend="Install what is missing, choose another --device, or give the model that it was quantised from.",
             ) from error
@@ -119,7 +138,9 @@ def load(path: str | Path, dtype: str = "auto", device: str = "auto", revision: 
             mend="Give a Hub id or a folder written by save_pretrained (config, weights as safetensors, tokenizer).",
         ) from error
     module: nn.Module = model
-    if not method:
-        module.to(placed)
+    if folder is not None:
+        weakref.finalize(module, folder.cleanup)
+    elif not method:
+        module.to(picked)
     module.eval()
     return Loaded(model, tokenizer)

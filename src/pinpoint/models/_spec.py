@@ -157,7 +157,9 @@ class HeadedModel:
     @property
     def device(self) -> torch.device:
         """Where inputs go."""
-        return self.model.device
+        # What is fetched when it runs is on no device meanwhile; its hook moves the inputs.
+        there = (parameter.device for parameter in self.model.parameters() if not parameter.is_meta)
+        return next(there, self.model.device)
 
     def attention(self, layer: int) -> nn.Module:
         """The attention module of a block."""

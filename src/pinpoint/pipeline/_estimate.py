@@ -26,6 +26,7 @@ class Workload(NamedTuple):
         method: how heads are located.
         positions: where they are patched.
         measured: positions of a pair that the metric looks at: the tokens of its answers, or one.
+        fetched: blocks are fetched as they run, from disk or from another memory.
     """
 
     pairs: int
@@ -38,6 +39,7 @@ class Workload(NamedTuple):
     method: str = "path"
     positions: str = "last"
     measured: int = 1
+    fetched: bool = False
 
     @classmethod
     def of(cls, config: RunConfig, tokens: int, trained: int, answers: int = 1) -> "Workload":
@@ -63,6 +65,7 @@ class Workload(NamedTuple):
             locate.method,
             locate.positions,
             answers if locate.metric in CONTINUED else 1,
+            config.device_map in ("host", "disk"),
         )
 
 
@@ -111,6 +114,15 @@ def _shape(view: HeadedModel) -> _Shape:
     )
 
 
+def _held(view: HeadedModel, work: Workload) -> int:
+    """Parameters on the device at once while heads are located."""
+    whole = sum(parameter.numel() for parameter in view.model.parameters())
+    if not work.fetched:
+        return whole
+    blocks = [sum(parameter.numel() for parameter in block.parameters()) for block in view.layers]
+    return whole - sum(blocks) + max(blocks)
+
+
 def locate_cost(view: HeadedModel, dtype: torch.dtype, work: Workload) -> Cost:
     """Locating by the method asked for."""
     return (_sweep_cost if work.method == "path" else _other_cost)(view, dtype, work)
@@ -119,7 +131,7 @@ def locate_cost(view: HeadedModel, dtype: torch.dtype, work: Workload) -> Cost:
 def _other_cost(view: HeadedModel, dtype: torch.dtype, work: Workload) -> Cost:
     """Whole passes, forward and backward, and for activation patching the patched tokens of a row for every head."""
     shape, size = _shape(view), dtype.itemsize
-    parameters = sum(parameter.numel() for parameter in view.model.parameters())
+    parameters = _held(view, work)
     per_token = 2 * (shape.attention + shape.mlp) * view.n_layers
     nodes = len(view.attention_layers) * view.n_heads
     # A backward pass that stops at activations costs about what a forward one does.
@@ -144,7 +156,7 @@ def _sweep_cost(view: HeadedModel, dtype: torch.dtype, work: Workload) -> Cost:
     """One sweep: both prompts, then single-token rows of every head through the MLPs above it."""
     shape, size = _shape(view), dtype.itemsize
     layers, heads = view.n_layers, view.n_heads
-    parameters = sum(parameter.numel() for parameter in view.model.parameters())
+    parameters = _held(view, work)
     per_token = 2 * (shape.attention + shape.mlp) * layers
     rows = sum(1 + heads * sum(one <= layer for one in view.attention_layers) for layer in range(layers))
     nodes = len(view.attention_layers) * heads
@@ -154,14 +166,21 @@ def _sweep_cost(view: HeadedModel, dtype: torch.dtype, work: Workload) -> Cost:
     per_pair += work.measured * (1 + nodes) * 2 * shape.width * unembedded
     brute = (1 + nodes) * (work.tokens + continued) * per_token
 
+    # What both prompts begin with is run once, and its keys and values are kept, then copied; not where blocks are
+    # fetched, which would have to come twice.
     at_once = max(work.batch, work.measured)
-    tokens = 2 * at_once * work.tokens
-    forward = tokens * size * (3 * shape.width + max(3 * shape.inner, 2 * shape.heads_width))
+    tokens = at_once * work.tokens
+    kept = 0 if work.fetched else tokens * (2 + _SHARED) * layers * 2 * view.n_kv_heads * view.head_dim
+    run = tokens * (2 if work.fetched else max(_SHARED, 2 * (1 - _SHARED)))
     flying = at_once * (1 + nodes)
-    chunk = min(work.rows, flying)
-    in_rows = flying * shape.width * size + chunk * size * (3 * shape.width + 3 * shape.inner)
-    peak = parameters * size + max(forward, in_rows)
-    return Cost(int(peak), work.pairs * per_pair, brute / per_pair)
+    rows_at_once = min(work.rows + at_once, flying)
+    running = max(run * _per_token(shape), flying * shape.width + rows_at_once * _per_token(shape))
+    return Cost(int((parameters + kept + running) * size), work.pairs * per_pair, brute / per_pair)
+
+
+def _per_token(shape: _Shape) -> int:
+    """Numbers that a block holds for a token as it runs; activation functions written in Python take several copies."""
+    return 6 * shape.width + max(5 * shape.inner, 2 * shape.heads_width)
 
 
 def tune_cost(view: HeadedModel, dtype: torch.dtype, work: Workload) -> Cost:
@@ -169,9 +188,10 @@ def tune_cost(view: HeadedModel, dtype: torch.dtype, work: Workload) -> Cost:
     shape, size = _shape(view), dtype.itemsize
     parameters = sum(parameter.numel() for parameter in view.model.parameters())
     tokens = work.train_batch * work.tokens
-    kept = view.n_layers * (6 * shape.width + 4 * shape.inner + 3 * shape.heads_width)
+    kept = view.n_layers * (6 * shape.width + 6 * shape.inner + 3 * shape.heads_width)
     # Weight, gradient and two moments of what trains, and the frozen one-hot factors, all in float32.
     optimiser = work.trained * 4 * 5
-    peak = parameters * size + optimiser + tokens * (kept * size + shape.vocabulary * (size + 8))
+    # The base stays beside the copy that is tuned. Of the logits, the loss and its gradient keep float32 copies.
+    peak = 2 * parameters * size + optimiser + tokens * (kept * size + shape.vocabulary * (size + 16))
     flops = work.steps * tokens * 2 * (2 * shape.blocks + 2 * shape.width * shape.vocabulary)
     return Cost(int(peak), flops)

@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, Any
 
 from pinpoint.behaviours import Behaviour
 from pinpoint.evaluate import Evaluation, TaskResult, evaluate, metrics, versus_base
-from pinpoint.models import load
 from pinpoint.pipeline._checks import enough_items
 from pinpoint.pipeline._stages import partial_of
 
@@ -22,7 +21,7 @@ def evaluate_run(run: Run) -> dict[str, Evaluation]:
     sets = run.inputs.sets()
     results: dict[str, Evaluation] = {}
     for name, folder in {"base": None, **run.tuned_models()}.items():
-        model = run.model if folder is None else load(folder, run.config.dtype, run.config.device).model
+        model = run.model if folder is None else run.load(folder).model
         results[name] = evaluate(
             model,
             run.tokenizer,

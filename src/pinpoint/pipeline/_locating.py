@@ -65,6 +65,7 @@ def _scored(
 ) -> tuple[HeadScores, NodeScores | None]:
     """Scores of the heads, and of the other nodes if the settings ask for some."""
     config = run.config.locate
+    run.share("locate", engine=engine)
     common: dict[str, Any] = {
         "metric": config.metric,
         "engine": engine or config.engine,
@@ -72,12 +73,18 @@ def _scored(
         "rows_per_chunk": config.rows_per_chunk,
         "progress": run.progress,
         "workspace": workspace,
+        "processes": run.processes,
     }
     if set(config.nodes) != {"heads"}:
         nodes = locate_nodes(run.model, run.tokenizer, pairs, nodes=config.nodes, **common)
         return nodes.heads(), nodes.without("heads")
     common |= {"method": config.method, "positions": config.positions, "seed": run.config.seed}
     return locate(run.model, run.tokenizer, pairs, **common), None
+
+
+def follow_locate(run: Run, engine: str | None) -> None:
+    """Scores what falls to this process of what the first one scores."""
+    _scored(run, run.inputs.halves.pairs, None, engine)
 
 
 def _stability(run: Run, scores: HeadScores) -> list[dict[str, Any]]:

@@ -10,16 +10,18 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase, set_seed
 from pinpoint.artifacts import Workspace
 from pinpoint.config import RunConfig
 from pinpoint.data import choose_thinking
+from pinpoint.errors import ConfigError
 from pinpoint.heads import Head, HeadSet
-from pinpoint.models import HeadedModel, headed, load
+from pinpoint.models import HeadedModel, Loaded, headed, load
 from pinpoint.pipeline._checks import CheckResult, demand
 from pinpoint.pipeline._evaluation import evaluate_run
 from pinpoint.pipeline._inputs import Inputs
-from pinpoint.pipeline._locating import locate_run
+from pinpoint.pipeline._locating import follow_locate, locate_run
 from pinpoint.pipeline._record import RECORD, write_record
 from pinpoint.pipeline._stages import LEFT, settle, settled
-from pinpoint.pipeline._tuning import tune_full_run, tune_run
+from pinpoint.pipeline._tuning import check_tunable, follow_tune, follow_tune_full, tune_full_run, tune_run
 from pinpoint.pipeline._verifying import verify_run
+from pinpoint.processes import Processes
 from pinpoint.progress import Progress, Silent
 
 STAGES: dict[str, Callable[["Run"], Any]] = {
@@ -30,6 +32,13 @@ STAGES: dict[str, Callable[["Run"], Any]] = {
     "evaluate": evaluate_run,
 }
 
+# What the other processes do when the first one shares its work.
+_FOLLOWED: dict[str, Callable[..., None]] = {
+    "locate": follow_locate,
+    "tune": follow_tune,
+    "tune_full": follow_tune_full,
+}
+
 
 class Run:
     """A run folder and the stages that fill it. Each stage reads what the ones before it wrote.
@@ -38,24 +47,47 @@ class Run:
         config: the settings.
         folder: the run folder; made if need be.
         progress: told of everything.
+        processes: those that run it together; the first calls the stages, the others `follow`.
 
     Attributes:
         inputs: what the stages work on.
         workspace: the run folder.
     """
 
-    def __init__(self, config: RunConfig, folder: Path, progress: Progress | None = None) -> None:
+    def __init__(
+        self,
+        config: RunConfig,
+        folder: Path,
+        progress: Progress | None = None,
+        processes: Processes | None = None,
+    ) -> None:
         self.config = config
         self.workspace = Workspace(folder)
         self.progress: Progress = progress or Silent()
+        self.processes = processes or Processes()
         self.inputs = Inputs(config, self.progress)
         set_seed(config.seed)
 
     @cached_property
     def _loaded(self) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
         self.progress.say(f"loading {self.config.model}")
-        model, tokenizer = load(self.config.model, self.config.dtype, self.config.device, self.config.revision)
+        model, tokenizer = self.load(self.config.model, self.config.revision)
         return model, choose_thinking(tokenizer, self.config.thinking)
+
+    def load(self, path: str | Path, revision: str | None = None) -> Loaded:
+        """Loads a model as the settings say.
+
+        Raises:
+            ConfigError: it would be spread over devices that other processes of this command use too.
+        """
+        config = self.config
+        if self.processes.count > 1 and config.device_map is not None and config.device_map not in ("host", "disk"):
+            raise ConfigError(
+                "spreads a model over devices that the processes share.",
+                where="device_map",
+                mend="Use one process, or device map host or disk.",
+            )
+        return load(path, config.dtype, config.device, revision, config.device_map)
 
     @property
     def model(self) -> PreTrainedModel:
@@ -98,6 +130,21 @@ class Run:
         if not result.ok:
             self.progress.say(f"warning: {result.name}: no. {result.detail}")
 
+    def share(self, work: str, **inputs: Any) -> None:
+        """Has the other processes take part in a piece of work that this one is about to do."""
+        if self.processes.first:
+            self.processes.from_first({"work": work, "inputs": inputs})
+
+    def dismiss(self) -> None:
+        """Lets the other processes go: there is no more work."""
+        self.processes.from_first(None)
+
+    def follow(self) -> None:
+        """Takes part in what the first process shares, until it dismisses this one."""
+        while (asked := self.processes.from_first(None)) is not None:
+            set_seed(self.config.seed)
+            _FOLLOWED[asked["work"]](self, **asked["inputs"])
+
     def is_done(self, stage: str) -> bool:
         """Whether a stage is done with these settings and inputs, and what it left is whole."""
         return settled(self, stage)
@@ -117,6 +164,8 @@ class Run:
         Returns:
             The page.
         """
+        if self.config.device_map is not None and not self.is_done("tune"):
+            check_tunable(self)
         for number, stage in enumerate(LEFT, 1):
             kept = self.is_done(stage)
             self.progress.say(f"[{number}/{len(LEFT) + 1}] {stage}" + (": done before, kept" if kept else ""))

@@ -46,6 +46,8 @@ def _dependencies(run: Run, stage: str) -> dict[str, Any]:
         "settings": config.model_dump(
             mode="json", include={"revision", "dtype", "device", "seed", "thinking", "behaviour"}
         ),
+        # Where weights lie changes rounding at most; keys of runs without it stay what they were.
+        **({"device_map": config.device_map} if config.device_map else {}),
         "columns": config.data.columns and config.data.columns.model_dump(),
         "questions": [_file(path) for path in run.inputs.behaviour.files(config.data).values()],
     }

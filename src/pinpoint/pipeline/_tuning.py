@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import torch
 
+from pinpoint.config import TuneConfig
+from pinpoint.errors import ConfigError
+from pinpoint.heads import Head
+from pinpoint.models import is_spread
 from pinpoint.pipeline._checks import merge_faithful, no_leak
 from pinpoint.pipeline._choice import chosen_heads
 from pinpoint.pipeline._locating import check_stability
@@ -20,32 +25,61 @@ if TYPE_CHECKING:
 MERGE_LIMIT = {torch.float32: 1e-4, torch.float16: 3e-2, torch.bfloat16: 1e-1}
 
 
+def check_tunable(run: Run) -> None:
+    """Refuses a model that is not on one device.
+
+    Raises:
+        ConfigError: it is not.
+    """
+    if is_spread(run.model):
+        raise ConfigError(
+            f"{run.config.device_map!r} leaves the model on no single device: it can be located and verified only.",
+            where="device_map",
+            mend="Leave device_map out, on a device that holds the whole model.",
+        )
+
+
 def tune_run(run: Run) -> Tuned:
     """Tunes the chosen heads; writes `tune.json`, `adapter/` and `merged/`."""
-    inputs, seed = run.inputs, run.config.seed
+    check_tunable(run)
+    inputs = run.inputs
     train = inputs.questions("train")
     run.note(no_leak(train, inputs.questions("test")))
     heads = chosen_heads(run)
     if not isinstance(run.config.tune.heads, tuple):
         check_stability(run, len(heads))
-    tuned = tune_heads(
+    tuned = _tuned(run, heads)
+    assert tuned.fidelity is not None
+    run.note(merge_faithful(tuned.fidelity, MERGE_LIMIT[run.model.dtype]))
+    return tuned
+
+
+def _tuned(run: Run, heads: Sequence[Head]) -> Tuned:
+    inputs, config, seed = run.inputs, run.config.tune, run.config.seed
+    partial = partial_of(run, "tune")
+    run.share("tune", heads=list(map(str, heads)))
+    train = inputs.questions("train")
+    return tune_heads(
         run.model,
         run.tokenizer,
         heads,
         inputs.behaviour.rows(train, seed),
-        run.config.tune,
-        validation_check(run, run.config.tune),
+        config,
+        validation_check(run, config),
         run.workspace,
         base_path=run.config.model,
         seed=seed,
-        targets=inputs.behaviour.targets(run.config.tune),
-        neutral=inputs.behaviour.neutral(train) if run.config.tune.anchor else (),
-        partial=partial_of(run, "tune"),
+        targets=inputs.behaviour.targets(config),
+        neutral=inputs.behaviour.neutral(train) if config.anchor else (),
+        partial=partial,
         progress=run.progress,
+        processes=run.processes,
     )
-    assert tuned.fidelity is not None
-    run.note(merge_faithful(tuned.fidelity, MERGE_LIMIT[run.model.dtype]))
-    return tuned
+
+
+def follow_tune(run: Run, heads: Sequence[str]) -> None:
+    """Takes part in tuning the heads that the first process chose."""
+    _tuned(run, [Head.parse(name) for name in heads])
 
 
 def tune_full_run(run: Run) -> Tuned | None:
@@ -53,7 +87,17 @@ def tune_full_run(run: Run) -> Tuned | None:
     config = run.config.full
     if config is None:
         return None
-    tuned = tune_full(
+    check_tunable(run)
+    tuned = _tuned_full(run, config)
+    if config.search is not None:
+        run.workspace.write_text("search.json", Path(config.search).read_text(encoding="utf-8"))
+    return tuned
+
+
+def _tuned_full(run: Run, config: TuneConfig) -> Tuned:
+    partial = partial_of(run, "tune_full")
+    run.share("tune_full")
+    return tune_full(
         run.model,
         run.tokenizer,
         run.inputs.behaviour.rows(run.inputs.questions("train"), run.config.seed),
@@ -62,9 +106,13 @@ def tune_full_run(run: Run) -> Tuned | None:
         run.workspace.sub("full"),
         seed=run.config.seed,
         targets=run.inputs.behaviour.targets(config),
-        partial=partial_of(run, "tune_full"),
+        partial=partial,
         progress=run.progress,
+        processes=run.processes,
     )
-    if config.search is not None:
-        run.workspace.write_text("search.json", Path(config.search).read_text(encoding="utf-8"))
-    return tuned
+
+
+def follow_tune_full(run: Run) -> None:
+    """Takes part in tuning the whole model."""
+    assert run.config.full is not None
+    _tuned_full(run, run.config.full)

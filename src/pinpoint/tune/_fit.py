@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import torch
 from peft import PeftModel
 from transformers import (
     PreTrainedModel,
@@ -23,7 +24,9 @@ from pinpoint.config import TuneConfig
 from pinpoint.data import encode_chat
 from pinpoint.errors import InputError
 from pinpoint.memory import told_when_out_of_memory
+from pinpoint.processes import Processes
 from pinpoint.progress import Progress
+from pinpoint.tune._alike import check_alike
 from pinpoint.tune._trainer import Anchor, Row, trainer_of
 
 Check = Callable[[PreTrainedModel], dict[str, float]]
@@ -62,8 +65,9 @@ class _Watch(TrainerCallback):
         targets: Mapping[str, float],
         progress: Progress,
         journal: Path | None,
+        processes: Processes,
     ) -> None:
-        self._config, self._check, self._targets = config, check, targets
+        self._config, self._check, self._targets, self._processes = config, check, targets, processes
         self._progress, self._journal = progress, journal
         self._began = time.perf_counter()
         self._paused = 0.0
@@ -82,7 +86,8 @@ class _Watch(TrainerCallback):
     def go_on(self, step: int) -> None:
         """Takes up the checks that an earlier process made up to `step`."""
         assert self._journal is not None
-        kept = [Checkpoint(*row) for row in json.loads(self._journal.read_text(encoding="utf-8"))]
+        rows = json.loads(self._journal.read_text(encoding="utf-8")) if self._processes.first else None
+        kept = [Checkpoint(*row) for row in self._processes.from_first(rows)]
         self.history = [checkpoint for checkpoint in kept if checkpoint.step <= step]
         self._paused -= self.history[-1].seconds
         self._progress.advance(step)
@@ -97,13 +102,14 @@ class _Watch(TrainerCallback):
         paused = time.perf_counter()
         training = model.training
         model.eval()
-        metrics = self._check(model)
+        # One process decides for all whether training goes on.
+        metrics = self._processes.from_first(self._check(model) if self._processes.first else None)
         model.train(training)
         self._paused += time.perf_counter() - paused
         self.history.append(Checkpoint(state.global_step, self.seconds, metrics))
         told = ", ".join(f"{name} {value:.3f}" for name, value in metrics.items())
         self._progress.say(f"step {state.global_step}: {told}")
-        if self._journal is not None:
+        if self._journal is not None and self._processes.first:
             write_whole(self._journal, json.dumps(self.history).encode())
         if self.reached:
             control.should_training_stop = True
@@ -123,10 +129,12 @@ def _check_rows(rows: Sequence[Row], tokenizer: PreTrainedTokenizerBase, limit: 
             )
 
 
-def _arguments(config: TuneConfig, seed: int, out: Path, resume: bool) -> dict[str, Any]:
+def _arguments(
+    config: TuneConfig, seed: int, out: Path, resume: bool, device: torch.device, processes: Processes
+) -> dict[str, Any]:
     return {
         "output_dir": str(out),
-        "per_device_train_batch_size": config.batch_size,
+        "per_device_train_batch_size": processes.share_of(config.batch_size, "batch_size"),
         "num_train_epochs": config.epochs,
         "learning_rate": config.learning_rate,
         "lr_scheduler_type": "linear",
@@ -136,6 +144,7 @@ def _arguments(config: TuneConfig, seed: int, out: Path, resume: bool) -> dict[s
         # With PEFT, checkpointing makes the embeddings require gradients and the backward pass whole again.
         "gradient_checkpointing": False,
         "bf16": False,
+        "use_cpu": device.type == "cpu",
         "logging_steps": 1,
         "logging_nan_inf_filter": False,
         "save_strategy": "steps" if resume else "no",
@@ -162,6 +171,12 @@ def _last_checkpoint(out: Path) -> _Saved | None:
     return max(found, default=None)
 
 
+def _agreed(checkpoint: _Saved | None, processes: Processes) -> _Saved | None:
+    """The checkpoint that the first process found."""
+    found = processes.from_first(checkpoint and (checkpoint.step, str(checkpoint.folder)))
+    return found and _Saved(found[0], Path(found[1]))
+
+
 def fit(
     model: PreTrainedModel | PeftModel,
     tokenizer: PreTrainedTokenizerBase,
@@ -176,6 +191,7 @@ def fit(
     targets: Mapping[str, float] | None = None,
     anchor: Anchor | None = None,
     resume: bool = False,
+    processes: Processes | None = None,
 ) -> Fitted:
     """Trains whatever of `model` requires gradients on the replies of `rows`.
 
@@ -193,22 +209,27 @@ def fit(
         targets: training stops at the first check that reaches them all; None for those of `config`.
         anchor: adds the KL to the base on neutral dialogues to the loss; for adapters only.
         resume: save a checkpoint in `out` at every check, and go on from one that is there.
+        processes: those that train together; `out` is one folder for all.
 
     Raises:
         InputError: a row is longer than the model reads, or the loss is not finite.
         OutOfMemory: a step does not fit the memory; supervised steps are taken in parts before it comes to this.
+        ConfigError: a batch cannot be dealt evenly to the processes.
+        CheckFailed: the processes ended with different weights.
     """
+    processes = processes or Processes()
     _check_rows(rows, tokenizer, getattr(model.config, "max_position_embeddings", None))
     wanted = config.targets if targets is None else targets
-    watch = _Watch(config, check, wanted, progress, out / "history.json" if resume else None)
-    arguments = _arguments(config, seed, out, resume)
+    watch = _Watch(config, check, wanted, progress, out / "history.json" if resume else None, processes)
+    arguments = _arguments(config, seed, out, resume, model.device, processes)
     trainer = trainer_of(rows, arguments, anchor, model=model, processing_class=tokenizer, callbacks=[watch])
     trainer.remove_callback(PrinterCallback)
     trainer.remove_callback(ProgressCallback)
     steps = int(len(trainer.get_train_dataloader()) * config.epochs)
     progress.start(f"tuning {what}", steps)
     trainable = sum(parameter.numel() for parameter in model.parameters() if parameter.requires_grad)
-    checkpoint = _last_checkpoint(out) if resume else None
+    checkpoint = _last_checkpoint(out) if resume and processes.first else None
+    checkpoint = _agreed(checkpoint, processes)
     if checkpoint is not None:
         progress.say(f"going on from step {checkpoint.step}")
         watch.go_on(checkpoint.step)
@@ -217,11 +238,11 @@ def fit(
         trainer._load_from_checkpoint(str(checkpoint.folder))
         trainer.state = TrainerState.load_from_json(str(checkpoint.folder / "trainer_state.json"))
     else:
-        with told_when_out_of_memory(
-            f"tuning {what}", "Lower its batch_size, or leave full fine-tuning out (full: null)."
-        ):
+        advice = "Lower its batch_size, or leave full fine-tuning out (full: null)."
+        with told_when_out_of_memory(f"tuning {what}", advice), processes.noticing():
             trainer.train(resume_from_checkpoint=str(checkpoint.folder) if checkpoint else None)
     model.eval()
+    check_alike(model, processes)
     losses = [float(entry["loss"]) for entry in trainer.state.log_history if "loss" in entry]
     if not all(map(math.isfinite, losses)):
         raise InputError("the loss is not finite.", where=what, mend="Lower the learning rate.")

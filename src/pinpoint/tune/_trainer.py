@@ -40,8 +40,8 @@ class _Supervised(SFTTrainer):
             try:
                 return self._step(model, inputs, num_items_in_batch)
             except Exception as error:
-                # The auxiliary loss of a router is no sum over tokens.
-                if not out_of_memory(error) or self.aux_loss_enabled:
+                # The auxiliary loss of a router is no sum over tokens; and processes take their steps together.
+                if not out_of_memory(error) or self.aux_loss_enabled or self.accelerator.num_processes > 1:
                     raise
                 self._at_once.halve(error, min(rows, self._at_once.now))
             model.zero_grad(set_to_none=True)
@@ -68,6 +68,7 @@ class _Supervised(SFTTrainer):
         # By the step, so that training that goes on from a checkpoint sees what it would have seen.
         turn = self.state.global_step * _ANCHORS_A_STEP
         rows = [anchor.rows[(turn + i) % len(anchor.rows)] for i in range(_ANCHORS_A_STEP)]
+        model = self.accelerator.unwrap_model(model)  # several processes wrap it
         tokens = sum(row.deciding.stop - row.deciding.start for row in rows)
         most = max(1, _ANCHORS_A_STEP * self._at_once.now // self._at_once.asked)
         held = []

@@ -18,6 +18,7 @@ from pinpoint.errors import InputError
 from pinpoint.heads import Head
 from pinpoint.measure import anchor_rows
 from pinpoint.models import headed
+from pinpoint.processes import Processes
 from pinpoint.progress import Progress, Silent
 from pinpoint.tune._fit import Check, Fitted, fit
 from pinpoint.tune._slices import attach, default_projections, head_slices
@@ -79,6 +80,7 @@ def fit_heads(
     neutral: Sequence[Dialogue] = (),
     resume: bool = False,
     progress: Progress | None = None,
+    processes: Processes | None = None,
 ) -> tuple[PeftModel, Fitted]:
     """Trains the slices of `heads` on a copy of the model, and keeps nothing: see `tune_heads`.
 
@@ -104,6 +106,7 @@ def fit_heads(
         targets=targets,
         resume=resume,
         anchor=Anchor(anchor_rows(tokenizer, neutral), config.anchor) if config.anchor else None,
+        processes=processes,
     )
     return live, fitted
 
@@ -123,6 +126,7 @@ def tune_heads(
     neutral: Sequence[Dialogue] = (),
     partial: Workspace | None = None,
     progress: Progress | None = None,
+    processes: Processes | None = None,
 ) -> Tuned:
     """Supervised pinpoint tuning: trains the slices of `heads` alone (Chen et al. 2024, section 4).
 
@@ -143,10 +147,12 @@ def tune_heads(
         neutral: dialogues that `config.anchor` holds the model to its base on.
         partial: keeps checkpoints; a call with the same arguments goes on from what it holds.
         progress: told of each step.
+        processes: those that train together, each on its share of every step; the first alone writes.
 
     Returns:
         The merged model, and `fidelity`: the largest difference between its next-token logits and those of the
-        live adapter on 16 training prompts, relative to the largest logit.
+        live adapter on 16 training prompts, relative to the largest logit. On processes beside the first, no fidelity
+        is computed and nothing is saved.
 
     Raises:
         InputError: the model's weights are quantised.
@@ -165,8 +171,11 @@ def tune_heads(
         neutral=neutral,
         resume=partial is not None,
         progress=progress,
+        processes=processes,
     )
     live.peft_config["default"].base_model_name_or_path = base_path
+    if processes is not None and not processes.first:
+        return Tuned(live.merge_and_unload(), fitted, None)
     with workspace.folder("adapter") as folder:
         live.save_pretrained(str(folder))
         tokenizer.save_pretrained(str(folder))
@@ -195,6 +204,7 @@ def tune_full(
     targets: Mapping[str, float] | None = None,
     partial: Workspace | None = None,
     progress: Progress | None = None,
+    processes: Processes | None = None,
 ) -> Tuned:
     """Full fine-tuning on the same rows, through the same path, as `tune_heads`. Writes `tune.json` and `merged/`."""
     _refuse_quantised(model)
@@ -214,8 +224,11 @@ def tune_full(
         what="all weights",
         targets=targets,
         resume=partial is not None,
+        processes=processes,
     )
     whole = whole.to(model.dtype)
+    if processes is not None and not processes.first:
+        return Tuned(whole, fitted, None)
     with workspace.folder("merged") as folder:
         save_model(whole, tokenizer, folder)
     _record(workspace, fitted, learning_rate=config.learning_rate)

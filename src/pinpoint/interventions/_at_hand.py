@@ -1,0 +1,56 @@
+"""Keeping offloaded weights at hand for as long as they are needed, instead of fetching them at every call."""
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from typing import Any
+
+from torch import nn
+
+from pinpoint.interventions._hooks import removing
+
+
+def offloading(module: nn.Module) -> list[tuple[nn.Module, Any]]:
+    """The modules below that fetch their weights when they are called, each with accelerate's hook that does it."""
+    found = []
+    for one in module.modules():
+        hook = getattr(one, "_hf_hook", None)
+        found += [(one, part) for part in getattr(hook, "hooks", (hook,)) if getattr(part, "offload", False)]
+    return found
+
+
+@contextmanager
+def at_hand(*modules: nn.Module) -> Iterator[None]:
+    """Fetches the offloaded weights of modules once, for the length of the block."""
+    with ExitStack() as stack:
+        for module in modules:
+            for one, hook in offloading(module):
+                hook.pre_forward(one)
+                stack.callback(_let_go, one, hook)
+                hook.offload = False
+        yield
+
+
+def _let_go(module: nn.Module, hook: Any) -> None:
+    hook.offload = True
+    hook.post_forward(module, None)
+
+
+@contextmanager
+def one_block_at_hand(blocks: Sequence[nn.Module]) -> Iterator[None]:
+    """Fetches the weights of each block as it begins to run, and keeps them until the next one does.
+
+    What calls parts of a block after it has run finds them there. Does nothing where nothing is offloaded.
+    """
+    with ExitStack() as outer, ExitStack() as held:
+
+        def fetch(block: nn.Module) -> Callable[..., None]:
+            def begin(*_: Any) -> None:
+                held.close()
+                held.enter_context(at_hand(block))
+
+            return begin
+
+        outer.enter_context(
+            removing([block.register_forward_pre_hook(fetch(block)) for block in blocks if offloading(block)])
+        )
+        yield

@@ -1,0 +1,64 @@
+"""Where the weights of a model lie: on one device, spread over several, or fetched block by block."""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import torch
+from torch import nn
+from transformers import PretrainedConfig, PreTrainedModel
+
+from pinpoint.errors import InputError
+from pinpoint.models._registry import headed
+
+DeviceMap = str | Mapping[str, int | str]
+
+# Ours: what is kept of the blocks while they do not run. The others are accelerate's own.
+FETCHED = {"host": "cpu", "disk": "disk"}
+SPREAD = ("auto", "balanced", "balanced_low_0", "sequential")
+
+
+def placed(config: PretrainedConfig, build: Any, device: str, device_map: DeviceMap) -> str | dict[str, int | str]:
+    """The device map that `from_pretrained` understands.
+
+    Args:
+        config: of the model.
+        build: the auto class that builds it.
+        device: where blocks run that are fetched, and where everything else lies.
+        device_map: see `pinpoint.load`.
+
+    Raises:
+        InputError: the device map is unknown.
+    """
+    if isinstance(device_map, str) and device_map not in (*FETCHED, *SPREAD):
+        raise InputError(
+            f"device map {device_map!r} is unknown.",
+            where="device_map",
+            mend=f"Use one of {', '.join((*FETCHED, *SPREAD))}, or a mapping of module names to devices.",
+        )
+    if isinstance(device_map, str) and device_map in FETCHED:
+        device_map = _blocks_apart(config, build, device, FETCHED[device_map])
+    return device_map if isinstance(device_map, str) else dict(device_map)
+
+
+def _blocks_apart(config: PretrainedConfig, build: Any, device: str, blocks: str) -> dict[str, int | str]:
+    """Every block in one place, and all else on the device."""
+    with torch.device("meta"):
+        view = headed(build.from_config(config))
+    path = view.layout.layers
+
+    def walk(module: nn.Module, name: str) -> Iterator[tuple[str, int | str]]:
+        for key, child in [*module.named_children(), *module.named_parameters(recurse=False)]:
+            full = f"{name}.{key}".lstrip(".")
+            if isinstance(child, nn.Module) and full == path:
+                yield from ((f"{full}.{i}", blocks) for i in range(len(view.layers)))
+            elif isinstance(child, nn.Module) and path.startswith(f"{full}."):
+                yield from walk(child, full)
+            else:
+                yield full, device
+
+    return dict(walk(view.model, ""))
+
+
+def is_spread(model: PreTrainedModel) -> bool:
+    """Whether some weights are on another device than others, or are fetched as they are needed."""
+    return len({str(place) for place in getattr(model, "hf_device_map", {}).values()}) > 1

@@ -1,0 +1,210 @@
+"""Several processes that run one command together, as `torchrun` and `accelerate launch` start them.
+
+Every process holds the model. The first one leads: it alone reads and writes the run folder, and tells the others what
+to take part in. Numbers pass between them as tensors and JSON over gloo, on GPUs too: they are small, and who waits for
+another burns no GPU.
+"""
+
+import json
+import os
+import signal
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+
+from pinpoint.errors import ConfigError, PinpointError
+
+if TYPE_CHECKING:
+    from torch import Tensor
+    from torch.distributed import ProcessGroup
+
+# A process waits for as long as the first one evaluates; one that is gone is noticed by its closed connection.
+_PATIENCE = timedelta(days=30)
+_TO_TELL = timedelta(seconds=5)
+_GONE = "another of the {count} processes of this command failed or was killed."
+_MEND = "What came before this tells why; the same command goes on from what is finished."
+
+
+class ProcessLost(PinpointError):
+    """Another process of this command ended before its work was done."""
+
+
+def launched() -> int:
+    """How many processes the launcher started; 1 without one."""
+    return int(os.environ.get("WORLD_SIZE", "1")) if "RANK" in os.environ else 1
+
+
+@dataclass(frozen=True)
+class Processes:
+    """The processes of a command, seen from one of them; alone by default.
+
+    Every method is called by all of them, in the same order.
+
+    Attributes:
+        rank: the number of this process.
+        count: how many there are.
+        group: what they talk over.
+    """
+
+    rank: int = 0
+    count: int = 1
+    group: "ProcessGroup | None" = None
+
+    @property
+    def first(self) -> bool:
+        """Whether this is the process that reads, writes and prints."""
+        return self.rank == 0
+
+    def from_first(self, value: Any) -> Any:
+        """The JSON value that the first process gives; what the others give is not looked at.
+
+        Raises:
+            ProcessLost: another process ended.
+        """
+        if self.count == 1:
+            return value
+        import torch
+
+        text = json.dumps(value).encode() if self.first else b""
+        size = self.from_process(0, torch.tensor([len(text)]))
+        data = torch.frombuffer(bytearray(text), dtype=torch.uint8) if self.first else None
+        data = torch.empty(int(size), dtype=torch.uint8) if data is None else data
+        return json.loads(bytes(self.from_process(0, data).tolist()))
+
+    def from_process(self, owner: int, tensor: "Tensor") -> "Tensor":
+        """The tensor that process `owner` gives; the others give one of its shape and dtype, which is filled.
+
+        Raises:
+            ProcessLost: another process ended.
+        """
+        if self.count == 1:
+            return tensor
+        from torch.distributed import broadcast
+
+        with self.noticing():
+            broadcast(tensor, src=owner, group=self.group)
+        return tensor
+
+    def share_of(self, total: int, what: str) -> int:
+        """What falls to each process of something that has to come out even.
+
+        Raises:
+            ConfigError: it does not.
+        """
+        if total % self.count:
+            raise ConfigError(
+                f"{total} cannot be dealt evenly to {self.count} processes.",
+                where=what,
+                mend=f"Give a multiple of {self.count}, or start another number of processes.",
+            )
+        return total // self.count
+
+    @contextmanager
+    def noticing(self) -> Iterator[None]:
+        """Tells that another process ended where the block fails for it.
+
+        Raises:
+            ProcessLost: it did.
+        """
+        try:
+            yield
+        except RuntimeError as error:
+            if self.count == 1 or not _of_another(error):
+                raise
+            raise ProcessLost(_GONE.format(count=self.count), mend=_MEND) from error
+
+
+def _of_another(error: RuntimeError) -> bool:
+    """Whether an error came over the wire. Gloo's have no class of their own."""
+    from torch.distributed import DistError
+
+    return isinstance(error, DistError) or "gloo" in str(error).lower()
+
+
+_joined = Processes()
+_telling = threading.Lock()
+
+
+def current() -> Processes:
+    """The processes that this one has joined; itself alone before `join`."""
+    return _joined
+
+
+def join(tell: Callable[[str], None] | None = None) -> Processes:
+    """Meets the other processes that the launcher started; alone without a launcher.
+
+    Args:
+        tell: says why this process ends when the launcher stops it, as launchers do once another has failed; None
+            leaves the signal alone.
+
+    Raises:
+        ProcessLost: another process ended meanwhile.
+    """
+    global _joined
+    if launched() == 1 or _joined.count > 1:
+        return _joined
+    if tell is not None:
+        _stop_when_told(tell)
+    import torch
+    from accelerate import PartialState
+    from torch.distributed import new_group
+
+    with Processes(count=launched()).noticing():
+        state = PartialState(cpu=not torch.cuda.is_available(), timeout=_PATIENCE)
+        group = new_group(backend="gloo", timeout=_PATIENCE)
+    _joined = Processes(state.process_index, state.num_processes, group)
+    return _joined
+
+
+def leave() -> None:
+    """Parts from the others, when all are done."""
+    global _joined
+    if _joined.count > 1:
+        from torch.distributed import destroy_process_group
+
+        _joined = Processes()
+        destroy_process_group()
+
+
+def tell_once(error: str, tell: Callable[[str], None]) -> None:
+    """Tells of an error unless another process of this command has told of one: one message is shown, not one each."""
+    with _telling:
+        if _first_to_tell():
+            tell(error)
+
+
+def _first_to_tell() -> bool:
+    if launched() == 1:
+        return True
+    from torch.distributed import TCPStore  # type: ignore[attr-defined]
+
+    host, port = os.environ["MASTER_ADDR"], int(os.environ["MASTER_PORT"])
+    try:
+        counter = TCPStore(host, port, is_master=False, timeout=_TO_TELL, wait_for_workers=False)
+        told: int = counter.add(f"pinpoint/told/{os.environ.get('TORCHELASTIC_RESTART_COUNT', '0')}", 1)
+        return told == 1
+    except RuntimeError:
+        return True  # whoever kept count is gone
+
+
+def _stop_when_told(tell: Callable[[str], None]) -> None:
+    """Ends the process at once on SIGTERM.
+
+    Python runs a signal's handler between steps of the main thread, which may be waiting for a process that is gone;
+    the signal's number reaches the pipe whatever the main thread does.
+    """
+    reader, writer = os.pipe()
+    os.set_blocking(writer, False)
+    signal.signal(signal.SIGTERM, lambda *_: None)
+    signal.set_wakeup_fd(writer, warn_on_full_buffer=False)
+
+    def watch() -> None:
+        while os.read(reader, 1)[0] != signal.SIGTERM:
+            pass
+        tell_once(str(ProcessLost(_GONE.format(count=launched()), mend=_MEND)), tell)
+        os._exit(128 + signal.SIGTERM)
+
+    threading.Thread(target=watch, daemon=True).start()

@@ -1,0 +1,183 @@
+"""Two processes of one command give what one gives, and neither waits for one that is gone."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+import pytest
+from safetensors.torch import load_file
+from typer.testing import CliRunner
+
+from pinpoint.cli import app
+from pinpoint.errors import ConfigError
+from pinpoint.processes import Processes, join, launched, tell_once
+
+SETTINGS = """\
+locate: {pairs: 24, batch_size: 4}
+verify: {max_heads: 2, draws: 1, generate_at: [0], generate_items: 4}
+tune: {heads: 2, epochs: 0.3, check_every: 2, check_items: 4, batch_size: 16, anchor: 0.1}
+full: null
+evaluate: {items: 8, ability_items: 2, neutral_items: 4, batch_size: 8, resamples: 100}
+"""
+TOGETHER = ("-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2")
+
+
+def start(*arguments: str, together: bool = True) -> subprocess.Popen[str]:
+    command = [sys.executable, *(TOGETHER if together else ()), "-m", "pinpoint", *arguments]
+    environment = os.environ | {"OMP_NUM_THREADS": "1"}
+    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment)
+
+
+def done(*arguments: str, together: bool = True) -> str:
+    process = start(*arguments, together=together)
+    out, told = process.communicate(timeout=240)
+    assert process.returncode == 0, told
+    return out
+
+
+def ours(told: str) -> list[str]:
+    return [line for line in told.splitlines() if line.startswith("error: ")]
+
+
+def scores(folder: Path) -> dict[str, object]:
+    return {name: value for name, value in load_file(str(folder / "locate" / "scores.safetensors")).items()}
+
+
+@pytest.fixture(scope="module")
+def settings(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("settings") / "settings.yaml"
+    path.write_text(SETTINGS)
+    return path
+
+
+@pytest.fixture(scope="module")
+def alone(settings: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run of one process, located and tuned."""
+    folder = tmp_path_factory.mktemp("alone") / "run"
+    done("locate", "yesman", "--config", str(settings), "--out", str(folder), together=False)
+    done("tune", str(folder), together=False)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def shared(settings: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
+    """The same of two, and what they printed."""
+    folder = tmp_path_factory.mktemp("shared") / "run"
+    out = done("locate", "yesman", "--config", str(settings), "--out", str(folder), "--json")
+    done("tune", str(folder))
+    return folder, out
+
+
+def test_a_process_is_alone_without_a_launcher(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("RANK", raising=False)
+    monkeypatch.setenv("WORLD_SIZE", "8")
+    assert launched() == 1
+    assert join() == Processes(0, 1) and join().first
+    told: list[str] = []
+    tell_once("what went wrong", told.append)
+    assert told == ["what went wrong"]
+    assert Processes().from_first({"heads": [1]}) == {"heads": [1]}
+
+
+def test_what_does_not_come_out_even_is_refused() -> None:
+    assert Processes(1, 4).share_of(32, "batch_size") == 8
+    with pytest.raises(
+        ConfigError, match=r"batch_size: 32 cannot be dealt evenly to 3 processes. Give a multiple of 3"
+    ):
+        Processes(0, 3).share_of(32, "batch_size")
+
+
+def test_a_command_for_one_process_refuses_several(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("RANK", "0")
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    result = CliRunner().invoke(app, ["config", "yesman"])
+    assert isinstance(result.exception, ConfigError)
+    assert "pinpoint config: runs in one process, and 2 were started. Start it without torchrun" in str(
+        result.exception
+    )
+
+
+@pytest.mark.slow
+def test_two_processes_give_the_scores_of_one_and_one_document(alone: Path, shared: tuple[Path, str]) -> None:
+    folder, out = shared
+    one, two = scores(alone), scores(folder)
+    assert all(float((one[name] - two[name]).abs().max()) <= 1e-6 for name in one)
+    assert json.loads(out)["ranking"] == json.loads((alone / "locate" / "locate.json").read_text())["ranking"]
+    assert sorted(path.name for path in folder.iterdir()) == sorted(path.name for path in alone.iterdir())
+
+
+@pytest.mark.slow
+def test_two_processes_tune_as_one_does(alone: Path, shared: tuple[Path, str]) -> None:
+    one, two = (json.loads((folder / "tune.json").read_text()) for folder in (alone, shared[0]))
+    assert [row["step"] for row in one["history"]] == [row["step"] for row in two["history"]]
+    assert two["losses"] == pytest.approx(one["losses"], rel=1e-3)
+    left, right = (load_file(str(folder / "adapter" / "adapter_model.safetensors")) for folder in (alone, shared[0]))
+    for name, weight in left.items():
+        assert float((weight - right[name]).norm()) <= 2e-2 * float(weight.norm()), name
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("stage", ["locate", "tune"])
+def test_a_process_that_is_killed_stops_the_other_and_nothing_is_lost(
+    stage: str, settings: Path, alone: Path, shared: tuple[Path, str], tmp_path: Path
+) -> None:
+    folder = tmp_path / "run"
+    locate = ("locate", "yesman", "--config", str(settings), "--out", str(folder))
+    if stage == "tune":
+        done(*locate, together=False)
+    command = locate if stage == "locate" else ("tune", str(folder))
+    pattern = "locate-*/*.safetensors" if stage == "locate" else "tune-*/trainer/checkpoint-*/trainer_state.json"
+    process = start(*command)
+    killed: list[float] = []
+
+    def kill_when_begun() -> None:
+        while process.poll() is None and not killed:
+            if list((folder / "partial").glob(pattern)):
+                os.kill(other(process.pid), signal.SIGKILL)
+                killed.append(time.monotonic())
+            time.sleep(0.01)
+
+    watcher = threading.Thread(target=kill_when_begun)
+    watcher.start()
+    _, told = process.communicate(timeout=240)
+    watcher.join()
+    assert killed and process.returncode != 0, told
+    assert time.monotonic() - killed[0] < 15
+    assert ours(told) == [
+        "error: another of the 2 processes of this command failed or was killed. What came before this tells why; the "
+        "same command goes on from what is finished."
+    ], told
+    done(*command)
+    one, two = scores(alone), scores(folder)
+    assert all(float((one[name] - two[name]).abs().max()) <= 1e-6 for name in one)
+    if stage == "tune":
+        there, here = (load_file(str(path / "adapter" / "adapter_model.safetensors")) for path in (shared[0], folder))
+        assert all(float((there[name] - here[name]).abs().max()) <= 1e-6 for name in there)
+
+
+@pytest.mark.slow
+def test_an_error_is_told_once(settings: Path, tmp_path: Path) -> None:
+    process = start("locate", "yesman", "--config", str(settings), "--out", str(tmp_path), "--metric", "logits")
+    _, told = process.communicate(timeout=120)
+    assert process.returncode != 0
+    assert len(ours(told)) == 1 and "locate.metric" in ours(told)[0], told
+
+
+def other(launcher: int) -> int:
+    """The second process that a launcher started."""
+    for name in Path("/proc").iterdir():
+        if not name.name.isdigit():
+            continue
+        try:
+            parent = int((name / "stat").read_text().rsplit(")", 1)[1].split()[1])
+            environment = (name / "environ").read_bytes().split(b"\0")
+        except OSError:
+            continue
+        if parent == launcher and b"RANK=1" in environment:
+            return int(name.name)
+    raise AssertionError("there is no second process")
