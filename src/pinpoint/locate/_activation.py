@@ -14,7 +14,6 @@ from torch import Tensor
 from pinpoint.data import EncodedPair
 from pinpoint.interventions import edited_inputs, next_token_logits, seen_inputs
 from pinpoint.locate._positions import patched_lengths
-from pinpoint.locate._prefix import shares_prefix
 from pinpoint.locate._protocol import Effects
 from pinpoint.measure import Metric
 from pinpoint.models import HeadedModel
@@ -102,7 +101,7 @@ def activation(
     per_pass = max(1, rows_at_once - 1)
     for number, (pair, patched) in enumerate(zip(pairs, patched_lengths(pairs, positions), strict=True)):
         source = _outputs_at_the_end(view, pair.counterfactual, patched)
-        keeps = cached and shares_prefix(view) and patched < len(pair.reference)
+        keeps = cached and view.shares_prefix and patched < len(pair.reference)
         run = _goes_on(view, pair.reference, patched) if keeps else _from_the_start(view, pair.reference)
         for start in range(0, len(nodes), per_pass):
             some = nodes[start : start + per_pass]

@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from pinpoint.data import Batch, EncodedPair
 from pinpoint.heads import HeadSet
 from pinpoint.interventions import after_blocks, edited_outputs, final_logits, run_block, seen_inputs
-from pinpoint.locate._prefix import shared_lengths, shares_prefix, sharing, whole
+from pinpoint.locate._prefix import shared_lengths, sharing, whole
 from pinpoint.locate._protocol import Effects
 from pinpoint.measure import Metric
 from pinpoint.models import HeadedModel
@@ -172,7 +172,7 @@ def sweep(
 ) -> Effects:
     """The default engine: see `Engine`. Two forward passes and the MLP rows, whatever the number of nodes."""
     lengths = shared_lengths(pairs)
-    prompts = sharing(view, pairs, lengths) if shares_prefix(view) and min(lengths) > 0 else whole(view, batch)
+    prompts = sharing(view, pairs, lengths) if view.shares_prefix and min(lengths) > 0 else whole(view, batch)
     run = _Sweep(view, pairs, prompts.last, rows_per_chunk, given, nodes)
     mixers = {(i, name): module for i in range(view.n_layers) for name, module in view.mixers(i).items()}
     with_mlp = [node.layer for node in nodes if node.kind == "mlps"]
