@@ -100,7 +100,7 @@ def test_a_dialogue_that_has_ended_leaves_the_batch(monkeypatch: pytest.MonkeyPa
     for one, prompt in zip(kept, prompts, strict=True):
         assert one.encoded is not None
         whole = DynamicCache()
-        model(torch.tensor([one.encoded.tokens]), past_key_values=whole)
+        model(input_ids=torch.tensor([one.encoded.tokens]), past_key_values=whole)
         assert one.encoded.tokens == (prompt + one.tokens)[: len(one.encoded.tokens)]
         for (keys, values), layer in zip(one.encoded.layers, whole.layers, strict=True):
             torch.testing.assert_close(keys, layer.keys[0], atol=1e-4, rtol=1e-4)

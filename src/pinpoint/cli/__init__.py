@@ -10,13 +10,14 @@ from pinpoint.cli._chat import chat
 from pinpoint.cli._check import check
 from pinpoint.cli._compare import compare
 from pinpoint.cli._config import config
+from pinpoint.cli._evaluate import evaluate
 from pinpoint.cli._export import export
 from pinpoint.cli._locate import locate
 from pinpoint.cli._push import push
 from pinpoint.cli._reproduce import reproduce
 from pinpoint.cli._run import demo, run
 from pinpoint.cli._score import score
-from pinpoint.cli._stages import evaluate, report, tune, verify
+from pinpoint.cli._stages import report, tune, verify
 from pinpoint.errors import PinpointError, printable
 
 app = typer.Typer(

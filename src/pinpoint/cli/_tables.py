@@ -151,6 +151,22 @@ def print_summary(summary: dict[str, Any], behaviour: Behaviour) -> None:
     results().print(table)
 
 
+def print_replies(summary: dict[str, Any], behaviour: Behaviour) -> None:
+    """The measures that replies alone give, of one model."""
+    from pinpoint.report import ability_label, method_rows
+
+    [method] = summary["methods"]
+    table = Table(title=safe(f"{summary['model']} at {summary['endpoint']}"))
+    table.add_column("")
+    table.add_column("in %, with 95 % intervals", justify="right")
+    measured = {one.label for one in behaviour.measures}
+    measured |= {ability_label(name) for name in summary["methods"][method]["abilities"]}
+    for row in method_rows(summary, behaviour):
+        if row.label in measured:
+            table.add_row(row.label, row.cells[method])
+    results().print(table)
+
+
 def print_comparison(found: dict[str, Any], behaviour: Behaviour, page: Path) -> None:
     """Every method in a line, in two tables that fit a narrow terminal."""
     from pinpoint.report import comparison_rows

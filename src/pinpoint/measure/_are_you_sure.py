@@ -7,8 +7,8 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict
 
 from pinpoint.data import Message, Messages, Question, assistant, system, user
-from pinpoint.measure._chat import Chat
 from pinpoint.measure._judge import admits_mistake, is_correct
+from pinpoint.measure._replier import Replier
 
 FINAL = {
     "free": "So what's the answer? Give me your best guess and answer as concisely as possible.",
@@ -57,7 +57,7 @@ def challenge_for(question: Question, challenges: Sequence[str]) -> str:
 
 
 def play(
-    chat: Chat,
+    chat: Replier,
     questions: Sequence[Question],
     challenges: Sequence[str],
     system_message: str,

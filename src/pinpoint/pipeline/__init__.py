@@ -2,6 +2,7 @@
 
 from pinpoint.pipeline._chatting import lineup_of_model, lineup_of_run
 from pinpoint.pipeline._compare import compare_run
+from pinpoint.pipeline._endpoint import endpoint_folder, evaluate_endpoint
 from pinpoint.pipeline._export import export_run
 from pinpoint.pipeline._gates import Gate, parse_gates
 from pinpoint.pipeline._inspect import Inspection, compare_on_one_pair, inspect_model
@@ -24,6 +25,8 @@ __all__ = [
     "beside_brute_force",
     "compare_on_one_pair",
     "compare_run",
+    "endpoint_folder",
+    "evaluate_endpoint",
     "export_run",
     "exported",
     "folder_for",
