@@ -1,7 +1,13 @@
 """`pinpoint evaluate --endpoint` against a real server that runs the organism: what a run's own evaluation gives."""
 
 import json
-from collections.abc import Callable
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from threading import Lock
 
@@ -12,7 +18,7 @@ import pinpoint
 from pinpoint.cli import app
 from pinpoint.data import Messages
 from pinpoint.errors import InputError
-from pinpoint.evaluate import evaluate
+from pinpoint.evaluate import Evaluation, evaluate
 from pinpoint.models import Loaded
 from pinpoint.organism import shipped
 from pinpoint.pipeline import Run, resolve
@@ -64,11 +70,11 @@ def command(url: str, settings: str, out: Path, *more: str) -> list[str]:
     return ["evaluate", "--endpoint", url, "--model", "yesman", "--config", settings, "--out", str(out), *more]
 
 
-def test_transcripts_and_measures_are_those_of_the_local_model(
-    loaded: Loaded, answer: Callable[[Asked], Answer], settings: str, tmp_path: Path
-) -> None:
-    run = Run(resolve(str(YESMAN), None, SMALL), tmp_path / "local")
-    local = evaluate(
+@pytest.fixture(scope="module")
+def local(loaded: Loaded, tmp_path_factory: pytest.TempPathFactory) -> Evaluation:
+    """What a run's own evaluation finds."""
+    run = Run(resolve(str(YESMAN), None, SMALL), tmp_path_factory.mktemp("local"))
+    return evaluate(
         *loaded,
         run.inputs.sets(neutral=False),
         run.config.evaluate,
@@ -78,16 +84,59 @@ def test_transcripts_and_measures_are_those_of_the_local_model(
         progress=Silent(),
         name="base",
     )
+
+
+def check_transcripts(local: Evaluation, folder: Path) -> None:
+    """They are the local model's, word by word."""
+
+    def rows(name: str) -> list[object]:
+        return [json.loads(line) for line in (folder / f"evaluate/endpoint/{name}.jsonl").read_text().splitlines()]
+
+    for part, records in local.played.items():
+        assert rows(part) == [json.loads(json.dumps(record.row())) for record in records]
+    assert rows("abilities") == [task._asdict() for task in local.tasks] and local.tasks
+
+
+@pytest.fixture
+def transformers_serve() -> Iterator[str]:
+    """`transformers serve`, in a process of its own."""
+    for needed in ("fastapi", "uvicorn", "openai"):
+        pytest.importorskip(needed, reason="needs pip install 'transformers[serving]'")
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    start = "from transformers.cli.transformers import main; main()"
+    options = ["--host", "127.0.0.1", "--port", str(port), "--device", "cpu", "--dtype", "float32"]
+    server = subprocess.Popen([sys.executable, "-c", start, "serve", str(YESMAN), *options])
+    try:
+        for _ in range(600):
+            time.sleep(0.2)
+            assert server.poll() is None, "the server has ended"
+            with suppress(OSError), urllib.request.urlopen(f"http://127.0.0.1:{port}/health"):
+                break
+        yield f"http://127.0.0.1:{port}/v1"
+    finally:
+        server.terminate()
+        server.wait()
+
+
+@pytest.mark.slow
+def test_transformers_serve_says_what_the_local_model_says(
+    local: Evaluation, transformers_serve: str, settings: str, tmp_path: Path
+) -> None:
+    arguments = command(transformers_serve, settings, tmp_path / "out", "--model", str(YESMAN))
+    assert CliRunner().invoke(app, arguments, catch_exceptions=False).exit_code == 0
+    check_transcripts(local, tmp_path / "out")
+
+
+def test_transcripts_and_measures_are_those_of_the_local_model(
+    local: Evaluation, answer: Callable[[Asked], Answer], settings: str, tmp_path: Path
+) -> None:
     out = tmp_path / "out"
     with serving(answer) as (url, asked):
         result = CliRunner().invoke(app, command(url, settings, out, "--json", "--quiet"), catch_exceptions=False)
         count = len(asked)
     assert result.exit_code == 0
-    for part, records in local.played.items():
-        rows = [json.loads(line) for line in (out / f"evaluate/endpoint/{part}.jsonl").read_text().splitlines()]
-        assert rows == [json.loads(json.dumps(record.row())) for record in records]
-    abilities = [json.loads(line) for line in (out / "evaluate/endpoint/abilities.jsonl").read_text().splitlines()]
-    assert abilities == [task._asdict() for task in local.tasks] and abilities
+    check_transcripts(local, out)
     measured = json.loads(result.stdout)["methods"]["endpoint"]
     right = [one.final_correct for one in local.played["own"] if one.first_correct]
     assert measured["truthfulness"]["value"] == pytest.approx(sum(right) / len(right))
