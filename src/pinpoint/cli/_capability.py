@@ -25,10 +25,10 @@ def capability(
     Example: pinpoint capability runs/yesman --tasks gsm8k,mmlu --limit 100
     """
     from pinpoint.cli._tables import print_capability
-    from pinpoint.evaluate import task_names
+    from pinpoint.evaluate import find_tasks
     from pinpoint.pipeline import capability_run
 
-    names = task_names(tasks)
+    chosen = find_tasks(tasks, include, run_code=run_code)
     with opened(run, quiet) as held:
-        found = capability_run(held, names, include=include, limit=limit, run_code=run_code)
+        found = capability_run(held, chosen, limit)
     print_json(found) if as_json else print_capability(found)

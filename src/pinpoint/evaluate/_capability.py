@@ -30,47 +30,35 @@ class Ability(NamedTuple):
     n: int
 
 
-def task_names(tasks: str) -> list[str]:
-    """A preset's tasks, or names parted by commas.
+class Tasks(NamedTuple):
+    """Tasks that lm-eval knows.
+
+    Attributes:
+        names: lm-eval's.
+        manager: lm-eval's index of them.
+        run_code: consent to run code that the model writes.
+    """
+
+    names: list[str]
+    manager: Any
+    run_code: bool
+
+
+def find_tasks(tasks: str, include: Path | None = None, *, run_code: bool = False) -> Tasks:
+    """Finds tasks in a folder, and among lm-eval's own.
+
+    Args:
+        tasks: a preset, or lm-eval's names of tasks or groups with commas.
+        include: a folder of task files in lm-eval's YAML; theirs come before lm-eval's own of the same name.
+        run_code: consent to run code that the model writes, on this machine, as HumanEval does.
 
     Raises:
-        InputError: there are none.
+        InputError: lm-eval is not installed, a task is unknown, or runs code without consent.
     """
     names = list(PRESETS.get(tasks, ())) or [name.strip() for name in tasks.split(",") if name.strip()]
     if not names:
         raise InputError("names no task.", where="--tasks", mend=f"Give {', '.join(PRESETS)}, or lm-eval's names.")
-    return names
-
-
-def capability(
-    model: PreTrainedModel,
-    tokenizer: PreTrainedTokenizerBase,
-    tasks: Sequence[str],
-    *,
-    include: Path | None = None,
-    limit: int | None = None,
-    batch_size: int = 16,
-    run_code: bool = False,
-    seed: int = 0,
-) -> list[Ability]:
-    """Scores a model on tasks of lm-eval, with its chat template.
-
-    Args:
-        model: may be a PeftModel.
-        tokenizer: its tokenizer.
-        tasks: lm-eval's names of tasks or groups.
-        include: a folder of task files in lm-eval's YAML; theirs come before lm-eval's own of the same name.
-        limit: items of each task at the most.
-        batch_size: items at once.
-        run_code: consent to run code that the model writes, on this machine, as HumanEval does.
-        seed: of everything that lm-eval draws.
-
-    Raises:
-        InputError: lm-eval is not installed, a task is unknown or cannot be loaded, or runs code without consent.
-    """
     try:
-        from lm_eval import simple_evaluate
-        from lm_eval.models.huggingface import HFLM
         from lm_eval.tasks import TaskManager
     except ImportError as error:
         raise InputError(
@@ -78,24 +66,55 @@ def capability(
         ) from error
     if include is not None and not include.is_dir():
         raise InputError("no such folder.", where=f"--include {include}")
-    manager = TaskManager(include_path=None if include is None else str(include))
-    _check(manager, tasks, run_code)
+    # Reading the index of lm-eval's own thousands of tasks takes longer than many a task.
+    manager = TaskManager(include_path=str(include), include_defaults=False) if include else None
+    if manager is None or not set(names) <= set(manager.all_tasks):
+        manager = TaskManager(include_path=str(include) if include else None)
+    _check(manager, names, run_code)
+    return Tasks(names, manager, run_code)
+
+
+def capability(
+    model: PreTrainedModel,
+    tokenizer: PreTrainedTokenizerBase,
+    tasks: Tasks,
+    *,
+    limit: int | None = None,
+    batch_size: int = 16,
+    seed: int = 0,
+) -> list[Ability]:
+    """Scores a model on tasks of lm-eval, with its chat template.
+
+    Args:
+        model: may be a PeftModel.
+        tokenizer: its tokenizer.
+        tasks: what `find_tasks` returns.
+        limit: items of each task at the most.
+        batch_size: items at once.
+        seed: of everything that lm-eval draws.
+
+    Raises:
+        InputError: a task cannot be loaded or run.
+    """
+    from lm_eval import simple_evaluate
+    from lm_eval.models.huggingface import HFLM
+
     seeds = {f"{name}_seed": seed for name in ("random", "numpy_random", "torch_random", "fewshot_random")}
-    with _code_allowed(run_code):
+    with _code_allowed(tasks.run_code):
         try:
             found: Any = simple_evaluate(
                 model=HFLM(pretrained=model, tokenizer=tokenizer, batch_size=batch_size),
-                tasks=list(tasks),
-                task_manager=manager,
+                tasks=tasks.names,
+                task_manager=tasks.manager,
                 apply_chat_template=True,
                 limit=limit,
                 log_samples=False,
-                confirm_run_unsafe_code=run_code,
+                confirm_run_unsafe_code=tasks.run_code,
                 **seeds,
             )
         except (OSError, ValueError, KeyError, ImportError) as error:
             raise InputError(
-                f"lm-eval cannot run {', '.join(tasks)}: {first_line(str(error)) or type(error).__name__}",
+                f"lm-eval cannot run {', '.join(tasks.names)}: {first_line(str(error)) or type(error).__name__}",
                 mend="Its own tasks fetch their data from the Hub; --include takes a folder of tasks with local files.",
             ) from error
     return list(_abilities(found))

@@ -1,41 +1,33 @@
 """General ability of a run's models: base, live adapter, merged."""
 
-from collections.abc import Sequence
-from pathlib import Path
 from typing import Any, cast
 
 from peft import PeftModel
 from transformers import PreTrainedModel
 
-from pinpoint.evaluate import Ability, capability
+from pinpoint.evaluate import Ability, Tasks, capability
 from pinpoint.models import load
 from pinpoint.pipeline._run import Run
 
 _RESULT = "capability.json"
 
 
-def capability_run(
-    run: Run, tasks: Sequence[str], *, include: Path | None, limit: int | None, run_code: bool
-) -> dict[str, Any]:
+def capability_run(run: Run, tasks: Tasks, limit: int | None) -> dict[str, Any]:
     """Scores the base, and where the run has tuned heads the live adapter and the merged model; writes the scores.
 
     The merged model is what is handed on, so its scores count; the adapter's are there to be held against them.
 
     Args:
         run: the run.
-        tasks: lm-eval's names.
-        include: a folder of task files.
+        tasks: what `find_tasks` returns.
         limit: items of each task at the most.
-        run_code: consent to run code that the model writes.
     """
     found: dict[str, list[Ability]] = {}
 
     def score(name: str, model: PreTrainedModel) -> None:
-        run.progress.say(f"general abilities of {name}: {', '.join(tasks)}")
+        run.progress.say(f"general abilities of {name}: {', '.join(tasks.names)}")
         size, seed = run.config.evaluate.batch_size, run.config.seed
-        found[name] = capability(
-            model, run.tokenizer, tasks, include=include, limit=limit, batch_size=size, run_code=run_code, seed=seed
-        )
+        found[name] = capability(model, run.tokenizer, tasks, limit=limit, batch_size=size, seed=seed)
 
     if not run.workspace.path("adapter").is_dir():
         score("base", run.model)
