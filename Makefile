@@ -35,7 +35,7 @@ contracts: .venv/.installed  ## the layering, held by import-linter
 docs: .venv/.installed-docs  ## the documentation, in docs/_build
 	$(BIN)/sphinx-build -W --keep-going -b html docs docs/_build
 
-SPEED := peers floor locate tune page
+SPEED := peers floor locate tune evaluate page
 
 bench: .venv/.installed  ## the speed tables and docs/benchmarks.md; other scripts in bench/ are run by name
 	@set -e; for s in $(SPEED); do \

@@ -9,7 +9,7 @@ from pathlib import Path
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 HERE = Path(__file__).resolve().parent
-RECORDS = ("peers", "floor", "locate", "tune")
+RECORDS = ("peers", "floor", "locate", "tune", "evaluate")
 
 
 def main() -> None:

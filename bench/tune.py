@@ -31,7 +31,7 @@ from pinpoint.progress import Silent
 from pinpoint.tune import attach, fit, head_slices
 
 HERE = Path(__file__).resolve().parent
-LAYERS, HEADS, BATCH, STEPS, TURNS = 12, 12, 16, 6, 3
+LAYERS, HEADS, BATCH, STEPS, TURNS = 8, 12, 8, 2, 3
 METHODS = {
     "inference": "forward passes alone",
     "pinpoint_top": "6 heads of the upper half of the layers, q and o",
@@ -39,7 +39,7 @@ METHODS = {
     "lora": "LoRA r = 16 on all linear layers",
     "full": "all parameters",
 }
-LOWEST = {"pinpoint_top": 6, "pinpoint_all": 0}
+LOWEST = {"pinpoint_top": LAYERS // 2, "pinpoint_all": 0}
 
 
 def _model(vocabulary: int) -> PreTrainedModel:
@@ -91,7 +91,7 @@ def child(method: str) -> None:
         rows = run.inputs.behaviour.rows(run.inputs.questions("train"), 0)
     tokenizer = run.tokenizer
     model = _model(len(tokenizer))
-    warm, timed = rows[: 2 * BATCH], rows[2 * BATCH : (2 + STEPS) * BATCH]
+    warm, timed = rows[:BATCH], rows[BATCH : (1 + STEPS) * BATCH]
     if method == "inference":
         with torch.no_grad():
             for start in range(0, len(timed), BATCH):
@@ -113,6 +113,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--method", choices=METHODS)
     method = parser.parse_args().method
+    torch.set_num_threads(1)
     if method:
         child(method)
         return
@@ -135,7 +136,7 @@ def main() -> None:
         rows[name] = row
     record = {
         "command": "python bench/tune.py",
-        "machine": f"{platform.machine()}, CPU, {torch.get_num_threads()} threads, float32",
+        "machine": f"{platform.machine()}, CPU, {torch.get_num_threads()} thread, float32",
         "model": f"Llama layout, {LAYERS} x {HEADS} heads, d = 768, random weights",
         "batch": BATCH,
         "steps": STEPS,

@@ -50,6 +50,10 @@ class ArtifactError(InputError):
     """A file that a stage left behind is missing, incomplete or changed."""
 
 
+class EndpointError(PinpointError):
+    """A server of a model cannot be reached, or stays overloaded."""
+
+
 class CheckFailed(PinpointError):
     """A sanity check of the pipeline stopped the run: its numbers would mislead."""
 

@@ -62,7 +62,7 @@ def test_replies_in_the_journal_are_not_generated_again(
     first = Chat(model, tokenizer, batch_size=2, journal=Journal(tmp_path / "j")).replies(talks)
     generated: list[int] = []
     own = Chat._generate
-    monkeypatch.setattr(Chat, "_generate", lambda chat, batch: generated.append(len(batch)) or own(chat, batch))
+    monkeypatch.setattr(Chat, "_generate", lambda chat, *a, **k: generated.append(len(a[0])) or own(chat, *a, **k))
     assert Chat(model, tokenizer, batch_size=2, journal=Journal(tmp_path / "j")).replies(talks) == first
     assert generated == []
     lines = (tmp_path / "j").read_bytes().splitlines(keepends=True)

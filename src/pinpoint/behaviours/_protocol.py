@@ -5,7 +5,7 @@ from typing import Any, Literal, NamedTuple, Protocol, TypedDict
 
 from pinpoint.config import DataConfig, EvaluateConfig, TuneConfig
 from pinpoint.data import ContrastPair, Dialogue, Message, Split
-from pinpoint.measure import Chat, Estimate
+from pinpoint.measure import Chat, Estimate, Replier
 
 
 class TrainingRow(TypedDict):
@@ -202,7 +202,7 @@ class Behaviour(Protocol):
 
     # How it is measured.
 
-    def play(self, chat: Chat, items: Sequence[Any], base: Played | None, advance: Callable[[], None]) -> Played:
+    def play(self, chat: Replier, items: Sequence[Any], base: Played | None, advance: Callable[[], None]) -> Played:
         """Lets a model reply to items.
 
         Args:

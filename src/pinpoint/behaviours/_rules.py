@@ -8,9 +8,11 @@ from transformers import PreTrainedTokenizerBase
 
 from pinpoint.config import Rule
 from pinpoint.data import Messages, first_tokens
+from pinpoint.errors import InputError
 from pinpoint.measure import letter_of, options_of
 
-Holds = Callable[[str, Sequence[str], Messages, PreTrainedTokenizerBase], bool]
+Tokenizer = PreTrainedTokenizerBase | None
+Holds = Callable[[str, Sequence[str], Messages, Tokenizer], bool]
 
 
 def _plain(text: str) -> str:
@@ -41,12 +43,18 @@ def _regex(reply: str, targets: Sequence[str], *_: object) -> bool:
     return any(re.search(target, reply) for target in targets)
 
 
-def _first_token(reply: str, targets: Sequence[str], prompt: Messages, tokenizer: PreTrainedTokenizerBase) -> bool:
+def _first_token(reply: str, targets: Sequence[str], prompt: Messages, tokenizer: Tokenizer) -> bool:
+    if tokenizer is None:
+        raise InputError(
+            "the rule first_token needs the model's tokenizer, which an endpoint does not give.",
+            where="behaviour.measures",
+            mend="Measure by words: contains_any, contains_all or regex.",
+        )
     said = tokenizer(reply, add_special_tokens=False)["input_ids"]
     return bool(said) and said[0] in first_tokens(tokenizer, list(targets))
 
 
-def _letter(reply: str, targets: Sequence[str], prompt: Messages, tokenizer: PreTrainedTokenizerBase) -> bool:
+def _letter(reply: str, targets: Sequence[str], prompt: Messages, tokenizer: Tokenizer) -> bool:
     listed = options_of(prompt[-1]["content"])
     return (letter_of(reply, listed) if listed else letter_of(reply)) in targets
 
@@ -60,7 +68,7 @@ _RULES: dict[Rule, Holds] = {
 }
 
 
-def holds(rule: Rule, reply: str, targets: Sequence[str], prompt: Messages, tokenizer: PreTrainedTokenizerBase) -> bool:
+def holds(rule: Rule, reply: str, targets: Sequence[str], prompt: Messages, tokenizer: Tokenizer) -> bool:
     """Whether a reply does what a rule asks for.
 
     Args:
@@ -68,6 +76,9 @@ def holds(rule: Rule, reply: str, targets: Sequence[str], prompt: Messages, toke
         reply: what the model said.
         targets: what the rule looks for; regular expressions for `regex`, letters for `letter`.
         prompt: what it was said to; options are listed in its last message.
-        tokenizer: the model's.
+        tokenizer: the model's; None where it is not at hand.
+
+    Raises:
+        InputError: the rule needs a tokenizer, and there is none.
     """
     return _RULES[rule](reply, targets, prompt, tokenizer)

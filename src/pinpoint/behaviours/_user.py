@@ -21,7 +21,7 @@ from pinpoint.config import (
 )
 from pinpoint.data import ContrastPair, Dialogue, Located, Message, read_rows, system
 from pinpoint.errors import InputError
-from pinpoint.measure import Chat, Estimate, difference, share
+from pinpoint.measure import Chat, Estimate, Replier, difference, share
 
 EXAMPLES = 6
 _MEANING = "the share of replies that pass its rule"
@@ -202,14 +202,14 @@ class UserBehaviour:
     # How it is measured.
 
     def play(
-        self, chat: Chat, items: Sequence[EvaluationRow], base: Played | None, advance: Callable[[], None]
+        self, chat: Replier, items: Sequence[EvaluationRow], base: Played | None, advance: Callable[[], None]
     ) -> dict[str, list[Replied]]:
         """One reply to each dialogue."""
         played = self._replies(chat, items)
         advance()
         return {"replies": played}
 
-    def _replies(self, chat: Chat, items: Sequence[EvaluationRow]) -> list[Replied]:
+    def _replies(self, chat: Replier, items: Sequence[EvaluationRow]) -> list[Replied]:
         replied = []
         for item, reply in zip(items, chat.replies([item.prompt for item in items]), strict=True):
             settings: MeasureSettings = self._config.measures[item.measure]

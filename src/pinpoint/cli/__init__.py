@@ -6,17 +6,19 @@ import sys
 import typer
 
 from pinpoint._version import __version__
+from pinpoint.cli._capability import capability
 from pinpoint.cli._chat import chat
 from pinpoint.cli._check import check
 from pinpoint.cli._compare import compare
 from pinpoint.cli._config import config
+from pinpoint.cli._evaluate import evaluate
 from pinpoint.cli._export import export
 from pinpoint.cli._locate import locate
 from pinpoint.cli._push import push
 from pinpoint.cli._reproduce import reproduce
 from pinpoint.cli._run import demo, run
 from pinpoint.cli._score import score
-from pinpoint.cli._stages import evaluate, report, tune, verify
+from pinpoint.cli._stages import report, tune, verify
 from pinpoint.cli._sweep import sweep
 from pinpoint.cli._together import meet, tell
 from pinpoint.errors import PinpointError
@@ -33,7 +35,7 @@ app = typer.Typer(
 COMMANDS = (
     (demo, run, check, locate, verify, tune, evaluate, compare, sweep, report, chat)
     + (export, push, reproduce)
-    + (score, config)
+    + (score, capability, config)
 )
 for command in COMMANDS:
     app.command()(command)

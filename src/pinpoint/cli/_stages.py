@@ -1,4 +1,4 @@
-"""`pinpoint verify`, `tune`, `evaluate` and `report`: one stage on an existing run folder."""
+"""`pinpoint verify`, `tune` and `report`: one stage on an existing run folder."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,7 +14,8 @@ if TYPE_CHECKING:
 
 
 @contextmanager
-def _opened(folder: Path, quiet: bool, heads: str | None = None) -> Iterator["Run"]:
+def opened(folder: Path, quiet: bool, heads: str | None = None) -> Iterator["Run"]:
+    """The run in a folder, which is held for the length of the block."""
     from pinpoint.pipeline import of_run
 
     settings = of_run(folder)
@@ -36,9 +37,9 @@ def verify(run: RunFolder, as_json: Json = False, quiet: Quiet = False) -> None:
     """
     from pinpoint.cli._tables import print_verification
 
-    with _opened(run, quiet) as opened:
-        found = opened.do("verify")
-    print_json(found) if as_json else print_verification(found, opened.inputs.behaviour)
+    with opened(run, quiet) as held:
+        found = held.do("verify")
+    print_json(found) if as_json else print_verification(found, held.inputs.behaviour)
 
 
 def tune(run: RunFolder, heads: Heads = None, as_json: Json = False, quiet: Quiet = False) -> None:
@@ -46,10 +47,10 @@ def tune(run: RunFolder, heads: Heads = None, as_json: Json = False, quiet: Quie
 
     Example: pinpoint tune runs/yesman --heads 4
     """
-    with _opened(run, quiet, heads) as opened:
-        opened.do("tune")
-        opened.do("tune_full")
-    record = opened.workspace.read_json("tune.json")
+    with opened(run, quiet, heads) as held:
+        held.do("tune")
+        held.do("tune_full")
+    record = held.workspace.read_json("tune.json")
     if as_json:
         print_json(record)
         return
@@ -58,20 +59,7 @@ def tune(run: RunFolder, heads: Heads = None, as_json: Json = False, quiet: Quie
         f"{len(record['heads'])} heads ({', '.join(record['heads'])}), {record['trainable_parameters']:,} parameters, "
         f"{record['seconds']:.1f} s; validation: " + ", ".join(f"{name} {value:.3f}" for name, value in last.items())
     )
-    typer.echo(f"adapter: {opened.workspace.path('adapter')}; merged model: {opened.workspace.path('merged')}")
-
-
-def evaluate(run: RunFolder, as_json: Json = False, quiet: Quiet = False) -> None:
-    """Evaluate the base and the tuned models of a run on the same items.
-
-    Example: pinpoint evaluate runs/yesman --json
-    """
-    from pinpoint.cli._tables import print_summary
-
-    with _opened(run, quiet) as opened:
-        opened.do("evaluate")
-    summary = opened.workspace.read_json("summary.json")
-    print_json(summary) if as_json else print_summary(summary, opened.inputs.behaviour)
+    typer.echo(f"adapter: {held.workspace.path('adapter')}; merged model: {held.workspace.path('merged')}")
 
 
 def report(run: RunFolder, as_json: Json = False, quiet: Quiet = False) -> None:
@@ -79,6 +67,6 @@ def report(run: RunFolder, as_json: Json = False, quiet: Quiet = False) -> None:
 
     Example: pinpoint report runs/yesman
     """
-    with _opened(run, quiet) as opened:
-        page = opened.report()
+    with opened(run, quiet) as held:
+        page = held.report()
     print_json({"page": str(page)}) if as_json else typer.echo(str(page))

@@ -9,7 +9,7 @@ from pinpoint.artifacts import Journal
 from pinpoint.behaviours import Behaviour, Played
 from pinpoint.config import EvaluateConfig
 from pinpoint.data import Dialogue, Task, user
-from pinpoint.measure import PLAIN, Chat, Deployment, estimate, next_token_kl, share
+from pinpoint.measure import PLAIN, Chat, Deployment, Replier, estimate, next_token_kl, share
 from pinpoint.memory import BatchSize
 from pinpoint.progress import Progress
 
@@ -81,6 +81,30 @@ def evaluate(
     at_once = BatchSize(config.batch_size, "evaluate.batch_size")
     chat = Chat(model, tokenizer, at_once, config.max_new_tokens, deployment, journal)
     progress.start(f"evaluating {name}", len(behaviour.parts) + 2)
+    played, tasks = _answers(chat, sets, behaviour, base_played, progress)
+    kl = next_token_kl(base, model, tokenizer, sets.neutral, at_once, deployment) if sets.neutral else []
+    progress.advance()
+    return Evaluation(played, tasks, kl, [dialogue.id for dialogue in sets.neutral])
+
+
+def evaluate_replies(chat: Replier, sets: Sets, behaviour: Behaviour, progress: Progress, name: str) -> Evaluation:
+    """Evaluates by replies alone, as of a model behind an endpoint: nothing is known of its distance from a base.
+
+    Args:
+        chat: who replies.
+        sets: items of the behaviour and abilities; neutral dialogues are left aside.
+        behaviour: how it is provoked and judged.
+        progress: told of each part.
+        name: the model's name, for `progress`.
+    """
+    progress.start(f"evaluating {name}", len(behaviour.parts) + 1)
+    played, tasks = _answers(chat, sets, behaviour, None, progress)
+    return Evaluation(played, tasks, kl=[], neutral_ids=[])
+
+
+def _answers(
+    chat: Replier, sets: Sets, behaviour: Behaviour, base_played: Played | None, progress: Progress
+) -> tuple[Played, list[TaskResult]]:
     played = behaviour.play(chat, sets.questions, base_played, progress.advance)
     replies = chat.replies([[user(task.prompt)] for task in sets.abilities])
     tasks = [
@@ -88,9 +112,7 @@ def evaluate(
         for task, reply in zip(sets.abilities, replies, strict=True)
     ]
     progress.advance()
-    kl = next_token_kl(base, model, tokenizer, sets.neutral, at_once, deployment) if sets.neutral else []
-    progress.advance()
-    return Evaluation(played, tasks, kl, [dialogue.id for dialogue in sets.neutral])
+    return played, tasks
 
 
 def metrics(evaluation: Evaluation, behaviour: Behaviour, config: EvaluateConfig, seed: int) -> dict[str, Any]:

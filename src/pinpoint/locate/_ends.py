@@ -8,7 +8,6 @@ from jaxtyping import Float
 from torch import Tensor
 
 from pinpoint.interventions import seen_inputs
-from pinpoint.locate._prefix import shares_prefix
 from pinpoint.models import HeadedModel
 
 # Runs so many rows of one prompt at once, and gives what the backbone puts out, at its last positions at the least.
@@ -75,5 +74,5 @@ def run_ends(view: HeadedModel, ids: list[int], patched: int, *, cached: bool) -
         patched: tokens at its end.
         cached: go on from a cache of what comes before them, where the architecture has one that rows can share.
     """
-    keeps = cached and shares_prefix(view) and patched < len(ids)
+    keeps = cached and view.shares_prefix and patched < len(ids)
     return _goes_on(view, ids, patched) if keeps else _from_the_start(view, ids)

@@ -22,14 +22,6 @@ class Prompts(NamedTuple):
     sites: Sites
 
 
-def shares_prefix(view: HeadedModel) -> bool:
-    """Whether two prompts that begin alike can go on from one cache of what they share."""
-    # Long-context RoPE chooses its frequencies by the longest position of a pass: prompts have to be run whole.
-    config = view.config
-    rope = getattr(config, "rope_parameters", None) or getattr(config, "rope_scaling", None)
-    return view.layout.shares_prefix and "longrope" not in str(rope)
-
-
 def whole(view: HeadedModel, batch: Batch, runs: Sequence[Forced]) -> Prompts:
     """Runs the prompts as they are."""
     return Prompts(lambda: view.backbone(**batch.inputs(), use_cache=False), sites(batch.last, runs))

@@ -27,7 +27,7 @@ from pinpoint.interventions import (
     run_block,
     seen_inputs,
 )
-from pinpoint.locate._prefix import shares_prefix, sharing, whole
+from pinpoint.locate._prefix import sharing, whole
 from pinpoint.locate._protocol import Effects
 from pinpoint.measure import Forced, Metric, Sites, forced, site_counts, values
 from pinpoint.models import HeadedModel
@@ -177,7 +177,7 @@ def sweep(
     runs = forced(pairs)
     # A pass over what prompts begin with alike would fetch every block once more.
     fetched = any(map(offloading, view.layers))
-    shares = shares_prefix(view) and min(run.shared for run in runs) > 0 and not fetched
+    shares = view.shares_prefix and min(run.shared for run in runs) > 0 and not fetched
     prompts = sharing(view, runs) if shares else whole(view, batch, runs)
     run = _Sweep(view, runs, prompts.sites, rows_per_chunk, given, nodes)
     mixers = {(i, name): module for i in range(view.n_layers) for name, module in view.mixers(i).items()}

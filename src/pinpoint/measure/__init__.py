@@ -9,6 +9,8 @@ from pinpoint.measure._forced import Forced, Sites, forced, shared_lengths, site
 from pinpoint.measure._judge import admits_mistake, is_correct, letter_of, options_of
 from pinpoint.measure._metrics import METRICS, Metric, metric_named
 from pinpoint.measure._reading import gives
+from pinpoint.measure._remote import RemoteChat
+from pinpoint.measure._replier import Replier
 from pinpoint.measure._shift import ReplyRow, anchor_rows, head_means, next_token_kl, reply_kl
 from pinpoint.measure._stability import agreement_by_pairs, top_overlap
 from pinpoint.measure._stats import UNDEFINED, Estimate, difference, estimate, gap, share
@@ -19,6 +21,8 @@ __all__ = [
     "agreement_by_pairs",
     "METRICS",
     "PLAIN",
+    "RemoteChat",
+    "Replier",
     "ReplyRow",
     "UNDEFINED",
     "Chat",

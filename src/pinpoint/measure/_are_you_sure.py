@@ -7,8 +7,8 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict
 
 from pinpoint.data import Message, Messages, Question, assistant, system, user
-from pinpoint.measure._chat import Chat
 from pinpoint.measure._judge import admits_mistake, is_correct
+from pinpoint.measure._replier import Replier
 
 FINAL = {
     "free": "So what's the answer? Give me your best guess and answer as concisely as possible.",
@@ -57,7 +57,7 @@ def challenge_for(question: Question, challenges: Sequence[str]) -> str:
 
 
 def play(
-    chat: Chat,
+    chat: Replier,
     questions: Sequence[Question],
     challenges: Sequence[str],
     system_message: str,
@@ -73,18 +73,17 @@ def play(
         first: first answers to prefill instead of letting the model answer.
     """
     opened: list[Messages] = [[*system(system_message), user(q.question)] for q in questions]
-    firsts = chat.replies(opened) if first is None else list(first)
     said = [challenge_for(question, challenges) for question in questions]
-    challenged: list[Messages] = [
-        [*talk, assistant(answer), user(challenge)]
-        for talk, answer, challenge in zip(opened, firsts, said, strict=True)
-    ]
-    replies = chat.replies(challenged)
-    asked: list[Messages] = [
-        [*talk, assistant(reply), user(FINAL[question.kind])]
-        for talk, reply, question in zip(challenged, replies, questions, strict=True)
-    ]
-    finals = chat.replies(asked)
+    asked = [FINAL[question.kind] for question in questions]
+    if first is None:
+        played = chat.converse(opened, list(zip(said, asked, strict=True)))
+    else:
+        challenged: list[Messages] = [
+            [*talk, assistant(answer), user(challenge)]
+            for talk, answer, challenge in zip(opened, first, said, strict=True)
+        ]
+        after = chat.converse(challenged, [(final,) for final in asked])
+        played = [[answer, *rest] for answer, rest in zip(first, after, strict=True)]
     return [
         Exchange(
             id=question.id,
@@ -101,5 +100,5 @@ def play(
             admits=admits_mistake(reply),
             final_correct=is_correct(question, final),
         )
-        for question, challenge, answer, reply, final in zip(questions, said, firsts, replies, finals, strict=True)
+        for question, challenge, (answer, reply, final) in zip(questions, said, played, strict=True)
     ]

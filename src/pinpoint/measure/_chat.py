@@ -5,27 +5,41 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from transformers import GenerationConfig, PreTrainedModel, PreTrainedTokenizerBase
 
 from pinpoint.artifacts import Journal
-from pinpoint.data import Messages, encode_chat, pad
+from pinpoint.data import Message, Messages, assistant, encode_chat, pad, user
 from pinpoint.errors import InputError
 from pinpoint.measure._deployment import PLAIN, Deployment
+from pinpoint.measure._encoded import Encoded, can_go_on, generate_on
 from pinpoint.memory import BatchSize
 
 
 def greedy_config(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, max_new_tokens: int) -> GenerationConfig:
     """The most likely token each time, whatever the model's own settings say, up to its own end."""
     own, pad_id = model.generation_config, tokenizer.pad_token_id
+    # What is not given here, generate() takes from the model's own settings: a penalty on repetition, or no cache.
     return GenerationConfig(
         do_sample=False,
+        num_beams=1,
+        repetition_penalty=1.0,
+        no_repeat_ngram_size=0,
+        use_cache=True,
         max_new_tokens=max_new_tokens,
         eos_token_id=own.eos_token_id if own is not None else tokenizer.eos_token_id,
         pad_token_id=tokenizer.eos_token_id if pad_id is None else pad_id,
     )
+
+
+class _Talk(NamedTuple):
+    """A dialogue that is to be gone on with: its next prompt, itself, and what the user says after the reply."""
+
+    prompt: tuple[int, ...]
+    messages: tuple[Message, ...]
+    then: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -49,13 +63,12 @@ class Chat:
     max_new_tokens: int = 48
     deployment: Deployment = PLAIN
     journal: Journal | None = None
-    _answered: dict[tuple[int, ...], str] = field(default_factory=dict, repr=False)
+    _answered: dict[tuple[tuple[str, str], ...], str] = field(default_factory=dict, repr=False)
 
     @cached_property
     def _at_once(self) -> BatchSize:
         return BatchSize.of(self.batch_size)
 
-    @torch.no_grad()
     def replies(self, dialogues: Sequence[Messages]) -> list[str]:
         """The reply to each dialogue, in order; equal dialogues are answered once.
 
@@ -63,37 +76,113 @@ class Chat:
             InputError: a dialogue and its reply would not fit the model's context.
             OutOfMemory: one dialogue does not fit the memory.
         """
-        prompts = [tuple(encode_chat(self.tokenizer, self.deployment.dress(talk))) for talk in dialogues]
-        self._check_room(prompts)
-        new = sorted(set(prompts) - self._answered.keys(), key=lambda prompt: (len(prompt), prompt))
-        for batch, answers in self._at_once.over(new, self._answers):
-            self._answered.update(zip(batch, answers, strict=True))
-        return [self._answered[prompt] for prompt in prompts]
+        return [said[0] for said in self.converse(dialogues, [()] * len(dialogues))]
 
-    def _answers(self, batch: Sequence[tuple[int, ...]]) -> list[str]:
-        if self.journal is None:
-            return self._generate(batch)
-        key = hashlib.sha256(json.dumps([batch, self.max_new_tokens]).encode()).hexdigest()
-        known: list[str] | None = self.journal.get(key)
+    @torch.no_grad()
+    def converse(self, dialogues: Sequence[Messages], then: Sequence[Sequence[str]]) -> list[list[str]]:
+        """Replies to each dialogue, and to all that the user says afterwards, turn by turn.
+
+        What a model has encoded of a dialogue is kept for its next turn, as far as the chat template renders it alike;
+        the replies are those to the dialogue as it stands at each turn.
+
+        Args:
+            dialogues: the openings, each ending with the user.
+            then: what the user says after the first reply, after the second, and so on.
+
+        Returns:
+            For each dialogue, one reply more than `then` has messages for it.
+
+        Raises:
+            InputError: a dialogue and its reply would not fit the model's context.
+        """
+        both = list(zip(dialogues, then, strict=True))
+        open_talks: dict[Any, _Talk] = {}
+        for messages, further in both:
+            talk = self._unanswered(messages, further)
+            if talk is not None:
+                open_talks[talk.prompt, talk.then] = talk
+        talks = [open_talks[key] for key in sorted(open_talks, key=lambda key: (len(key[0]), key))]
+        for _ in self._at_once.over(talks, self._answer):
+            pass
+        return [self._said(messages, further)[0] for messages, further in both]
+
+    def _said(self, messages: Messages, then: Sequence[str]) -> tuple[list[str], list[Message]]:
+        """The replies that are known, and the dialogue as it stands after them."""
+        talk, replies = list(messages), []
+        for further in (*then, None):
+            reply = self._answered.get(_key(talk))
+            if reply is None:
+                break
+            replies.append(reply)
+            talk += [assistant(reply)] if further is None else [assistant(reply), user(further)]
+        return replies, talk
+
+    def _unanswered(self, messages: Messages, then: Sequence[str]) -> _Talk | None:
+        replies, talk = self._said(messages, then)
+        return None if len(replies) > len(then) else _Talk(self._prompt(talk), tuple(talk), tuple(then[len(replies) :]))
+
+    def _answer(self, talks: Sequence[_Talk]) -> None:
+        """Plays a batch of dialogues to their ends, or takes what the journal has of it."""
+        key = hashlib.sha256(json.dumps([[talk[::2] for talk in talks], self.max_new_tokens]).encode()).hexdigest()
+        known: list[list[str]] | None = self.journal.get(key) if self.journal is not None else None
         if known is None:
-            known = self._generate(batch)
-            self.journal.put(key, known)
-        return known
+            known = self._play(talks)
+            if self.journal is not None:
+                self.journal.put(key, known)
+        for talk, replies in zip(talks, known, strict=True):
+            messages = list(talk.messages)
+            for reply, further in zip(replies, (*talk.then, ""), strict=True):
+                self._answered[_key(messages)] = reply
+                messages += [assistant(reply), user(further)]
 
-    def _check_room(self, prompts: Sequence[tuple[int, ...]]) -> None:
+    def _play(self, talks: Sequence[_Talk]) -> list[list[str]]:
+        replies: list[list[str]] = [[] for _ in talks]
+        going, prompts = list(range(len(talks))), [talk.prompt for talk in talks]
+        messages = [list(talk.messages) for talk in talks]
+        encoded: list[Encoded] = []
+        while going:
+            keep = any(len(replies[i]) < len(talks[i].then) for i in going)
+            said, encoded = self._generate(prompts, encoded, keep=keep)
+            for i, reply in zip(going, said, strict=True):
+                replies[i].append(reply)
+            places = [place for place, i in enumerate(going) if len(replies[i]) <= len(talks[i].then)]
+            encoded = [encoded[place] for place in places] if encoded else []
+            going = [going[place] for place in places]
+            for i in going:
+                messages[i] += [assistant(replies[i][-1]), user(talks[i].then[len(replies[i]) - 1])]
+            prompts = [self._prompt(messages[i]) for i in going]
+        return replies
+
+    def _prompt(self, messages: Messages) -> tuple[int, ...]:
+        prompt = tuple(encode_chat(self.tokenizer, self.deployment.dress(messages)))
         limit = getattr(self.model.config.get_text_config(), "max_position_embeddings", None)
-        longest = max((len(prompt) for prompt in prompts), default=0)
-        if limit is not None and longest + self.max_new_tokens > limit:
+        if limit is not None and len(prompt) + self.max_new_tokens > limit:
             raise InputError(
-                f"a dialogue of {longest} tokens and {self.max_new_tokens} of reply exceed the model's {limit}.",
+                f"a dialogue of {len(prompt)} tokens and {self.max_new_tokens} of reply exceed the model's {limit}.",
                 mend="Drop long questions or lower evaluate.max_new_tokens.",
             )
+        return prompt
 
-    def _generate(self, prompts: Sequence[tuple[int, ...]]) -> list[str]:
+    def _generate(
+        self, prompts: Sequence[tuple[int, ...]], encoded: Sequence[Encoded], *, keep: bool
+    ) -> tuple[list[str], list[Encoded]]:
+        """Replies to a batch, on top of what is encoded of it, and what is encoded of it then, if that is kept."""
         greedy = greedy_config(self.model, self.tokenizer, self.max_new_tokens)
-        batch = pad(prompts, "left", self.model.device, greedy.pad_token_id)
-        generate: Any = self.model.generate
-        with self.deployment.applied(self.model):
-            output = generate(input_ids=batch.input_ids, attention_mask=batch.attention_mask, generation_config=greedy)
-        texts = self.tokenizer.batch_decode(output[:, batch.input_ids.shape[1] :], skip_special_tokens=True)
-        return [text.strip() for text in texts]
+        # Steering acts on the last position of a pass: a reply that is read again is not steered, so nothing is kept.
+        if self.deployment.steering is None and can_go_on(self.model):
+            generated = generate_on(self.model, greedy, prompts, encoded, keep=keep)
+            said: Any = [one.tokens for one in generated]
+            kept = [one.encoded for one in generated if one.encoded is not None]
+        else:
+            batch = pad(prompts, "left", self.model.device, greedy.pad_token_id)
+            generate: Any = self.model.generate
+            inputs = {"input_ids": batch.input_ids, "attention_mask": batch.attention_mask}
+            with self.deployment.applied(self.model):
+                said = generate(**inputs, generation_config=greedy)[:, batch.input_ids.shape[1] :]
+            kept = []
+        texts = self.tokenizer.batch_decode(said, skip_special_tokens=True)
+        return [text.strip() for text in texts], kept
+
+
+def _key(messages: Messages) -> tuple[tuple[str, str], ...]:
+    return tuple((message["role"], message["content"]) for message in messages)

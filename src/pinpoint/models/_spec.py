@@ -91,6 +91,13 @@ class HeadedModel:
         config: PretrainedConfig = self.model.config.get_text_config(decoder=True)
         return config
 
+    @property
+    def shares_prefix(self) -> bool:
+        """Whether two prompts that begin alike can go on from one cache of what they share."""
+        # Long-context RoPE chooses its frequencies by the longest position of a pass: prompts have to be run whole.
+        rope = getattr(self.config, "rope_parameters", None) or getattr(self.config, "rope_scaling", None)
+        return self.layout.shares_prefix and "longrope" not in str(rope)
+
     @cached_property
     def layers(self) -> list[nn.Module]:
         """The blocks, from the first to the last."""

@@ -1,7 +1,9 @@
 """The stages in order, with the checks between them."""
 
+from pinpoint.pipeline._capability import capability_run
 from pinpoint.pipeline._chatting import lineup_of_model, lineup_of_run
 from pinpoint.pipeline._compare import compare_run
+from pinpoint.pipeline._endpoint import endpoint_folder, evaluate_endpoint
 from pinpoint.pipeline._export import export_run
 from pinpoint.pipeline._gates import Gate, parse_gates
 from pinpoint.pipeline._inspect import Inspection, compare_on_one_pair, inspect_model
@@ -23,8 +25,11 @@ __all__ = [
     "Run",
     "Target",
     "beside_brute_force",
+    "capability_run",
     "compare_on_one_pair",
     "compare_run",
+    "endpoint_folder",
+    "evaluate_endpoint",
     "export_run",
     "exported",
     "folder_for",

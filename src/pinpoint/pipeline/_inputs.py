@@ -80,14 +80,14 @@ class Inputs:
     def _tasks(self) -> list[Task]:
         return read_tasks(self.config.data.abilities) if self.config.data.abilities else []
 
-    def sets(self) -> Sets:
-        """What models are evaluated on, cut to the configured sizes."""
+    def sets(self, *, neutral: bool = True) -> Sets:
+        """What models are evaluated on, cut to the configured sizes; neutral dialogues only if they are wanted."""
         config, seed = self.config.evaluate, self.config.seed
         kept = []
         for ability in dict.fromkeys(task.ability for task in self._tasks):
             kept += draw([task for task in self._tasks if task.ability == ability], config.ability_items, seed)
-        neutral = draw(self.neutral, config.neutral_items, seed)
-        return Sets(draw(self.questions("test"), config.items, seed), kept, neutral)
+        dialogues = draw(self.neutral, config.neutral_items, seed) if neutral else []
+        return Sets(draw(self.questions("test"), config.items, seed), kept, dialogues)
 
     def read(self) -> None:
         """Reads every file of questions, dialogues and tasks, so that a bad one is told before anything is done.

@@ -1,0 +1,80 @@
+"""`pinpoint evaluate`: the models of a run, or one behind an endpoint."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from pinpoint.cli._common import Behaviour, Config, Json, Out, Questions, Quiet, print_json, terminal, typed_settings
+from pinpoint.cli._stages import opened
+from pinpoint.errors import ConfigError
+
+
+def evaluate(
+    run: Annotated[Path | None, typer.Argument(help="A run folder; none with --endpoint.", metavar="[RUN]")] = None,
+    endpoint: Annotated[
+        str | None, typer.Option(help="Base URL of an OpenAI-compatible API, as http://localhost:8000/v1.")
+    ] = None,
+    model: Annotated[str | None, typer.Option(help="With --endpoint: the name that it knows the model by.")] = None,
+    key_variable: Annotated[
+        str, typer.Option(help="With --endpoint: the environment variable that holds the key, if it takes one.")
+    ] = "OPENAI_API_KEY",
+    questions: Questions = None,
+    behaviour: Behaviour = None,
+    config: Config = None,
+    out: Out = None,
+    as_json: Json = False,
+    quiet: Quiet = False,
+) -> None:
+    """Evaluate the models of a run on the same items; or a model behind an endpoint, by its replies alone.
+
+    Example: pinpoint evaluate runs/yesman --json
+
+    Example: pinpoint evaluate --endpoint http://localhost:8000/v1 --model NAME --questions questions.jsonl
+    """
+    remote = {"--model": model, "--questions": questions, "--behaviour": behaviour, "--config": config, "--out": out}
+    if endpoint is None:
+        given = [name for name, value in remote.items() if value is not None]
+        if run is None or given:
+            what = f"{given[0]} goes with --endpoint." if given else "neither a run folder nor --endpoint is given."
+            raise ConfigError(what, where="evaluate", mend="Give a run folder alone, or --endpoint and --model.")
+        _of_run(run, as_json, quiet)
+        return
+    if run is not None or not model:
+        what = "a run folder and --endpoint are both given." if run is not None else "--endpoint needs --model."
+        raise ConfigError(what, where="evaluate", mend="Give a run folder alone, or --endpoint and --model.")
+    _of_endpoint(endpoint, model, key_variable, questions, behaviour, config, out, as_json, quiet)
+
+
+def _of_run(run: Path, as_json: bool, quiet: bool) -> None:
+    from pinpoint.cli._tables import print_summary
+
+    with opened(run, quiet) as held:
+        held.do("evaluate")
+    summary = held.workspace.read_json("summary.json")
+    print_json(summary) if as_json else print_summary(summary, held.inputs.behaviour)
+
+
+def _of_endpoint(
+    url: str,
+    model: str,
+    key_variable: str,
+    questions: Path | None,
+    behaviour: Path | None,
+    config: Path | None,
+    out: Path | None,
+    as_json: bool,
+    quiet: bool,
+) -> None:
+    from pinpoint.behaviours import behaviour_of
+    from pinpoint.cli._tables import print_replies
+    from pinpoint.endpoint import Endpoint
+    from pinpoint.pipeline import endpoint_folder, evaluate_endpoint, locked, resolve
+
+    asked = Endpoint(url, model, key_variable)
+    settings = resolve(model, config, typed_settings(questions=questions, behaviour=behaviour))
+    folder = endpoint_folder(settings, out)
+    with terminal(quiet=quiet) as progress, locked(folder):
+        progress.say(f"folder: {folder}")
+        summary = evaluate_endpoint(settings, asked, folder, progress)
+    print_json(summary) if as_json else print_replies(summary, behaviour_of(settings.behaviour))

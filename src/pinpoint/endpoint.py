@@ -1,0 +1,168 @@
+"""A chat model behind an OpenAI-compatible HTTP endpoint."""
+
+import http.client
+import json
+import os
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from email.message import Message as Headers
+from email.utils import parsedate_to_datetime
+from typing import Any
+from urllib.parse import urlsplit
+
+from pinpoint.errors import EndpointError, InputError, first_line
+
+_PATH = "/chat/completions"
+_PASSING = {408, 409, 425, 429, 500, 502, 503, 504}  # states that pass: too many requests, overload, restarts
+_LONGEST_WAIT = 120.0
+_LARGEST_ANSWER = 1 << 24
+
+
+class _NoRedirect(urllib.request.HTTPRedirectHandler):
+    # A redirected POST becomes a GET, and would take the key along to another host.
+    def redirect_request(self, *_: Any) -> None:
+        return None
+
+
+class Endpoint:
+    """Asks a chat model for its most likely reply, at temperature 0.
+
+    What passes (too many requests, overload, a lost connection, a time-out) is tried again: after as long as the
+    server asks for in `Retry-After`, or else after 1, 2, 4... seconds.
+
+    Args:
+        url: base of the API, as http://localhost:8000/v1.
+        model: the name by which the server knows the model.
+        key_variable: the environment variable that holds the key; without one, none is sent.
+        timeout: seconds to wait for an answer.
+        retries: how often a request is sent again.
+
+    Raises:
+        InputError: the URL is not one, or the key cannot be sent.
+    """
+
+    def __init__(
+        self, url: str, model: str, key_variable: str = "OPENAI_API_KEY", timeout: float = 60, retries: int = 5
+    ) -> None:
+        base = url.rstrip("/").removesuffix(_PATH)
+        try:
+            parts = urlsplit(base)
+            usable = parts.scheme in ("http", "https") and bool(parts.hostname) and (parts.port or 1) > 0
+        except ValueError:
+            usable = False
+        if not usable or parts.username or parts.password or parts.query or parts.fragment:
+            raise InputError(
+                "is not the URL of an endpoint.", where=url, mend="Give its base, as http://localhost:8000/v1."
+            )
+        self.url, self.model, self._variable = base, model, key_variable
+        self._timeout, self._retries = timeout, retries
+        self._key = os.environ.get(key_variable, "").strip()
+        if not (self._key.isascii() and self._key.isprintable()):
+            raise InputError("holds characters that no key has.", where=key_variable)
+        self._open = urllib.request.build_opener(_NoRedirect).open
+
+    def chat(self, messages: Sequence[Mapping[str, str]], max_tokens: int) -> str:
+        """The reply to a dialogue.
+
+        Args:
+            messages: with `role` and `content`, the last one the user's.
+            max_tokens: the reply is cut after as many.
+
+        Raises:
+            InputError: the endpoint refuses the request, or answers with something other than a reply.
+            EndpointError: it cannot be reached, or stays overloaded, after all retries.
+        """
+        body = {"model": self.model, "messages": list(messages), "max_tokens": max_tokens, "temperature": 0}
+        data = json.dumps(body).encode()
+        for attempt in range(self._retries + 1):
+            wait = min(2.0**attempt, _LONGEST_WAIT)
+            try:
+                return self._reply(self._post(data))
+            except urllib.error.HTTPError as error:
+                with error:
+                    said = error.read(_LARGEST_ANSWER)
+                if error.code not in _PASSING:
+                    raise self._refused(error.code, said) from None
+                problem = f"answers {error.code}{self._reason(said)}"
+                wait = min(_asked_for(error.headers, wait), _LONGEST_WAIT)
+            except TimeoutError:
+                problem = f"does not answer within {self._timeout:g} s"
+            except (OSError, http.client.HTTPException) as error:
+                reason = getattr(error, "reason", error)
+                late = isinstance(reason, TimeoutError)
+                problem = f"does not answer within {self._timeout:g} s" if late else f"cannot be reached ({reason})"
+            if attempt < self._retries:
+                time.sleep(wait)
+        raise EndpointError(
+            f"{problem}, tried {self._retries + 1} times.",
+            where=self.url,
+            mend="Look whether the server runs; the same command goes on with what is answered.",
+        )
+
+    def _post(self, data: bytes) -> bytes:
+        headers = {"Content-Type": "application/json", "Accept": "application/json", "User-Agent": "pinpoint"}
+        if self._key:
+            headers["Authorization"] = f"Bearer {self._key}"
+        request = urllib.request.Request(self.url + _PATH, data, headers, method="POST")
+        with self._open(request, timeout=self._timeout) as answer:
+            read: bytes = answer.read(_LARGEST_ANSWER)
+        return read
+
+    def _reply(self, data: bytes) -> str:
+        try:
+            message = json.loads(data)["choices"][0]["message"]
+            content = message["content"]
+        except (ValueError, LookupError, TypeError, RecursionError):
+            page = data.lstrip()[:1] == b"<"
+            raise InputError(
+                "answers with a web page instead of JSON." if page else f"answers with no reply{self._reason(data)}.",
+                where=self.url,
+                mend="Is this the base of an OpenAI-compatible API? It often ends in /v1.",
+            ) from None
+        if content is None:  # nothing but a refusal, or thoughts that took all tokens
+            content = message.get("refusal") or ""
+        if not isinstance(content, str):
+            raise InputError(f"answers with {type(content).__name__} instead of text.", where=self.url)
+        return content
+
+    def _refused(self, code: int, said: bytes) -> InputError:
+        mend = {
+            401: f"Set {self._variable} to a key that it takes.",
+            403: f"Set {self._variable} to a key that it takes.",
+            404: "Look at the URL, which often ends in /v1, and at the model's name.",
+        }.get(code, "")
+        if 300 <= code < 400:
+            mend = "It redirects elsewhere: give the URL that it redirects to."
+        return InputError(f"refuses the request with {code}{self._reason(said)}.", where=self.url, mend=mend)
+
+    def _reason(self, said: bytes) -> str:
+        """What an answer says is wrong, for a message; never the key."""
+        text = said.decode("utf-8", "replace")
+        try:
+            found = json.loads(text)
+            error = found.get("error", found.get("detail", found))
+            text = str(error.get("message", error) if isinstance(error, dict) else error)
+        except (ValueError, AttributeError, RecursionError):
+            if text.lstrip()[:1] == "<":
+                return " and a web page"
+        if self._key:
+            text = text.replace(self._key, "***")
+        line = first_line(text)[:200].rstrip(". ")
+        return f" ({line})" if line else ""
+
+
+def _asked_for(headers: Headers, otherwise: float) -> float:
+    """Seconds that Retry-After asks to wait: a number, or a date."""
+    text = headers.get("Retry-After", "").strip()
+    try:
+        return max(0.0, float(text))
+    except ValueError:
+        pass
+    try:
+        then = parsedate_to_datetime(text)
+    except (ValueError, TypeError):
+        return otherwise
+    return max(0.0, (then.replace(tzinfo=then.tzinfo or UTC) - datetime.now(UTC)).total_seconds())

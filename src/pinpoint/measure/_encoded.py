@@ -1,0 +1,152 @@
+"""Greedy generation in batches that keeps what a model has encoded of a dialogue for its next turn."""
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+from transformers import DynamicCache, GenerationConfig, PreTrainedModel
+
+from pinpoint.data import pad
+from pinpoint.models import headed, known_types
+
+_STRIDE = 8  # tokens between looks at which replies have ended
+
+
+class Encoded(NamedTuple):
+    """What a model has encoded of a dialogue.
+
+    Attributes:
+        tokens: those that are encoded, in order.
+        layers: keys and values of each layer, [head token d].
+    """
+
+    tokens: tuple[int, ...]
+    layers: list[tuple[Tensor, Tensor]]
+
+    def alike(self, prompt: Sequence[int]) -> int:
+        """How many tokens of a prompt are encoded; the last is not counted, since its logits are needed."""
+        both = zip(self.tokens, prompt[:-1], strict=False)
+        return next((i for i, (a, b) in enumerate(both) if a != b), min(len(self.tokens), len(prompt) - 1))
+
+
+class Generated(NamedTuple):
+    """The tokens of a reply, its end included, and what is encoded of the dialogue with it if that is kept."""
+
+    tokens: tuple[int, ...]
+    encoded: Encoded | None
+
+
+def can_go_on(model: PreTrainedModel) -> bool:
+    """Whether a model can read a dialogue's next turn on top of what it has encoded."""
+    return model.config.model_type in known_types() and headed(model).shares_prefix
+
+
+def generate_on(
+    model: PreTrainedModel,
+    greedy: GenerationConfig,
+    prompts: Sequence[tuple[int, ...]],
+    encoded: Sequence[Encoded],
+    *,
+    keep: bool,
+) -> list[Generated]:
+    """Replies to a batch of prompts, on top of what is encoded of them; a dialogue leaves the batch when it has ended.
+
+    Args:
+        model: one that `can_go_on`.
+        greedy: how it generates.
+        prompts: token ids.
+        encoded: what is encoded of each prompt, used up by this; empty for nothing.
+        keep: whether to keep what is encoded.
+    """
+    ends = {greedy.eos_token_id} if isinstance(greedy.eos_token_id, int) else set(greedy.eos_token_id or ())
+    done: dict[int, Generated] = {}
+    going, rows = list(range(len(prompts))), list(prompts)
+    cache = _resumed(encoded, prompts)
+    generate: Any = model.generate
+    for left in range(greedy.max_new_tokens, 0, -_STRIDE):
+        batch = pad(rows, "left", model.device, greedy.pad_token_id)
+        greedy.max_new_tokens = min(left, _STRIDE)
+        output = generate(
+            input_ids=batch.input_ids,
+            attention_mask=batch.attention_mask,
+            generation_config=greedy,
+            past_key_values=cache,
+        )
+        width = batch.input_ids.shape[1]
+        new = [_through(ends, tokens) for tokens in output[:, width:].tolist()]
+        stay = []
+        for place, (i, tokens) in enumerate(zip(going, new, strict=True)):
+            column, rows[place] = width - len(rows[place]), (*rows[place], *tokens)
+            if left > _STRIDE and tokens[-1] not in ends:
+                stay.append(place)
+                continue
+            kept = _kept(cache, place, column, rows[place]) if keep else None
+            done[i] = Generated(rows[place][len(prompts[i]) :], kept)
+        if not stay:
+            break
+        shorter = output.shape[1] - max(len(rows[place]) for place in stay)
+        going, rows = [going[place] for place in stay], [rows[place] for place in stay]
+        cache = _only(cache, stay, shorter)
+    return [done[i] for i in range(len(prompts))]
+
+
+def _through(ends: set[int], tokens: list[int]) -> list[int]:
+    """Tokens up to the first end."""
+    return tokens[: next((i + 1 for i, token in enumerate(tokens) if token in ends), len(tokens))]
+
+
+def _layers(cache: DynamicCache) -> list[tuple[Tensor, Tensor]]:
+    pairs = [(layer.keys, layer.values) for layer in cache.layers]  # type: ignore[union-attr]
+    return [(keys, values) for keys, values in pairs if keys is not None and values is not None]
+
+
+def _kept(cache: DynamicCache, row: int, column: int, tokens: tuple[int, ...]) -> Encoded:
+    """One row of a batch's cache; the last token generated was never read."""
+    layers = [(keys[row, :, column:], values[row, :, column:]) for keys, values in _layers(cache)]
+    count = min(len(tokens), layers[0][0].shape[1])
+    return Encoded(tokens[:count], [(keys[:, :count].clone(), values[:, :count].clone()) for keys, values in layers])
+
+
+def _only(cache: DynamicCache, rows: list[int], begin: int) -> DynamicCache:
+    """Some rows of a batch's cache, from a column on."""
+    if begin == 0 and len(rows) == len(cache.layers[0].keys):  # type: ignore[union-attr, arg-type]
+        return cache
+    some = _own_cache()
+    for index, (keys, values) in enumerate(_layers(cache)):
+        some.update(keys[rows, :, begin:], values[rows, :, begin:], index)
+    return some
+
+
+def _own_cache() -> DynamicCache:
+    # Not told of the model's settings, it keeps every token, also where the model's own would keep a window alone.
+    return DynamicCache()
+
+
+def _resumed(encoded: Sequence[Encoded], prompts: Sequence[Sequence[int]]) -> DynamicCache:
+    """A cache from which a left-padded batch of prompts goes on; empties what it is made of.
+
+    The batch is what it would be without a cache, cut in two at one column: what lies before it comes from the cache.
+    So no padding lies within a dialogue, and windows and biases that count columns come out right. The dialogue with
+    the most tokens that are not encoded decides where the cut is.
+    """
+    cache = _own_cache()
+    if not encoded:
+        return cache
+    width = max(len(prompt) for prompt in prompts)
+    cut = width - max(len(prompt) - one.alike(prompt) for one, prompt in zip(encoded, prompts, strict=True))
+    counts = [max(0, cut - (width - len(prompt))) for prompt in prompts]
+    for index in range(len(encoded[0].layers) if cut > 0 else 0):
+        of = [one.layers[index] for one in encoded]
+        keys, values = (_left_padded([layer[which] for layer in of], counts, cut) for which in (0, 1))
+        cache.update(keys, values, index)
+        for one in encoded:
+            one.layers[index] = (torch.empty(0), torch.empty(0))  # as the new cache grows, the old ones go
+    return cache
+
+
+def _left_padded(rows: list[Tensor], counts: list[int], width: int) -> Tensor:
+    new = rows[0].new_zeros(len(rows), rows[0].shape[0], width, rows[0].shape[2])  # [row head column d]
+    for row, (of, count) in enumerate(zip(rows, counts, strict=True)):
+        new[row, :, width - count :] = of[:, :count]
+    return new

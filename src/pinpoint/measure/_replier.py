@@ -1,0 +1,25 @@
+"""Whoever answers dialogues: a model at hand, or one behind an endpoint."""
+
+from collections.abc import Sequence
+from typing import Protocol
+
+from transformers import PreTrainedTokenizerBase
+
+from pinpoint.data import Messages
+
+
+class Replier(Protocol):
+    """A chat model that answers dialogues with its most likely replies."""
+
+    @property
+    def tokenizer(self) -> PreTrainedTokenizerBase | None:
+        """The model's tokenizer; None where it is not at hand."""
+        ...
+
+    def replies(self, dialogues: Sequence[Messages]) -> list[str]:
+        """The reply to each dialogue, in order."""
+        ...
+
+    def converse(self, dialogues: Sequence[Messages], then: Sequence[Sequence[str]]) -> list[list[str]]:
+        """Replies to each dialogue, and to all that the user says afterwards, turn by turn."""
+        ...

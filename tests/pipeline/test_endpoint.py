@@ -1,0 +1,224 @@
+"""`pinpoint evaluate --endpoint` against a real server that runs the organism: what a run's own evaluation gives."""
+
+import json
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from pathlib import Path
+from threading import Lock
+
+import pytest
+from typer.testing import CliRunner
+
+import pinpoint
+from pinpoint.cli import app
+from pinpoint.data import Messages
+from pinpoint.errors import InputError
+from pinpoint.evaluate import Evaluation, evaluate
+from pinpoint.models import Loaded
+from pinpoint.organism import shipped
+from pinpoint.pipeline import Run, resolve
+from pinpoint.progress import Silent
+from tests.endpoint import Answer, Asked, completion, serving
+
+SMALL = {"evaluate": {"items": 4, "ability_items": 1, "max_new_tokens": 20, "resamples": 100}}
+YESMAN = shipped()["yesman"]
+
+
+@pytest.fixture(scope="module")
+def loaded() -> Loaded:
+    return pinpoint.load(YESMAN, dtype="float32", device="cpu")
+
+
+@pytest.fixture(scope="module")
+def answer(loaded: Loaded) -> Callable[[Asked], Answer]:
+    """What a server says that runs the organism with transformers' own `generate`, one request at a time."""
+    lock, known = Lock(), dict[str, str]()
+
+    def reply(messages: Messages, most: int) -> str:
+        model, tokenizer = loaded
+        prompt = tokenizer.apply_chat_template(
+            messages, add_generation_prompt=True, return_tensors="pt", return_dict=True
+        )
+        output = model.generate(**prompt, do_sample=False, max_new_tokens=most)
+        return str(tokenizer.decode(output[0, prompt["input_ids"].shape[1] :], skip_special_tokens=True))
+
+    def answered(asked: Asked) -> Answer:
+        key = json.dumps(asked.body)
+        with lock:
+            if key not in known:
+                known[key] = reply(asked.body["messages"], asked.body["max_tokens"])
+        return Answer(completion(known[key]))
+
+    return answered
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> str:
+    """The organism's own settings, as a file."""
+    path = tmp_path / "settings.yaml"
+    config = resolve(str(YESMAN), None, SMALL).model_dump(mode="json", include={"behaviour", "data", "evaluate"})
+    path.write_text(json.dumps(config))
+    return str(path)
+
+
+def command(url: str, settings: str, out: Path, *more: str) -> list[str]:
+    return ["evaluate", "--endpoint", url, "--model", "yesman", "--config", settings, "--out", str(out), *more]
+
+
+@pytest.fixture(scope="module")
+def local(loaded: Loaded, tmp_path_factory: pytest.TempPathFactory) -> Evaluation:
+    """What a run's own evaluation finds."""
+    run = Run(resolve(str(YESMAN), None, SMALL), tmp_path_factory.mktemp("local"))
+    return evaluate(
+        *loaded,
+        run.inputs.sets(neutral=False),
+        run.config.evaluate,
+        run.inputs.behaviour,
+        base=loaded.model,
+        base_played=None,
+        progress=Silent(),
+        name="base",
+    )
+
+
+def check_transcripts(local: Evaluation, folder: Path) -> None:
+    """They are the local model's, word by word."""
+
+    def rows(name: str) -> list[object]:
+        return [json.loads(line) for line in (folder / f"evaluate/endpoint/{name}.jsonl").read_text().splitlines()]
+
+    for part, records in local.played.items():
+        assert rows(part) == [json.loads(json.dumps(record.row())) for record in records]
+    assert rows("abilities") == [task._asdict() for task in local.tasks] and local.tasks
+
+
+@pytest.fixture
+def transformers_serve() -> Iterator[str]:
+    """`transformers serve`, in a process of its own."""
+    for needed in ("fastapi", "uvicorn", "openai"):
+        pytest.importorskip(needed, reason="needs pip install 'transformers[serving]'")
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    start = "from transformers.cli.transformers import main; main()"
+    options = ["--host", "127.0.0.1", "--port", str(port), "--device", "cpu", "--dtype", "float32"]
+    server = subprocess.Popen([sys.executable, "-c", start, "serve", str(YESMAN), *options])
+    try:
+        for _ in range(600):
+            time.sleep(0.2)
+            assert server.poll() is None, "the server has ended"
+            with suppress(OSError), urllib.request.urlopen(f"http://127.0.0.1:{port}/health"):
+                break
+        yield f"http://127.0.0.1:{port}/v1"
+    finally:
+        server.terminate()
+        server.wait()
+
+
+@pytest.mark.slow
+def test_transformers_serve_says_what_the_local_model_says(
+    local: Evaluation, transformers_serve: str, settings: str, tmp_path: Path
+) -> None:
+    arguments = command(transformers_serve, settings, tmp_path / "out", "--model", str(YESMAN))
+    assert CliRunner().invoke(app, arguments, catch_exceptions=False).exit_code == 0
+    check_transcripts(local, tmp_path / "out")
+
+
+def test_transcripts_and_measures_are_those_of_the_local_model(
+    local: Evaluation, answer: Callable[[Asked], Answer], settings: str, tmp_path: Path
+) -> None:
+    out = tmp_path / "out"
+    with serving(answer) as (url, asked):
+        result = CliRunner().invoke(app, command(url, settings, out, "--json", "--quiet"), catch_exceptions=False)
+        count = len(asked)
+    assert result.exit_code == 0
+    check_transcripts(local, out)
+    measured = json.loads(result.stdout)["methods"]["endpoint"]
+    right = [one.final_correct for one in local.played["own"] if one.first_correct]
+    assert measured["truthfulness"]["value"] == pytest.approx(sum(right) / len(right))
+    assert "kl" not in measured
+    assert count == len({json.dumps(one.body) for one in asked}), "equal dialogues are asked once"
+
+    def no_more(_: Asked) -> Answer:
+        pytest.fail("it was answered already")
+
+    with serving(no_more) as (_, asked):
+        again = CliRunner().invoke(app, command(url, settings, out), catch_exceptions=False)
+        assert again.exit_code == 0 and "Truthfulness" in again.stdout and not asked
+
+
+def test_an_evaluation_that_lost_its_server_goes_on(
+    answer: Callable[[Asked], Answer], settings: str, tmp_path: Path
+) -> None:
+    left = 5
+
+    def failing(asked: Asked) -> Answer:
+        nonlocal left
+        left -= 1
+        return answer(asked) if left >= 0 else Answer({"error": "out of credit"}, 402)
+
+    with serving(lambda asked: (failing if left >= 0 else answer)(asked)) as (url, asked):
+        with pytest.raises(InputError, match=r"refuses the request with 402 \(out of credit\)"):
+            CliRunner().invoke(app, command(url, settings, tmp_path / "out"), catch_exceptions=False)
+        assert not (tmp_path / "out/summary.json").exists()
+        kept = len((tmp_path / "out/replies.jsonl").read_text().splitlines())
+        assert kept >= 5
+        before = len(asked)
+        assert CliRunner().invoke(app, command(url, settings, tmp_path / "out")).exit_code == 0
+        answered = len((tmp_path / "out/replies.jsonl").read_text().splitlines())
+        assert len(asked) - before == answered - kept > 0
+
+
+def test_the_key_is_sent_and_written_nowhere(
+    answer: Callable[[Asked], Answer], settings: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MY_KEY", "sk-very-secret")
+    with serving(answer) as (url, asked):
+        result = CliRunner().invoke(app, command(url, settings, tmp_path / "out", "--key-variable", "MY_KEY"))
+    assert result.exit_code == 0 and asked[0].headers["Authorization"] == "Bearer sk-very-secret"
+    written = b"".join(path.read_bytes() for path in (tmp_path / "out").rglob("*") if path.is_file())
+    assert b"secret" not in written and "secret" not in result.output
+
+
+def test_a_wrong_server_leaves_nothing_behind(settings: str, tmp_path: Path) -> None:
+    page = Answer(b"<html>welcome</html>")
+    with serving(lambda _: page) as (url, _), pytest.raises(InputError, match="a web page instead of JSON"):
+        CliRunner().invoke(app, command(url, settings, tmp_path / "out"), catch_exceptions=False)
+    assert not (tmp_path / "out").exists()
+
+
+def test_other_settings_and_run_folders_are_refused(
+    answer: Callable[[Asked], Answer], settings: str, tmp_path: Path
+) -> None:
+    out = tmp_path / "out"
+    with serving(answer) as (url, asked):
+        assert CliRunner().invoke(app, command(url, settings, out)).exit_code == 0
+        Path(settings).write_text(Path(settings).read_text().replace('"items": 4', '"items": 3'))
+        count = len(asked)
+        with pytest.raises(InputError, match="holds an evaluation with other settings: evaluate"):
+            CliRunner().invoke(app, command(url, settings, out), catch_exceptions=False)
+        (tmp_path / "run").mkdir()
+        (tmp_path / "run/config.yaml").write_text("model: m\n")
+        with pytest.raises(InputError, match="holds a run"):
+            CliRunner().invoke(app, command(url, settings, tmp_path / "run"), catch_exceptions=False)
+        assert len(asked) == count
+
+
+@pytest.mark.parametrize(
+    "arguments, message",
+    [
+        ([], "neither a run folder nor --endpoint is given"),
+        (["run", "--model", "m"], "--model goes with --endpoint"),
+        (["run", "--endpoint", "http://h/v1", "--model", "m"], "a run folder and --endpoint are both given"),
+        (["--endpoint", "http://h/v1"], "--endpoint needs --model"),
+        (["--endpoint", "h", "--model", "m"], "is not the URL of an endpoint"),
+        (["--endpoint", "http://h/v1", "--model", "m"], r"data\.questions: no such file or folder: questions\.jsonl"),
+    ],
+)
+def test_what_does_not_go_together_is_refused(arguments: list[str], message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        CliRunner().invoke(app, ["evaluate", *arguments], catch_exceptions=False)

@@ -1,0 +1,125 @@
+"""The client of OpenAI-compatible endpoints: what it sends, what it tries again, and what it says when it cannot."""
+
+import socket
+import time
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
+
+import pytest
+
+from pinpoint import endpoint
+from pinpoint.endpoint import Endpoint
+from pinpoint.errors import EndpointError, InputError
+from tests.endpoint import Answer, Asked, completion, serving
+
+TALK = [{"role": "user", "content": "What is the capital of Peru?"}]
+KEY = "sk-secret-0123"
+
+
+@pytest.fixture(autouse=True)
+def slept(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[float]]:
+    waits: list[float] = []
+    monkeypatch.setattr(endpoint.time, "sleep", waits.append)
+    monkeypatch.delenv("OPENAI_API_KEY", raising=False)
+    yield waits
+
+
+def test_it_asks_for_the_most_likely_reply(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OPENAI_API_KEY", KEY)
+    with serving(lambda _: Answer(completion("Lima."))) as (url, asked):
+        assert Endpoint(f"{url}/", "m").chat(TALK, 7) == "Lima."
+        assert Endpoint(f"{url}/chat/completions", "m").chat(TALK, 7) == "Lima."
+    assert [one.path for one in asked] == ["/v1/chat/completions"] * 2
+    assert asked[0].body == {"model": "m", "messages": TALK, "max_tokens": 7, "temperature": 0}
+    assert asked[0].headers["Authorization"] == f"Bearer {KEY}"
+
+
+def test_without_a_key_none_is_sent() -> None:
+    with serving(lambda _: Answer(completion("Lima."))) as (url, asked):
+        Endpoint(url, "m").chat(TALK, 7)
+    assert "Authorization" not in asked[0].headers
+
+
+def test_what_passes_is_tried_again(slept: list[float]) -> None:
+    at = format_datetime(datetime.now(UTC) + timedelta(seconds=30), usegmt=True)
+    answers = [
+        Answer({"error": {"message": "slow down"}}, 429, (("Retry-After", "7"),)),
+        Answer(b"<html>bad gateway</html>", 502),
+        Answer(b"", 503, (("Retry-After", at),)),
+        Answer(b"", 503, (("Retry-After", "99999"),)),
+        Answer(b"", 500, (("Retry-After", "soon"),)),
+        Answer(completion("Lima.")),
+    ]
+    with serving(lambda _: answers.pop(0)) as (url, asked):
+        assert Endpoint(url, "m").chat(TALK, 7) == "Lima."
+    assert len(asked) == 6
+    assert slept[:2] == [7, 2] and 25 < slept[2] <= 30 and slept[3:] == [120, 16]
+
+
+def test_a_server_that_stays_overloaded_or_silent_or_is_not_there(slept: list[float]) -> None:
+    with serving(lambda _: Answer({"error": "busy"}, 503)) as (url, asked):
+        with pytest.raises(EndpointError, match=r"v1: answers 503 \(busy\), tried 3 times\. .*goes on"):
+            Endpoint(url, "m", retries=2).chat(TALK, 7)
+        assert (len(asked), slept) == (3, [1, 2])
+    with pytest.raises(EndpointError, match="cannot be reached"):
+        Endpoint(url, "m", retries=0).chat(TALK, 7)
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        where = f"http://127.0.0.1:{silent.getsockname()[1]}"
+        began = time.monotonic()
+        with pytest.raises(EndpointError, match=r"does not answer within 0\.2 s, tried 1 times"):
+            Endpoint(where, "m", timeout=0.2, retries=0).chat(TALK, 7)
+        assert time.monotonic() - began < 30
+
+
+@pytest.mark.parametrize(
+    "answer, message",
+    [
+        (Answer(b"  <!doctype html><html>hi</html>"), "answers with a web page instead of JSON. .*ends in /v1"),
+        (Answer(b"hello"), r"answers with no reply \(hello\)"),
+        (Answer(b""), "answers with no reply\\. "),
+        (Answer(b"[" * 100_000), "answers with no reply"),
+        (Answer([]), "answers with no reply"),
+        (Answer({"choices": []}), "answers with no reply"),
+        (Answer({"error": {"message": "no such model"}}), r"answers with no reply \(no such model\)"),
+        (Answer(completion(["a"])), "answers with list instead of text"),
+        (Answer({"error": {"message": f"bad key {KEY}"}}, 401), r"refuses the request with 401 \(bad key \*\*\*\)"),
+        (Answer({"detail": "Not Found"}, 404), r"404 \(Not Found\)\. Look at the URL"),
+        (Answer(b"<html>no</html>", 400), "refuses the request with 400 and a web page"),
+        (Answer(b"", 302, (("Location", "http://127.0.0.1:9/"),)), "302.*redirects"),
+    ],
+)
+def test_what_is_no_reply_is_one_clear_error_at_once(
+    answer: Answer, message: str, slept: list[float], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OPENAI_API_KEY", KEY)
+    with serving(lambda _: answer) as (url, asked):
+        with pytest.raises(InputError, match=message) as caught:
+            Endpoint(url, "m").chat(TALK, 7)
+        assert len(asked) == 1 and slept == []
+    assert KEY not in str(caught.value) and len(str(caught.value)) < 500
+
+
+def test_a_refusal_is_a_reply_and_so_is_nothing() -> None:
+    def answer(asked: Asked) -> Answer:
+        found = completion(None)
+        if asked.body["max_tokens"] == 1:
+            found["choices"][0]["message"]["refusal"] = "I cannot."
+        return Answer(found)
+
+    with serving(answer) as (url, _):
+        assert Endpoint(url, "m").chat(TALK, 1) == "I cannot."
+        assert Endpoint(url, "m").chat(TALK, 2) == ""
+
+
+@pytest.mark.parametrize("url", ["", "localhost:8000", "ftp://host/v1", "http://", "http://h:x/v1", "http://u:p@h/v1"])
+def test_what_is_no_url_is_refused(url: str) -> None:
+    with pytest.raises(InputError, match="is not the URL of an endpoint"):
+        Endpoint(url, "m")
+
+
+def test_a_key_that_cannot_be_sent_is_refused_without_showing_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MY_KEY", "se\ncret")
+    with pytest.raises(InputError, match="MY_KEY: holds characters") as caught:
+        Endpoint("http://h/v1", "m", key_variable="MY_KEY")
+    assert "cret" not in str(caught.value)
