@@ -50,6 +50,10 @@ class ArtifactError(InputError):
     """A file that a stage left behind is missing, incomplete or changed."""
 
 
+class StorageError(PinpointError):
+    """A file cannot be written or read: the disk is full, failing or read-only. What was finished stays."""
+
+
 class CheckFailed(PinpointError):
     """A sanity check of the pipeline stopped the run: its numbers would mislead."""
 

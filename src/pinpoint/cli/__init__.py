@@ -1,7 +1,9 @@
 """The command line."""
 
 import io
+import os
 import sys
+from contextlib import suppress
 
 import typer
 
@@ -18,6 +20,7 @@ from pinpoint.cli._run import demo, run
 from pinpoint.cli._score import score
 from pinpoint.cli._stages import evaluate, report, tune, verify
 from pinpoint.errors import PinpointError, printable
+from pinpoint.storage import refused
 
 app = typer.Typer(
     name="pinpoint",
@@ -55,7 +58,24 @@ def main() -> None:
     if isinstance(sys.stdin, io.TextIOWrapper):
         sys.stdin.reconfigure(errors="replace")
     try:
-        app()
+        try:
+            app()
+        finally:
+            # Here, not as the interpreter ends: a full disk behind a redirection is an error like any other.
+            sys.stdout.flush()
     except PinpointError as error:
+        _end(error)
+    except OSError as error:
+        _end(refused(error))
+
+
+def _end(error: PinpointError) -> None:
+    with suppress(OSError):
         sys.stderr.write(f"error: {printable(str(error))}\n")
-        sys.exit(error.exit_code)
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except OSError:
+            # What it cannot get rid of would fail once more as the interpreter ends.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+    sys.exit(error.exit_code)

@@ -19,6 +19,9 @@ from transformers import (
 
 from pinpoint.errors import InputError
 
+NO_CODE = {"trust_remote_code": False}
+"""Said to every loader: left unsaid, transformers asks in the terminal whether to run a checkpoint's own code."""
+
 _DTYPES = {"bfloat16": torch.bfloat16, "float16": torch.float16, "float32": torch.float32}
 
 
@@ -62,7 +65,7 @@ def load_tokenizer(path: str | Path, revision: str | None = None) -> PreTrainedT
         InputError: there is none at `path`.
     """
     try:
-        tokenizer: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(str(path), revision=revision)
+        tokenizer: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(str(path), revision=revision, **NO_CODE)
     except (OSError, ValueError) as error:
         raise InputError(f"no tokenizer can be loaded: {str(error).splitlines()[0]}", where=str(path)) from error
     return tokenizer
@@ -86,10 +89,15 @@ def load(path: str | Path, dtype: str = "auto", device: str = "auto", revision: 
     if dtype != "auto" and dtype not in _DTYPES:
         raise InputError(f"dtype {dtype!r} is unknown.", mend=f"Use auto or one of {', '.join(_DTYPES)}.")
     try:
-        tokenizer = AutoTokenizer.from_pretrained(str(path), revision=revision)
-        config = AutoConfig.from_pretrained(str(path), revision=revision)
+        tokenizer = AutoTokenizer.from_pretrained(str(path), revision=revision, **NO_CODE)
+        config = AutoConfig.from_pretrained(str(path), revision=revision, **NO_CODE)
         model = model_class(config).from_pretrained(
-            str(path), config=config, dtype=_DTYPES.get(dtype, "auto"), revision=revision, use_safetensors=True
+            str(path),
+            config=config,
+            dtype=_DTYPES.get(dtype, "auto"),
+            revision=revision,
+            use_safetensors=True,
+            **NO_CODE,
         )
     except (OSError, ValueError, RuntimeError, SafetensorError) as error:
         raise InputError(

@@ -11,7 +11,7 @@ from pinpoint.config import RunConfig
 from pinpoint.data import ContrastPair, assistant, render, system, user
 from pinpoint.errors import ArchitectureError, InputError
 from pinpoint.locate import locate
-from pinpoint.models import HeadedModel, features, headed, load, model_class
+from pinpoint.models import NO_CODE, HeadedModel, features, headed, load, model_class
 from pinpoint.pipeline._devices import Device, devices, flop_rate
 from pinpoint.pipeline._estimate import Cost, Workload, locate_cost, tune_cost
 from pinpoint.pipeline._settings import settings_of
@@ -98,7 +98,7 @@ class Inspection(_Record):
 
 def _config(model: str, revision: str | None) -> PretrainedConfig:
     try:
-        config: PretrainedConfig = AutoConfig.from_pretrained(model, revision=revision)
+        config: PretrainedConfig = AutoConfig.from_pretrained(model, revision=revision, **NO_CODE)
     except (OSError, ValueError) as error:
         raise InputError(
             f"no config can be read: {str(error).splitlines()[0]}",
@@ -110,7 +110,7 @@ def _config(model: str, revision: str | None) -> PretrainedConfig:
 
 def _tokenizer(model: str, revision: str | None) -> PreTrainedTokenizerBase | None:
     try:
-        tokenizer: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(model, revision=revision)
+        tokenizer: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(model, revision=revision, **NO_CODE)
     except (OSError, ValueError, KeyError, ImportError):
         return None
     # Without files, some classes come up with an empty vocabulary instead of failing.

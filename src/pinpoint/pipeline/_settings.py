@@ -10,6 +10,7 @@ from typing import Any
 
 import yaml
 
+from pinpoint.artifacts import Workspace
 from pinpoint.behaviours import behaviour_of
 from pinpoint.config import RunConfig, merge, parse_config, read_settings
 from pinpoint.errors import ConfigError, InputError
@@ -86,6 +87,10 @@ def resolve(model: str, config: Path | None, typed: dict[str, Any]) -> RunConfig
         path = getattr(resolved.data, name)
         if path is not None and not Path(path).is_file():
             raise InputError("no such file.", where=f"data.{name}: {path}", mend="Give a JSONL file, or leave it out.")
+    # It is read once training is over: too late to find that it is not there.
+    search = resolved.full.search if resolved.full else None
+    if search is not None and not Path(search).is_file():
+        raise InputError("no such file.", where=f"full.search: {search}", mend="Give a JSON record, or leave it out.")
     return resolved
 
 
@@ -172,7 +177,8 @@ def folder_for(config: RunConfig, model: str, out: Path | None, *, fork: bool) -
         )
     copied = out.with_name(f"{out.name}-{digest_of(config)}")
     if not copied.exists():
-        shutil.copytree(out, copied)
+        with Workspace(copied.parent).folder(copied.name) as partial:
+            shutil.copytree(out, partial, dirs_exist_ok=True)
     return copied
 
 

@@ -28,6 +28,8 @@ from pinpoint.data import encode_chat, pad
 from pinpoint.errors import InputError
 from pinpoint.measure import ReplyRow, reply_kl
 from pinpoint.progress import Progress
+from pinpoint.storage import storing
+from pinpoint.tune._checkpoints import last_checkpoint, mark_whole
 
 Row = TrainingRow | PreferenceRow
 Check = Callable[[PreTrainedModel], dict[str, float]]
@@ -115,6 +117,10 @@ class _Watch(TrainerCallback):
             control.should_training_stop = True
         return control
 
+    def on_save(self, args: Any, state: TrainerState, control: TrainerControl, **_: Any) -> None:
+        """Marks the checkpoint that was just written to its end."""
+        mark_whole(Path(args.output_dir) / f"checkpoint-{state.global_step}")
+
 
 def _check_rows(rows: Sequence[Row], tokenizer: PreTrainedTokenizerBase, limit: int | None) -> None:
     for number, row in enumerate(rows):
@@ -194,19 +200,6 @@ def _trainer(rows: Sequence[Row], arguments: dict[str, Any], anchor: Anchor | No
     return trainer
 
 
-class _Saved(NamedTuple):
-    step: int
-    folder: Path
-
-
-def _last_checkpoint(out: Path) -> _Saved | None:
-    """The newest checkpoint that was written to its end: the trainer's state comes last."""
-    found = [
-        _Saved(int(path.parent.name.split("-")[1]), path.parent) for path in out.glob("checkpoint-*/trainer_state.json")
-    ]
-    return max(found, default=None)
-
-
 def fit(
     model: PreTrainedModel | PeftModel,
     tokenizer: PreTrainedTokenizerBase,
@@ -241,6 +234,7 @@ def fit(
 
     Raises:
         InputError: a row is longer than the model reads, or the loss is not finite.
+        StorageError: a checkpoint cannot be written.
     """
     _check_rows(rows, tokenizer, getattr(model.config, "max_position_embeddings", None))
     wanted = config.targets if targets is None else targets
@@ -252,7 +246,7 @@ def fit(
     steps = int(len(trainer.get_train_dataloader()) * config.epochs)
     progress.start(f"tuning {what}", steps)
     trainable = sum(parameter.numel() for parameter in model.parameters() if parameter.requires_grad)
-    checkpoint = _last_checkpoint(out) if resume else None
+    checkpoint = last_checkpoint(out) if resume else None
     if checkpoint is not None:
         progress.say(f"going on from step {checkpoint.step}")
         watch.go_on(checkpoint.step)
@@ -261,7 +255,8 @@ def fit(
         trainer._load_from_checkpoint(str(checkpoint.folder))
         trainer.state = TrainerState.load_from_json(str(checkpoint.folder / "trainer_state.json"))
     else:
-        trainer.train(resume_from_checkpoint=str(checkpoint.folder) if checkpoint else None)
+        with storing(out):
+            trainer.train(resume_from_checkpoint=str(checkpoint.folder) if checkpoint else None)
     model.eval()
     losses = [float(entry["loss"]) for entry in trainer.state.log_history if "loss" in entry]
     if not all(map(math.isfinite, losses)):
