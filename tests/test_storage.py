@@ -36,6 +36,8 @@ def failing(monkeypatch: pytest.MonkeyPatch, at: int, error: BaseException) -> I
         def step(*arguments: Any, **more: Any) -> Any:
             if name == "open" and not {"w", "x", "a"} & set(arguments[1] if len(arguments) > 1 else "r"):
                 return real(*arguments, **more)
+            if name == "mkdir" and os.path.isdir(arguments[0]):
+                return real(*arguments, **more)
             steps.append(name)
             if len(steps) == at:
                 raise error

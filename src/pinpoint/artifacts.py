@@ -155,7 +155,7 @@ class Workspace:
             with storing(self.path(name), "read"), safe_open(str(self.path(name)), framework="pt") as file:
                 metadata = dict(file.metadata() or {})
             return from_safetensors(data), metadata
-        except SafetensorError as error:
+        except (SafetensorError, ValueError, RuntimeError, LookupError) as error:
             raise ArtifactError(f"is no safetensors file ({error}).", where=str(self.path(name))) from error
 
     def _store(self, name: str, data: bytes) -> Path:

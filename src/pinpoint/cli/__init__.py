@@ -20,6 +20,7 @@ from pinpoint.cli._run import demo, run
 from pinpoint.cli._score import score
 from pinpoint.cli._stages import evaluate, report, tune, verify
 from pinpoint.errors import PinpointError, printable
+from pinpoint.masking import masked_text
 from pinpoint.storage import refused
 
 app = typer.Typer(
@@ -71,7 +72,7 @@ def main() -> None:
 
 def _end(error: PinpointError) -> None:
     with suppress(OSError):
-        sys.stderr.write(f"error: {printable(str(error))}\n")
+        sys.stderr.write(f"error: {printable(masked_text(str(error)))}\n")
     for stream in (sys.stdout, sys.stderr):
         try:
             stream.flush()

@@ -5,13 +5,14 @@ from pinpoint.config._compare import CompareConfig, Method
 from pinpoint.config._data import DataConfig
 from pinpoint.config._evaluate import EvaluateConfig
 from pinpoint.config._locate import LocateConfig, misfit
-from pinpoint.config._read import merge, parse_config, read_settings
+from pinpoint.config._read import NO_YAML, merge, parse_config, read_settings
 from pinpoint.config._run import RunConfig
 from pinpoint.config._tune import TuneConfig
 from pinpoint.config._user import MeasureSettings, Rule, SplitFiles, Texts, UserBehaviourConfig, checked_targets
 from pinpoint.config._verify import VerifyConfig
 
 __all__ = [
+    "NO_YAML",
     "BehaviourConfig",
     "CompareConfig",
     "DataConfig",

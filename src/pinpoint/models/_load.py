@@ -17,7 +17,7 @@ from transformers import (
     PreTrainedTokenizerBase,
 )
 
-from pinpoint.errors import InputError
+from pinpoint.errors import InputError, first_line
 
 NO_CODE = {"trust_remote_code": False}
 """Said to every loader: left unsaid, transformers asks in the terminal whether to run a checkpoint's own code."""
@@ -43,7 +43,7 @@ def pick_device(device: str) -> str:
             torch.empty(0, device=device)
         except (RuntimeError, AssertionError) as error:
             raise InputError(
-                f"device {device!r} cannot be used: {str(error).splitlines()[0]}",
+                f"device {device!r} cannot be used: {first_line(str(error))}",
                 where="device",
                 mend="Use auto, cpu, cuda, cuda:1 or mps, as this machine has.",
             ) from error
@@ -67,7 +67,7 @@ def load_tokenizer(path: str | Path, revision: str | None = None) -> PreTrainedT
     try:
         tokenizer: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(str(path), revision=revision, **NO_CODE)
     except (OSError, ValueError) as error:
-        raise InputError(f"no tokenizer can be loaded: {str(error).splitlines()[0]}", where=str(path)) from error
+        raise InputError(f"no tokenizer can be loaded: {first_line(str(error))}", where=str(path)) from error
     return tokenizer
 
 
@@ -101,7 +101,7 @@ def load(path: str | Path, dtype: str = "auto", device: str = "auto", revision: 
         )
     except (OSError, ValueError, RuntimeError, SafetensorError) as error:
         raise InputError(
-            f"no model can be loaded: {str(error).splitlines()[0]}",
+            f"no model can be loaded: {first_line(str(error))}",
             where=str(path),
             mend="Give a Hub id or a folder written by save_pretrained (config, weights as safetensors, tokenizer).",
         ) from error

@@ -9,7 +9,7 @@ from transformers import AutoConfig, AutoTokenizer, PretrainedConfig, PreTrained
 from pinpoint.behaviours import CHALLENGES
 from pinpoint.config import RunConfig
 from pinpoint.data import ContrastPair, assistant, render, system, user
-from pinpoint.errors import ArchitectureError, InputError
+from pinpoint.errors import ArchitectureError, InputError, first_line
 from pinpoint.locate import locate
 from pinpoint.models import NO_CODE, HeadedModel, features, headed, load, model_class
 from pinpoint.pipeline._devices import Device, devices, flop_rate
@@ -101,7 +101,7 @@ def _config(model: str, revision: str | None) -> PretrainedConfig:
         config: PretrainedConfig = AutoConfig.from_pretrained(model, revision=revision, **NO_CODE)
     except (OSError, ValueError) as error:
         raise InputError(
-            f"no config can be read: {str(error).splitlines()[0]}",
+            f"no config can be read: {first_line(str(error))}",
             where=model,
             mend="Give a Hub id or a folder that holds config.json.",
         ) from error
@@ -130,7 +130,7 @@ def skeleton(config: PretrainedConfig) -> HeadedModel:
             view = headed(build.from_config(config))
     except ValueError as error:
         raise ArchitectureError(
-            f"{config.model_type} is no language model with a decoder: {str(error).splitlines()[0]}"
+            f"{config.model_type} is no language model with a decoder: {first_line(str(error))}"
         ) from error
     if not view.attention_layers:
         raise ArchitectureError(f"this {config.model_type} has no attention heads.", mend="Give a model that has some.")

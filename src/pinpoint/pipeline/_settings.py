@@ -12,17 +12,13 @@ import yaml
 
 from pinpoint.artifacts import Workspace
 from pinpoint.behaviours import behaviour_of
-from pinpoint.config import RunConfig, merge, parse_config, read_settings
+from pinpoint.config import NO_YAML, RunConfig, merge, parse_config, read_settings
 from pinpoint.errors import ConfigError, InputError
-from pinpoint.pipeline._behaviour_file import with_behaviour
+from pinpoint.pipeline._behaviour_file import beside, with_behaviour
 
 MODEL_SETTINGS = "pinpoint.yaml"
 _PREFIX = "PINPOINT_"
 _OTHER_VARIABLES = {"PINPOINT_TEST_DATA"}
-
-
-def _beside(folder: Path, value: Any) -> Any:
-    return str((folder / value).resolve()) if isinstance(value, str) and value else value
 
 
 def _anchored(settings: dict[str, Any], folder: Path) -> dict[str, Any]:
@@ -30,10 +26,10 @@ def _anchored(settings: dict[str, Any], folder: Path) -> dict[str, Any]:
     anchored = dict(settings)
     data = anchored.get("data")
     if isinstance(data, dict):
-        anchored["data"] = {key: _beside(folder, value) for key, value in data.items()}
+        anchored["data"] = {key: beside(folder, value) for key, value in data.items()}
     full = anchored.get("full")
     if isinstance(full, dict) and "search" in full:
-        anchored["full"] = full | {"search": _beside(folder, full["search"])}
+        anchored["full"] = full | {"search": beside(folder, full["search"])}
     return anchored
 
 
@@ -49,7 +45,7 @@ def _from_environment() -> dict[str, Any]:
             continue
         try:
             value = yaml.safe_load(text)
-        except yaml.YAMLError as error:
+        except NO_YAML as error:
             raise ConfigError(f"{text!r} is not a value in YAML.", where=name) from error
         if isinstance(value, str):
             value = _number(value)

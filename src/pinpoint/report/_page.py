@@ -10,6 +10,7 @@ from pinpoint.artifacts import Workspace
 from pinpoint.behaviours import Behaviour, behaviour_of
 from pinpoint.config import parse_config
 from pinpoint.heads import Head
+from pinpoint.masking import masked_text
 from pinpoint.report import _figures, _words
 from pinpoint.report._format import NATS, RATE, count, duration, number, percent, quantity, ratio, shown, within
 from pinpoint.report._html import render
@@ -248,7 +249,7 @@ def _context(run: _Run) -> dict[str, Any]:
         "causal": run.locate.get("method", "path") in _CAUSAL,
         "lead": _lead(run, size),
         "examples": run.examples,
-        "config": run.config,
+        "config": masked_text(run.config),
         "search": run.search,
         "search_rows": _search_rows(run.search),
         "fidelity": run.tunes["pinpoint"].get("fidelity"),
