@@ -16,6 +16,7 @@ ROOT = "pinpoint-tuning"
 ALLOWED = {
     *("0bsd", "apache-2.0", "bsd-2-clause", "bsd-3-clause", "cc0-1.0", "cnri-python", "isc", "mit", "mit-0", "mit-cmu"),
     *("mpl-2.0", "psf-2.0", "python-2.0", "unlicense", "zlib", "bsl-1.0"),
+    "apache-2.0 with llvm-exception",
     *("apache", "apache 2.0", "apache 2.0 license", "apache license 2.0", "apache software license"),
     *("bsd", "bsd license", "mit license", "isc license (iscl)", "python software foundation license"),
     *("mozilla public license 2.0 (mpl 2.0)",),
