@@ -18,7 +18,8 @@ except ImportError:  # Windows
 def _opened(path: Path) -> TextIO:
     with storing(path):
         # Not through a link, which may lead to any file of the user's.
-        return os.fdopen(os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0)), "a+")
+        flags = os.O_RDWR | os.O_APPEND | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0)
+        return os.fdopen(os.open(path, flags, 0o666), "a+", encoding="utf-8")
 
 
 @contextmanager
