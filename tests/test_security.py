@@ -66,7 +66,7 @@ def test_planted_tokens_are_masked_in_errors_and_in_progress(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    for arguments in (["score", f"https://me:{TOKEN}@host/t.jsonl"], ["run", f"me/{TOKEN}"], ["report", TOKEN]):
+    for arguments in (["score", f"https://me:{TOKEN}@host/t.jsonl"], ["check", f"me/{TOKEN}"], ["report", TOKEN]):
         said = told(arguments, monkeypatch, capsys)
         assert TOKEN not in said and "***" in said, said
     with Terminal(quiet=False) as terminal:
