@@ -2,7 +2,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 
 .DEFAULT_GOAL := help
-.PHONY: demo test test-all torture lint types contracts docs bench clean help
+.PHONY: demo test test-all torture lint types contracts licences audit docs bench clean help
 
 # Training on CPU spends half its time in page faults otherwise: glibc hands every freed tensor back to the
 # kernel and asks for it again. These keep the memory in the process; other allocators ignore them.
@@ -19,8 +19,15 @@ test: .venv/.installed  ## the tests that take seconds, offline
 test-all: .venv/.installed  ## the slow tests too
 	$(BIN)/python -m pytest -q --runslow
 
-torture: .venv/.installed  ## sixty kills at random points of a run; about half an hour
-	TORTURE_KILLS=60 $(BIN)/python -m pytest -q --runslow tests/torture
+TORTURE := tests/torture tests/test_fuzz.py tests/test_fuzz_artifacts.py tests/test_soak.py
+
+torture: export TORTURE_KILLS = 60
+torture: export TORTURE_FAULTS = 60
+torture: export FUZZ_EXAMPLES = 5000
+torture: export SOAK_SWEEPS = 200
+torture: export SOAK_ROUNDS = 50
+torture: .venv/.installed  ## sixty kills, sixty faults of the disk, fuzzing and a soak in full; an hour or two
+	$(BIN)/python -m pytest -q --runslow --timeout 7200 $(TORTURE)
 
 lint: .venv/.installed  ## ruff: rules and format
 	$(BIN)/ruff check .
@@ -31,6 +38,13 @@ types: .venv/.installed  ## mypy, strict
 
 contracts: .venv/.installed  ## the layering, held by import-linter
 	$(BIN)/lint-imports
+
+licences: .venv/.installed  ## the licence of every dependency, from its metadata
+	$(BIN)/python tests/licences.py
+
+audit: .venv/.installed  ## known weaknesses of the dependencies; asks PyPI, so it is no part of CI, which is offline
+	$(BIN)/pip install pip-audit
+	$(BIN)/pip-audit --skip-editable
 
 docs: .venv/.installed-docs  ## the documentation, in docs/_build
 	$(BIN)/sphinx-build -W --keep-going -b html docs docs/_build

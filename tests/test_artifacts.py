@@ -29,7 +29,7 @@ def test_a_file_cut_short_is_refused(tmp_path: Path, part: int) -> None:
     path = space.write_tensors("c.safetensors", {"effects": torch.ones(20)}, {})
     data = path.read_bytes()
     path.write_bytes(data[: len(data) * part // 50])
-    with pytest.raises(ArtifactError, match="does not match its recorded digest.*Run the stage"):
+    with pytest.raises(ArtifactError, match="does not match its recorded digest.*Remove it and run"):
         space.read_tensors("c.safetensors")
 
 

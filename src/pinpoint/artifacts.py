@@ -6,7 +6,7 @@ import os
 import platform
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
@@ -18,6 +18,7 @@ from safetensors.torch import save as to_safetensors
 from torch import Tensor
 
 from pinpoint.errors import ArtifactError
+from pinpoint.storage import storing
 
 _DIGESTS = "digests.json"
 
@@ -27,21 +28,33 @@ def _digest(data: bytes) -> str:
 
 
 def write_whole(path: Path, data: bytes) -> None:
-    """Writes a file whole or not at all: to a temporary name, synced, renamed."""
-    path.parent.mkdir(parents=True, exist_ok=True)
+    """Writes a file whole or not at all: to a temporary name, synced, renamed.
+
+    Raises:
+        StorageError: it cannot be written; what was there before is as it was.
+    """
     partial = path.with_name(f".{path.name}.partial")
-    with partial.open("wb") as file:
-        file.write(data)
-        file.flush()
-        os.fsync(file.fileno())
-    partial.replace(path)
+    with storing(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            # Anew: a link that lies there would be written through.
+            partial.unlink(missing_ok=True)
+            with partial.open("xb") as file:
+                file.write(data)
+                file.flush()
+                os.fsync(file.fileno())
+            partial.replace(path)
+        except OSError:
+            with suppress(OSError):
+                partial.unlink(missing_ok=True)
+            raise
 
 
 class Workspace:
     """One folder of artifacts: the only place a stage writes to.
 
     Every file is written to a temporary name, synced and renamed; its SHA-256 goes to `digests.json` of
-    the same folder and is checked when the file is read back.
+    the same folder and is checked when the file is read back. What cannot be written or read is a `StorageError`.
     """
 
     def __init__(self, root: str | Path) -> None:
@@ -52,7 +65,13 @@ class Workspace:
         return Workspace(self.root / name)
 
     def path(self, name: str) -> Path:
-        """Where the artifact `name` lies."""
+        """Where the artifact `name` lies.
+
+        Raises:
+            ArtifactError: that is not below this workspace.
+        """
+        if Path(name).is_absolute() or ".." in Path(name).parts:
+            raise ArtifactError(f"{name!r} lies outside the folder.", where=str(self.root))
         return self.root / name
 
     def has(self, name: str) -> bool:
@@ -80,28 +99,31 @@ class Workspace:
     def folder(self, name: str) -> Iterator[Path]:
         """A folder to fill, under a temporary name; it takes its own name when the block ends well, else it goes."""
         partial, target = self.root / f".{name}.partial", self.path(name)
-        shutil.rmtree(partial, ignore_errors=True)
-        partial.mkdir(parents=True)
-        try:
-            yield partial
-        except BaseException:
+        with storing(target):
             shutil.rmtree(partial, ignore_errors=True)
-            raise
-        shutil.rmtree(target, ignore_errors=True)
-        partial.replace(target)
+            try:
+                partial.mkdir(parents=True)
+                yield partial
+                shutil.rmtree(target, ignore_errors=True)
+                partial.replace(target)
+            except BaseException:
+                shutil.rmtree(partial, ignore_errors=True)
+                raise
 
     def journal(self, name: str) -> "Journal":
         """Results as they come in, one a line, for a stage to go on from."""
-        self.root.mkdir(parents=True, exist_ok=True)
-        return Journal(self.path(name))
+        with storing(self.path(name)):
+            self.root.mkdir(parents=True, exist_ok=True)
+            return Journal(self.path(name))
 
     def drop(self, name: str) -> None:
         """Removes a file or folder, if it is there."""
         path = self.path(name)
-        if path.is_dir():
-            shutil.rmtree(path, ignore_errors=True)
-        else:
-            path.unlink(missing_ok=True)
+        with storing(path):
+            if path.is_dir():
+                shutil.rmtree(path, ignore_errors=True)
+            else:
+                path.unlink(missing_ok=True)
 
     def digests_of(self, names: Sequence[str]) -> dict[str, str]:
         """SHA-256 of every file under `names`, by path below this workspace; what is not there has none."""
@@ -115,11 +137,12 @@ class Workspace:
 
     def read_json(self, name: str) -> Any:
         """Reads a JSON document back."""
-        return json.loads(self._load(name))
+        return _parsed(self._load(name), self.path(name))
 
     def read_jsonl(self, name: str) -> list[Any]:
         """Reads a file of one JSON document a line back."""
-        return [json.loads(line) for line in self._load(name).decode("utf-8").split("\n") if line]
+        # Cut at line feeds alone: JSON strings may hold other separators.
+        return [_parsed(line, self.path(name)) for line in self._load(name).split(b"\n") if line]
 
     def read_tensors(self, name: str) -> tuple[dict[str, Tensor], dict[str, str]]:
         """Reads tensors and their metadata back.
@@ -129,39 +152,52 @@ class Workspace:
         """
         data = self._load(name)
         try:
-            with safe_open(str(self.path(name)), framework="pt") as file:
+            with storing(self.path(name), "read"), safe_open(str(self.path(name)), framework="pt") as file:
                 metadata = dict(file.metadata() or {})
             return from_safetensors(data), metadata
-        except SafetensorError as error:
+        except (SafetensorError, ValueError, RuntimeError, LookupError) as error:
             raise ArtifactError(f"is no safetensors file ({error}).", where=str(self.path(name))) from error
 
     def _store(self, name: str, data: bytes) -> Path:
-        path = self.path(name)
+        path, digests, new = self.path(name), self._digests(), _digest(data)
+        if digests.get(name, new) != new:
+            # Whichever of the two files a process that ends in between leaves, it is whole.
+            self._record(digests | {name: f"{digests[name]} {new}"})
         write_whole(path, data)
-        digests = self._digests() | {name: _digest(data)}
-        write_whole(self.root / _DIGESTS, json.dumps(digests, indent=1, sort_keys=True).encode())
+        self._record(digests | {name: new})
         return path
+
+    def _record(self, digests: dict[str, str]) -> None:
+        write_whole(self.root / _DIGESTS, json.dumps(digests, indent=1, sort_keys=True).encode())
 
     def _load(self, name: str) -> bytes:
         path = self.path(name)
         if not path.is_file():
             raise ArtifactError("is missing.", where=str(path), mend="Run the stage that writes it first.")
-        data = path.read_bytes()
-        if self._digests().get(name) != _digest(data):
-            raise ArtifactError(
-                "does not match its recorded digest: it was changed or cut short.",
-                where=str(path),
-                mend="Run the stage that writes it again.",
-            )
+        with storing(path, "read"):
+            data = path.read_bytes()
+        if _digest(data) not in self._digests().get(name, "").split():
+            raise ArtifactError("does not match its recorded digest: it was changed or cut short.", **_lost(path))
         return data
 
     def _digests(self) -> dict[str, str]:
         path = self.root / _DIGESTS
-        try:
-            digests: dict[str, str] = json.loads(path.read_bytes()) if path.is_file() else {}
-        except ValueError as error:
-            raise ArtifactError("is not JSON.", where=str(path), mend="Delete the folder and rerun.") from error
+        with storing(path, "read"):
+            digests = _parsed(path.read_bytes(), path) if path.is_file() else {}
+        if not isinstance(digests, dict) or not all(isinstance(one, str) for one in digests.values()):
+            raise ArtifactError("holds no digests.", **_lost(path))
         return digests
+
+
+def _lost(path: Path) -> dict[str, str]:
+    return {"where": str(path), "mend": "Remove it and run the same command again: what it held is made again."}
+
+
+def _parsed(data: bytes, path: Path) -> Any:
+    try:
+        return json.loads(data)
+    except (ValueError, RecursionError) as error:
+        raise ArtifactError("is not JSON.", **_lost(path)) from error
 
 
 class Journal:
@@ -193,7 +229,7 @@ class Journal:
         self._kept[key] = value
 
     def _append(self, line: bytes) -> None:
-        with self._path.open("ab") as file:
+        with storing(self._path), self._path.open("ab") as file:
             file.write(line + b"\n")
             file.flush()
             os.fsync(file.fileno())
@@ -201,7 +237,7 @@ class Journal:
 
 def file_digest(path: Path) -> str:
     """SHA-256 of a file."""
-    with path.open("rb") as file:
+    with storing(path, "read"), path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 

@@ -54,6 +54,10 @@ class EndpointError(PinpointError):
     """A server of a model cannot be reached, or stays overloaded."""
 
 
+class StorageError(PinpointError):
+    """A file cannot be written or read: the disk is full, failing or read-only. What was finished stays."""
+
+
 class CheckFailed(PinpointError):
     """A sanity check of the pipeline stopped the run: its numbers would mislead."""
 

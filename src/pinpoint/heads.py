@@ -43,7 +43,7 @@ class Head(NamedTuple):
         Raises:
             InputError: the text is not of that form.
         """
-        match = re.fullmatch(r"L(\d+)\.H(\d+)", text.strip())
+        match = re.fullmatch(r"L([0-9]{1,6})\.H([0-9]{1,6})", text.strip())
         if match is None:
             raise InputError(f"{text!r} is not a head.", mend='Write heads as "L12.H5".')
         return cls(int(match[1]), int(match[2]))

@@ -48,7 +48,7 @@ class Node(NamedTuple):
         Raises:
             InputError: the text is not of that form.
         """
-        match = re.fullmatch(r"L(\d+)\.(?:([HG])(\d+)|(ATT|MLP))", text.strip())
+        match = re.fullmatch(r"L([0-9]{1,6})\.(?:([HG])([0-9]{1,6})|(ATT|MLP))", text.strip())
         if match is None:
             raise InputError(f"{text!r} is not a node.", mend='Write "L3.H5", "L3.G1", "L3.ATT" or "L3.MLP".')
         return cls(_LETTERS[match[2] or match[4]], int(match[1]), int(match[3] or 0))

@@ -1,7 +1,9 @@
 """The command line."""
 
 import io
+import os
 import sys
+from contextlib import suppress
 
 import typer
 
@@ -24,6 +26,7 @@ from pinpoint.cli._together import meet, tell
 from pinpoint.errors import PinpointError
 from pinpoint.memory import told_when_out_of_memory
 from pinpoint.processes import leave, tell_once
+from pinpoint.storage import refused
 
 app = typer.Typer(
     name="pinpoint",
@@ -63,12 +66,29 @@ def main() -> None:
     if isinstance(sys.stdin, io.TextIOWrapper):
         sys.stdin.reconfigure(errors="replace")
     try:
-        with told_when_out_of_memory():
-            app()
+        try:
+            with told_when_out_of_memory():
+                app()
+        finally:
+            # Here, not as the interpreter ends: a full disk behind a redirection is an error like any other.
+            sys.stdout.flush()
     except PinpointError as error:
-        tell_once(str(error), tell)
-        sys.exit(error.exit_code)
+        _end(error)
+    except OSError as error:
+        _end(refused(error))
     except SystemExit as ending:
         if not ending.code:
             leave()
         raise
+
+
+def _end(error: PinpointError) -> None:
+    with suppress(OSError):
+        tell_once(str(error), tell)
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except OSError:
+            # What it cannot get rid of would fail once more as the interpreter ends.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+    sys.exit(error.exit_code)

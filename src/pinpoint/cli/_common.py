@@ -96,7 +96,7 @@ def parse_heads(text: str) -> int | str | list[str]:
 
     if text in ("auto", "validation"):
         return text
-    if text.isascii() and text.isdigit():
+    if text.isascii() and text.isdigit() and len(text) < 7:
         return int(text)
     if not text.strip():
         raise ConfigError("is empty.", where="--heads", mend="Give a number, auto, validation, or names: L3.H1,L5.H0.")

@@ -17,6 +17,7 @@ from rich.progress import (
 from rich.progress import Progress as Bars
 
 from pinpoint.errors import printable
+from pinpoint.masking import masked_text
 
 talk = Console(stderr=True, highlight=False, emoji=False)
 
@@ -73,7 +74,7 @@ class Terminal:
     def say(self, text: str) -> None:
         """One line on stderr."""
         if not self._quiet:
-            talk.print(safe(text))
+            talk.print(safe(masked_text(text)))
 
 
 def results(*, soft_wrap: bool = False) -> Console:

@@ -39,12 +39,7 @@ def score(
                 row |= {keys[name]: value for name, value in verdict.to_json().items()}
             # As ASCII, which can hold whatever a row brings.
             written.append(json.dumps(row) + "\n")
-        try:
-            write_whole(items, "".join(written).encode())
-        except OSError as error:
-            raise InputError(
-                f"cannot be written: {error.strerror}.", where=str(items), mend="Give another file."
-            ) from error
+        write_whole(items, "".join(written).encode())
     if as_json:
         print_json(
             {

@@ -4,6 +4,7 @@ import os
 import sys
 
 from pinpoint.errors import ConfigError, printable
+from pinpoint.masking import masked_text
 from pinpoint.processes import join, launched
 
 _SHARED = ("run", "demo", "locate", "verify", "tune", "evaluate")
@@ -11,7 +12,7 @@ _SHARED = ("run", "demo", "locate", "verify", "tune", "evaluate")
 
 def tell(error: str) -> None:
     """One message on stderr."""
-    sys.stderr.write(f"error: {printable(error)}\n")
+    sys.stderr.write(f"error: {printable(masked_text(error))}\n")
     sys.stderr.flush()
 
 

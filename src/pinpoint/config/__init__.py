@@ -5,7 +5,7 @@ from pinpoint.config._compare import CompareConfig, Method
 from pinpoint.config._data import DataConfig
 from pinpoint.config._evaluate import EvaluateConfig
 from pinpoint.config._locate import CONTINUED, LocateConfig, misfit
-from pinpoint.config._read import merge, parse_config, read_settings
+from pinpoint.config._read import NO_YAML, merge, parse_config, read_settings
 from pinpoint.config._run import RunConfig
 from pinpoint.config._sweep import SweepConfig
 from pinpoint.config._tune import TuneConfig
@@ -14,6 +14,7 @@ from pinpoint.config._verify import VerifyConfig
 
 __all__ = [
     "CONTINUED",
+    "NO_YAML",
     "BehaviourConfig",
     "CompareConfig",
     "DataConfig",

@@ -9,7 +9,10 @@ from pydantic import BaseModel, ValidationError
 
 from pinpoint.config._run import RunConfig
 from pinpoint.config._user import UserBehaviourConfig
-from pinpoint.errors import ConfigError
+from pinpoint.errors import ConfigError, first_line
+
+NO_YAML = (yaml.YAMLError, ValueError, TypeError, LookupError, AttributeError, RecursionError)
+"""What `safe_load` raises: beside its own errors those of making dates, numbers and truth values of bad text."""
 
 
 def merge(base: dict[str, Any], over: dict[str, Any]) -> dict[str, Any]:
@@ -35,8 +38,10 @@ def read_settings(path: Path) -> dict[str, Any]:
     except yaml.MarkedYAMLError as error:
         line = error.problem_mark.line + 1 if error.problem_mark else 1
         raise ConfigError(f"not YAML: {error.problem}.", where=f"{path}:{line}") from error
-    except (yaml.YAMLError, UnicodeDecodeError, RecursionError) as error:
-        raise ConfigError(f"not YAML: {str(error).splitlines()[0]}.", where=str(path)) from error
+    except NO_YAML as error:
+        raise ConfigError(
+            f"not YAML: {first_line(str(error)) or 'a value of the wrong form'}.", where=str(path)
+        ) from error
     if loaded is None:
         return {}
     if not isinstance(loaded, dict):
@@ -58,7 +63,7 @@ def parse_config(settings: dict[str, Any], where: str) -> RunConfig:
 
 
 def _problem(location: tuple[int | str, ...], kind: str, message: str) -> str:
-    if location[0] == "behaviour":
+    if location[:1] == ("behaviour",):
         location = (location[0], *location[2:])  # which of the two kinds is no key
     key = ".".join(map(str, location))
     if kind != "extra_forbidden":

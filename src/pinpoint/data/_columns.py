@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import math
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from string import ascii_uppercase
@@ -10,7 +11,7 @@ from typing import Any
 
 from pinpoint.data._lines import read_lines, read_text
 from pinpoint.data._published import BadRow, Published, checked
-from pinpoint.errors import InputError
+from pinpoint.errors import InputError, first_line
 
 Numbered = Iterator[tuple[int, Any]]
 
@@ -20,9 +21,10 @@ def _jsonl(path: Path) -> Numbered:
         if not line.strip():
             continue
         try:
-            yield number, json.loads(line)
-        except ValueError as error:
+            row = json.loads(line)
+        except (ValueError, RecursionError) as error:
             raise InputError(f"not JSON: {error}.", where=f"{path}:{number}") from error
+        yield number, row
 
 
 def _csv(path: Path) -> Numbered:
@@ -46,7 +48,7 @@ def _parquet(path: Path) -> Numbered:
     try:
         rows = read_table(path).to_pylist()
     except (ArrowException, OSError) as error:
-        raise InputError(f"not Parquet: {str(error).splitlines()[0]}", where=str(path)) from error
+        raise InputError(f"not Parquet: {first_line(str(error))}", where=str(path)) from error
     yield from enumerate(rows, 1)
 
 
@@ -62,6 +64,8 @@ def _text(value: Any) -> str:
     # Numbers are answers too.
     if isinstance(value, bool) or not isinstance(value, str | int | float):
         raise ValueError(f"{value!r} is not text")
+    if isinstance(value, float) and not math.isfinite(value):
+        raise ValueError(f"{value!r} is not a number")
     return str(value).strip()
 
 
@@ -126,6 +130,6 @@ def read_columns(path: str | Path, columns: Mapping[str, str]) -> list[Published
             if not isinstance(row, dict):
                 raise ValueError("is no JSON object")
             found.append(_published(row, columns, path.stem, line))
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             found.append(BadRow(line, str(error)))
     return found

@@ -111,6 +111,8 @@ def checked(found: Published) -> Published | BadRow:
     texts = (found.question, found.correct, *found.aliases, *([] if found.wrong is None else [found.wrong]))
     if not all(isinstance(text, str) for text in texts):
         return BadRow(found.line, "the question or an answer is not text")
+    if any("\ud800" <= sign <= "\udfff" for text in (*texts, *found.options.values(), found.source) for sign in text):
+        return BadRow(found.line, "the question or an answer holds half a character (a lone surrogate)")
     if not found.question.strip() or not found.correct.strip():
         return BadRow(found.line, "the question or its answer is empty")
     if found.wrong is not None and not found.wrong.strip():
@@ -142,6 +144,8 @@ def _json_rows(path: Path) -> Iterator[Published | BadRow]:
             yield checked(read(row, line))
         except (KeyError, TypeError, AttributeError) as error:
             yield BadRow(line, f"lacks or misuses {error}")
+        except RecursionError:
+            yield BadRow(line, "nested too deeply")
         except ValueError as error:
             yield BadRow(line, str(error))
 

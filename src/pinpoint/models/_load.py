@@ -22,6 +22,9 @@ from transformers import (
 from pinpoint.errors import InputError, first_line
 from pinpoint.models._placement import DeviceMap, placed
 
+NO_CODE = {"trust_remote_code": False}
+"""Said to every loader: left unsaid, transformers asks in the terminal whether to run a checkpoint's own code."""
+
 _DTYPES = {"bfloat16": torch.bfloat16, "float16": torch.float16, "float32": torch.float32}
 
 
@@ -43,7 +46,7 @@ def pick_device(device: str) -> str:
             torch.empty(0, device=device)
         except (RuntimeError, AssertionError) as error:
             raise InputError(
-                f"device {device!r} cannot be used: {str(error).splitlines()[0]}",
+                f"device {device!r} cannot be used: {first_line(str(error))}",
                 where="device",
                 mend="Use auto, cpu, cuda, cuda:1 or mps, as this machine has.",
             ) from error
@@ -65,9 +68,9 @@ def load_tokenizer(path: str | Path, revision: str | None = None) -> PreTrainedT
         InputError: there is none at `path`.
     """
     try:
-        tokenizer: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(str(path), revision=revision)
+        tokenizer: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(str(path), revision=revision, **NO_CODE)
     except (OSError, ValueError) as error:
-        raise InputError(f"no tokenizer can be loaded: {str(error).splitlines()[0]}", where=str(path)) from error
+        raise InputError(f"no tokenizer can be loaded: {first_line(str(error))}", where=str(path)) from error
     return tokenizer
 
 
@@ -113,15 +116,15 @@ def load(
     # For weights that cannot be read from the checkpoint as they are.
     folder = TemporaryDirectory(prefix="pinpoint-offload-") if device_map is not None else None
     try:
-        tokenizer = AutoTokenizer.from_pretrained(str(path), revision=revision)
-        config = AutoConfig.from_pretrained(str(path), revision=revision)
+        tokenizer = AutoTokenizer.from_pretrained(str(path), revision=revision, **NO_CODE)
+        config = AutoConfig.from_pretrained(str(path), revision=revision, **NO_CODE)
         method, build = _quantised(config), model_class(config)
-        more: dict[str, Any] = {}
+        more: dict[str, Any] = dict(NO_CODE)
         if device_map is not None and folder is not None:
-            more = {"device_map": placed(config, build, picked, device_map), "offload_folder": folder.name}
+            more |= {"device_map": placed(config, build, picked, device_map), "offload_folder": folder.name}
         elif method:
             # Quantised weights are made where they stay: most cannot be moved.
-            more = {"device_map": {"": picked}}
+            more |= {"device_map": {"": picked}}
         model = build.from_pretrained(
             str(path), config=config, dtype=_DTYPES.get(dtype, "auto"), revision=revision, use_safetensors=True, **more
         )
@@ -133,7 +136,7 @@ def load(
                 mend="Install what is missing, choose another --device, or give the model that it was quantised from.",
             ) from error
         raise InputError(
-            f"no model can be loaded: {str(error).splitlines()[0]}",
+            f"no model can be loaded: {first_line(str(error))}",
             where=str(path),
             mend="Give a Hub id or a folder written by save_pretrained (config, weights as safetensors, tokenizer).",
         ) from error

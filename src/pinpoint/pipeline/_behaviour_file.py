@@ -39,18 +39,20 @@ def with_behaviour(settings: dict[str, Any], folder: Path) -> dict[str, Any]:
     return settings | {"behaviour": anchored} | over
 
 
+def beside(folder: Path, value: Any) -> Any:
+    """A path, or each of several, counted from `folder`; what is none is left as it is."""
+    if isinstance(value, dict):
+        return {key: beside(folder, one) for key, one in value.items()}
+    # No file's name holds a null character: that the file is not there is told where it is looked for.
+    return str((folder / value).resolve()) if isinstance(value, str) and value and "\0" not in value else value
+
+
 def _anchored(section: dict[str, Any], folder: Path) -> tuple[dict[str, Any], dict[str, Any]]:
     """The section without what belongs to `data`, and that; their paths made absolute."""
-
-    def beside(value: Any) -> Any:
-        if isinstance(value, dict):
-            return {key: beside(one) for key, one in value.items()}
-        return str((folder / value).resolve()) if isinstance(value, str) and value else value
-
-    kept = {key: beside(value) if key in (*_PATHS, "evaluation") else value for key, value in section.items()}
+    kept = {key: beside(folder, value) if key in (*_PATHS, "evaluation") else value for key, value in section.items()}
     return (
         {key: value for key, value in kept.items() if key not in _OF_DATA},
-        {key: beside(section[key]) for key in _OF_DATA if key in section},
+        {key: beside(folder, section[key]) for key in _OF_DATA if key in section},
     )
 
 

@@ -23,6 +23,7 @@ from pinpoint.pipeline._checks import EXPORT_LIMITS, CheckResult, demand_export,
 from pinpoint.pipeline._fidelity import Agreement, agreement
 from pinpoint.pipeline._record import RECORD, InputFiles, Record, record_of
 from pinpoint.pipeline._stages import LEFT
+from pinpoint.storage import storing
 from pinpoint.tune import save_model
 
 if TYPE_CHECKING:
@@ -129,10 +130,11 @@ def _whole_folder(out: Path) -> Iterator[Path]:
             f"no folder can be made: {error.strerror}.", where=str(out), mend="Give another --out."
         ) from error
     try:
-        yield partial
-        if out.is_dir():
-            out.rmdir()
-        partial.replace(out)
+        with storing(out):
+            yield partial
+            if out.is_dir():
+                out.rmdir()
+            partial.replace(out)
     except BaseException:
         shutil.rmtree(partial, ignore_errors=True)
         with suppress(OSError):

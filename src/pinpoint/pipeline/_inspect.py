@@ -9,9 +9,9 @@ from transformers import AutoConfig, AutoTokenizer, PretrainedConfig, PreTrained
 from pinpoint.behaviours import CHALLENGES
 from pinpoint.config import CONTINUED, RunConfig
 from pinpoint.data import ContrastPair, assistant, render, system, user
-from pinpoint.errors import ArchitectureError, InputError
+from pinpoint.errors import ArchitectureError, InputError, first_line
 from pinpoint.locate import locate
-from pinpoint.models import HeadedModel, features, headed, load, model_class
+from pinpoint.models import NO_CODE, HeadedModel, features, headed, load, model_class
 from pinpoint.pipeline._devices import Device, devices, flop_rate
 from pinpoint.pipeline._estimate import Cost, Workload, locate_cost, tune_cost
 from pinpoint.pipeline._settings import settings_of
@@ -99,10 +99,10 @@ class Inspection(_Record):
 
 def _config(model: str, revision: str | None) -> PretrainedConfig:
     try:
-        config: PretrainedConfig = AutoConfig.from_pretrained(model, revision=revision)
+        config: PretrainedConfig = AutoConfig.from_pretrained(model, revision=revision, **NO_CODE)
     except (OSError, ValueError) as error:
         raise InputError(
-            f"no config can be read: {str(error).splitlines()[0]}",
+            f"no config can be read: {first_line(str(error))}",
             where=model,
             mend="Give a Hub id or a folder that holds config.json.",
         ) from error
@@ -111,7 +111,7 @@ def _config(model: str, revision: str | None) -> PretrainedConfig:
 
 def _tokenizer(model: str, revision: str | None) -> PreTrainedTokenizerBase | None:
     try:
-        tokenizer: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(model, revision=revision)
+        tokenizer: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(model, revision=revision, **NO_CODE)
     except (OSError, ValueError, KeyError, ImportError):
         return None
     # Without files, some classes come up with an empty vocabulary instead of failing.
@@ -131,7 +131,7 @@ def skeleton(config: PretrainedConfig) -> HeadedModel:
             view = headed(build.from_config(config))
     except ValueError as error:
         raise ArchitectureError(
-            f"{config.model_type} is no language model with a decoder: {str(error).splitlines()[0]}"
+            f"{config.model_type} is no language model with a decoder: {first_line(str(error))}"
         ) from error
     if not view.attention_layers:
         raise ArchitectureError(f"this {config.model_type} has no attention heads.", mend="Give a model that has some.")

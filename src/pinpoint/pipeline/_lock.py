@@ -4,13 +4,22 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import TextIO
 
 from pinpoint.errors import InputError
+from pinpoint.storage import storing
 
 try:
     import fcntl
 except ImportError:  # Windows
     fcntl = None  # type: ignore[assignment]
+
+
+def _opened(path: Path) -> TextIO:
+    with storing(path):
+        # Not through a link, which may lead to any file of the user's.
+        flags = os.O_RDWR | os.O_APPEND | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0)
+        return os.fdopen(os.open(path, flags, 0o666), "a+", encoding="utf-8")
 
 
 @contextmanager
@@ -19,6 +28,7 @@ def locked(folder: Path) -> Iterator[None]:
 
     Raises:
         InputError: another process holds it, or it cannot be made.
+        StorageError: nothing can be written to it.
     """
     new = [path for path in (folder, *folder.parents) if not path.exists()]
     try:
@@ -28,7 +38,7 @@ def locked(folder: Path) -> Iterator[None]:
             f"no folder can be made: {error.strerror}.", where=str(folder), mend="Give another --out."
         ) from error
     path = folder / ".lock"
-    with path.open("a+", encoding="utf-8") as file:
+    with _opened(path) as file:
         if fcntl is not None:
             try:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -39,9 +49,10 @@ def locked(folder: Path) -> Iterator[None]:
                     where=str(folder),
                     mend="Wait for it, stop it, or give another folder with --out.",
                 ) from error
-        file.truncate(0)
-        file.write(str(os.getpid()))
-        file.flush()
+        with storing(path):
+            file.truncate(0)
+            file.write(str(os.getpid()))
+            file.flush()
         try:
             yield
         finally:

@@ -11,10 +11,12 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from huggingface_hub import HfApi, get_token
 from huggingface_hub.errors import HfHubHTTPError, HFValidationError, RepositoryNotFoundError
 from huggingface_hub.utils import validate_repo_id
+from pydantic import BaseModel
 
 from pinpoint.artifacts import file_digest
 from pinpoint.errors import ArtifactError, ConfigError, ExportRefused, InputError, first_line
 from pinpoint.masking import masked_text
+from pinpoint.pipeline._checks import CheckResult
 from pinpoint.pipeline._export import CARD, MANIFEST, export_run, source_of
 
 if TYPE_CHECKING:
@@ -27,6 +29,19 @@ _HTTP = {
     413: ("the Hub finds a file too large", "Push from a machine with hf-xet installed."),
     429: ("the Hub asks to slow down", "Try again later."),
 }
+
+
+class _File(BaseModel):
+    bytes: int
+    sha256: str
+
+
+class _Manifest(BaseModel):
+    """What `export_run` wrote, as far as it is looked at here."""
+
+    checks: list[CheckResult]
+    files: dict[str, _File]
+    run: dict[str, str]
 
 
 class Package(NamedTuple):
@@ -83,13 +98,12 @@ def _manifest(folder: Path) -> dict[str, Any]:
     path = folder / MANIFEST
     try:
         manifest: dict[str, Any] = json.loads(path.read_bytes())
-        if not {"checks", "files", "run"} <= manifest.keys():
-            raise ValueError
+        _Manifest.model_validate(manifest)
     except OSError as error:
         raise ArtifactError(
             f"holds no export: no {MANIFEST}.", where=str(folder), mend="Make one with `pinpoint export RUN`."
         ) from error
-    except (ValueError, AttributeError) as error:
+    except (ValueError, RecursionError) as error:
         raise ArtifactError("is not what `pinpoint export` wrote.", where=str(path), mend="Export again.") from error
     return manifest
 

@@ -9,12 +9,12 @@ import platform
 from collections.abc import Mapping
 from fnmatch import fnmatch
 from importlib.metadata import version
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any, Literal
 
 import torch
 from huggingface_hub import try_to_load_from_cache
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, field_validator
 
 from pinpoint._version import __version__
 from pinpoint.artifacts import file_digest
@@ -75,6 +75,14 @@ class InputFiles(_Stored):
     path: str
     revision: str | None = None
     files: dict[str, str]
+
+    @field_validator("files")
+    @classmethod
+    def _below(cls, files: dict[str, str]) -> dict[str, str]:
+        for name in files:
+            if PurePosixPath(name).is_absolute() or ".." in PurePosixPath(name).parts:
+                raise ValueError(f"{name!r} lies outside its folder")
+        return files
 
 
 class Record(_Stored):

@@ -99,7 +99,7 @@ def restored(record: Record, where: str, search: Sequence[Path]) -> RunConfig:
     config: dict[str, Any] = json.loads(json.dumps(record.config))
     for key, one in record.inputs.items():
         if one.revision is None:
-            _put(config, key, _found(key, one, search))
+            _put(config, key, _found(key, one, search), where)
         else:
             _demand_hub(one)
             config["revision"] = one.revision
@@ -109,10 +109,12 @@ def restored(record: Record, where: str, search: Sequence[Path]) -> RunConfig:
     return parse_config(config, where)
 
 
-def _put(config: dict[str, Any], key: str, value: str) -> None:
+def _put(config: dict[str, Any], key: str, value: str, where: str) -> None:
     *above, last = key.split(".")
     for name in above:
-        config = config[name]
+        config = config.get(name, {})
+    if not isinstance(config, dict) or last not in config:
+        raise InputError(f"is no record of a run: its settings lack {key!r}, which its inputs name.", where=where)
     config[last] = value
 
 

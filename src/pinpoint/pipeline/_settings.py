@@ -10,18 +10,15 @@ from typing import Any
 
 import yaml
 
+from pinpoint.artifacts import Workspace
 from pinpoint.behaviours import behaviour_of
-from pinpoint.config import RunConfig, merge, parse_config, read_settings
+from pinpoint.config import NO_YAML, RunConfig, merge, parse_config, read_settings
 from pinpoint.errors import ConfigError, InputError
-from pinpoint.pipeline._behaviour_file import with_behaviour
+from pinpoint.pipeline._behaviour_file import beside, with_behaviour
 
 MODEL_SETTINGS = "pinpoint.yaml"
 _PREFIX = "PINPOINT_"
 _OTHER_VARIABLES = {"PINPOINT_TEST_DATA"}
-
-
-def _beside(folder: Path, value: Any) -> Any:
-    return str((folder / value).resolve()) if isinstance(value, str) and value else value
 
 
 def _anchored(settings: dict[str, Any], folder: Path) -> dict[str, Any]:
@@ -29,10 +26,10 @@ def _anchored(settings: dict[str, Any], folder: Path) -> dict[str, Any]:
     anchored = dict(settings)
     data = anchored.get("data")
     if isinstance(data, dict):
-        anchored["data"] = {key: _beside(folder, value) for key, value in data.items()}
+        anchored["data"] = {key: beside(folder, value) for key, value in data.items()}
     full = anchored.get("full")
     if isinstance(full, dict) and "search" in full:
-        anchored["full"] = full | {"search": _beside(folder, full["search"])}
+        anchored["full"] = full | {"search": beside(folder, full["search"])}
     return anchored
 
 
@@ -48,7 +45,7 @@ def _from_environment() -> dict[str, Any]:
             continue
         try:
             value = yaml.safe_load(text)
-        except yaml.YAMLError as error:
+        except NO_YAML as error:
             raise ConfigError(f"{text!r} is not a value in YAML.", where=name) from error
         if isinstance(value, str):
             value = _number(value)
@@ -86,6 +83,10 @@ def resolve(model: str, config: Path | None, typed: dict[str, Any]) -> RunConfig
         path = getattr(resolved.data, name)
         if path is not None and not Path(path).is_file():
             raise InputError("no such file.", where=f"data.{name}: {path}", mend="Give a JSONL file, or leave it out.")
+    # It is read once training is over: too late to find that it is not there.
+    search = resolved.full.search if resolved.full else None
+    if search is not None and not Path(search).is_file():
+        raise InputError("no such file.", where=f"full.search: {search}", mend="Give a JSON record, or leave it out.")
     return resolved
 
 
@@ -172,7 +173,8 @@ def folder_for(config: RunConfig, model: str, out: Path | None, *, fork: bool) -
         )
     copied = out.with_name(f"{out.name}-{digest_of(config)}")
     if not copied.exists():
-        shutil.copytree(out, copied)
+        with Workspace(copied.parent).folder(copied.name) as partial:
+            shutil.copytree(out, partial, dirs_exist_ok=True)
     return copied
 
 

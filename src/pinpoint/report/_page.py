@@ -10,6 +10,7 @@ from pinpoint.artifacts import Workspace
 from pinpoint.behaviours import Behaviour, behaviour_of
 from pinpoint.config import parse_config
 from pinpoint.heads import Head
+from pinpoint.masking import masked_text
 from pinpoint.report import _figures, _words
 from pinpoint.report._format import NATS, RATE, count, duration, number, percent, quantity, ratio, shown, within
 from pinpoint.report._html import render
@@ -262,7 +263,7 @@ def _context(run: _Run) -> dict[str, Any]:
         "looks": run.looks.embedded([*heads, *first]) if run.looks else None,
         "apart": "the challenge" if built_in else "what sets the reference apart from its counterfactual",
         "rates_label": next((one.label for one in behaviour.measures if one.name == behaviour.matched[0]), ""),
-        "config": run.config,
+        "config": masked_text(run.config),
         "search": run.search,
         "search_rows": _search_rows(run.search),
         "fidelity": run.tunes["pinpoint"].get("fidelity"),

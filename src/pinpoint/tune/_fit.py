@@ -26,7 +26,9 @@ from pinpoint.errors import InputError
 from pinpoint.memory import told_when_out_of_memory
 from pinpoint.processes import Processes
 from pinpoint.progress import Progress
+from pinpoint.storage import storing
 from pinpoint.tune._alike import check_alike
+from pinpoint.tune._checkpoints import Saved, last_checkpoint, mark_whole
 from pinpoint.tune._trainer import Anchor, Row, trainer_of
 
 Check = Callable[[PreTrainedModel], dict[str, float]]
@@ -115,6 +117,11 @@ class _Watch(TrainerCallback):
             control.should_training_stop = True
         return control
 
+    def on_save(self, args: Any, state: TrainerState, control: TrainerControl, **_: Any) -> None:
+        """Marks the checkpoint that was just written to its end."""
+        if self._processes.first:
+            mark_whole(Path(args.output_dir) / f"checkpoint-{state.global_step}")
+
 
 def _check_rows(rows: Sequence[Row], tokenizer: PreTrainedTokenizerBase, limit: int | None) -> None:
     for number, row in enumerate(rows):
@@ -158,23 +165,10 @@ def _arguments(
     }
 
 
-class _Saved(NamedTuple):
-    step: int
-    folder: Path
-
-
-def _last_checkpoint(out: Path) -> _Saved | None:
-    """The newest checkpoint that was written to its end: the trainer's state comes last."""
-    found = [
-        _Saved(int(path.parent.name.split("-")[1]), path.parent) for path in out.glob("checkpoint-*/trainer_state.json")
-    ]
-    return max(found, default=None)
-
-
-def _agreed(checkpoint: _Saved | None, processes: Processes) -> _Saved | None:
+def _agreed(checkpoint: Saved | None, processes: Processes) -> Saved | None:
     """The checkpoint that the first process found."""
     found = processes.from_first(checkpoint and (checkpoint.step, str(checkpoint.folder)))
-    return found and _Saved(found[0], Path(found[1]))
+    return found and Saved(found[0], Path(found[1]))
 
 
 def fit(
@@ -213,6 +207,7 @@ def fit(
 
     Raises:
         InputError: a row is longer than the model reads, or the loss is not finite.
+        StorageError: a checkpoint cannot be written.
         OutOfMemory: a step does not fit the memory; supervised steps are taken in parts before it comes to this.
         ConfigError: a batch cannot be dealt evenly to the processes.
         CheckFailed: the processes ended with different weights.
@@ -228,8 +223,7 @@ def fit(
     steps = int(len(trainer.get_train_dataloader()) * config.epochs)
     progress.start(f"tuning {what}", steps)
     trainable = sum(parameter.numel() for parameter in model.parameters() if parameter.requires_grad)
-    checkpoint = _last_checkpoint(out) if resume and processes.first else None
-    checkpoint = _agreed(checkpoint, processes)
+    checkpoint = _agreed(last_checkpoint(out) if resume and processes.first else None, processes)
     if checkpoint is not None:
         progress.say(f"going on from step {checkpoint.step}")
         watch.go_on(checkpoint.step)
@@ -239,7 +233,7 @@ def fit(
         trainer.state = TrainerState.load_from_json(str(checkpoint.folder / "trainer_state.json"))
     else:
         advice = "Lower its batch_size, or leave full fine-tuning out (full: null)."
-        with told_when_out_of_memory(f"tuning {what}", advice), processes.noticing():
+        with told_when_out_of_memory(f"tuning {what}", advice), processes.noticing(), storing(out):
             trainer.train(resume_from_checkpoint=str(checkpoint.folder) if checkpoint else None)
     model.eval()
     check_alike(model, processes)

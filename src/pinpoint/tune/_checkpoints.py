@@ -1,0 +1,53 @@
+"""Which of a trainer's checkpoints were written to their end."""
+
+import json
+import os
+import shutil
+from pathlib import Path
+from typing import NamedTuple
+
+from pinpoint.artifacts import write_whole
+from pinpoint.storage import storing
+
+_MARK = "whole.json"
+
+
+class Saved(NamedTuple):
+    """A checkpoint to go on from."""
+
+    step: int
+    folder: Path
+
+
+def mark_whole(folder: Path) -> None:
+    """Records that a checkpoint was written to its end, once all of it is on the disk.
+
+    Raises:
+        StorageError: it does not get there.
+    """
+    sizes = {}
+    for path in sorted(folder.iterdir()):
+        with storing(path), path.open("rb") as file:
+            os.fsync(file.fileno())
+            sizes[path.name] = path.stat().st_size
+    write_whole(folder / _MARK, json.dumps(sizes).encode())
+
+
+def last_checkpoint(out: Path) -> Saved | None:
+    """The newest checkpoint in a trainer's folder that is whole; None where there is none. Those that are not go."""
+    found = []
+    for folder in out.glob("checkpoint-*"):
+        if _is_whole(folder):
+            found.append(Saved(int(folder.name.split("-")[1]), folder))
+        else:
+            # The trainer would count it, and delete a whole one in its stead.
+            shutil.rmtree(folder, ignore_errors=True)
+    return max(found, default=None)
+
+
+def _is_whole(folder: Path) -> bool:
+    try:
+        sizes = json.loads((folder / _MARK).read_bytes())
+    except (OSError, ValueError):
+        return False
+    return all((folder / name).is_file() and (folder / name).stat().st_size == size for name, size in sizes.items())

@@ -1,0 +1,193 @@
+"""Hundreds of sweeps and evaluations in one process: memory stays, hooks go, weights are what they were.
+
+`make torture` runs SOAK_SWEEPS=200 sweeps and SOAK_ROUNDS=50 evaluations; the suite a few.
+"""
+
+import gc
+import json
+import os
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from itertools import islice
+from pathlib import Path
+
+import pytest
+import torch
+from torch import Tensor, nn
+from transformers import PreTrainedModel
+
+from pinpoint.artifacts import Workspace
+from pinpoint.evaluate import evaluate
+from pinpoint.heads import Head
+from pinpoint.interventions import knockout
+from pinpoint.locate import locate
+from pinpoint.measure import METRICS
+from pinpoint.organism import shipped
+from pinpoint.pipeline import Run, resolve
+from pinpoint.progress import Silent
+
+SWEEPS = int(os.environ.get("SOAK_SWEEPS", "12"))
+ROUNDS = int(os.environ.get("SOAK_ROUNDS", "4"))
+GROWTH = 0.02
+
+linux = pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="reads its memory from /proc")
+
+
+def resident() -> int:
+    """Bytes of memory that this process holds."""
+    gc.collect()
+    return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+
+
+def hooks(model: nn.Module) -> dict[str, int]:
+    """Every kind of hook on every module, and the kind of every module: a stand-in left behind shows."""
+    found = {}
+    for name, module in model.named_modules():
+        for kind, value in vars(module).items():
+            if "hook" in kind and isinstance(value, dict):
+                found[f"{name}.{kind}"] = len(value)
+        found[f"{name}: {type(module).__name__}"] = 1
+    return found
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
+    small = {
+        "device": "cpu",
+        "locate": {"pairs": 4},
+        "evaluate": {"items": 4, "ability_items": 1, "neutral_items": 2, "max_new_tokens": 8, "resamples": 100},
+    }
+    return Run(resolve(str(shipped()["yesman"]), None, small), tmp_path_factory.mktemp("soak") / "run")
+
+
+def weights_of(model: PreTrainedModel) -> dict[str, Tensor]:
+    return {name: value.clone() for name, value in model.state_dict().items()}
+
+
+def unchanged(model: PreTrainedModel, weights: dict[str, Tensor], hooked: dict[str, int]) -> None:
+    assert hooks(model) == hooked
+    now = model.state_dict()
+    assert now.keys() == weights.keys() and all(torch.equal(now[name], weights[name]) for name in weights)
+
+
+def slope(work: Callable[[], object], times: int) -> tuple[float, list[int]]:
+    """Growth of memory over the second half of the calls, relative to where it began."""
+    held = []
+    for _ in range(times):
+        work()
+        held.append(resident())
+    half = len(held) // 2
+    return held[-1] / held[half] - 1, held
+
+
+def noted(name: str, times: int, grown: float, held: list[int]) -> None:
+    if "SOAK_SWEEPS" not in os.environ:
+        return
+    path = Path("bench/results/soak.json")
+    known = json.loads(path.read_text()) if path.exists() else {}
+    half = len(held) // 2
+    megabytes = [held[at] / 1e6 for at in (0, half, -1)]
+    known[name] = {"times": times, "growth_after_half": grown, "megabytes": megabytes}
+    path.write_text(json.dumps(known, indent=1) + "\n")
+
+
+@linux
+@pytest.mark.slow
+@pytest.mark.timeout(7200)
+def test_sweep_after_sweep(run: Run) -> None:
+    model, pairs = run.model, run.inputs.halves.pairs
+    weights, hooked = weights_of(model), hooks(model)
+    grown, held = slope(lambda: locate(model, run.tokenizer, pairs), SWEEPS)
+    noted("locate", SWEEPS, grown, held)
+    unchanged(model, weights, hooked)
+    assert grown < GROWTH, held
+
+
+@linux
+@pytest.mark.slow
+@pytest.mark.timeout(7200)
+def test_evaluation_after_evaluation(run: Run) -> None:
+    model, behaviour = run.model, run.inputs.behaviour
+    weights, hooked, sets = weights_of(model), hooks(model), run.inputs.sets()
+
+    def play() -> None:
+        evaluate(
+            model, run.tokenizer, sets, run.config.evaluate, behaviour,
+            base=model, base_played=None, progress=Silent(), name="x",
+        )  # fmt: skip
+
+    grown, held = slope(play, ROUNDS)
+    noted("evaluate", ROUNDS, grown, held)
+    unchanged(model, weights, hooked)
+    assert grown < GROWTH, held
+
+
+class Thrown(Exception):
+    """Comes from code that is not ours."""
+
+
+class Throwing(Silent):
+    """A progress that raises at its call number `at`."""
+
+    def __init__(self, at: int) -> None:
+        self.left = at
+
+    def advance(self, steps: int = 1) -> None:
+        self.left -= 1
+        if self.left < 0:
+            raise Thrown
+
+
+def throwing_metrics(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Makes the metric raise at its first call, then at its second, and so on."""
+    real = METRICS["logit_diff"]
+    at = 0
+    while True:
+        calls = iter(range(at + 1))
+
+        def value(*arguments: object, calls: Iterator[int] = calls, **more: object) -> object:
+            if next(calls, None) is None:
+                raise Thrown
+            return real.value(*arguments, **more)
+
+        monkeypatch.setitem(METRICS, "logit_diff", replace(real, value=value))
+        yield
+        at += 1
+
+
+def test_what_is_thrown_inside_a_sweep_leaves_nothing_behind(
+    run: Run, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    model, pairs = run.model, run.inputs.halves.pairs
+    before = locate(model, run.tokenizer, pairs, batch_size=2).effects
+    weights, hooked = weights_of(model), hooks(model)
+    model.train()
+    with monkeypatch.context() as patched:
+        for _ in islice(throwing_metrics(patched), 3):
+            with pytest.raises(Thrown):
+                locate(model, run.tokenizer, pairs, batch_size=2)
+            unchanged(model, weights, hooked)
+    for at in range(2):
+        with pytest.raises(Thrown):
+            locate(model, run.tokenizer, pairs, batch_size=2, progress=Throwing(at), workspace=Workspace(tmp_path))
+        unchanged(model, weights, hooked)
+    assert model.training, "the mode that the model was in"
+    model.eval()
+    assert torch.equal(locate(model, run.tokenizer, pairs, batch_size=2).effects, before)
+
+
+def test_what_is_thrown_inside_an_evaluation_or_a_knockout_leaves_nothing_behind(run: Run) -> None:
+    model = run.model
+    weights, hooked = weights_of(model), hooks(model)
+    values = torch.zeros(run.view.n_layers, run.view.n_heads, run.view.head_dim)
+    with pytest.raises(Thrown), knockout(run.view, [Head(0, 1), Head(3, 0)], values):
+        assert hooks(model) != hooked
+        raise Thrown
+    unchanged(model, weights, hooked)
+    for at in range(3):
+        with pytest.raises(Thrown):
+            evaluate(
+                model, run.tokenizer, run.inputs.sets(), run.config.evaluate, run.inputs.behaviour,
+                base=model, base_played=None, progress=Throwing(at), name="x",
+            )  # fmt: skip
+        unchanged(model, weights, hooked)
