@@ -5,6 +5,7 @@ from pinpoint.data._chat import Message, Messages, assistant, choose_thinking, e
 from pinpoint.data._columns import read_columns
 from pinpoint.data._deal import Dealt, Shares, deal, deal_splits, neutral_dialogues
 from pinpoint.data._draw import draw
+from pinpoint.data._leakage import Corpus, Overlap, Passage, same_text
 from pinpoint.data._lines import read_lines
 from pinpoint.data._pairs import ContrastPair, EncodedPair, encode_pair, first_tokens
 from pinpoint.data._published import read_published
@@ -18,18 +19,22 @@ from pinpoint.data._questions import (
     read_questions,
     read_tasks,
 )
-from pinpoint.data._rows import Located, read_rows
+from pinpoint.data._rows import Located, Placed, read_rows
 from pinpoint.data._transcripts import Transcript, Unusable, read_transcripts
 
 __all__ = [
     "Batch",
     "ContrastPair",
+    "Corpus",
     "Dealt",
     "Dialogue",
     "EncodedPair",
     "Located",
     "Message",
     "Messages",
+    "Overlap",
+    "Passage",
+    "Placed",
     "Question",
     "Shares",
     "Side",
@@ -57,6 +62,7 @@ __all__ = [
     "read_tasks",
     "read_transcripts",
     "render",
+    "same_text",
     "system",
     "user",
 ]

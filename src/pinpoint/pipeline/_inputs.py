@@ -9,7 +9,9 @@ from pinpoint.config import RunConfig
 from pinpoint.data import Dialogue, Split, Task, draw, read_dialogues, read_tasks
 from pinpoint.errors import InputError
 from pinpoint.evaluate import Sets
+from pinpoint.pipeline._checks import CheckResult
 from pinpoint.pipeline._halves import Halves, halves
+from pinpoint.pipeline._leaks import no_leak
 from pinpoint.progress import Progress
 
 
@@ -89,13 +91,29 @@ class Inputs:
         neutral = draw(self.neutral, config.neutral_items, seed)
         return Sets(draw(self.questions("test"), config.items, seed), kept, neutral)
 
+    @cached_property
+    def unleaked(self) -> CheckResult:
+        """That no question is trained on, or heads located or verified with it, and a model evaluated on it.
+
+        Neutral dialogues are left out: nothing is right or wrong in them.
+
+        Raises:
+            InputError: one is; names both places.
+        """
+        sets = {
+            "training": self.questions("train"),
+            "locating and verifying": [*self.questions("locate"), *self.questions("validation")],
+            "evaluation": [*self.questions("test"), *self._tasks],
+        }
+        return no_leak(sets)
+
     def read(self) -> None:
         """Reads every file of questions, dialogues and tasks, so that a bad one is told before anything is done.
 
         Raises:
-            InputError: one cannot be used; names the file, the line and what is wrong.
+            InputError: one cannot be used, or two share a question; names the file, the line and what is wrong.
         """
         self.questions("locate")
         if self.config.tune.anchor:
             self.behaviour.neutral(self.questions("train"))
-        _ = self.neutral, self._tasks
+        _ = self.neutral, self._tasks, self.unleaked

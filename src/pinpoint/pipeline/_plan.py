@@ -58,7 +58,12 @@ class Plan(_Record):
 
 
 def plan(run: Run, tokenizer: PreTrainedTokenizerBase) -> Plan:
-    """Renders what a run would be made of, and counts its work."""
+    """Renders what a run would be made of, and counts its work.
+
+    Raises:
+        InputError: an input cannot be used, or questions are trained on and evaluated.
+    """
+    run.inputs.read()
     config = run.config
     pairs = run.inputs.halves.pairs
     encoded = encode_pair(tokenizer, pairs[0])

@@ -13,7 +13,7 @@ from pinpoint.data import draw
 from pinpoint.errors import ArtifactError
 from pinpoint.heads import Head
 from pinpoint.measure import PLAIN, Chat, Deployment, next_token_kl
-from pinpoint.pipeline._checks import merge_faithful, no_leak
+from pinpoint.pipeline._checks import merge_faithful
 from pinpoint.pipeline._locating import check_stability
 from pinpoint.pipeline._stages import partial_of
 from pinpoint.tune import Check, Tuned, tune_full, tune_heads
@@ -64,7 +64,7 @@ def tune_run(run: Run) -> Tuned:
     """Tunes the chosen heads; writes `tune.json`, `adapter/` and `merged/`."""
     inputs, seed = run.inputs, run.config.seed
     train = inputs.questions("train")
-    run.note(no_leak(train, inputs.questions("test")))
+    run.note(inputs.unleaked)
     heads = chosen_heads(run)
     if not isinstance(run.config.tune.heads, tuple):
         check_stability(run, len(heads))
