@@ -31,6 +31,16 @@ Seed = Annotated[int | None, typer.Option(help="Seed of everything random.")]
 Thinking = Annotated[
     str | None, typer.Option(help="on or off: whether a reasoning model thinks first; else as its template has it.")
 ]
+JudgeKind = Annotated[
+    str | None, typer.Option("--judge", help="Who judges replies: rules (default), letters, or model, another model.")
+]
+JudgeModel = Annotated[
+    str | None, typer.Option(help="The judging model: its name at the endpoint, or else a folder or a Hub id.")
+]
+JudgeEndpoint = Annotated[
+    str | None,
+    typer.Option(help="Base URL of an OpenAI-compatible server; its key comes from PINPOINT_JUDGE_KEY alone."),
+]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document on stdout, and nothing else there.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Say nothing on stderr.")]
 
@@ -42,6 +52,12 @@ def model_path(name: str) -> str:
     if Path(name).exists():
         return name
     return str(shipped().get(name, name))
+
+
+def judge_settings(kind: str | None, model: str | None, endpoint: str | None) -> dict[str, Any]:
+    """The judge given on the command line, as config keys; what was not given is left out."""
+    given = {"kind": kind, "model": model, "endpoint": endpoint}
+    return {key: value for key, value in given.items() if value is not None}
 
 
 @contextmanager

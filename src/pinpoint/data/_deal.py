@@ -7,7 +7,7 @@ from typing import NamedTuple, TypeVar
 
 from pinpoint.data._draw import draw
 from pinpoint.data._leakage import Corpus, Passage, same_text
-from pinpoint.data._published import BadRow, Published
+from pinpoint.data._published_row import BadRow, Published
 from pinpoint.data._questions import Dialogue, Question, Split
 
 Shares = tuple[tuple[Split, float], ...]

@@ -153,7 +153,7 @@ class Corpus:
         met += [one._replace(mine=one.theirs, theirs=one.mine) for one in back]
         for pair in met:
             if pair.theirs not in found and self._alike(pair):
-                found[pair.theirs] = (pair.mine, self._texts.said(pair.begins[0], pair.size))
+                found[pair.theirs] = (pair.mine, self._texts.said(min(pair.begins), pair.size))
         return [Overlap(self._passages[a], self._passages[b], words) for b, (a, words) in sorted(found.items())]
 
     def components(self) -> list[int]:

@@ -5,7 +5,7 @@ from typing import Literal, TypeVar
 
 from pydantic import ConfigDict, Field, model_validator
 
-from pinpoint.data._lines import read_lines
+from pinpoint.data._lines import read_lines, read_text
 from pinpoint.data._published import format_of
 from pinpoint.data._rows import Placed, json_object, read_rows
 from pinpoint.errors import InputError
@@ -121,7 +121,9 @@ def read_questions(path: str | Path) -> list[Question]:
 def in_normal_form(path: str | Path) -> bool:
     """Whether a file is in the normal form, or at least in no published one."""
     path = Path(path)
-    if path.is_dir() or path.suffix == ".csv":
+    if path.is_dir() or path.suffix in (".csv", ".parquet"):
+        return False
+    if path.is_file() and read_text(path)[:1000].lstrip().startswith("["):
         return False
     try:
         first = json_object(read_lines(path)[0])

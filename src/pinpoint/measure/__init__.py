@@ -6,6 +6,7 @@ from pinpoint.measure._chat import Chat, greedy_config
 from pinpoint.measure._controls import matched_order, random_order
 from pinpoint.measure._deployment import PLAIN, Deployment
 from pinpoint.measure._judge import admits_mistake, is_correct, letter_of, options_of
+from pinpoint.measure._judges import Answered, Judge, ModelJudge, Rules, judge_of, local_chat
 from pinpoint.measure._metrics import METRICS, Metric, metric_named
 from pinpoint.measure._reading import gives
 from pinpoint.measure._shift import ReplyRow, anchor_rows, head_means, next_token_kl, reply_kl
@@ -18,12 +19,16 @@ __all__ = [
     "PLAIN",
     "ReplyRow",
     "UNDEFINED",
+    "Answered",
     "Chat",
     "Deployment",
     "Estimate",
     "Exchange",
     "Flips",
+    "Judge",
     "Metric",
+    "ModelJudge",
+    "Rules",
     "admits_mistake",
     "anchor_rows",
     "attention_shares",
@@ -35,7 +40,9 @@ __all__ = [
     "head_means",
     "holm",
     "is_correct",
+    "judge_of",
     "letter_of",
+    "local_chat",
     "matched_order",
     "mcnemar",
     "metric_named",

@@ -17,7 +17,7 @@ from pinpoint.pipeline._behaviour_file import with_behaviour
 
 MODEL_SETTINGS = "pinpoint.yaml"
 _PREFIX = "PINPOINT_"
-_OTHER_VARIABLES = {"PINPOINT_TEST_DATA"}
+_OTHER_VARIABLES = {"PINPOINT_TEST_DATA", "PINPOINT_JUDGE_KEY"}
 
 
 def _beside(folder: Path, value: Any) -> Any:
