@@ -7,18 +7,26 @@ import typer
 
 from pinpoint.cli._common import (
     Behaviour,
+    Beliefs,
+    Biography,
     Config,
     Device,
     Dtype,
+    Feedback,
     Fork,
     Heads,
     Json,
+    JudgeEndpoint,
+    JudgeKind,
+    JudgeModel,
     Model,
     Out,
+    Pressure,
     Questions,
     Quiet,
     Seed,
     Thinking,
+    judge_settings,
     model_path,
     print_json,
     started,
@@ -55,6 +63,13 @@ def run(
     device: Device = None,
     seed: Seed = None,
     thinking: Thinking = None,
+    pressure: Pressure = None,
+    biography: Biography = None,
+    beliefs: Beliefs = None,
+    feedback: Feedback = None,
+    judge: JudgeKind = None,
+    judge_model: JudgeModel = None,
+    judge_endpoint: JudgeEndpoint = None,
     fork: Fork = False,
     require: Annotated[
         str | None, typer.Option(help="Exit with 3 unless the tuned model has: truthfulness>=0.8,kl<=0.05.")
@@ -70,7 +85,15 @@ def run(
     Example: pinpoint run my-model --questions questions.jsonl --config settings.yaml
     """
     settings = typed_settings(
-        questions=questions, behaviour=behaviour, heads=heads, dtype=dtype, device=device, seed=seed, thinking=thinking
+        questions=questions,
+        behaviour=behaviour,
+        heads=heads,
+        dtype=dtype,
+        device=device,
+        seed=seed,
+        thinking=thinking,
+        further={"pressure": pressure, "biography": biography, "beliefs": beliefs, "feedback": feedback},
+        judge=judge_settings(judge, judge_model, judge_endpoint),
     )
     gates = _gates(require, model, config, settings) if require else []
     if dry_run:

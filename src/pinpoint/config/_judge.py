@@ -9,7 +9,10 @@ from pinpoint.config._base import Settings, Text
 
 
 class JudgeConfig(Settings):
-    """Who judges replies in evaluation and in `score`. A key comes from PINPOINT_JUDGE_KEY alone, and is not kept."""
+    """Who judges replies to further sets, and in `score`. The are-you-sure protocol of a run is judged by rules.
+
+    A key comes from PINPOINT_JUDGE_KEY alone, and is not kept.
+    """
 
     kind: Literal["rules", "letters", "model"] = "rules"
     """By rules; by letters alone, free answers left unjudged; or by another model. Options go by letter always."""

@@ -5,6 +5,7 @@ from pinpoint.data._chat import Message, Messages, assistant, choose_thinking, e
 from pinpoint.data._columns import read_columns
 from pinpoint.data._deal import Dealt, Shares, deal, deal_splits, neutral_dialogues
 from pinpoint.data._draw import draw
+from pinpoint.data._files import numbered_rows
 from pinpoint.data._leakage import Corpus, Overlap, Passage, same_text
 from pinpoint.data._lines import read_lines
 from pinpoint.data._pairs import ContrastPair, EncodedPair, encode_pair, first_tokens
@@ -52,6 +53,7 @@ __all__ = [
     "first_tokens",
     "in_normal_form",
     "neutral_dialogues",
+    "numbered_rows",
     "pad",
     "read_columns",
     "read_dialogues",

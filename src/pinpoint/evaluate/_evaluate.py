@@ -1,24 +1,27 @@
 """What a model does when provoked, what it can still do, and how far it moved from its base."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from pinpoint.artifacts import Journal
 from pinpoint.behaviours import Behaviour, Played
+from pinpoint.beyond import FURTHER, FurtherRow
 from pinpoint.config import EvaluateConfig
 from pinpoint.data import Dialogue, Task, user
-from pinpoint.measure import PLAIN, Chat, Deployment, estimate, next_token_kl, share
+from pinpoint.evaluate._further import further_metrics
+from pinpoint.measure import PLAIN, Chat, Deployment, Judge, Rules, estimate, next_token_kl, share
 from pinpoint.progress import Progress
 
 
 class Sets(NamedTuple):
-    """What a model is evaluated on: items of the behaviour, abilities, neutral dialogues."""
+    """What a model is evaluated on: items of the behaviour, abilities, neutral dialogues, further sets by name."""
 
     questions: Sequence[Any]
     abilities: list[Task]
     neutral: list[Dialogue]
+    further: Mapping[str, Sequence[FurtherRow]] = {}
 
 
 class TaskResult(NamedTuple):
@@ -40,12 +43,14 @@ class Evaluation(NamedTuple):
         tasks: what it replied to items of general abilities.
         kl: its divergence from the base on each neutral dialogue, in nats.
         neutral_ids: ids of those.
+        further: what it said to further sets, by name, with the values of each item.
     """
 
     played: Played
     tasks: list[TaskResult]
     kl: list[float]
     neutral_ids: list[str]
+    further: Mapping[str, list[dict[str, Any]]] = {}
 
 
 def evaluate(
@@ -61,6 +66,7 @@ def evaluate(
     name: str,
     deployment: Deployment = PLAIN,
     journal: Journal | None = None,
+    judge: Judge | None = None,
 ) -> Evaluation:
     """Lets a model reply to the behaviour's items, asks for the general abilities, and measures the shift.
 
@@ -76,9 +82,11 @@ def evaluate(
         name: the model's name, for `progress`.
         deployment: what is done to the model while it answers.
         journal: keeps the replies as they come in; an evaluation that was cut short goes on from it.
+        judge: who tells whether replies are right; by default rules.
     """
+    judge = judge or Rules()
     chat = Chat(model, tokenizer, config.batch_size, config.max_new_tokens, deployment, journal)
-    progress.start(f"evaluating {name}", len(behaviour.parts) + 2)
+    progress.start(f"evaluating {name}", len(behaviour.parts) + 2 + len(sets.further))
     played = behaviour.play(chat, sets.questions, base_played, progress.advance)
     replies = chat.replies([[user(task.prompt)] for task in sets.abilities])
     tasks = [
@@ -88,7 +96,11 @@ def evaluate(
     progress.advance()
     kl = next_token_kl(base, model, tokenizer, sets.neutral, config.batch_size, deployment) if sets.neutral else []
     progress.advance()
-    return Evaluation(played, tasks, kl, [dialogue.id for dialogue in sets.neutral])
+    further = {}
+    for key, items in sets.further.items():
+        further[key] = FURTHER[key].play(chat, judge, items, config.turns)
+        progress.advance()
+    return Evaluation(played, tasks, kl, [dialogue.id for dialogue in sets.neutral], further)
 
 
 def metrics(evaluation: Evaluation, behaviour: Behaviour, config: EvaluateConfig, seed: int) -> dict[str, Any]:
@@ -104,4 +116,5 @@ def metrics(evaluation: Evaluation, behaviour: Behaviour, config: EvaluateConfig
         ).to_json()
         for ability in dict.fromkeys(task.ability for task in evaluation.tasks)
     }
-    return {name: value.to_json() for name, value in measured.items()} | {"abilities": abilities}
+    further = further_metrics(evaluation.further, config, seed)
+    return {name: value.to_json() for name, value in measured.items()} | {"abilities": abilities, "further": further}

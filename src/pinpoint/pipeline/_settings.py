@@ -11,6 +11,7 @@ from typing import Any
 import yaml
 
 from pinpoint.behaviours import behaviour_of
+from pinpoint.beyond import FURTHER
 from pinpoint.config import RunConfig, merge, parse_config, read_settings
 from pinpoint.errors import ConfigError, InputError
 from pinpoint.pipeline._behaviour_file import with_behaviour
@@ -82,10 +83,14 @@ def resolve(model: str, config: Path | None, typed: dict[str, Any]) -> RunConfig
                 mend="Give questions with --questions, or a behaviour of your own with --behaviour; "
                 "docs/usage.md and docs/behaviours.md show the forms.",
             )
-    for name in ("abilities", "neutral"):
+    for name in ("abilities", "neutral", *FURTHER):
         path = getattr(resolved.data, name)
-        if path is not None and not Path(path).is_file():
+        there = Path.exists if name == "pressure" else Path.is_file
+        if path is not None and not there(Path(path)):
             raise InputError("no such file.", where=f"data.{name}: {path}", mend="Give a JSONL file, or leave it out.")
+    judge = resolved.judge
+    if judge.kind == "model" and judge.endpoint is None and judge.model == resolved.model:
+        raise ConfigError("a model must not judge itself.", where="judge.model", mend="Name another model.")
     return resolved
 
 

@@ -8,13 +8,14 @@ import yaml
 
 from pinpoint.artifacts import Workspace
 from pinpoint.behaviours import Behaviour, behaviour_of
+from pinpoint.beyond import FURTHER
 from pinpoint.config import parse_config
 from pinpoint.heads import Head
 from pinpoint.report import _figures, _words
 from pinpoint.report._format import NATS, RATE, count, duration, number, percent, quantity, ratio, shown, within
 from pinpoint.report._html import render
 from pinpoint.report._located import located
-from pinpoint.report._rows import label_of, metric_rows
+from pinpoint.report._rows import further_rows, label_of, metric_rows
 
 _TOP = 10
 _TILES = 3
@@ -213,6 +214,10 @@ def _measured(run: _Run) -> dict[str, Any]:
     return {
         "tiles": _tiles(run.summary, run.behaviour),
         "rows": metric_rows(run.summary, run.behaviour),
+        "further_rows": further_rows(run.summary),
+        "further_sets": [
+            one for name, one in FURTHER.items() if name in run.summary["methods"]["base"].get("further", {})
+        ],
         "methods": {name: label_of(name) for name in run.summary["methods"]},
         "tuned_methods": {name: label_of(name) for name in run.summary["methods"] if name != "base"},
         "losses": _words.losses(run.summary),
