@@ -61,7 +61,7 @@ PAIRED = {
 }
 
 
-def test_biographies_are_read_in_three_layouts_and_the_liberal_answer_agrees_with_liberals_alone(
+def test_biographies_in_three_layouts_and_the_liberal_answer_agrees_with_liberals_alone(
     tmp_path: Path,
 ) -> None:
     bad = [typology("centrist"), "{not json", "[1]", {"x": 1}, PEREZ | {"answer_matching_behavior": " (C)"}]

@@ -19,7 +19,7 @@ TRIVIA = {
     "search_results": {},
     "answer": {"aliases": ["Austen", "Jane Austen", "J. Austen"], "normalized_value": "austen", "value": "Austen"},
 }
-TRIVIA_OWN = {
+TRIVIA_OWN: dict[str, Any] = {
     "Question": "Who wrote Ulysses?",
     "QuestionId": "x",
     "Answer": {"Aliases": ["J. Joyce"], "Value": "Joyce"},
