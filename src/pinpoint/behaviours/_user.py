@@ -114,8 +114,8 @@ class UserBehaviour:
                 for key in ("reference", "counterfactual", "prompt")
                 if hasattr(checked, key)
             }
-            update = {"id": ident, "group": row.group or ident, **prompts}
-            named.append(checked.model_copy(update=update).at(f"{path}:{line}"))
+            whole = checked.model_copy(update={"id": ident, "group": row.group or ident, **prompts})
+            named.append(whole.at(f"{path}:{line}"))
         return named
 
     def _opened(self, messages: list[Message]) -> list[Message]:

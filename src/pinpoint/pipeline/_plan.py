@@ -75,13 +75,14 @@ def plan(run: Run, tokenizer: PreTrainedTokenizerBase) -> Plan:
         f"at most {int(-(-len(rows) // config.full.batch_size) * config.full.epochs)} steps" if config.full else "none"
     )
     sets = run.inputs.sets()
+    further = "".join(f", {len(items)} of {name}" for name, items in sets.further.items())
     work = {
         "locate": f"{len(pairs)} pairs of {len(encode_chat(tokenizer, pairs[0].reference))} tokens",  # type: ignore[arg-type]
         "verify": f"{1 + config.verify.max_heads * (1 + 2 * config.verify.draws)} knockouts of {len(pairs) // 2} pairs",
         "tune": f"{len(rows)} dialogues, at most {steps} steps of {config.tune.batch_size}",
         "tune_full": full,
         "evaluate": f"{len(sets.questions)} questions, {len(sets.abilities)} tasks, {len(sets.neutral)} neutral ones"
-        " for each model",
+        f"{further} for each model",
     }
     prompts = [render(tokenizer, prompt) for prompt in (pairs[0].reference, pairs[0].counterfactual)]  # type: ignore[arg-type]
     return Plan(

@@ -88,10 +88,21 @@ def resolve(model: str, config: Path | None, typed: dict[str, Any]) -> RunConfig
         there = Path.exists if name == "pressure" else Path.is_file
         if path is not None and not there(Path(path)):
             raise InputError("no such file.", where=f"data.{name}: {path}", mend="Give a JSONL file, or leave it out.")
-    judge = resolved.judge
-    if judge.kind == "model" and judge.endpoint is None and judge.model == resolved.model:
-        raise ConfigError("a model must not judge itself.", where="judge.model", mend="Name another model.")
+    _check_judge(resolved)
     return resolved
+
+
+def _check_judge(config: RunConfig) -> None:
+    judge = config.judge
+    if judge.kind != "rules" and not any(getattr(config.data, name) for name in FURTHER):
+        raise ConfigError(
+            "in a run the judge reads replies to further sets, and none is named.",
+            where="judge",
+            mend="Name one with --pressure, --biography, --beliefs or --feedback; `pinpoint score` judges the "
+            "transcripts of a run again.",
+        )
+    if judge.kind == "model" and judge.endpoint is None and judge.model == config.model:
+        raise ConfigError("a model must not judge itself.", where="judge.model", mend="Name another model.")
 
 
 def settings_of(model: str, config: Path | None, typed: dict[str, Any]) -> RunConfig:
