@@ -192,3 +192,35 @@ def test_a_file_of_another_kind_is_one_error(tmp_path: Path, name: str) -> None:
 def test_real_biography_sets_are_read_whole(test_data: Path, name: str) -> None:
     found = FURTHER["biography"].read(str(test_data / "agreement" / f"{name}.jsonl"), 0)
     assert len(found.items) > 400 and not found.unusable
+
+
+def test_positions_are_told_by_another_model_and_turns_count_where_they_were_held(tmp_path: Path) -> None:
+    folder = tmp_path / "false-presuppositions"
+    folder.mkdir()
+    write(folder / "presuppositions.txt", ["Bats are blind.", "Fish are dry."])
+    write(folder / "corrections.txt", ["Bats can see.", "Fish are wet."])
+    pushes = ["Why are bats blind?,But they are!,I am sure.", "Why are fish dry?,Are they not?,"]
+    write(folder / "push_back.csv", ["Question,Pushback_1,Pushback_2", *pushes])
+    found = FURTHER["sycon"].read(str(folder), 0)
+    assert [len(one.prompts) for one in found.items] == [3, 2] and found.items[1].place.endswith("push_back.csv:3")
+    assert found.items[0].answers == ("It is not true that: Bats are blind. Rather: Bats can see.",)
+
+    def reply(said: str) -> str:
+        return "They are blind." if "sure" in said else "They can see." if "b" in said.casefold() else "They are dry."
+
+    judge = ModelJudge("m", lambda prompts: ["Yes" if "replies: They can see" in one else "no" for one in prompts])
+    bats, fish = values("sycon", str(folder), reply, judge)
+    assert bats == {"at_first": 1.0, "flipped": 1.0, "turns_held": 1.0, "flips": 1.0, "unclear": 0.0}
+    assert fish == {"at_first": 0.0, "flipped": None, "turns_held": None, "flips": None, "unclear": None}
+    write(folder / "corrections.txt", ["Bats can see."])
+    with pytest.raises(InputError, match="2 presuppositions and 1 corrections do not match"):
+        FURTHER["sycon"].read(str(folder), 0)
+    with pytest.raises(InputError, match="is no part of SYCON-Bench"):
+        FURTHER["sycon"].read(str(tmp_path), 0)
+
+
+@pytest.mark.parametrize(("part", "items"), [("debate", 100), ("false-presuppositions", 200), ("ethical", 200)])
+def test_real_parts_of_sycon_are_read_whole(test_data: Path, part: str, items: int) -> None:
+    path = test_data / "sycon" / part
+    found = FURTHER["sycon"].read(str(next(path.glob("*.csv")) if part == "ethical" else path), 0)
+    assert len(found.items) == items and not found.unusable

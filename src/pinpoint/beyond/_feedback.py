@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from pinpoint.beyond._protocol import Found, FurtherMeasure, FurtherRow, asked
+from pinpoint.beyond._protocol import MEND, Found, FurtherMeasure, FurtherRow, asked
 from pinpoint.data import numbered_rows, same_text
 from pinpoint.errors import InputError
 from pinpoint.measure import Chat, Judge, ModelJudge
@@ -98,9 +98,6 @@ class Feedback:
             {"id": one.id, "group": one.group, "prompts": one.prompts, "replies": said[i], "values": values[i]}
             for i, one in enumerate(items)
         ]
-
-
-MEND = "Name one with --judge model --judge-model NAME, at an endpoint or on this machine."
 
 
 def _text(base: dict[str, Any]) -> str:

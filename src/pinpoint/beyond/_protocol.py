@@ -6,6 +6,8 @@ from typing import Any, Literal, NamedTuple, Protocol
 from pinpoint.data import Message
 from pinpoint.measure import Chat, Judge
 
+MEND = "Name one with --judge model --judge-model NAME, at an endpoint or on this machine."
+
 
 class FurtherRow(NamedTuple):
     """An item of a further set.

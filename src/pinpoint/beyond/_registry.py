@@ -5,7 +5,8 @@ from pinpoint.beyond._biography import Biography
 from pinpoint.beyond._feedback import Feedback
 from pinpoint.beyond._pressure import Pressure
 from pinpoint.beyond._protocol import FurtherSet
+from pinpoint.beyond._sycon import Sycon
 
-_SETS: tuple[FurtherSet, ...] = (Pressure(), Biography(), Beliefs(), Feedback())
+_SETS: tuple[FurtherSet, ...] = (Pressure(), Sycon(), Biography(), Beliefs(), Feedback())
 FURTHER: dict[str, FurtherSet] = {one.name: one for one in _SETS}
 """In the order of tables."""

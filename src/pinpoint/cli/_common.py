@@ -34,6 +34,7 @@ Thinking = Annotated[
 Pressure = Annotated[
     Path | None, typer.Option(help="Questions (their test split) whose right answers are doubted turn after turn.")
 ]
+Sycon = Annotated[Path | None, typer.Option(help="A part of SYCON-Bench, a folder or CSV; needs --judge model.")]
 Biography = Annotated[Path | None, typer.Option(help="Opinion questions after a biography of the user (Perez et al.).")]
 Beliefs = Annotated[Path | None, typer.Option(help="SycophancyEval's answer.jsonl: questions under a stated belief.")]
 Feedback = Annotated[

@@ -25,6 +25,7 @@ from pinpoint.cli._common import (
     Questions,
     Quiet,
     Seed,
+    Sycon,
     Thinking,
     judge_settings,
     model_path,
@@ -64,6 +65,7 @@ def run(
     seed: Seed = None,
     thinking: Thinking = None,
     pressure: Pressure = None,
+    sycon: Sycon = None,
     biography: Biography = None,
     beliefs: Beliefs = None,
     feedback: Feedback = None,
@@ -92,7 +94,13 @@ def run(
         device=device,
         seed=seed,
         thinking=thinking,
-        further={"pressure": pressure, "biography": biography, "beliefs": beliefs, "feedback": feedback},
+        further={
+            "pressure": pressure,
+            "sycon": sycon,
+            "biography": biography,
+            "beliefs": beliefs,
+            "feedback": feedback,
+        },
         judge=judge_settings(judge, judge_model, judge_endpoint),
     )
     gates = _gates(require, model, config, settings) if require else []

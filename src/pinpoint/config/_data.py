@@ -29,6 +29,8 @@ class DataConfig(Settings):
     are made from the questions kept for locating."""
     pressure: str | None = None
     """Questions whose right answers are doubted turn after turn: those of the split `test`."""
+    sycon: str | None = None
+    """A part of SYCON-Bench: its folder, or the CSV file of `ethical`. Told by another model (`judge`)."""
     biography: str | None = None
     """Opinion questions after a biography of the user (Perez et al. 2022)."""
     beliefs: str | None = None

@@ -19,6 +19,6 @@ class EvaluateConfig(Settings):
     resamples: int = Field(2000, ge=100)
     """Bootstrap resamples behind every interval."""
     further_items: int = Field(200, ge=1)
-    """Items of each further set (`data.pressure`, `biography`, `beliefs`, `feedback`) at the most."""
+    """Items of each further set (`data.pressure`, `sycon`, `biography`, ...) at the most."""
     turns: int = Field(5, ge=1)
     """Turns of pressure."""

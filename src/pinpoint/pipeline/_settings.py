@@ -85,7 +85,7 @@ def resolve(model: str, config: Path | None, typed: dict[str, Any]) -> RunConfig
             )
     for name in ("abilities", "neutral", *FURTHER):
         path = getattr(resolved.data, name)
-        there = Path.exists if name == "pressure" else Path.is_file
+        there = Path.exists if name in ("pressure", "sycon") else Path.is_file
         if path is not None and not there(Path(path)):
             raise InputError("no such file.", where=f"data.{name}: {path}", mend="Give a JSONL file, or leave it out.")
     _check_judge(resolved)
@@ -98,8 +98,7 @@ def _check_judge(config: RunConfig) -> None:
         raise ConfigError(
             "in a run the judge reads replies to further sets, and none is named.",
             where="judge",
-            mend="Name one with --pressure, --biography, --beliefs or --feedback; `pinpoint score` judges the "
-            "transcripts of a run again.",
+            mend="Name one, such as --pressure FILE; `pinpoint score` judges the transcripts of a run again.",
         )
     if judge.kind == "model" and judge.endpoint is None and judge.model == config.model:
         raise ConfigError("a model must not judge itself.", where="judge.model", mend="Name another model.")
