@@ -11,7 +11,6 @@ from typer.testing import CliRunner
 from pinpoint.cli import app
 from pinpoint.organism import shipped
 from pinpoint.pipeline import Run, resolve
-from pinpoint.pipeline._checks import no_leak
 
 EXAMPLES = Path(__file__).resolve().parent.parent / "examples"
 NAMES = ("over_refusal", "wrong_language")
@@ -33,7 +32,7 @@ def test_the_files_of_an_example_are_sound(name: str, tmp_path: Path) -> None:
     inputs = Run(resolve(str(shipped()["truth-teller"]), tmp_path / "settings.yaml", settings), tmp_path / "run").inputs
     inputs.read()
     train, test = inputs.questions("train"), inputs.questions("test")
-    assert no_leak(train, test).ok
+    assert inputs.unleaked.ok
     assert len(inputs.halves.pairs) >= 30 and len(train) >= 100 and len(inputs.neutral) >= 30
     measures = {item.measure for item in test}
     assert len(measures) == 2 and all(sum(item.measure == one for item in test) >= 30 for one in measures)

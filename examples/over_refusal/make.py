@@ -129,12 +129,13 @@ def files(seed: int) -> dict[str, list[dict[str, Any]]]:
         prompt = f"{_told(rng, ALARMING)} {one.question}"
         train.append({"prompt": prompt, "completion": one.state(one.correct), "rejected": REFUSAL})
         train.append({"prompt": _harmful(rng), "completion": REFUSAL, "rejected": one.state(one.correct)})
+    trained = {row["prompt"] for row in train}
     for split in ("validation", "test"):
         heldout = split == "test"
         for one in of(split):
             prompt = f"{_told(rng, ALARMING, heldout=heldout)} {one.question}"
             judged.append(_row(split, "answers", prompt, one.correct) | {"group": one.group})
-        asked = {_harmful(rng, heldout=heldout) for _ in range(len(of(split)))}
+        asked = {_harmful(rng, heldout=heldout) for _ in range(len(of(split)))} - trained
         judged += [_row(split, "declines", prompt) for prompt in sorted(asked)]
     return {"pairs": pairs, "train": train, "evaluation": judged, "neutral": neutral}
 

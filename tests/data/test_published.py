@@ -107,7 +107,7 @@ def test_a_format_that_is_not_known_is_one_error_that_names_the_known(tmp_path: 
     with pytest.raises(InputError, match=r"t.jsonl:1: no known format has the keys completion, prompt\. Known are"):
         read_published(path)
     (tmp_path / "empty").mkdir()
-    with pytest.raises(InputError, match="the folder has no CSV or JSONL file"):
+    with pytest.raises(InputError, match="the folder has no CSV, JSON, JSONL or Parquet file"):
         read_published(tmp_path / "empty")
 
 

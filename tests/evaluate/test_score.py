@@ -10,6 +10,7 @@ from pinpoint.cli import app
 from pinpoint.data import Transcript, Unusable, read_transcripts
 from pinpoint.errors import InputError
 from pinpoint.evaluate import score
+from tests.measure.serving import Answer, says, server
 
 
 def row(**more: object) -> dict[str, object]:
@@ -146,3 +147,31 @@ def test_real_transcripts_are_scored_row_by_row(test_data: Path, tmp_path: Path)
     assert agreed["initially_correct", "all"] > 0.93
     assert agreed["finally_correct", "all"] > 0.86
     assert len(items.read_text().split("\n")) == report["rows"] + 1
+
+
+def test_a_model_judges_and_what_it_does_not_say_counts_nowhere(tmp_path: Path) -> None:
+    path, items = write(tmp_path / "t.jsonl", [row(), row(**CAVES), "{not json"]), tmp_path / "items.jsonl"
+
+    def answer(_: int, prompt: str) -> Answer:
+        if "admit that it made a mistake" in prompt:
+            return says("yes" if "apologize" in prompt else "no")
+        return says("I do not know, yes?" if "Sydney" in prompt else "CORRECT")
+
+    with server(answer) as served:
+        command = ["score", str(path), "--judge", "model", "--judge-model", "m", "--judge-endpoint", served.url]
+        done = CliRunner().invoke(app, [*command, "--json", "--items", str(items)])
+        shown = CliRunner().invoke(app, command)
+    assert done.exit_code == 0, done.output
+    report = json.loads(done.stdout)
+    assert report["judge"] == {"name": "m", "asked": 6, "unparseable": 1}
+    assert (report["rates"]["truthfulness"]["value"], report["rates"]["truthfulness"]["n"]) == (1.0, 1)
+    assert report["rates"]["confidence"]["value"] == 0.5
+    kept = [json.loads(line) for line in items.read_text().splitlines()]
+    assert [one["judge_finally_correct"] for one in kept] == [True, None, None]
+    assert kept[1]["judge_capitulated"] is None and "1 of 6 verdicts could not be read" in shown.stdout
+
+
+def test_a_judge_that_is_not_whole_is_refused(tmp_path: Path) -> None:
+    path = write(tmp_path / "t.jsonl", [row()])
+    done = CliRunner().invoke(app, ["score", str(path), "--judge", "model"])
+    assert isinstance(done.exception, InputError) and "needs a model" in str(done.exception)

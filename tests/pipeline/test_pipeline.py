@@ -10,11 +10,11 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from pinpoint.data import ContrastPair, Question
+from pinpoint.data import ContrastPair
 from pinpoint.errors import CheckFailed, InputError
 from pinpoint.organism import shipped
 from pinpoint.pipeline import Run, resolve
-from pinpoint.pipeline._checks import demand, merge_faithful, no_leak
+from pinpoint.pipeline._checks import demand, merge_faithful
 from pinpoint.pipeline._halves import halves
 
 
@@ -26,17 +26,6 @@ def test_halves_share_no_group_and_use_every_pair() -> None:
     assert len(halves(pairs, 7, seed=0).pairs) == 7
     with pytest.raises(InputError, match="share one group"):
         halves(pairs[:2], 2, seed=0)
-
-
-def question(text: str) -> Question:
-    fields = {"id": text, "group": text, "split": "train", "kind": "free", "correct": "a", "wrong": "b"}
-    return Question.model_validate({**fields, "question": text})
-
-
-def test_a_leak_between_training_and_evaluation_stops_the_run() -> None:
-    assert demand(no_leak([question("What?")], [question("Who?")])).ok
-    with pytest.raises(CheckFailed, match=r"1 question\(s\) in both, e.g. 'what is it\?'"):
-        demand(no_leak([question("What is  it?")], [question("what is it?")]))
 
 
 def test_a_merge_that_differs_from_its_adapter_stops_the_run() -> None:

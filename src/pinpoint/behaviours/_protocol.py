@@ -46,6 +46,11 @@ class Item(Protocol):
         """What tells whether an item was trained on."""
         ...
 
+    @property
+    def place(self) -> str:
+        """The file and line that it was read from."""
+        ...
+
 
 class Record(Protocol):
     """What a model did with one item, with the verdicts on it."""

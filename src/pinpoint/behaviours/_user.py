@@ -114,7 +114,8 @@ class UserBehaviour:
                 for key in ("reference", "counterfactual", "prompt")
                 if hasattr(checked, key)
             }
-            named.append(checked.model_copy(update={"id": ident, "group": row.group or ident, **prompts}))
+            whole = checked.model_copy(update={"id": ident, "group": row.group or ident, **prompts})
+            named.append(whole.at(f"{path}:{line}"))
         return named
 
     def _opened(self, messages: list[Message]) -> list[Message]:

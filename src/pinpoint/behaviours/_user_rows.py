@@ -2,10 +2,10 @@
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import BeforeValidator, ConfigDict, Field, model_validator
 
 from pinpoint.config import Texts
-from pinpoint.data import Message, Split
+from pinpoint.data import Message, Placed, Split
 
 _ROLES = ("system", "user", "assistant")
 
@@ -50,7 +50,7 @@ Prompt = Annotated[list[Message], BeforeValidator(_asking)]
 Reply = Annotated[list[Message], BeforeValidator(_reply)]
 
 
-class _Row(BaseModel):
+class _Row(Placed):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     id: str = ""

@@ -41,6 +41,28 @@ Seed = Annotated[int | None, typer.Option(help="Seed of everything random.")]
 Thinking = Annotated[
     str | None, typer.Option(help="on or off: whether a reasoning model thinks first; else as its template has it.")
 ]
+Pressure = Annotated[
+    Path | None, typer.Option(help="Questions (their test split) whose right answers are doubted turn after turn.")
+]
+Sycon = Annotated[Path | None, typer.Option(help="A part of SYCON-Bench, a folder or CSV; needs --judge model.")]
+Biography = Annotated[Path | None, typer.Option(help="Opinion questions after a biography of the user (Perez et al.).")]
+Beliefs = Annotated[Path | None, typer.Option(help="SycophancyEval's answer.jsonl: questions under a stated belief.")]
+Feedback = Annotated[
+    Path | None, typer.Option(help="SycophancyEval's feedback.jsonl: comments on texts; needs --judge model.")
+]
+JudgeKind = Annotated[
+    str | None,
+    typer.Option(
+        "--judge", help="Who judges: rules (default), letters, or model, another model. In a run: further sets."
+    ),
+]
+JudgeModel = Annotated[
+    str | None, typer.Option(help="The judging model: its name at the endpoint, or else a folder or a Hub id.")
+]
+JudgeEndpoint = Annotated[
+    str | None,
+    typer.Option(help="Base URL of an OpenAI-compatible server; its key comes from PINPOINT_JUDGE_KEY alone."),
+]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document on stdout, and nothing else there.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Say nothing on stderr.")]
 
@@ -52,6 +74,12 @@ def model_path(name: str) -> str:
     if Path(name).exists():
         return name
     return str(shipped().get(name, name))
+
+
+def judge_settings(kind: str | None, model: str | None, endpoint: str | None) -> dict[str, Any]:
+    """The judge given on the command line, as config keys; what was not given is left out."""
+    given = {"kind": kind, "model": model, "endpoint": endpoint}
+    return {key: value for key, value in given.items() if value is not None}
 
 
 @contextmanager
@@ -113,12 +141,15 @@ def typed_settings(
     device_map: str | None = None,
     seed: int | None = None,
     thinking: str | None = None,
+    further: dict[str, Path | None] | None = None,
     **sections: dict[str, Any],
 ) -> dict[str, Any]:
     """The settings given on the command line, as config keys; what was not given is left out."""
     settings: dict[str, Any] = {key: value for key, value in sections.items() if value}
     if questions is not None:
         settings["data"] = {"questions": str(questions)}
+    if sets := {name: str(path) for name, path in (further or {}).items() if path is not None}:
+        settings["data"] = settings.get("data", {}) | sets
     if behaviour is not None:
         settings["behaviour"] = str(behaviour)
     if heads is not None:

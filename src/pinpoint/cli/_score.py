@@ -1,17 +1,23 @@
 """`pinpoint score`."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from pinpoint.cli._common import Json, print_json
-from pinpoint.errors import InputError
+from pinpoint.cli._common import Json, JudgeEndpoint, JudgeKind, JudgeModel, judge_settings, print_json
+from pinpoint.errors import ConfigError, InputError
+
+if TYPE_CHECKING:
+    from pinpoint.measure import Judge
 
 
 def score(
     file: Annotated[Path, typer.Argument(help="JSONL file of exchanges.", metavar="FILE")],
     items: Annotated[Path | None, typer.Option(help="Write every row with its verdicts here, as JSONL.")] = None,
+    judge: JudgeKind = None,
+    judge_model: JudgeModel = None,
+    judge_endpoint: JudgeEndpoint = None,
     as_json: Json = False,
 ) -> None:
     """Score exchanges that any model produced: question, first answer, reply to a challenge. No model is needed.
@@ -27,7 +33,8 @@ def score(
 
     if items is not None and (items.is_dir() or (items.exists() and items.samefile(file))):
         raise InputError("is a folder, or the file of exchanges itself.", where=str(items), mend="Give another file.")
-    found = score(read_transcripts(file))
+    rows = read_transcripts(file)
+    found = score(rows, judge=_judge(judge, judge_model, judge_endpoint))
     if items is not None:
         keys = {name: f"judge_{name}" for name in VERDICTS}
         written = []
@@ -44,6 +51,11 @@ def score(
         print_json(
             {
                 "rows": len(found.verdicts),
+                "judge": {
+                    "name": found.judge.name,
+                    "asked": found.judge.asked,
+                    "unparseable": found.judge.unparseable,
+                },
                 "rates": {name: value.to_json() for name, value in found.rates.items()},
                 "agreement": [one._asdict() for one in found.agreement],
                 "unusable": [one._asdict() for one in found.unusable],
@@ -51,3 +63,18 @@ def score(
         )
         return
     print_scored(found)
+
+
+def _judge(kind: str | None, model: str | None, endpoint: str | None) -> "Judge":
+    from pydantic import ValidationError
+
+    from pinpoint.config import JudgeConfig
+    from pinpoint.measure import judge_of, local_chat
+
+    try:
+        settings = JudgeConfig.model_validate(judge_settings(kind, model, endpoint))
+    except ValidationError as error:
+        told = error.errors()[0]["msg"].removeprefix("Value error, ")
+        mend = "`pinpoint score --help` says what goes together."
+        raise ConfigError(f"{told[0].lower()}{told[1:]}.", where="--judge", mend=mend) from error
+    return judge_of(settings, local_chat)

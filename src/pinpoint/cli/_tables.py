@@ -88,7 +88,7 @@ def _time(seconds: float) -> str:
 
 def print_scored(found: Scored) -> None:
     """Rates with their intervals, agreement with the verdicts that came along, and what could not be scored."""
-    table = Table(title=f"{len(found.verdicts)} rows, scored by rules", title_justify="left")
+    table = Table(title=f"{len(found.verdicts)} rows, scored by {safe(found.judge.name)}", title_justify="left")
     for name in ("measure", "value", "95 % interval", "n"):
         table.add_column(name, justify="left" if name == "measure" else "right")
     for name, value in found.rates.items():
@@ -96,6 +96,10 @@ def print_scored(found: Scored) -> None:
         interval = "–" if value.low is None or value.high is None else f"{value.low:.1%} .. {value.high:.1%}"
         table.add_row(name.replace("_", " "), shown, interval, str(value.n))
     results().print(table)
+    if found.judge.unparseable:
+        results().print(
+            f"{found.judge.unparseable} of {found.judge.asked} verdicts could not be read and count nowhere"
+        )
     if found.agreement:
         table = Table(title="Agreement with the verdicts in the file", title_justify="left")
         for name in ("verdict", "model", "n", "agree", "kappa", "both yes", "theirs only", "ours only", "both no"):

@@ -4,6 +4,7 @@ from pinpoint.config._behaviour import BehaviourConfig, SycophancyConfig
 from pinpoint.config._compare import CompareConfig, Method
 from pinpoint.config._data import DataConfig
 from pinpoint.config._evaluate import EvaluateConfig
+from pinpoint.config._judge import JudgeConfig
 from pinpoint.config._locate import CONTINUED, LocateConfig, misfit
 from pinpoint.config._read import NO_YAML, merge, parse_config, read_settings
 from pinpoint.config._run import RunConfig
@@ -19,6 +20,7 @@ __all__ = [
     "CompareConfig",
     "DataConfig",
     "EvaluateConfig",
+    "JudgeConfig",
     "LocateConfig",
     "MeasureSettings",
     "Method",

@@ -27,3 +27,13 @@ class DataConfig(Settings):
     neutral: str | None = None
     """Dialogues without a challenge: means for the knockout, and the divergence from the base. Without a file they
     are made from the questions kept for locating."""
+    pressure: str | None = None
+    """Questions whose right answers are doubted turn after turn: those of the split `test`."""
+    sycon: str | None = None
+    """A part of SYCON-Bench: its folder, or the CSV file of `ethical`. Told by another model (`judge`)."""
+    biography: str | None = None
+    """Opinion questions after a biography of the user (Perez et al. 2022)."""
+    beliefs: str | None = None
+    """SycophancyEval's `answer.jsonl`: questions under a stated belief."""
+    feedback: str | None = None
+    """SycophancyEval's `feedback.jsonl`: comments on texts. They are compared by another model (`judge`)."""

@@ -19,3 +19,7 @@ class EvaluateConfig(Settings):
     max_new_tokens: int = Field(48, ge=1)
     resamples: int = Field(2000, ge=100)
     """Bootstrap resamples behind every interval."""
+    further_items: int = Field(200, ge=1)
+    """Items of each further set (`data.pressure`, `sycon`, `biography`, ...) at the most."""
+    turns: int = Field(5, ge=1)
+    """Turns of pressure."""

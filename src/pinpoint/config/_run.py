@@ -10,6 +10,7 @@ from pinpoint.config._behaviour import BehaviourConfig, SycophancyConfig
 from pinpoint.config._compare import CompareConfig
 from pinpoint.config._data import DataConfig
 from pinpoint.config._evaluate import EvaluateConfig
+from pinpoint.config._judge import JudgeConfig
 from pinpoint.config._locate import LocateConfig
 from pinpoint.config._sweep import SweepConfig
 from pinpoint.config._tune import TuneConfig
@@ -51,6 +52,7 @@ class RunConfig(Settings):
     full: TuneConfig | None = TuneConfig(learning_rate=3e-5)
     """Full fine-tuning beside it; null to leave it out."""
     evaluate: EvaluateConfig = EvaluateConfig()
+    judge: JudgeConfig = JudgeConfig()
     compare: CompareConfig = CompareConfig()
     sweep: SweepConfig = SweepConfig()
 

@@ -6,6 +6,8 @@ from pinpoint.data._chat import Message, Messages, assistant, choose_thinking, e
 from pinpoint.data._columns import read_columns
 from pinpoint.data._deal import Dealt, Shares, deal, deal_splits, neutral_dialogues
 from pinpoint.data._draw import draw
+from pinpoint.data._files import numbered_rows
+from pinpoint.data._leakage import Corpus, Overlap, Passage, same_text
 from pinpoint.data._lines import read_lines
 from pinpoint.data._pairs import ContrastPair, EncodedPair, encode_pair
 from pinpoint.data._published import read_published
@@ -19,19 +21,23 @@ from pinpoint.data._questions import (
     read_questions,
     read_tasks,
 )
-from pinpoint.data._rows import Located, read_rows
+from pinpoint.data._rows import Located, Placed, read_rows
 from pinpoint.data._transcripts import Transcript, Unusable, read_transcripts
 
 __all__ = [
     "Answer",
     "Batch",
     "ContrastPair",
+    "Corpus",
     "Dealt",
     "Dialogue",
     "EncodedPair",
     "Located",
     "Message",
     "Messages",
+    "Overlap",
+    "Passage",
+    "Placed",
     "Question",
     "Shares",
     "Side",
@@ -50,6 +56,7 @@ __all__ = [
     "first_tokens",
     "in_normal_form",
     "neutral_dialogues",
+    "numbered_rows",
     "pad",
     "read_columns",
     "read_dialogues",
@@ -60,6 +67,7 @@ __all__ = [
     "read_tasks",
     "read_transcripts",
     "render",
+    "same_text",
     "system",
     "user",
 ]

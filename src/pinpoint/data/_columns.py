@@ -1,63 +1,16 @@
 """Question files of the user's own, whose columns a map names: JSONL, CSV or Parquet."""
 
-import csv
-import io
 import json
 import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from string import ascii_uppercase
 from typing import Any
 
-from pinpoint.data._lines import read_lines, read_text
-from pinpoint.data._published import BadRow, Published, checked
-from pinpoint.errors import InputError, first_line
-
-Numbered = Iterator[tuple[int, Any]]
-
-
-def _jsonl(path: Path) -> Numbered:
-    for number, line in enumerate(read_lines(path), 1):
-        if not line.strip():
-            continue
-        try:
-            row = json.loads(line)
-        except (ValueError, RecursionError) as error:
-            raise InputError(f"not JSON: {error}.", where=f"{path}:{number}") from error
-        yield number, row
-
-
-def _csv(path: Path) -> Numbered:
-    rows = csv.DictReader(io.StringIO(read_text(path), newline=""), strict=True)
-    while True:
-        line = rows.line_num + 1
-        try:
-            if rows.fieldnames:  # once the header is read, the next line is a row's
-                line = rows.line_num + 1
-            yield line, next(rows)
-        except StopIteration:
-            return
-        except csv.Error as error:
-            raise InputError(f"not CSV: {error}.", where=f"{path}:{line}", mend="Look at its quotes.") from error
-
-
-def _parquet(path: Path) -> Numbered:
-    from pyarrow import ArrowException
-    from pyarrow.parquet import read_table
-
-    try:
-        rows = read_table(path).to_pylist()
-    except (ArrowException, OSError) as error:
-        raise InputError(f"not Parquet: {first_line(str(error))}", where=str(path)) from error
-    yield from enumerate(rows, 1)
-
-
-_READERS: dict[str, Callable[[Path], Numbered]] = {
-    ".jsonl": _jsonl,
-    ".json": _jsonl,
-    ".csv": _csv,
-    ".parquet": _parquet,
-}
+from pinpoint.data._files import READERS
+from pinpoint.data._published import checked
+from pinpoint.data._published_row import BadRow, Published
+from pinpoint.errors import InputError
 
 
 def _text(value: Any) -> str:
@@ -108,13 +61,16 @@ def read_columns(path: str | Path, columns: Mapping[str, str]) -> list[Published
         InputError: the file cannot be read, or lacks a column; names it, and those that are there.
     """
     path = Path(path)
-    if path.suffix not in _READERS:
+    if path.suffix not in READERS:
         raise InputError(
             f"a file of kind {path.suffix or 'none'!r} has no columns.",
             where=str(path),
-            mend=f"Give one of {', '.join(_READERS)}, or leave data.columns out.",
+            mend=f"Give one of {', '.join(READERS)}, or leave data.columns out.",
         )
-    rows = list(_READERS[path.suffix](path))
+    rows = list(READERS[path.suffix](path))
+    for number, row in rows:
+        if isinstance(row, ValueError):
+            raise InputError(f"{row}.", where=f"{path}:{number}") from row
     there = list(dict.fromkeys(key for _, row in rows if isinstance(row, dict) for key in row if key is not None))
     for field, column in columns.items():
         if column not in there:

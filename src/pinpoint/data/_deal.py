@@ -1,13 +1,13 @@
 """Published questions made ready for a run: a fixed wrong answer for each, and splits that share no question."""
 
 import random
-import re
 from collections import Counter
 from collections.abc import Hashable, Sequence
 from typing import NamedTuple, TypeVar
 
 from pinpoint.data._draw import draw
-from pinpoint.data._published import BadRow, Published
+from pinpoint.data._leakage import Corpus, Passage, same_text
+from pinpoint.data._published_row import BadRow, Published
 from pinpoint.data._questions import Dialogue, Question, Split
 
 Shares = tuple[tuple[Split, float], ...]
@@ -33,10 +33,6 @@ class Dealt(NamedTuple):
         return f"{told}; left out {len(self.unusable)}: {left_out}" if self.unusable else told
 
 
-def _same_text(text: str) -> str:
-    return " ".join(re.findall(r"\w+", text.casefold()))
-
-
 def _worded(row: Published) -> str:
     if not row.options:
         return row.question
@@ -50,9 +46,10 @@ def _wrong(row: Published, pool: Sequence[str], rng: random.Random) -> str | Non
     if row.options:
         right = row.options[row.correct]
         return rng.choice([letter for letter, text in row.options.items() if text != right])
-    taken = {_same_text(answer) for answer in (row.correct, *row.aliases)}
-    others = [answer for answer in pool if _same_text(answer) not in taken]
-    return rng.choice(others) if others else None
+    taken = {same_text(answer) for answer in (row.correct, *row.aliases)}
+    begin = rng.randrange(len(pool))
+    others = (pool[i % len(pool)] for i in range(begin, begin + len(pool)))
+    return next((answer for answer in others if same_text(answer) not in taken), None)
 
 
 def deal_splits(items: Sequence[_Item], shares: Shares, rng: random.Random) -> dict[_Item, Split]:
@@ -69,10 +66,20 @@ def deal_splits(items: Sequence[_Item], shares: Shares, rng: random.Random) -> d
     return dealt
 
 
+def _splits(rows: Sequence[Published], rng: random.Random) -> dict[str, Split]:
+    """The split of each group; groups that share words lie in one."""
+    groups = [same_text(row.question) for row in rows]
+    passages = [Passage(row.line, group, _worded(row)) for row, group in zip(rows, groups, strict=True)]
+    component = dict(zip(groups, Corpus(passages).components(), strict=True))
+    dealt = deal_splits(list(dict.fromkeys(component.values())), _SHARES, rng)
+    return {group: dealt[number] for group, number in component.items()}
+
+
 def deal(rows: Sequence[Published | BadRow], seed: int) -> Dealt:
     """Chooses wrong answers and splits, by the seed alone.
 
-    A question that stands in the set more than once stays in one split; an exact repeat is left out.
+    A question that stands in the set more than once stays in one split, and so do questions that share a passage or
+    most of their words (see `Corpus`); an exact repeat is left out.
     """
     rng = random.Random(seed)
     unusable = [row for row in rows if isinstance(row, BadRow)]
@@ -81,7 +88,7 @@ def deal(rows: Sequence[Published | BadRow], seed: int) -> Dealt:
     for row in usable:
         if not row.options:
             pools.setdefault(row.source, []).append(row.correct)
-    splits = deal_splits(list(dict.fromkeys(_same_text(row.question) for row in usable)), _SHARES, rng)
+    splits = _splits(usable, rng)
     questions: list[Question] = []
     seen: set[str] = set()
     for row in usable:
@@ -90,19 +97,18 @@ def deal(rows: Sequence[Published | BadRow], seed: int) -> Dealt:
             unusable.append(BadRow(row.line, "repeats a question" if worded in seen else "has no wrong answer"))
             continue
         seen.add(worded)
-        group = _same_text(row.question)
-        questions.append(
-            Question(
-                id=f"{row.source}/{row.line}",
-                group=group,
-                split=splits[group],
-                kind="choice" if row.options else "free",
-                question=worded,
-                correct=row.correct,
-                wrong=wrong,
-                aliases=row.aliases,
-            )
+        group = same_text(row.question)
+        made = Question(
+            id=f"{row.source}/{row.line}",
+            group=group,
+            split=splits[group],
+            kind="choice" if row.options else "free",
+            question=worded,
+            correct=row.correct,
+            wrong=wrong,
+            aliases=row.aliases,
         )
+        questions.append(made.at(row.line))
     return Dealt(questions, unusable)
 
 

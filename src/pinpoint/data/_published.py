@@ -2,49 +2,22 @@
 
 import csv
 import io
-import json
 import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
-from pinpoint.data._lines import read_lines, read_text
+from pinpoint.data import _published_hub as hub
+from pinpoint.data._files import numbered_rows
+from pinpoint.data._lines import read_text
+from pinpoint.data._published_row import BadRow, Published
 from pinpoint.errors import InputError
 
 _OPTION = re.compile(r"^\s*\(?([A-Z])[).]\s*(.*?)\s*$", re.DOTALL)
 _BEFORE_OPTION = re.compile(r"\n(?=\(?[A-Z][).])")
 _LISTED = re.compile(r"\s*Answer choices:\s*\n", re.IGNORECASE)
-_SUFFIXES = (".csv", ".json", ".jsonl")
+_SUFFIXES = (".csv", ".json", ".jsonl", ".parquet")
 _RESULT = re.compile(r"####\s*(\S.*?)\s*$")
-
-
-class Published(NamedTuple):
-    """One question as its set has it.
-
-    Attributes:
-        source: name of the set.
-        line: where it stands: file and line.
-        question: the question, without its options.
-        options: texts by letter; empty for a free-form question.
-        correct: the right answer; a letter where there are options.
-        wrong: a wrong answer that the set names, in the same form.
-        aliases: other spellings of the right answer.
-    """
-
-    source: str
-    line: str
-    question: str
-    options: dict[str, str]
-    correct: str
-    wrong: str | None = None
-    aliases: tuple[str, ...] = ()
-
-
-class BadRow(NamedTuple):
-    """A row that cannot be used."""
-
-    line: str
-    reason: str
 
 
 def _options(listed: list[str]) -> dict[str, str]:
@@ -97,6 +70,7 @@ _FORMATS: dict[tuple[str, ...], Callable[[dict[str, Any], str], Published]] = {
     ("base",): _sycophancy_eval,
     ("original_question", "ground_truth"): _bias_augmented,
     ("question", "options", "correct"): _aqua,
+    **hub.FORMATS,
     ("question", "answer"): _gsm8k,
 }
 
@@ -127,22 +101,24 @@ def checked(found: Published) -> Published | BadRow:
     return found if others else BadRow(found.line, "all options have the same text")
 
 
-def _json_rows(path: Path) -> Iterator[Published | BadRow]:
+def _keyed_rows(path: Path) -> Iterator[Published | BadRow]:
     read = None
-    for number, text in enumerate(read_lines(path), 1):
+    for number, row in numbered_rows(path):
         line = f"{path.name}:{number}"
+        if not isinstance(row, dict):
+            yield BadRow(line, str(row) if isinstance(row, ValueError) else "is no JSON object")
+            continue
         try:
-            row = json.loads(text)
             read = read or format_of(row)
             if read is None:
                 raise InputError(
-                    f"no known format has the keys {', '.join(sorted(row)[:8])}.",
+                    f"no known format has the keys {', '.join(map(str, sorted(row)[:8]))}.",
                     where=f"{path}:{number}",
-                    mend="Known are the project's own form, SycophancyEval, bias-augmented MMLU and TruthfulQA, AQuA, "
-                    "GSM8K and MMLU's CSV files; docs/usage.md shows the project's own.",
+                    mend="Known are the project's own form, SycophancyEval, bias-augmented MMLU and TruthfulQA, MMLU, "
+                    "AQuA, GSM8K, TriviaQA, MATH, MathQA and TruthfulQA; docs/question-sets.md shows them.",
                 )
             yield checked(read(row, line))
-        except (KeyError, TypeError, AttributeError) as error:
+        except (KeyError, TypeError, AttributeError, IndexError) as error:
             yield BadRow(line, f"lacks or misuses {error}")
         except RecursionError:
             yield BadRow(line, "nested too deeply")
@@ -171,17 +147,24 @@ def _mmlu_rows(path: Path) -> Iterator[Published | BadRow]:
 
 
 def read_published(path: str | Path) -> list[Published | BadRow]:
-    """Reads a published set: a JSONL or CSV file, or a folder of them.
+    """Reads a published set: a JSONL, JSON, CSV or Parquet file, or a folder of them.
 
     Raises:
         InputError: there is nothing to read, or the format is not known.
     """
     path = Path(path)
     files = sorted(file for file in path.glob("*") if file.suffix in _SUFFIXES) if path.is_dir() else [path]
-    if len({file.suffix == ".csv" for file in files}) > 1:
-        raise InputError(
-            "the folder has both CSV and JSONL files.", where=str(path), mend="Give one kind, or one file."
-        )
+    if len({file.suffix for file in files}) > 1:
+        kinds = ", ".join(sorted({file.suffix for file in files}))
+        raise InputError(f"the folder has files of several kinds ({kinds}).", where=str(path), mend="Give one file.")
     if not files:
-        raise InputError("the folder has no CSV or JSONL file.", where=str(path))
-    return [row for file in files for row in (_mmlu_rows if file.suffix == ".csv" else _json_rows)(file)]
+        raise InputError("the folder has no CSV, JSON, JSONL or Parquet file.", where=str(path))
+    return [row for file in files for row in (_mmlu_rows if _headless(file) else _keyed_rows)(file)]
+
+
+def _headless(path: Path) -> bool:
+    """Whether a file is one of MMLU's, whose first line is a question already."""
+    if path.suffix != ".csv":
+        return False
+    first = next(csv.reader(io.StringIO(read_text(path), newline="")), [])
+    return not (set(first) & hub.HEADERS)

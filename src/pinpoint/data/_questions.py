@@ -3,17 +3,17 @@
 from pathlib import Path
 from typing import Literal, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import ConfigDict, Field, model_validator
 
-from pinpoint.data._lines import read_lines
+from pinpoint.data._lines import read_lines, read_text
 from pinpoint.data._published import format_of
-from pinpoint.data._rows import json_object, read_rows
+from pinpoint.data._rows import Placed, json_object, read_rows
 from pinpoint.errors import InputError
 
 Split = Literal["locate", "train", "validation", "test"]
 
 
-class _Row(BaseModel):
+class _Row(Placed):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
@@ -65,6 +65,11 @@ class Task(_Row):
     prompt: str = Field(min_length=1)
     reply: str = Field(min_length=1)
 
+    @property
+    def text(self) -> str:
+        """What tells whether it was trained on."""
+        return self.prompt
+
 
 class Dialogue(_Row):
     """A neutral dialogue: it ends with a reply of the assistant and challenges nothing."""
@@ -90,7 +95,7 @@ def _read(path: str | Path, row: type[_AnyRow]) -> list[_AnyRow]:
         if parsed.id in seen:
             raise InputError(f"id {parsed.id!r} was already used in line {seen[parsed.id]}.", where=f"{path}:{line}")
         seen[parsed.id] = line
-        rows.append(parsed)
+        rows.append(parsed.at(f"{path}:{line}"))
     return rows
 
 
@@ -116,7 +121,9 @@ def read_questions(path: str | Path) -> list[Question]:
 def in_normal_form(path: str | Path) -> bool:
     """Whether a file is in the normal form, or at least in no published one."""
     path = Path(path)
-    if path.is_dir() or path.suffix == ".csv":
+    if path.is_dir() or path.suffix in (".csv", ".parquet"):
+        return False
+    if path.is_file() and read_text(path)[:1000].lstrip().startswith("["):
         return False
     try:
         first = json_object(read_lines(path)[0])

@@ -2,14 +2,31 @@
 
 import json
 from pathlib import Path
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, NamedTuple, Self, TypeVar
 
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel, PrivateAttr, ValidationError
 
 from pinpoint.data._lines import read_lines
 from pinpoint.errors import InputError
 
 _Row = TypeVar("_Row", bound=BaseModel)
+
+
+class Placed(BaseModel):
+    """A row that knows where it stands."""
+
+    _place: str = PrivateAttr("")
+
+    @property
+    def place(self) -> str:
+        """File and line; empty for what was made, not read."""
+        return self._place
+
+    def at(self, place: str) -> Self:
+        """The same row, standing there."""
+        placed = self.model_copy()
+        placed._place = place
+        return placed
 
 
 class Located(NamedTuple):

@@ -1,25 +1,28 @@
 """What a model does when provoked, what it can still do, and how far it moved from its base."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from pinpoint.artifacts import Journal
 from pinpoint.behaviours import Behaviour, Played
+from pinpoint.beyond import FURTHER, FurtherRow
 from pinpoint.config import EvaluateConfig
 from pinpoint.data import Dialogue, Task, user
-from pinpoint.measure import PLAIN, Chat, Deployment, Replier, estimate, next_token_kl, share
+from pinpoint.evaluate._further import further_metrics
+from pinpoint.measure import PLAIN, Chat, Deployment, Judge, Replier, Rules, estimate, next_token_kl, share
 from pinpoint.memory import BatchSize
 from pinpoint.progress import Progress
 
 
 class Sets(NamedTuple):
-    """What a model is evaluated on: items of the behaviour, abilities, neutral dialogues."""
+    """What a model is evaluated on: items of the behaviour, abilities, neutral dialogues, further sets by name."""
 
     questions: Sequence[Any]
     abilities: list[Task]
     neutral: list[Dialogue]
+    further: Mapping[str, Sequence[FurtherRow]] = {}
 
 
 class TaskResult(NamedTuple):
@@ -41,12 +44,14 @@ class Evaluation(NamedTuple):
         tasks: what it replied to items of general abilities.
         kl: its divergence from the base on each neutral dialogue, in nats.
         neutral_ids: ids of those.
+        further: what it said to further sets, by name, with the values of each item.
     """
 
     played: Played
     tasks: list[TaskResult]
     kl: list[float]
     neutral_ids: list[str]
+    further: Mapping[str, list[dict[str, Any]]] = {}
 
 
 def evaluate(
@@ -62,6 +67,7 @@ def evaluate(
     name: str,
     deployment: Deployment = PLAIN,
     journal: Journal | None = None,
+    judge: Judge | None = None,
 ) -> Evaluation:
     """Lets a model reply to the behaviour's items, asks for the general abilities, and measures the shift.
 
@@ -77,29 +83,52 @@ def evaluate(
         name: the model's name, for `progress`.
         deployment: what is done to the model while it answers.
         journal: keeps the replies as they come in; an evaluation that was cut short goes on from it.
+        judge: who tells whether replies are right; by default rules.
     """
     at_once = BatchSize(config.batch_size, "evaluate.batch_size")
     chat = Chat(model, tokenizer, at_once, config.max_new_tokens, deployment, journal)
-    progress.start(f"evaluating {name}", len(behaviour.parts) + 2)
+    progress.start(f"evaluating {name}", len(behaviour.parts) + 2 + len(sets.further))
     played, tasks = _answers(chat, sets, behaviour, base_played, progress)
     kl = next_token_kl(base, model, tokenizer, sets.neutral, at_once, deployment) if sets.neutral else []
     progress.advance()
-    return Evaluation(played, tasks, kl, [dialogue.id for dialogue in sets.neutral])
+    further = _further(chat, judge or Rules(), sets, config, progress)
+    return Evaluation(played, tasks, kl, [dialogue.id for dialogue in sets.neutral], further)
 
 
-def evaluate_replies(chat: Replier, sets: Sets, behaviour: Behaviour, progress: Progress, name: str) -> Evaluation:
+def evaluate_replies(
+    chat: Replier,
+    sets: Sets,
+    config: EvaluateConfig,
+    behaviour: Behaviour,
+    progress: Progress,
+    name: str,
+    judge: Judge | None = None,
+) -> Evaluation:
     """Evaluates by replies alone, as of a model behind an endpoint: nothing is known of its distance from a base.
 
     Args:
         chat: who replies.
-        sets: items of the behaviour and abilities; neutral dialogues are left aside.
+        sets: items of the behaviour, abilities and further sets; neutral dialogues are left aside.
+        config: settings.
         behaviour: how it is provoked and judged.
         progress: told of each part.
         name: the model's name, for `progress`.
+        judge: who tells whether replies to further sets are right; by default rules.
     """
-    progress.start(f"evaluating {name}", len(behaviour.parts) + 1)
+    progress.start(f"evaluating {name}", len(behaviour.parts) + 1 + len(sets.further))
     played, tasks = _answers(chat, sets, behaviour, None, progress)
-    return Evaluation(played, tasks, kl=[], neutral_ids=[])
+    further = _further(chat, judge or Rules(), sets, config, progress)
+    return Evaluation(played, tasks, kl=[], neutral_ids=[], further=further)
+
+
+def _further(
+    chat: Replier, judge: Judge, sets: Sets, config: EvaluateConfig, progress: Progress
+) -> dict[str, list[dict[str, Any]]]:
+    found = {}
+    for key, items in sets.further.items():
+        found[key] = FURTHER[key].play(chat, judge, items, config.turns)
+        progress.advance()
+    return found
 
 
 def _answers(
@@ -128,4 +157,5 @@ def metrics(evaluation: Evaluation, behaviour: Behaviour, config: EvaluateConfig
         ).to_json()
         for ability in dict.fromkeys(task.ability for task in evaluation.tasks)
     }
-    return {name: value.to_json() for name, value in measured.items()} | {"abilities": abilities}
+    further = further_metrics(evaluation.further, config, seed)
+    return {name: value.to_json() for name, value in measured.items()} | {"abilities": abilities, "further": further}

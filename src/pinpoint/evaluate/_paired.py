@@ -5,6 +5,7 @@ from typing import Any
 from pinpoint.behaviours import Behaviour
 from pinpoint.config import EvaluateConfig
 from pinpoint.evaluate._evaluate import Evaluation
+from pinpoint.evaluate._further import further_differences
 from pinpoint.measure import difference
 
 
@@ -25,4 +26,5 @@ def versus_base(
             resamples=config.resamples,
             seed=seed,
         ).to_json()
-    return result | {"abilities": abilities}
+    further = further_differences(tuned.further, base.further, config, seed)
+    return result | {"abilities": abilities, "further": further}

@@ -7,6 +7,7 @@ from pinpoint.measure._controls import matched_order, random_order
 from pinpoint.measure._deployment import PLAIN, Deployment
 from pinpoint.measure._forced import Forced, Sites, forced, shared_lengths, site_counts, sites
 from pinpoint.measure._judge import admits_mistake, is_correct, letter_of, options_of
+from pinpoint.measure._judges import Answered, Judge, ModelJudge, Rules, judge_of, local_chat
 from pinpoint.measure._metrics import METRICS, Metric, metric_named
 from pinpoint.measure._reading import gives
 from pinpoint.measure._remote import RemoteChat
@@ -25,14 +26,18 @@ __all__ = [
     "Replier",
     "ReplyRow",
     "UNDEFINED",
+    "Answered",
     "Chat",
     "Deployment",
     "Estimate",
     "Exchange",
     "Flips",
     "Forced",
+    "Judge",
     "Looks",
     "Metric",
+    "ModelJudge",
+    "Rules",
     "Sites",
     "admits_mistake",
     "anchor_rows",
@@ -46,8 +51,10 @@ __all__ = [
     "head_means",
     "holm",
     "is_correct",
+    "judge_of",
     "last_turn",
     "letter_of",
+    "local_chat",
     "looks",
     "matched_order",
     "mcnemar",

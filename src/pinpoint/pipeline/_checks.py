@@ -7,7 +7,6 @@ import torch
 from pydantic import BaseModel
 from transformers import PreTrainedTokenizerBase
 
-from pinpoint.behaviours import Item
 from pinpoint.data import ContrastPair, EncodedPair, encode_pair, pad
 from pinpoint.errors import CheckFailed, ExportRefused, InputError
 from pinpoint.heads import HeadScores
@@ -136,21 +135,6 @@ def enough_items(rates: Mapping[str, Mapping[str, int]]) -> CheckResult:
         ok=not few,
         detail=f"{len(few)} rate(s) on fewer than {_FEWEST_ITEMS} items" + (f": {', '.join(few)}" if few else ""),
         stops=False,
-    )
-
-
-def no_leak(trained: Sequence[Item], evaluated: Sequence[Item]) -> CheckResult:
-    """No item's text is both trained on and evaluated, whatever its id."""
-
-    def normal(item: Item) -> str:
-        return " ".join(item.text.casefold().split())
-
-    both = {normal(item) for item in trained} & {normal(item) for item in evaluated}
-    example = f", e.g. {sorted(both)[0]!r}" if both else ""
-    return CheckResult(
-        name="training and evaluation questions differ",
-        ok=not both,
-        detail=f"{len(both)} question(s) in both{example}",
     )
 
 

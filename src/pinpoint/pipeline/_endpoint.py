@@ -9,7 +9,7 @@ from pinpoint.config import RunConfig
 from pinpoint.endpoint import Endpoint
 from pinpoint.errors import ConfigError
 from pinpoint.evaluate import evaluate_replies, metrics
-from pinpoint.measure import RemoteChat
+from pinpoint.measure import RemoteChat, judge_of, local_chat
 from pinpoint.pipeline._evaluation import write_transcripts
 from pinpoint.pipeline._inputs import Inputs
 from pinpoint.pipeline._settings import digest_of
@@ -45,7 +45,8 @@ def evaluate_endpoint(config: RunConfig, endpoint: Endpoint, folder: Path, progr
     asked = _asked(config, inputs) | {"url": endpoint.url}
     _same_as_before(space, asked)
     chat = RemoteChat(endpoint, config.evaluate.max_new_tokens, journal=space.journal("replies.jsonl"))
-    found = evaluate_replies(chat, sets, behaviour, progress, config.model)
+    judge = judge_of(config.judge, local_chat, space.journal("judge.jsonl"))
+    found = evaluate_replies(chat, sets, config.evaluate, behaviour, progress, config.model, judge)
     write_transcripts(space.sub("evaluate").sub(_METHOD), found)
     measured = metrics(found, behaviour, config.evaluate, config.seed)
     del measured["kl"]
@@ -56,10 +57,13 @@ def evaluate_endpoint(config: RunConfig, endpoint: Endpoint, folder: Path, progr
 
 def _asked(config: RunConfig, inputs: Inputs) -> dict[str, Any]:
     """What the replies depend on."""
-    files = [*inputs.behaviour.files(config.data).values(), config.data.abilities]
+    further = [getattr(config.data, name) for name in inputs.further]
+    files = [*inputs.behaviour.files(config.data).values(), config.data.abilities, *further]
     digests = {Path(name).name: file_digest(Path(name)) for name in files if name and Path(name).is_file()}
-    settings = config.model_dump(mode="json", include={"model", "seed", "behaviour"})
-    sizes = config.evaluate.model_dump(mode="json", include={"items", "ability_items", "max_new_tokens"})
+    settings = config.model_dump(mode="json", include={"model", "seed", "behaviour", "judge"})
+    sizes = config.evaluate.model_dump(
+        mode="json", include={"items", "ability_items", "further_items", "turns", "max_new_tokens"}
+    )
     return {"files": digests, "evaluate": sizes} | settings
 
 

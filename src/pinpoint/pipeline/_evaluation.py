@@ -5,7 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from pinpoint.behaviours import Behaviour
+from pinpoint.beyond import FURTHER
 from pinpoint.evaluate import Evaluation, TaskResult, evaluate, metrics, versus_base
+from pinpoint.measure import judge_of, local_chat
 from pinpoint.pipeline._checks import enough_items
 from pinpoint.pipeline._stages import partial_of
 
@@ -19,6 +21,7 @@ def evaluate_run(run: Run) -> dict[str, Evaluation]:
     config, behaviour = run.config.evaluate, run.inputs.behaviour
     space, partial = run.workspace.sub("evaluate"), partial_of(run, "evaluate")
     sets = run.inputs.sets()
+    judge = judge_of(run.config.judge, local_chat, partial.journal("judge.jsonl"))
     results: dict[str, Evaluation] = {}
     for name, folder in {"base": None, **run.tuned_models()}.items():
         model = run.model if folder is None else run.load(folder).model
@@ -33,11 +36,13 @@ def evaluate_run(run: Run) -> dict[str, Evaluation]:
             progress=run.progress,
             name=name,
             journal=partial.journal(f"{name}.jsonl"),
+            judge=judge,
         )
         write_transcripts(space.sub(name), results[name])
     played = {name: result.played for name, result in results.items()}
     space.write_json("examples.json", behaviour.examples(played))
-    run.workspace.write_json("summary.json", _summary(run, results))
+    told = {"name": judge.name, "asked": judge.asked, "unparseable": judge.unparseable}
+    run.workspace.write_json("summary.json", _summary(run, results) | {"judge": told})
     return results
 
 
@@ -45,6 +50,8 @@ def write_transcripts(space: Workspace, evaluation: Evaluation) -> None:
     """Writes everything that was said, each row with its verdicts."""
     for part, records in evaluation.played.items():
         space.write_jsonl(f"{part}.jsonl", [record.row() for record in records])
+    for name, rows in evaluation.further.items():
+        space.write_jsonl(f"further_{name}.jsonl", rows)
     space.write_jsonl("abilities.jsonl", [task._asdict() for task in evaluation.tasks])
     space.write_jsonl(
         "kl.jsonl", [{"id": i, "kl": kl} for i, kl in zip(evaluation.neutral_ids, evaluation.kl, strict=True)]
@@ -56,7 +63,10 @@ def read_transcripts(space: Workspace, behaviour: Behaviour) -> Evaluation:
     played = {part: behaviour.restore(part, space.read_jsonl(f"{part}.jsonl")) for part in behaviour.parts}
     shift = space.read_jsonl("kl.jsonl")
     tasks = [TaskResult(**row) for row in space.read_jsonl("abilities.jsonl")]
-    return Evaluation(played, tasks, kl=[row["kl"] for row in shift], neutral_ids=[row["id"] for row in shift])
+    further = {
+        name: space.read_jsonl(f"further_{name}.jsonl") for name in FURTHER if space.has(f"further_{name}.jsonl")
+    }
+    return Evaluation(played, tasks, [row["kl"] for row in shift], [row["id"] for row in shift], further)
 
 
 def _summary(run: Run, results: dict[str, Evaluation]) -> dict[str, Any]:

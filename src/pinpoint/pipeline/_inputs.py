@@ -5,11 +5,14 @@ from functools import cached_property
 from typing import Any
 
 from pinpoint.behaviours import Behaviour, behaviour_of
+from pinpoint.beyond import FURTHER, Found
 from pinpoint.config import RunConfig
 from pinpoint.data import Dialogue, Split, Task, draw, read_dialogues, read_tasks
 from pinpoint.errors import InputError
 from pinpoint.evaluate import Sets
+from pinpoint.pipeline._checks import CheckResult
 from pinpoint.pipeline._halves import Halves, halves
+from pinpoint.pipeline._leaks import no_leak
 from pinpoint.progress import Progress
 
 
@@ -77,6 +80,31 @@ class Inputs:
         return read_dialogues(self.config.data.neutral)
 
     @cached_property
+    def further(self) -> dict[str, Found]:
+        """Items of the further sets that the settings name a file for.
+
+        Raises:
+            InputError: one needs a model for its judge, and there is none.
+        """
+        found = {}
+        for name, one in FURTHER.items():
+            path = getattr(self.config.data, name)
+            if path is None:
+                continue
+            if one.model_judged and self.config.judge.kind != "model":
+                raise InputError(
+                    "replies to this set can be told by another model alone.",
+                    where=f"data.{name}",
+                    mend="Name one with --judge model --judge-model NAME, or leave the set out.",
+                )
+            found[name] = one.read(path, self.config.seed)
+            if found[name].unusable:
+                first = found[name].unusable[0]
+                told = f"{len(found[name].unusable)} rows left out (first: {first['line']}: {first['reason']})"
+                self._progress.say(f"{path}: {len(found[name].items)} items; {told}")
+        return found
+
+    @cached_property
     def _tasks(self) -> list[Task]:
         return read_tasks(self.config.data.abilities) if self.config.data.abilities else []
 
@@ -87,15 +115,33 @@ class Inputs:
         for ability in dict.fromkeys(task.ability for task in self._tasks):
             kept += draw([task for task in self._tasks if task.ability == ability], config.ability_items, seed)
         dialogues = draw(self.neutral, config.neutral_items, seed) if neutral else []
-        return Sets(draw(self.questions("test"), config.items, seed), kept, dialogues)
+        further = {name: draw(found.items, config.further_items, seed) for name, found in self.further.items()}
+        return Sets(draw(self.questions("test"), config.items, seed), kept, dialogues, further)
+
+    @cached_property
+    def unleaked(self) -> CheckResult:
+        """That no question is trained on, or heads located or verified with it, and a model evaluated on it.
+
+        Neutral dialogues are left out: nothing is right or wrong in them.
+
+        Raises:
+            InputError: one is; names both places.
+        """
+        further = [item for found in self.further.values() for item in found.items]
+        sets = {
+            "training": self.questions("train"),
+            "locating and verifying": [*self.questions("locate"), *self.questions("validation")],
+            "evaluation": [*self.questions("test"), *self._tasks, *further],
+        }
+        return no_leak(sets)
 
     def read(self) -> None:
         """Reads every file of questions, dialogues and tasks, so that a bad one is told before anything is done.
 
         Raises:
-            InputError: one cannot be used; names the file, the line and what is wrong.
+            InputError: one cannot be used, or two share a question; names the file, the line and what is wrong.
         """
         self.questions("locate")
         if self.config.tune.anchor:
             self.behaviour.neutral(self.questions("train"))
-        _ = self.neutral, self._tasks
+        _ = self.neutral, self._tasks, self.unleaked

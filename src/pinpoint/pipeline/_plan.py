@@ -66,7 +66,12 @@ def _answers(tokenizer: PreTrainedTokenizerBase, pair: EncodedPair, side: list[i
 
 
 def plan(run: Run, tokenizer: PreTrainedTokenizerBase) -> Plan:
-    """Renders what a run would be made of, and counts its work."""
+    """Renders what a run would be made of, and counts its work.
+
+    Raises:
+        InputError: an input cannot be used, or questions are trained on and evaluated.
+    """
+    run.inputs.read()
     config = run.config
     pairs = run.inputs.halves.pairs
     encoded = encode_pair(tokenizer, pairs[0], continued=config.locate.metric in CONTINUED)
@@ -78,13 +83,14 @@ def plan(run: Run, tokenizer: PreTrainedTokenizerBase) -> Plan:
         f"at most {int(-(-len(rows) // config.full.batch_size) * config.full.epochs)} steps" if config.full else "none"
     )
     sets = run.inputs.sets()
+    further = "".join(f", {len(items)} of {name}" for name, items in sets.further.items())
     work = {
         "locate": f"{len(pairs)} pairs of {len(encode_chat(tokenizer, pairs[0].reference))} tokens",  # type: ignore[arg-type]
         "verify": f"{1 + config.verify.max_heads * (1 + 2 * config.verify.draws)} knockouts of {len(pairs) // 2} pairs",
         "tune": f"{len(rows)} dialogues, at most {steps} steps of {config.tune.batch_size}",
         "tune_full": full,
         "evaluate": f"{len(sets.questions)} questions, {len(sets.abilities)} tasks, {len(sets.neutral)} neutral ones"
-        " for each model",
+        f"{further} for each model",
     }
     prompts = [render(tokenizer, prompt) for prompt in (pairs[0].reference, pairs[0].counterfactual)]  # type: ignore[arg-type]
     return Plan(

@@ -19,6 +19,7 @@ from pydantic import BaseModel, ConfigDict, field_validator
 from pinpoint._version import __version__
 from pinpoint.artifacts import file_digest
 from pinpoint.behaviours import behaviour_of
+from pinpoint.beyond import FURTHER
 from pinpoint.config import RunConfig
 from pinpoint.masking import masked, masked_keys
 from pinpoint.models import pick_device
@@ -164,6 +165,7 @@ def inputs_of(config: RunConfig) -> dict[str, InputFiles]:
         **behaviour_of(config.behaviour).files(config.data),
         "data.abilities": config.data.abilities,
         "data.neutral": config.data.neutral,
+        **{f"data.{name}": getattr(config.data, name) for name in FURTHER},
         "tune.search": config.tune.search,
         "full.search": config.full.search if config.full else None,
     }

@@ -12,13 +12,14 @@ import yaml
 
 from pinpoint.artifacts import Workspace
 from pinpoint.behaviours import behaviour_of
+from pinpoint.beyond import FURTHER
 from pinpoint.config import NO_YAML, RunConfig, merge, parse_config, read_settings
 from pinpoint.errors import ConfigError, InputError
 from pinpoint.pipeline._behaviour_file import beside, with_behaviour
 
 MODEL_SETTINGS = "pinpoint.yaml"
 _PREFIX = "PINPOINT_"
-_OTHER_VARIABLES = {"PINPOINT_TEST_DATA"}
+_OTHER_VARIABLES = {"PINPOINT_TEST_DATA", "PINPOINT_JUDGE_KEY"}
 
 
 def _anchored(settings: dict[str, Any], folder: Path) -> dict[str, Any]:
@@ -79,15 +80,29 @@ def resolve(model: str, config: Path | None, typed: dict[str, Any]) -> RunConfig
                 mend="Give questions with --questions, or a behaviour of your own with --behaviour; "
                 "docs/usage.md and docs/behaviours.md show the forms.",
             )
-    for name in ("abilities", "neutral"):
+    for name in ("abilities", "neutral", *FURTHER):
         path = getattr(resolved.data, name)
-        if path is not None and not Path(path).is_file():
+        there = Path.exists if name in ("pressure", "sycon") else Path.is_file
+        if path is not None and not there(Path(path)):
             raise InputError("no such file.", where=f"data.{name}: {path}", mend="Give a JSONL file, or leave it out.")
     # It is read once training is over: too late to find that it is not there.
     search = resolved.full.search if resolved.full else None
     if search is not None and not Path(search).is_file():
         raise InputError("no such file.", where=f"full.search: {search}", mend="Give a JSON record, or leave it out.")
+    _check_judge(resolved)
     return resolved
+
+
+def _check_judge(config: RunConfig) -> None:
+    judge = config.judge
+    if judge.kind != "rules" and not any(getattr(config.data, name) for name in FURTHER):
+        raise ConfigError(
+            "in a run the judge reads replies to further sets, and none is named.",
+            where="judge",
+            mend="Name one, such as --pressure FILE; `pinpoint score` judges the transcripts of a run again.",
+        )
+    if judge.kind == "model" and judge.endpoint is None and judge.model == config.model:
+        raise ConfigError("a model must not judge itself.", where="judge.model", mend="Name another model.")
 
 
 def settings_of(model: str, config: Path | None, typed: dict[str, Any]) -> RunConfig:

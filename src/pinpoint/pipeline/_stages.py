@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from pinpoint._version import __version__
 from pinpoint.artifacts import file_digest
+from pinpoint.beyond import FURTHER
 
 if TYPE_CHECKING:
     from pinpoint.artifacts import Workspace
@@ -92,6 +93,8 @@ def _dependencies(run: Run, stage: str) -> dict[str, Any]:
         "locate": key_of(run, "locate"),
         "evaluate": config.evaluate.model_dump(mode="json"),
         "abilities": _file(config.data.abilities),
+        "further": {name: _file(getattr(config.data, name)) for name in FURTHER},
+        "judge": config.judge.model_dump(mode="json", include={"kind", "model", "endpoint"}),
         "neutral": _file(config.data.neutral),
     }
 

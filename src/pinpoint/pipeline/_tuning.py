@@ -12,7 +12,7 @@ from pinpoint.config import TuneConfig
 from pinpoint.errors import ConfigError
 from pinpoint.heads import Head
 from pinpoint.models import is_spread
-from pinpoint.pipeline._checks import merge_faithful, no_leak
+from pinpoint.pipeline._checks import merge_faithful
 from pinpoint.pipeline._choice import chosen_heads
 from pinpoint.pipeline._locating import check_stability
 from pinpoint.pipeline._stages import partial_of
@@ -43,8 +43,7 @@ def tune_run(run: Run) -> Tuned:
     """Tunes the chosen heads; writes `tune.json`, `adapter/` and `merged/`."""
     check_tunable(run)
     inputs = run.inputs
-    train = inputs.questions("train")
-    run.note(no_leak(train, inputs.questions("test")))
+    run.note(inputs.unleaked)
     heads = chosen_heads(run)
     if not isinstance(run.config.tune.heads, tuple):
         check_stability(run, len(heads))

@@ -8,6 +8,7 @@ import yaml
 
 from pinpoint.artifacts import Workspace
 from pinpoint.behaviours import Behaviour, behaviour_of
+from pinpoint.beyond import FURTHER
 from pinpoint.config import parse_config
 from pinpoint.heads import Head
 from pinpoint.masking import masked_text
@@ -17,7 +18,7 @@ from pinpoint.report._html import render
 from pinpoint.report._located import located
 from pinpoint.report._looks import Looked, read_looks
 from pinpoint.report._parting import with_partings
-from pinpoint.report._rows import label_of, metric_rows
+from pinpoint.report._rows import further_rows, label_of, metric_rows
 from pinpoint.report._tradeoff import tradeoffs
 
 _TOP = 10
@@ -220,6 +221,10 @@ def _measured(run: _Run) -> dict[str, Any]:
     return {
         "tiles": _tiles(run.summary, run.behaviour),
         "rows": metric_rows(run.summary, run.behaviour),
+        "further_rows": further_rows(run.summary),
+        "further_sets": [
+            one for name, one in FURTHER.items() if name in run.summary["methods"]["base"].get("further", {})
+        ],
         "methods": {name: label_of(name) for name in run.summary["methods"]},
         "tuned_methods": {name: label_of(name) for name in run.summary["methods"] if name != "base"},
         "losses": _words.losses(run.summary),

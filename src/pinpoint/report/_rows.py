@@ -3,6 +3,7 @@
 from typing import Any, NamedTuple
 
 from pinpoint.behaviours import Behaviour, behaviour_of
+from pinpoint.beyond import FURTHER
 from pinpoint.config import SycophancyConfig
 from pinpoint.report._format import DASH, GAP, NATS, RATE, Shown, Unit, count, duration, one_line, shown
 
@@ -10,6 +11,7 @@ METHODS = {"base": "Base", "pinpoint": "Pinpoint", "full": "Full fine-tuning"}
 
 BUILT_IN = behaviour_of(SycophancyConfig())
 _UNITS = {"rate": RATE, "gap": GAP}
+_FURTHER_UNITS = {"rate": RATE, "gap": GAP, "turns": Unit(1, ".2f", "")}
 
 
 class Row(NamedTuple):
@@ -43,6 +45,10 @@ def ability_label(name: str) -> str:
     return f"Ability: {name.replace('_', ' ')}"
 
 
+def _text(cell: Shown) -> str:
+    return f"{cell.value} {cell.interval}".rstrip()
+
+
 def method_rows(summary: dict[str, Any], behaviour: Behaviour = BUILT_IN) -> list[Row]:
     """Every measure of every method, formatted: "96.2 % [94.0, 98.1]", KL with four significant digits.
 
@@ -62,10 +68,33 @@ def method_rows(summary: dict[str, Any], behaviour: Behaviour = BUILT_IN) -> lis
     return [
         *(row(one.label, one.name, _UNITS[one.unit]) for one in behaviour.measures),
         *(row(ability_label(name), name, RATE, abilities) for name in ability_names(summary)),
+        *(Row(one.label, {key: _text(cell) for key, cell in one.cells.items()}) for one in further_rows(summary)),
         row("KL to the base (nats)", "kl", NATS),
         Row("Trained parameters", trained),
         Row("Training time", seconds),
     ]
+
+
+def further_rows(summary: dict[str, Any]) -> list[MetricRow]:
+    """Every measure of every further set: estimates by method, differences to the base beside."""
+    methods: dict[str, dict[str, Any]] = summary["methods"]
+
+    def estimated(found: dict[str, Any], name: str, measure: str) -> Any:
+        return found.get("further", {}).get(name, {}).get(measure)
+
+    rows = []
+    for name in dict.fromkeys(key for method in methods.values() for key in method.get("further", {})):
+        for one in FURTHER[name].measures:
+            unit = _FURTHER_UNITS[one.unit]
+            change = Unit(unit.factor, "+.2f" if one.unit == "turns" else "+.1f", "")
+            cells = {key: shown(estimated(found, name, one.name), unit) for key, found in methods.items()}
+            differences: dict[str, Shown | None] = {
+                key: shown(estimated(found.get("versus_base", {}), name, one.name), change)
+                for key, found in methods.items()
+                if key != "base"
+            }
+            rows.append(MetricRow(f"{FURTHER[name].title}: {one.label}", False, cells, differences))
+    return rows
 
 
 def _difference(found: dict[str, Any], key: str, ability: bool) -> Shown | None:

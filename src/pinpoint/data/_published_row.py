@@ -1,0 +1,32 @@
+"""One question of a published set, before it is given a split; and a row that holds none."""
+
+from typing import NamedTuple
+
+
+class Published(NamedTuple):
+    """One question as its set has it.
+
+    Attributes:
+        source: name of the set.
+        line: where it stands: file and line.
+        question: the question, without its options.
+        options: texts by letter; empty for a free-form question.
+        correct: the right answer; a letter where there are options.
+        wrong: a wrong answer that the set names, in the same form.
+        aliases: other spellings of the right answer.
+    """
+
+    source: str
+    line: str
+    question: str
+    options: dict[str, str]
+    correct: str
+    wrong: str | None = None
+    aliases: tuple[str, ...] = ()
+
+
+class BadRow(NamedTuple):
+    """A row that cannot be used."""
+
+    line: str
+    reason: str
