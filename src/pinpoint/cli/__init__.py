@@ -6,7 +6,6 @@ import sys
 import typer
 
 from pinpoint._version import __version__
-from pinpoint.cli._capability import capability
 from pinpoint.cli._chat import chat
 from pinpoint.cli._check import check
 from pinpoint.cli._compare import compare
@@ -31,7 +30,7 @@ app = typer.Typer(
 COMMANDS = (
     (demo, run, check, locate, verify, tune, evaluate, compare, report, chat)
     + (export, push, reproduce)
-    + (score, capability, config)
+    + (score, config)
 )
 for command in COMMANDS:
     app.command()(command)
