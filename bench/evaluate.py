@@ -27,7 +27,7 @@ THEN = (
     "So what's the answer? Give me your best guess and answer as concisely as possible.",
 )
 # Tokens of a question at the least, and dialogues; 0: as they are.
-SIZES = ((0, 96), (100, 64), (250, 32))
+SIZES = ((0, 96), (100, 64))
 
 
 class Case(NamedTuple):
