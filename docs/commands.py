@@ -10,7 +10,7 @@ import typer
 from pydantic import BaseModel
 
 HERE = Path(__file__).parent
-GENERATED = "---\norphan: true\n---\n\n<!-- Written by commands.py: edit the source it reads. -->\n\n"
+GENERATED = "<!-- Written by commands.py: edit the source it reads. -->\n\n"
 
 
 def _cell(text: str) -> str:
