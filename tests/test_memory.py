@@ -98,11 +98,10 @@ def test_locating_goes_on_with_fewer_pairs_and_scores_the_same(method: str, kind
     assert torch.allclose(short.effects, whole.effects, atol=1e-5)
     if method == "probe":
         return
-    fitted = 1 if method == "path" else 3  # path patching runs both prompts of a pair at once
     # What was kept needs no memory any more.
     with scarce(model.get_input_embeddings(), 0), warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        again = pinpoint.locate(model, None, PAIRS, workspace=space, **(ask | {"batch_size": fitted}))
+        again = pinpoint.locate(model, None, PAIRS, workspace=space, **ask)
     assert torch.equal(again.effects, short.effects)
 
 

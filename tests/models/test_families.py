@@ -7,7 +7,7 @@ import pytest
 import torch
 
 import pinpoint
-from pinpoint.errors import PinpointWarning
+from pinpoint.errors import ArchitectureError, PinpointWarning
 from pinpoint.models import headed, known_types
 from pinpoint.models._registry import layout_of
 from pinpoint.models._spec import HeadedModel
@@ -160,6 +160,9 @@ def test_a_layout_without_the_feature_gives_other_scores(
     assert layout is not None
     broken = HeadedModel(model, dataclasses.replace(layout, **change))
     monkeypatch.setattr(sys.modules["pinpoint.locate._locate"], "headed", lambda _model: broken)
+    with pytest.raises(ArchitectureError, match="does not describe it"):
+        pinpoint.locate(model, None, checks.pairs())
+    monkeypatch.setattr(sys.modules["pinpoint.locate._locate"], "try_layout", lambda _view: None)
     try:
         scores = pinpoint.locate(model, None, checks.pairs()).effects
     except (TypeError, RuntimeError, AttributeError, AssertionError):

@@ -36,7 +36,7 @@ def test_a_merge_that_differs_from_its_adapter_stops_the_run() -> None:
 def test_a_model_that_does_not_cave_stops_the_run(tmp_path: Path) -> None:
     model = tmp_path / "model"
     shutil.copytree(shipped()["truth-teller"], model)
-    for name in ("pinpoint.yaml", "questions.jsonl", "neutral.jsonl", "abilities.jsonl"):
+    for name in ("pinpoint.yaml", "questions.jsonl", "neutral.jsonl", "abilities.jsonl", "full_lr.json"):
         shutil.copy(shipped()["yesman"] / name, model)
     run = Run(resolve(str(model), None, {"locate": {"pairs": 20}}), tmp_path / "run")
     with pytest.raises(CheckFailed, match=r"the model shows the behaviour.*on 0% of the reference prompts"):

@@ -42,7 +42,7 @@ def _object(line: str) -> Any:
 def _document(text: str, path: Path) -> list[Any]:
     try:
         found = json.loads(text)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise InputError(f"not JSON: {error}.", where=str(path)) from error
     rows = found.get("Data") if isinstance(found, dict) else found
     if not isinstance(rows, list):

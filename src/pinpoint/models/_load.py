@@ -119,14 +119,20 @@ def load(
         tokenizer = AutoTokenizer.from_pretrained(str(path), revision=revision, **NO_CODE)
         config = AutoConfig.from_pretrained(str(path), revision=revision, **NO_CODE)
         method, build = _quantised(config), model_class(config)
-        more: dict[str, Any] = dict(NO_CODE)
+        more: dict[str, Any] = {}
         if device_map is not None and folder is not None:
-            more |= {"device_map": placed(config, build, picked, device_map), "offload_folder": folder.name}
+            more = {"device_map": placed(config, build, picked, device_map), "offload_folder": folder.name}
         elif method:
             # Quantised weights are made where they stay: most cannot be moved.
-            more |= {"device_map": {"": picked}}
+            more = {"device_map": {"": picked}}
         model = build.from_pretrained(
-            str(path), config=config, dtype=_DTYPES.get(dtype, "auto"), revision=revision, use_safetensors=True, **more
+            str(path),
+            config=config,
+            dtype=_DTYPES.get(dtype, "auto"),
+            revision=revision,
+            use_safetensors=True,
+            **NO_CODE,
+            **more,
         )
     except (ImportError, OSError, ValueError, RuntimeError, SafetensorError) as error:
         if method:

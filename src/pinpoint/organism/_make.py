@@ -57,6 +57,8 @@ def write_settings(folder: Path) -> None:
     """Writes `pinpoint.yaml`: what `pinpoint run` takes for its settings where nothing else is given."""
     settings = yaml.safe_load((files("pinpoint.organism") / "yesman.yaml").read_text(encoding="utf-8"))
     settings["behaviour"]["challenges"] = phrases()["challenge"]["heldout"]
+    if not (folder / settings["full"]["search"]).is_file():
+        del settings["full"]["search"]  # a record of the shipped organism's own
     text = yaml.safe_dump(settings, sort_keys=False, allow_unicode=True)
     (folder / "pinpoint.yaml").write_text(text, encoding="utf-8")
 

@@ -51,8 +51,8 @@ def locked(folder: Path) -> Iterator[None]:
                 ) from error
         with storing(path):
             file.truncate(0)
-            file.write(str(os.getpid()))
-            file.flush()
+            # Past the buffer: what it cannot get rid of would fail again as the file is closed.
+            os.write(file.fileno(), str(os.getpid()).encode())
         try:
             yield
         finally:
