@@ -4,6 +4,7 @@ A few examples of each in the suite; FUZZ_EXAMPLES of each under `make torture`.
 """
 
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,7 @@ from tests.test_fuzz import folder as folder
 
 
 def stored(folder: Path) -> dict[str, bytes]:
+    shutil.rmtree(folder / "run", ignore_errors=True)
     space = Workspace(folder / "run")
     space.write_tensors("a.safetensors", {"x": torch.arange(12.0).view(3, 4), "y": torch.ones(2)}, {"metric": "m"})
     space.write_json("b.json", {"x": [1.5, "é"]})
