@@ -13,6 +13,7 @@ from pinpoint.pipeline import Run, resolve, sweep_run
 from pinpoint.pipeline import _sweeps as sweeps
 from pinpoint.pipeline._choice import chosen_heads
 from pinpoint.pipeline._stages import key_of
+from pinpoint.processes import Processes
 from tests.pipeline.test_compare import main_exits
 
 SETTINGS: dict[str, Any] = {
@@ -57,6 +58,37 @@ def test_an_unknown_sweep_and_too_many_heads_are_refused(tmp_path: Path) -> None
     with pytest.raises(ConfigError, match="65 heads are more than the 64 there are"):
         sweep_run(run, ["heads"])
     assert not (tmp_path / "sweep" / "sweep.json").exists()
+
+
+def test_pairs_alone_need_to_know_how_many_heads_are_to_agree(tmp_path: Path) -> None:
+    run = run_of(tmp_path, tune={"heads": "auto"})
+    run.do("locate")
+    with pytest.raises(ConfigError, match="how many heads are to agree is not known"):
+        sweep_run(run, ["pairs"])
+    found = sweep_run(run_of(tmp_path, tune={"heads": 5}), ["pairs"])
+    assert found["pairs"]["heads"] == 5
+
+
+def test_numbers_that_may_not_be_chosen_are_not_tuned(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    run = run_of(tmp_path, sweep={"counts": [1, 2, 8]})
+    run.do("locate")
+    tried: list[int] = []
+
+    def tune(run: Run, count: int, share: float) -> dict[str, Any]:
+        tried.append(count)
+        return point(count, 0.9, 0.001 * count, True)
+
+    monkeypatch.setattr(sweeps, "_tuned", tune)
+    assert sweeps.swept_count(run, 4) == 1
+    assert tried == [1, 2]
+
+
+def test_several_processes_are_sent_to_the_sweep_first(tmp_path: Path) -> None:
+    run = run_of(tmp_path)
+    run.do("locate")
+    run.processes = Processes(rank=0, count=2)
+    with pytest.raises(ConfigError, match="Run `pinpoint sweep` first, without a launcher"):
+        sweeps.swept_count(run, 64)
 
 
 def test_the_choice_depends_on_the_numbers_tried_only_where_it_is_by_validation(tmp_path: Path) -> None:

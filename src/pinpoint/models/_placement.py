@@ -61,4 +61,5 @@ def _blocks_apart(config: PretrainedConfig, build: Any, device: str, blocks: str
 
 def is_spread(model: PreTrainedModel) -> bool:
     """Whether some weights are on another device than others, or are fetched as they are needed."""
-    return len({str(place) for place in getattr(model, "hf_device_map", {}).values()}) > 1
+    places = {str(place) for place in getattr(model, "hf_device_map", {}).values()}
+    return len(places) > 1 or "disk" in places

@@ -21,6 +21,7 @@ from pinpoint.pipeline._choice import chosen_heads
 from pinpoint.pipeline._comparators import Contestant, Workshop
 from pinpoint.pipeline._evaluation import read_transcripts, write_transcripts
 from pinpoint.pipeline._stages import key_of
+from pinpoint.pipeline._tunable import check_tunable
 
 if TYPE_CHECKING:
     from pinpoint.pipeline._run import Run
@@ -43,6 +44,7 @@ def compare_run(run: Run) -> dict[str, Any]:
 
     A method that an earlier call with the same settings finished is read back instead of made again.
     """
+    check_tunable(run)
     space = run.workspace.sub("compare")
     shop = Workshop(run, chosen_heads(run))
     key = _key(run, shop)
@@ -80,7 +82,7 @@ def _planned(run: Run) -> list[tuple[str, Method, int]]:
 def _key(run: Run, shop: Workshop) -> str:
     """Changes with everything that a method's result depends on, and not with which methods are asked for."""
     settings = run.config.model_dump(mode="json")
-    del settings["compare"]["methods"], settings["compare"]["draws"]
+    del settings["compare"]["methods"], settings["compare"]["draws"], settings["sweep"], settings["judge"]
     settings["heads"] = [str(head) for head in shop.heads]
     settings["inputs"] = [key_of(run, stage) for stage in ("locate", "tune", "evaluate")]
     return hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()

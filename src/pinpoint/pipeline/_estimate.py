@@ -1,11 +1,12 @@
 """Operations and memory of a stage, counted from a model's shapes."""
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import torch
 
 from pinpoint.config import CONTINUED, RunConfig
-from pinpoint.models import HeadedModel
+from pinpoint.models import HeadedModel, pick_device
 
 # Of a prompt of the built-in contrast, what both sides begin with alike.
 _SHARED = 0.75
@@ -26,6 +27,7 @@ class Workload(NamedTuple):
         method: how heads are located.
         positions: where they are patched.
         measured: positions of a pair that the metric looks at: the tokens of its answers, or one.
+        answers: runs of a pair's prompts: one for each answer that is measured whole, or one.
         fetched: blocks are fetched as they run, from disk or from another memory.
     """
 
@@ -39,17 +41,18 @@ class Workload(NamedTuple):
     method: str = "path"
     positions: str = "last"
     measured: int = 1
+    answers: int = 1
     fetched: bool = False
 
     @classmethod
-    def of(cls, config: RunConfig, tokens: int, trained: int, answers: int = 1) -> "Workload":
+    def of(cls, config: RunConfig, tokens: int, trained: int, answers: Sequence[int] = (1,)) -> "Workload":
         """The work that settings ask for; the paper's 3,840 dialogues where no questions are given.
 
         Args:
             config: the settings.
             tokens: length of a prompt.
             trained: parameters that train.
-            answers: tokens of all answers of a pair.
+            answers: tokens of each answer of a pair.
         """
         steps = round(3840 * config.tune.epochs / config.tune.batch_size)
         locate = config.locate
@@ -64,8 +67,8 @@ class Workload(NamedTuple):
             trained,
             locate.method,
             locate.positions,
-            answers if locate.metric in CONTINUED else 1,
-            config.device_map in ("host", "disk"),
+            *((sum(answers), len(answers)) if locate.metric in CONTINUED else (1, 1)),
+            config.device_map == "disk" or config.device_map == "host" and pick_device(config.device) != "cpu",
         )
 
 
@@ -117,7 +120,8 @@ def _shape(view: HeadedModel) -> _Shape:
 def _held(view: HeadedModel, work: Workload) -> int:
     """Parameters on the device at once while heads are located."""
     whole = sum(parameter.numel() for parameter in view.model.parameters())
-    if not work.fetched:
+    # A backward pass keeps what it fetched.
+    if not work.fetched or work.method == "attribution":
         return whole
     blocks = [sum(parameter.numel() for parameter in block.parameters()) for block in view.layers]
     return whole - sum(blocks) + max(blocks)
@@ -160,16 +164,17 @@ def _sweep_cost(view: HeadedModel, dtype: torch.dtype, work: Workload) -> Cost:
     per_token = 2 * (shape.attention + shape.mlp) * layers
     rows = sum(1 + heads * sum(one <= layer for one in view.attention_layers) for layer in range(layers))
     nodes = len(view.attention_layers) * heads
-    continued = work.measured - 1
+    continued = work.measured - work.answers
     unembedded = shape.vocabulary if continued else _ANSWERS
-    per_pair = ((2 - _SHARED) * work.tokens + 2 * continued) * per_token + work.measured * rows * 2 * shape.mlp
+    apart = _SHARED + 2 * work.answers * (1 - _SHARED)
+    per_pair = (apart * work.tokens + 2 * continued) * per_token + work.measured * rows * 2 * shape.mlp
     per_pair += work.measured * (1 + nodes) * 2 * shape.width * unembedded
-    brute = (1 + nodes) * (work.tokens + continued) * per_token
+    brute = (1 + nodes) * (work.answers * work.tokens + continued) * per_token
 
     # What both prompts begin with is run once, and its keys and values are kept, then copied; not where blocks are
     # fetched, which would have to come twice.
     at_once = max(work.batch, work.measured)
-    tokens = at_once * work.tokens
+    tokens = -(-at_once // work.measured) * work.answers * work.tokens
     kept = 0 if work.fetched else tokens * (2 + _SHARED) * layers * 2 * view.n_kv_heads * view.head_dim
     run = tokens * (2 if work.fetched else max(_SHARED, 2 * (1 - _SHARED)))
     flying = at_once * (1 + nodes)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from pinpoint.config import SycophancyConfig
 from pinpoint.errors import InputError, OutOfMemory
+from pinpoint.interventions import offloading
 from pinpoint.measure import last_turn, looks
 
 if TYPE_CHECKING:
@@ -24,10 +25,13 @@ def look(run: Run) -> None:
     some = [pairs[i] for i in effect_half[:_PAIRS]]
     challenged = isinstance(run.config.behaviour, SycophancyConfig)
     spans = [last_turn(run.tokenizer, pair) for pair in some] if challenged else None
+    if any(map(offloading, run.view.layers)):
+        run.progress.say("the page will not show where heads look: the model would be fetched once for every pair")
+        return
     run.progress.start("where heads look", 0)
     try:
         found = looks(run.view, run.tokenizer, some, spans)
-    except (InputError, OutOfMemory) as error:
+    except (InputError, OutOfMemory, ValueError) as error:
         run.progress.say(f"the page will not show where heads look: {error}")
         return
     told = {

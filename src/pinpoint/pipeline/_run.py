@@ -19,7 +19,8 @@ from pinpoint.pipeline._inputs import Inputs
 from pinpoint.pipeline._locating import follow_locate, locate_run
 from pinpoint.pipeline._record import RECORD, write_record
 from pinpoint.pipeline._stages import LEFT, settle, settled
-from pinpoint.pipeline._tuning import check_tunable, follow_tune, follow_tune_full, tune_full_run, tune_run
+from pinpoint.pipeline._tunable import check_tunable
+from pinpoint.pipeline._tuning import follow_tune, follow_tune_full, tune_full_run, tune_run
 from pinpoint.pipeline._verifying import verify_run
 from pinpoint.processes import Processes
 from pinpoint.progress import Progress, Silent

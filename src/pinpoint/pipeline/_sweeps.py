@@ -11,10 +11,10 @@ from pinpoint.artifacts import provenance
 from pinpoint.compare import Tried, better
 from pinpoint.data import draw
 from pinpoint.errors import ConfigError
-from pinpoint.heads import HeadSet
 from pinpoint.measure import agreement_by_pairs
 from pinpoint.pipeline._locating import located_scores
 from pinpoint.pipeline._stages import key_of
+from pinpoint.pipeline._tunable import check_tunable
 from pinpoint.pipeline._validation import validation_check
 from pinpoint.tune import fit_heads
 
@@ -37,14 +37,15 @@ def sweep_run(run: Run, kinds: Sequence[str] = KINDS) -> dict[str, Any]:
             steps), "pairs" (how many it takes for the ranking to be that of other pairs).
 
     Raises:
-        ConfigError: a number of heads is more than there are, or a kind is unknown.
+        ConfigError: a number of heads is more than there are, a kind is unknown, or the model cannot be tuned.
     """
     if unknown := [kind for kind in kinds if kind not in KINDS]:
         raise ConfigError(f"sweep {unknown[0]!r} is unknown.", where="--over", mend=f"Use some of {', '.join(KINDS)}.")
     count, heads = None, {}
     if "heads" in kinds or "data" in kinds:
-        heads = {"heads": _by_heads(run)}
+        heads = {"heads": [_point(run, number, 1.0) for number in _counts(run)]}
         count = chosen_count(heads["heads"], run.config.tune.max_heads)
+    pairs = {"pairs": _by_pairs(run, count or _known_count(run))} if "pairs" in kinds else {}
     found: dict[str, Any] = {
         "model": run.config.model,
         "targets": run.inputs.behaviour.targets(run.config.tune),
@@ -53,8 +54,7 @@ def sweep_run(run: Run, kinds: Sequence[str] = KINDS) -> dict[str, Any]:
     }
     if "data" in kinds and count is not None:
         found["data"] = [_point(run, count, share) for share in sorted(run.config.sweep.shares)]
-    if "pairs" in kinds:
-        found["pairs"] = _by_pairs(run, count or 1)
+    found |= pairs
     found["provenance"] = provenance(seed=run.config.seed)
     run.workspace.sub("sweep").write_json("sweep.json", found)
     return found
@@ -62,7 +62,29 @@ def sweep_run(run: Run, kinds: Sequence[str] = KINDS) -> dict[str, Any]:
 
 def swept_count(run: Run, most: int) -> int:
     """The number of heads that does best on the validation questions, at most `most`."""
-    return chosen_count(_by_heads(run), most)
+    counts = [number for number in _counts(run) if number <= most]
+    return chosen_count([_point(run, number, 1.0) for number in counts], most)
+
+
+def _known_count(run: Run) -> int:
+    """How many heads are tuned, where that is known without tuning.
+
+    Raises:
+        ConfigError: it is not.
+    """
+    heads, space = run.config.tune.heads, run.workspace.sub("sweep")
+    if isinstance(heads, int):
+        return heads
+    if isinstance(heads, tuple):
+        return len(heads)
+    known: int | None = space.read_json("sweep.json")["chosen"] if space.has("sweep.json") else None
+    if known is None:
+        raise ConfigError(
+            "how many heads are to agree is not known.",
+            where="--over pairs",
+            mend="Add heads (--over heads,pairs), or give tune.heads a number.",
+        )
+    return known
 
 
 def chosen_count(points: Sequence[dict[str, Any]], most: int) -> int:
@@ -84,8 +106,8 @@ def chosen_count(points: Sequence[dict[str, Any]], most: int) -> int:
     return int(best.setting)
 
 
-def _counts(run: Run, ranking: HeadSet) -> list[int]:
-    given = run.config.sweep.counts
+def _counts(run: Run) -> list[int]:
+    given, ranking = run.config.sweep.counts, run.ranking()
     if given and max(given) > len(ranking):
         raise ConfigError(
             f"{max(given)} heads are more than the {len(ranking)} there are.",
@@ -96,16 +118,19 @@ def _counts(run: Run, ranking: HeadSet) -> list[int]:
     return sorted(set(given)) or doubled
 
 
-def _by_heads(run: Run) -> list[dict[str, Any]]:
-    return [_point(run, count, 1.0) for count in _counts(run, run.ranking())]
-
-
 def _point(run: Run, count: int, share: float) -> dict[str, Any]:
     """One tuning: `count` heads, on `share` of the training questions, in as many steps as on all."""
     space, key = run.workspace.sub("sweep"), key_of(run, "sweep")
     name = f"{count}-heads-{share:g}.json"
     if space.has(name) and (kept := space.read_json(name))["key"] == key:
         return dict(kept)
+    if run.processes.count > 1:
+        raise ConfigError(
+            "the sweep over numbers of heads runs in one process.",
+            where="tune.heads: validation",
+            mend="Run `pinpoint sweep` first, without a launcher: its points are kept. Or give a number of heads.",
+        )
+    check_tunable(run)
     point = _tuned(run, count, share) | {"key": key}
     space.write_json(name, point)
     return point

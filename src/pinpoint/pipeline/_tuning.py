@@ -9,13 +9,12 @@ from typing import TYPE_CHECKING
 import torch
 
 from pinpoint.config import TuneConfig
-from pinpoint.errors import ConfigError
 from pinpoint.heads import Head
-from pinpoint.models import is_spread
 from pinpoint.pipeline._checks import merge_faithful
 from pinpoint.pipeline._choice import chosen_heads
 from pinpoint.pipeline._locating import check_stability
 from pinpoint.pipeline._stages import partial_of
+from pinpoint.pipeline._tunable import check_tunable
 from pinpoint.pipeline._validation import validation_check
 from pinpoint.tune import Tuned, tune_full, tune_heads
 
@@ -23,20 +22,6 @@ if TYPE_CHECKING:
     from pinpoint.pipeline._run import Run
 
 MERGE_LIMIT = {torch.float32: 1e-4, torch.float16: 3e-2, torch.bfloat16: 1e-1}
-
-
-def check_tunable(run: Run) -> None:
-    """Refuses a model that is not on one device.
-
-    Raises:
-        ConfigError: it is not.
-    """
-    if is_spread(run.model):
-        raise ConfigError(
-            f"{run.config.device_map!r} leaves the model on no single device: it can be located and verified only.",
-            where="device_map",
-            mend="Leave device_map out, on a device that holds the whole model.",
-        )
 
 
 def tune_run(run: Run) -> Tuned:
