@@ -8,6 +8,7 @@ import torch
 from transformers import AutoTokenizer, LlamaConfig, LlamaForCausalLM
 
 import pinpoint
+import pinpoint.locate._locate  # what the package imports when it first locates is no memory of the model's
 from pinpoint.organism import shipped
 from tests.locate.test_engines import pairs
 
