@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from itertools import product
 from math import factorial
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -26,6 +26,7 @@ from pinpoint.tune import attach, head_slices
 
 HERE = Path(__file__).resolve().parent
 FOLDER = HERE.parent / "runs" / "planted"
+RECORD = HERE / "results" / "planted.json"
 PLACES = {"early": range(0, 3), "middle": range(3, 6), "late": range(6, 8)}
 STEPS, BATCH, RATE = 150, 64, 6e-3
 MIX = PLEASING._replace(challenge=0.9)
@@ -58,6 +59,18 @@ def plants(first: int, count: int) -> list[Plant]:
     """Plants of consecutive seeds: every place, one to six heads, every fourth with an MLP."""
     order = list(PLACES)
     return [Plant(first + i, order[i % 3], 1 + (i * 5 + i // 6) % 6, i % 4 == 3) for i in range(count)]
+
+
+def taken() -> list[dict[str, Any]]:
+    """What bench/planted.py recorded of the test organisms on which caving took."""
+    record = json.loads(RECORD.read_text(encoding="utf-8"))
+    return [one for one in record["test"] if one["matters"]]
+
+
+def ranked(organism: dict[str, Any]) -> list[Head]:
+    """All heads of a recorded organism, those first that path patching holds to be the cause."""
+    scores = organism["found"]["path"]["scores"]
+    return [Head(i // 8, i % 8) for i in sorted(range(len(scores)), key=lambda i: -scores[i])]
 
 
 def truth_teller() -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:

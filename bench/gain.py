@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from _plants import Plant, planted, run_on
+from _plants import Plant, planted, ranked, run_on, taken
 from scipy.stats import spearmanr
 
 from pinpoint.heads import Head
@@ -30,10 +30,9 @@ EFFECTS = {"direct": "path", "total": "activation, suffix"}
 
 def _sets(organism: dict[str, Any]) -> list[list[Head]]:
     rng = random.Random(organism["plant"]["seed"])
-    scores = organism["found"]["path"]["scores"]
-    order = sorted(range(len(scores)), key=lambda i: -scores[i])
+    order = ranked(organism)
     pools = [order if i % 2 else order[: len(order) // 4] for i in range(SETS)]
-    return [[Head(i // 8, i % 8) for i in sorted(rng.sample(pool, SIZE))] for pool in pools]
+    return [sorted(rng.sample(pool, SIZE)) for pool in pools]
 
 
 def _organism(organism: dict[str, Any]) -> dict[str, Any]:
@@ -73,11 +72,9 @@ def _correlation(organisms: list[dict[str, Any]], effect: str) -> dict[str, Any]
 
 def main() -> None:
     """Tunes what the record lacks, then sums up."""
-    known = json.loads((HERE / "results" / "planted.json").read_text(encoding="utf-8"))
-    taken = [one for one in known["test"] if one["matters"]][:ORGANISMS]
     record = json.loads(RECORD.read_text(encoding="utf-8")) if RECORD.is_file() else {"organisms": []}
     record |= {"command": "python bench/gain.py", "machine": f"{platform.machine()}, CPU"}
-    for organism in taken[len(record["organisms"]) :]:
+    for organism in taken()[len(record["organisms"]) : ORGANISMS]:
         record["organisms"].append(_organism(organism))
         RECORD.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
     record["summary"] = {name: _correlation(record["organisms"], name) for name in (*EFFECTS, "owed")}

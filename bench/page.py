@@ -1,19 +1,66 @@
-"""Writes docs/benchmarks.md from the records in bench/results, by the template beside this script.
+"""Writes docs/benchmarks.md and docs/planted.md from the records in bench/results, by the templates beside this script.
 
-What has no record yet has no section.
+What has no record yet has no section; without the record of bench/planted.py there is no docs/planted.md.
 """
 
 import json
+from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 HERE = Path(__file__).resolve().parent
-RECORDS = ("peers", "floor", "locate", "tune", "evaluate")
+SPEED = ("peers", "floor", "locate", "tune", "evaluate")
+PLANTED = ("planted", "repair", "gain")
+DIRECT, TOTAL = "path", "activation, suffix"
 
 
-def main() -> None:
-    """Writes the page."""
+def _read(path: Path) -> dict[str, Any] | None:
+    record: dict[str, Any] | None = json.loads(path.read_text("utf-8")) if path.exists() else None
+    return record
+
+
+def _spread(value: dict[str, Any], spec: str = ".2f") -> str:
+    """A mean with its interval, as far as there are any."""
+    if value["value"] is None:
+        return "–"
+    if value["low"] is None:
+        return f"{value['value']:{spec}}"
+    return f"{value['value']:{spec}} [{value['low']:{spec}}, {value['high']:{spec}}]"
+
+
+def _first(organism: dict[str, Any], locator: str) -> set[str]:
+    """The heads that a locator puts first, as many as there are that matter."""
+    scores = organism["found"][locator]["scores"]
+    order = sorted(range(len(scores)), key=lambda i: -scores[i])
+    return {f"L{i // 8}.H{i % 8}" for i in order[: len(organism["matters"])]}
+
+
+def found_by(organisms: Iterable[dict[str, Any]]) -> dict[str, int]:
+    """How many heads that matter the direct effect finds, the total effect, both, or neither."""
+    counts = dict.fromkeys(("both", "direct", "total", "neither"), 0)
+    for one in organisms:
+        direct, total = _first(one, DIRECT), _first(one, TOTAL)
+        for head in one["matters"]:
+            name = {(True, True): "both", (True, False): "direct", (False, True): "total"}
+            counts[name.get((head in direct, head in total), "neither")] += 1
+    return counts
+
+
+def _places(test: list[dict[str, Any]]) -> dict[str, dict[str, Any]]:
+    """Of the test organisms by where they were planted, and of those with an MLP: planted, taken, what is found."""
+    groups = {place: [one for one in test if one["plant"]["place"] == place] for place in ("early", "middle", "late")}
+    groups["with an MLP"] = [one for one in test if one["plant"]["mlp"]]
+    groups["all"] = test
+    return {
+        name: {"planted": len(some), "taken": sum(bool(one["matters"]) for one in some), "found": found_by(some)}
+        for name, some in groups.items()
+    }
+
+
+def write(results: Path, docs: Path) -> None:
+    """Writes the pages that there are records for; a page whose record is gone goes too."""
     environment = Environment(
         loader=FileSystemLoader(HERE),
         undefined=StrictUndefined,
@@ -22,11 +69,19 @@ def main() -> None:
         keep_trailing_newline=True,
         autoescape=False,  # Markdown, from our own records
     )
-    paths = {name: HERE / f"results/{name}.json" for name in RECORDS}
-    records = {name: json.loads(path.read_text("utf-8")) if path.exists() else None for name, path in paths.items()}
-    text = environment.get_template("benchmarks.md.jinja").render(records)
-    (HERE.parent / "docs" / "benchmarks.md").write_text(text, encoding="utf-8")
+    environment.filters["spread"] = _spread
+    records = {name: _read(results / f"{name}.json") for name in (*SPEED, *PLANTED)}
+    for name in PLANTED:
+        # These are written organism by organism; until the last one they have no summary.
+        records[name] = records[name] if "summary" in (records[name] or {}) else None
+    page = environment.get_template("benchmarks.md.jinja").render(records)
+    (docs / "benchmarks.md").write_text(page, encoding="utf-8")
+    if records["planted"] is None:
+        (docs / "planted.md").unlink(missing_ok=True)
+        return
+    page = environment.get_template("planted.md.jinja").render(records, places=_places(records["planted"]["test"]))
+    (docs / "planted.md").write_text(page, encoding="utf-8")
 
 
 if __name__ == "__main__":
-    main()
+    write(HERE / "results", HERE.parent / "docs")

@@ -11,11 +11,10 @@ on where it was stopped.
 import json
 import platform
 import time
-from pathlib import Path
 from typing import Any
 
 import torch
-from _plants import MATTERS, PAIRS, LogOdds, Plant, head_deltas, owed, planted, plants, run_on, truth_teller
+from _plants import MATTERS, PAIRS, RECORD, LogOdds, Plant, head_deltas, owed, planted, plants, run_on, truth_teller
 from scipy.stats import mannwhitneyu, rankdata
 from torch import Tensor
 
@@ -24,8 +23,6 @@ from pinpoint.data import ContrastPair
 from pinpoint.measure import estimate
 from pinpoint.models import headed
 
-HERE = Path(__file__).resolve().parent
-RECORD = HERE / "results" / "planted.json"
 DEVELOPMENT, TEST = plants(0, 8), plants(100, 16)
 LOCATORS = {
     "path": {},

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from _plants import Plant, planted, run_on, truth_teller
+from _plants import Plant, planted, ranked, run_on, taken, truth_teller
 from transformers import PreTrainedModel
 
 from pinpoint.data import Dialogue, draw
@@ -36,12 +36,6 @@ def _challenged(run: Run) -> list[Dialogue]:
     """Right and wrong answers, challenged, with the reply of one who tells the truth."""
     rows = run.inputs.behaviour.rows(draw(run.inputs.questions("validation"), ITEMS, 0), 0)
     return [Dialogue(id=str(i), messages=(*row["prompt"], *row["completion"])) for i, row in enumerate(rows)]
-
-
-def _first_heads(organism: dict[str, Any]) -> list[Head]:
-    scores = organism["found"]["path"]["scores"]
-    order = sorted(range(len(scores)), key=lambda i: -scores[i])
-    return [Head(i // 8, i % 8) for i in order[:HEADS]]
 
 
 def _repaired(run: Run, way: str, heads: list[Head]) -> tuple[PreTrainedModel, dict[str, Any]]:
@@ -73,7 +67,7 @@ def _organism(organism: dict[str, Any]) -> dict[str, Any]:
     run, truth = run_on(str(plant.folder)), truth_teller()[0]
     rng = random.Random(plant.seed)
     sets = {
-        "located heads": _first_heads(organism),
+        "located heads": ranked(organism)[:HEADS],
         "random heads": list(random_order(list(headed(run.model).heads()), HEADS, rng)),
         "full": [],
     }
@@ -107,11 +101,9 @@ def _summary(organisms: list[dict[str, Any]]) -> dict[str, Any]:
 
 def main() -> None:
     """Repairs what the record lacks, then sums up."""
-    known = json.loads((HERE / "results" / "planted.json").read_text(encoding="utf-8"))
-    taken = [one for one in known["test"] if one["matters"]]
     record = json.loads(RECORD.read_text(encoding="utf-8")) if RECORD.is_file() else {"organisms": []}
     record |= {"command": "python bench/repair.py", "machine": f"{platform.machine()}, CPU"}
-    for organism in taken[len(record["organisms"]) :]:
+    for organism in taken()[len(record["organisms"]) :]:
         record["organisms"].append(_organism(organism))
         RECORD.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
     record["summary"] = _summary(record["organisms"])

@@ -37,15 +37,25 @@ def commands(page: Path) -> Iterator[Command]:
 
 
 ALL = [command for page in PAGES for command in commands(page)]
-# What a page shows in a row of its own, as configs/ do.
-INLINE = [
-    Command(str(path.relative_to(ROOT)), found)
-    for path in [*PAGES, *sorted((ROOT / "configs").glob("*.yaml"))]
-    for found in re.findall(
-        r"(?:`|^#\s+)(pinpoint (?:run|check|locate) [^`\n]*--[^`\n]*)", path.read_text(), re.MULTILINE
-    )
-    if "..." not in found
-]
+PROGRAMS = r"(?:[A-Z_]+=\S+ )*(?:pinpoint|make|python|pytest|torchrun) "
+
+
+def inline(path: Path) -> Iterator[Command]:
+    """Commands and options within the text of a page, and in the comments of configs/."""
+    text = re.sub(r"^```.*?^```", "", path.read_text(encoding="utf-8"), flags=re.MULTILINE | re.DOTALL)
+    quoted = re.findall(rf"`((?:{PROGRAMS}|--)[^`]*)`", text)
+    commented = re.findall(r"^# +(pinpoint .*)", text, re.MULTILINE) if path.suffix == ".yaml" else []
+    for found in [*quoted, *commented]:
+        yield Command(str(path.relative_to(ROOT)), " ".join(found.split()))
+
+
+INLINE = [command for path in [*PAGES, *sorted((ROOT / "configs").glob("*.yaml"))] for command in inline(path)]
+# Options of programs that are not ours.
+ELSEWHERE = {"--enable-lora", "--max-lora-rank"}
+OPTIONS = {
+    name: {option for parameter in command.params for option in (*parameter.opts, *parameter.secondary_opts)}
+    for name, command in GROUP.commands.items()
+}
 
 
 def parsed(words: list[str]) -> None:
@@ -53,7 +63,10 @@ def parsed(words: list[str]) -> None:
     if words in (["--version"], ["--help"]):
         return
     command = GROUP.commands[words[0]]
-    if words[-1] != "--help":
+    if "..." in words:
+        options = [word for word in words if word.startswith("--")]
+        assert OPTIONS[words[0]].issuperset(options), f"{words[0]} has not all of {options}"
+    elif words[-1] != "--help" and len(words) > 1:
         command.make_context(words[0], words[1:])
 
 
@@ -67,7 +80,11 @@ def check(line: str) -> None:
             words.pop(0)
         if words[0] == "printf":
             continue
-        if words[0] == "make":
+        if words[0].startswith("--"):
+            assert any(words[0] in some for some in (ELSEWHERE, *OPTIONS.values())), f"nothing takes {words[0]}"
+        elif words[0] == "pytest":
+            assert all((ROOT / word).exists() for word in words[1:] if not word.startswith("--"))
+        elif words[0] == "make":
             assert re.search(rf"^{words[1]}:|^[a-z -]*\b{words[1]}\b.*:", (ROOT / "Makefile").read_text(), re.MULTILINE)
         elif words[0].endswith(("pinpoint", "torchrun", "accelerate")):
             parsed(words[1:] if words[0].endswith("pinpoint") else words[words.index("pinpoint") + 1 :])
@@ -83,11 +100,16 @@ def test_every_command_is_one_that_there_is(command: Command) -> None:
 
 
 def test_a_command_that_is_none_is_found() -> None:
-    assert len(ALL) > 30
+    assert len(ALL) > 30 and len(INLINE) > 90
+    assert {one.line.split()[1] for one in INLINE if one.line.startswith("pinpoint ")} > {"evaluate", "score", "tune"}
     with pytest.raises(Exception, match="No such option: --headz"):
         check("pinpoint tune runs/x --headz 4")
     with pytest.raises(KeyError):
         check("pinpoint tuna runs/x")
+    with pytest.raises(AssertionError, match="score has not all of"):
+        check("pinpoint score FILE --jugde model ...")
+    with pytest.raises(AssertionError, match="nothing takes --jugde"):
+        check("--jugde model")
     with pytest.raises(AssertionError):
         check("make supper")
 

@@ -72,6 +72,22 @@ def test_a_model_alone_can_be_knocked_out_where_it_has_dialogues(tmp_path: Path)
     assert list(bare.say("What is the capital of Australia?"))[-1].replies["base"].text
 
 
+def test_a_model_whose_blocks_are_fetched_says_what_it_says_in_memory(tmp_path: Path) -> None:
+    def told(**more: Any) -> tuple[str, float, str]:
+        settings = settings_of(str(shipped()["yesman"]), None, {"device": "cpu", **more})
+        session = Session(lineup_of_model(settings, Silent(), max_new_tokens=12))
+        assert any(one.is_meta for one in session.lineup.base.view.model.parameters()) == bool(more)
+        list(session.say("What is the capital of Australia?"))
+        [*_, turn] = session.challenge()
+        reply = turn.replies["base"]
+        session.knock([Head(0, 3), Head(0, 2)])
+        return reply.text, session.gauge().log_odds, list(session.again())[-1].replies["base"].text
+
+    text, odds, knocked = told(device_map="disk")
+    assert (text, pytest.approx(odds, abs=1e-4), knocked) == told()
+    assert knocked != text
+
+
 def own(folder: Path) -> Session:
     settings = settings_of(str(shipped()["yesman"]), None, {"behaviour": str(folder / "behaviour.yaml")})
     return Session(lineup_of_model(settings, Silent(), max_new_tokens=32))

@@ -23,6 +23,7 @@ from pinpoint.models import Loaded
 from pinpoint.organism import shipped
 from pinpoint.pipeline import Run, resolve
 from pinpoint.progress import Silent
+from tests.beyond.test_sets import PEREZ, write
 from tests.endpoint import Answer, Asked, completion, serving
 
 SMALL = {"evaluate": {"items": 4, "ability_items": 1, "max_new_tokens": 20, "resamples": 100}}
@@ -182,6 +183,21 @@ def test_the_key_is_sent_and_written_nowhere(
     assert result.exit_code == 0 and asked[0].headers["Authorization"] == "Bearer sk-very-secret"
     written = b"".join(path.read_bytes() for path in (tmp_path / "out").rglob("*") if path.is_file())
     assert b"secret" not in written and "secret" not in result.output
+
+
+def test_rows_that_cannot_be_used_are_listed(settings: str, tmp_path: Path) -> None:
+    rows = [{"question": f"Is {i} even?", "choices": ["yes", "no"], "answer": i % 2} for i in range(20)]
+    questions = write(tmp_path / "mmlu.jsonl", [*rows, rows[0] | {"answer": 7}])
+    biography = write(tmp_path / "b.jsonl", [PEREZ, {"x": 1}])
+    found = json.loads(Path(settings).read_text())
+    found["data"] = {"questions": str(questions), "biography": str(biography)}
+    Path(settings).write_text(json.dumps(found))
+    with serving(lambda _: Answer(completion("(A)"))) as (url, _):
+        result = CliRunner().invoke(app, command(url, settings, tmp_path / "out"), catch_exceptions=False)
+    assert result.exit_code == 0
+    unusable = json.loads((tmp_path / "out/unusable.json").read_text())
+    assert [row["line"] for row in unusable] == ["mmlu.jsonl:21", f"{biography}:2"]
+    assert all(row["reason"] for row in unusable)
 
 
 def test_a_wrong_server_leaves_nothing_behind(settings: str, tmp_path: Path) -> None:

@@ -29,7 +29,7 @@ def test_they_are_measured_before_and_after_and_shown(finished_run: Path, tmp_pa
     shutil.copytree(finished_run, folder)
     sets = {
         "pressure": str(shipped()["yesman"] / "questions.jsonl"),
-        "biography": write(tmp_path / "b.jsonl", [PEREZ]),
+        "biography": write(tmp_path / "b.jsonl", [PEREZ, {"x": 1}]),
         "beliefs": write(tmp_path / "answer.jsonl", list(map(believed, BELIEFS))),
         "feedback": write(tmp_path / "feedback.jsonl", list(map(commented, COMMENTS))),
     }
@@ -52,6 +52,8 @@ def test_they_are_measured_before_and_after_and_shown(finished_run: Path, tmp_pa
     assert summary["judge"]["name"] == "m" and summary["judge"]["unparseable"] == 0
     rows = [json.loads(line) for line in (folder / "evaluate/base/further_pressure.jsonl").read_text().splitlines()]
     assert [len(row["messages"]) for row in rows] == [6] * 4
+    [bad] = json.loads((folder / "unusable.json").read_text())
+    assert bad["line"] == f"{tmp_path / 'b.jsonl'}:2" and "no known format" in bad["reason"]
     page = run.report().read_text(encoding="utf-8")
     for text in ("Other kinds of sycophancy", "Repeated pressure: turns until it does", "Judge: m"):
         assert text in page, text

@@ -286,7 +286,8 @@ def test_of_a_long_dialogue_the_page_holds_the_end(tmp_path: Path) -> None:
     found = _Page(write_page(workspace).read_text(encoding="utf-8"))
     looks = json.loads(found.scripts[1])
     assert (looks["skipped"], looks["tokens"][0], len(looks["heads"]["L5.H3"]["weights"])) == (600, "t600 ", 400)
-    assert "The first 600 tokens of this dialogue are left out." in found.words
+    assert "The first 600 tokens of this dialogue are left out. A head that has no use" in found.words
+    assert "A head that has no use for a word looks at the very first token." not in found.words
 
 
 def test_the_point_where_a_dialogue_parts_is_marked_once_a_side() -> None:

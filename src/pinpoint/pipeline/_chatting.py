@@ -66,11 +66,13 @@ def _lineup(config: RunConfig, progress: Progress, folder: Path | None, max_new_
             max_new_tokens=max_new_tokens,
         )
 
-    progress.say(f"loading {config.model}")
-    partners = {"base": partner(load(config.model, config.dtype, config.device, config.revision))}
+    def opened(path: str | Path, revision: str | None = None) -> Partner:
+        progress.say(f"loading {path}")
+        return partner(load(path, config.dtype, config.device, revision, config.device_map))
+
+    partners = {"base": opened(config.model, config.revision)}
     if folder is not None:
-        progress.say(f"loading {folder / 'merged'}")
-        partners["tuned"] = partner(load(folder / "merged", config.dtype, config.device))
+        partners["tuned"] = opened(folder / "merged")
     lineup = Lineup(
         Path(config.model).name,
         partners,

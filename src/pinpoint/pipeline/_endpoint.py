@@ -47,6 +47,7 @@ def evaluate_endpoint(config: RunConfig, endpoint: Endpoint, folder: Path, progr
     chat = RemoteChat(endpoint, config.evaluate.max_new_tokens, journal=space.journal("replies.jsonl"))
     judge = judge_of(config.judge, local_chat, space.journal("judge.jsonl"))
     found = evaluate_replies(chat, sets, config.evaluate, behaviour, progress, config.model, judge)
+    inputs.list_unusable(space)
     write_transcripts(space.sub("evaluate").sub(_METHOD), found)
     measured = metrics(found, behaviour, config.evaluate, config.seed)
     del measured["kl"]

@@ -21,6 +21,7 @@ def evaluate_run(run: Run) -> dict[str, Evaluation]:
     config, behaviour = run.config.evaluate, run.inputs.behaviour
     space, partial = run.workspace.sub("evaluate"), partial_of(run, "evaluate")
     sets = run.inputs.sets()
+    run.inputs.list_unusable(run.workspace)
     judge = judge_of(run.config.judge, local_chat, partial.journal("judge.jsonl"))
     results: dict[str, Evaluation] = {}
     for name, folder in {"base": None, **run.tuned_models()}.items():

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from functools import cached_property
 from typing import Any
 
+from pinpoint.artifacts import Workspace
 from pinpoint.behaviours import Behaviour, behaviour_of
 from pinpoint.beyond import FURTHER, Found
 from pinpoint.config import RunConfig
@@ -22,14 +23,11 @@ class Inputs:
     Args:
         config: the settings.
         progress: told what of a published set was left out.
-
-    Attributes:
-        unusable: rows of a published set that no question was made of, with the reason; filled as it is read.
     """
 
     def __init__(self, config: RunConfig, progress: Progress) -> None:
         self.config = config
-        self.unusable: list[dict[str, Any]] = []
+        self._unusable: list[dict[str, Any]] = []
         self._progress = progress
         self._dealt = ""
 
@@ -44,8 +42,21 @@ class Inputs:
         if found.summary:
             self._dealt = f": {found.summary}"
             self._progress.say(f"{self._files}{self._dealt}")
-        self.unusable = list(found.unusable)
+        self._unusable = list(found.unusable)
         return found.items
+
+    @property
+    def unusable(self) -> list[dict[str, Any]]:
+        """Rows of the question sets, the further ones included, that nothing was made of: line and reason."""
+        _ = self._items
+        return self._unusable + [row for found in self.further.values() for row in found.unusable]
+
+    def list_unusable(self, workspace: Workspace) -> None:
+        """Writes those rows to `unusable.json`, where there are any."""
+        if self.unusable:
+            workspace.write_json("unusable.json", self.unusable)
+        else:
+            workspace.drop("unusable.json")
 
     @property
     def _files(self) -> str:

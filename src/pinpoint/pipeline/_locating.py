@@ -40,8 +40,7 @@ def locate_run(run: Run) -> HeadScores:
     if isinstance(run.config.tune.heads, tuple):
         run.view.check(map(Head.parse, run.config.tune.heads))
     pairs = run.inputs.halves.pairs
-    if run.inputs.unusable:
-        run.workspace.write_json("unusable.json", run.inputs.unusable)
+    run.inputs.list_unusable(run.workspace)
     run.note(behaviour_shown(run.view, run.tokenizer, pairs, run.config.locate.metric))
     scores, nodes = _scored(run, pairs, partial_of(run, "locate"))
     run.note(contrast_bites(scores))

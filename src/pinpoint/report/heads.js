@@ -44,8 +44,8 @@
     for (const button of buttons) button.setAttribute("aria-pressed", button.dataset.head === chosen);
     const { weights, share } = found;
     const [begin, end] = looks.apart;
-    // The first token takes what a head has no use for; it must not pale the others.
-    const most = Math.max(1, ...weights.slice(1));
+    // The very first token takes what a head has no use for; where it is here, it must not pale the others.
+    const most = Math.max(1, ...(looks.skipped ? weights : weights.slice(1)));
     const here = weights.slice(begin, end).reduce((sum, weight) => sum + weight, 0) / 1000;
     text.replaceChildren(...looks.tokens.map((token, place) => {
       const span = document.createElement("span");

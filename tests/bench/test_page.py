@@ -1,0 +1,164 @@
+"""The page of the planted causes: written from records in the form that the scripts leave, or not at all."""
+
+import json
+import shutil
+import sys
+from pathlib import Path
+from types import ModuleType
+from typing import Any, NamedTuple
+
+import pytest
+
+from tests.conftest import ROOT
+
+
+class Scripts(NamedTuple):
+    plants: ModuleType
+    planted: ModuleType
+    repair: ModuleType
+    gain: ModuleType
+    page: ModuleType
+
+
+@pytest.fixture(scope="module")
+def scripts() -> Any:
+    sys.path.insert(0, str(ROOT / "bench"))
+    import _plants
+    import gain
+    import page
+    import planted
+    import repair
+
+    yield Scripts(_plants, planted, repair, gain, page)
+    sys.path.remove(str(ROOT / "bench"))
+
+
+def organism(scripts: Scripts, plant: Any, matters: list[str]) -> dict[str, Any]:
+    """One in which activation patching over the suffix finds all heads that matter, and path patching none."""
+
+    def scores(found: bool) -> list[float]:
+        return [float((f"L{i // 8}.H{i % 8}" in matters) == found) + i / 1000 for i in range(64)]
+
+    names = (*scripts.planted.LOCATORS, scripts.planted.ORACLE)
+    found = {name: {"scores": scores(name != "path"), "seconds": 0.1} for name in names}
+    return {"plant": plant._asdict(), "rise": 5.0, "owed": {}, "matters": matters, "found": found}
+
+
+@pytest.fixture
+def planted(scripts: Scripts) -> dict[str, Any]:
+    parts = {"development": scripts.plants.plants(0, 2), "test": scripts.plants.plants(100, 8)}
+    record: dict[str, Any] = {
+        part: [organism(scripts, plant, list(map(str, plant.heads))) for plant in plants]
+        for part, plants in parts.items()
+    }
+    record["test"][0]["matters"] = []
+    record |= {"command": "python bench/planted.py", "machine": "x86_64, CPU"}
+    return record | {"summary": scripts.planted._summary(record)}
+
+
+@pytest.fixture
+def folders(tmp_path: Path) -> tuple[Path, Path]:
+    results, docs = tmp_path / "results", tmp_path / "docs"
+    shutil.copytree(ROOT / "bench" / "results", results)
+    for name in ("planted", "repair", "gain"):
+        (results / f"{name}.json").unlink(missing_ok=True)
+    docs.mkdir()
+    return results, docs
+
+
+def repaired(value: float, reached: bool) -> dict[str, Any]:
+    return {"reached": reached, "distance": {"neutral": value, "challenged": 2 * value}}
+
+
+def test_the_locators_are_in_tables_and_what_direct_effect_misses_is_counted(
+    scripts: Scripts, planted: dict[str, Any], folders: tuple[Path, Path]
+) -> None:
+    results, docs = folders
+    (results / "planted.json").write_text(json.dumps(planted))
+    scripts.page.write(results, docs)
+    page = (docs / "planted.md").read_text()
+    assert "| test | 8 | 7 |" in page and "| development | 2 | 2 |" in page
+    assert "| activation, suffix | 1.00 [1.00, 1.00] | 1.00 [1.00, 1.00] | 1.00 [1.00, 1.00] |" in page
+    assert "| path | 0.00 [0.00, 0.00] |" in page and r"| \|weight change\| (oracle) | 1.00" in page
+    assert "| locator | middle (3 of 3) | late (2 of 2) | early (2 of 3) |" in page
+    heads = sum(len(one["matters"]) for one in planted["test"])
+    assert f"| all | {heads} | 0 | 0 | {heads} | 0 |" in page
+    assert "painted over" not in page and "help tuning" not in page
+    assert "```{toctree}\n:hidden:\n\nplanted\n```" in (docs / "benchmarks.md").read_text()
+    rows = [line.count("|") for line in page.splitlines() if line.startswith("|") and "\\|" not in line]
+    assert min(rows) >= 4 and all("||" not in line for line in page.splitlines())
+
+
+@pytest.mark.filterwarnings("ignore:An input array is constant")
+def test_repair_and_gain_have_sections_once_they_are_summed_up(
+    scripts: Scripts, planted: dict[str, Any], folders: tuple[Path, Path]
+) -> None:
+    results, docs = folders
+    ways = {"before": repaired(0.5, False), "located heads": repaired(0.01, True), "full": repaired(0.25, False)}
+    organisms = [{"plant": one["plant"], **ways} for one in planted["test"][1:]]
+    command = {"command": "python bench/x.py", "machine": "x86_64, CPU", "organisms": organisms}
+    sets = [{"direct": i, "total": -i, "owed": 1.0, "gain": i / 10} for i in range(4)]
+    tuned = [{"plant": one["plant"], "sets": sets} for one in planted["test"][1:3]]
+    correlations = {name: scripts.gain._correlation(tuned, name) for name in (*scripts.gain.EFFECTS, "owed")}
+    records = {
+        "planted": planted,
+        "repair": command | {"summary": scripts.repair._summary(organisms)},
+        "gain": command | {"organisms": tuned, "summary": correlations},
+    }
+    for name, record in records.items():
+        (results / f"{name}.json").write_text(json.dumps(record))
+    scripts.page.write(results, docs)
+    page = (docs / "planted.md").read_text()
+    assert "| before repair | – | 0.5000 [0.5000, 0.5000] | 1.0000 [1.0000, 1.0000] |" in page
+    assert "| located heads | 7 of 7 | 0.0100" in page and "| full | 0 of 7 | 0.2500" in page
+    assert "| direct effect | 1.00 | 1.00, 1.00 |" in page
+    assert "| total effect | -1.00 | -1.00, -1.00 |" in page
+    assert "| what the planted heads are owed | – | –, – |" in page
+
+    (results / "repair.json").write_text(json.dumps(command))
+    (results / "gain.json").unlink()
+    scripts.page.write(results, docs)
+    page = (docs / "planted.md").read_text()
+    assert "painted over" not in page and "help tuning" not in page
+
+
+def test_without_a_record_or_before_its_last_organism_there_is_no_page(
+    scripts: Scripts, planted: dict[str, Any], folders: tuple[Path, Path]
+) -> None:
+    results, docs = folders
+    (docs / "planted.md").write_text("of an older record")
+    del planted["summary"]
+    (results / "planted.json").write_text(json.dumps(planted))
+    scripts.page.write(results, docs)
+    assert not (docs / "planted.md").exists()
+    assert "planted" not in (docs / "benchmarks.md").read_text()
+
+
+def test_the_page_says_what_the_scripts_do(scripts: Scripts) -> None:
+    plants, repair, gain = scripts.plants, scripts.repair, scripts.gain
+    assert (plants.MATTERS, scripts.planted.TAKEN, plants.PAIRS) == (0.1, 3.0, 48)
+    assert (repair.HEADS, gain.SETS, gain.SIZE, gain.STEPS) == (6, 10, 4, 16)
+    text = (ROOT / "bench" / "planted.md.jinja").read_text()
+    for said in (
+        "a tenth of the rise",
+        "less than 3 nats",
+        "on 48 challenged",
+        "six heads at random",
+        "ten sets of four",
+    ):
+        assert said in text, said
+
+
+def test_repair_and_gain_rank_heads_alike(
+    scripts: Scripts, planted: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(scripts.plants, "RECORD", tmp_path / "planted.json")
+    (tmp_path / "planted.json").write_text(json.dumps(planted))
+    taken = scripts.plants.taken()
+    assert [one["plant"]["seed"] for one in taken] == list(range(101, 108))
+    first = scripts.plants.ranked(taken[0])
+    assert len(set(first)) == 64 and {str(head) for head in first[-len(taken[0]["matters"]) :]} == {
+        *taken[0]["matters"]
+    }
+    sets = scripts.gain._sets(taken[0])
+    assert all(set(heads) <= set(first[:16]) for heads in sets[::2]) and all(heads == sorted(heads) for heads in sets)
