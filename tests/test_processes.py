@@ -172,7 +172,9 @@ def test_an_error_is_told_once(settings: Path, tmp_path: Path) -> None:
 @pytest.mark.slow
 def test_rows_that_come_out_uneven_are_trained_on_once_and_short_memory_is_each_process_s_own(tmp_path: Path) -> None:
     command = [sys.executable, *TOGETHER, "-m", "tests.together", str(tmp_path)]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=240, env=os.environ | {"OMP_NUM_THREADS": "1"})
+    done = subprocess.run(
+        command, capture_output=True, text=True, timeout=240, env=os.environ | {"OMP_NUM_THREADS": "1"}
+    )
     assert done.returncode == 0, done.stderr
     assert len(list((tmp_path / "trainer").glob("checkpoint-*"))) == 1
     alone = tuned(None, tmp_path / "alone") | {"effects": located(None, None)}

@@ -1,4 +1,4 @@
-"""What several processes do together in the tests: `torchrun ... -m tests.together FOLDER`; each leaves a file there."""
+"""What several processes do together in the tests: `torchrun ... -m tests.together FOLDER`, a file each."""
 
 import sys
 import warnings

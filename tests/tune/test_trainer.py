@@ -32,5 +32,7 @@ def test_one_process_trains_on_the_card_of_its_model_and_on_no_other(
 def test_several_processes_refuse_preference_rows(tmp_path: Path) -> None:
     row = PreferenceRow(prompt=[], chosen=[], rejected=[])
     told = {"seed": 0, "out": tmp_path, "progress": Silent(), "what": "x", "processes": Processes(0, 2)}
-    with pytest.raises(ConfigError, match=r"^preference rows are trained on by one process\. Start it without torchrun"):
+    with pytest.raises(
+        ConfigError, match=r"^preference rows are trained on by one process\. Start it without torchrun"
+    ):
         fit(tiny("llama-gqa"), None, [row], TuneConfig(), lambda _: {}, **told)  # type: ignore[arg-type]

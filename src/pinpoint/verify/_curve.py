@@ -64,7 +64,7 @@ def _both_real(reference: Tensor, counterfactual: Tensor, runs: Sequence[Forced]
 
 
 class _Ready(NamedTuple):
-    """Some prompts as a batch, with what resampled heads take on them and where."""
+    """Some prompts as a batch, with what resampled heads take on them, in the host's memory, and where."""
 
     pairs: list[EncodedPair]
     batch: Batch
@@ -108,6 +108,8 @@ class Prompts:
             if self._mode == "resample":
                 with captured_heads(self._view) as source:
                     self._view.backbone(**other.inputs(), use_cache=False)
+                # Of all batches and layers, where halving a batch could not make room.
+                source = {layer: z.cpu() for layer, z in source.items()}
             positions = _both_real(batch.attention_mask, other.attention_mask, runs)
             self._known[tuple(places)] = _Ready(some, batch, source, positions)
         return self._known[tuple(places)]
