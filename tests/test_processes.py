@@ -119,6 +119,7 @@ def test_two_processes_tune_as_one_does(alone: Path, shared: tuple[Path, str]) -
     assert two["losses"] == pytest.approx(one["losses"], rel=1e-3)
     left, right = (load_file(str(folder / "adapter" / "adapter_model.safetensors")) for folder in (alone, shared[0]))
     for name, weight in left.items():
+        # AdamW's first steps are of one size whatever the gradient's: where that is near 0, rounding decides its sign.
         assert float((weight - right[name]).norm()) <= 2e-2 * float(weight.norm()), name
 
 

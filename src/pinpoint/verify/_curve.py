@@ -16,12 +16,12 @@ from pinpoint.data import Batch, ContrastPair, EncodedPair, encode_pair, pad
 from pinpoint.heads import Head, HeadSet
 from pinpoint.interventions import captured_heads, knockout, next_token_logits, resample
 from pinpoint.measure import (
-    METRICS,
     Estimate,
     Forced,
     estimate,
     forced,
     matched_order,
+    preference,
     random_order,
     sites,
     values_of_logits,
@@ -85,8 +85,7 @@ class Prompts:
         batch_size: int | BatchSize,
         metric: str = "log_odds",
     ) -> None:
-        # Of the metrics of the next token, log-odds are read.
-        self._metric = METRICS[metric] if METRICS[metric].over else METRICS["log_odds"]
+        self._metric = preference(metric)
         self._view, self._mode = view, mode
         self._values = means if mode == "mean" else torch.zeros_like(means)
         self.groups = [pair.group or str(i) for i, pair in enumerate(pairs)]
