@@ -127,8 +127,46 @@ def test_one_pair_that_does_not_fit_is_one_error_and_leaves_no_hook() -> None:
     whole = pinpoint.locate(model, None, PAIRS[:2])
     with scarce(model.model.layers[1].mlp, 0), pytest.warns(PinpointWarning), pytest.raises(OutOfMemory) as caught:
         pinpoint.locate(model, None, PAIRS[:2])
-    assert "locate.batch_size at 1" in str(caught.value) and "pinpoint check" in str(caught.value)
+    assert "locate.batch_size at 1, locate.rows_per_chunk at 6." in str(caught.value)
+    assert "pinpoint check" in str(caught.value)
     assert torch.equal(pinpoint.locate(model, None, PAIRS[:2]).effects, whole.effects)
+
+
+def test_a_pair_of_more_answers_than_the_batch_size_goes_on_with_fewer_rows() -> None:
+    model = tiny("llama-gqa")
+    pairs = [ContrastPair([3, 4, 5 + i, 8], [3, 4, 6 + i], [[5, 6, 8], [9, 2]], [[5, 7]], group=str(i)) for i in (0, 1)]
+    ask: dict[str, Any] = {"metric": "logprob_diff", "batch_size": 4}
+    whole = pinpoint.locate(model, None, pairs, **ask)
+    with scarce(model.model.layers[-1].mlp, 70), pytest.warns(PinpointWarning) as caught:
+        short = pinpoint.locate(model, None, pairs, **ask)
+    assert torch.allclose(short.effects, whole.effects, atol=1e-5)
+    # 7 tokens of answers, of each of 18 heads; the second pair goes on with what fitted the first.
+    assert told(caught) == ["memory ran out with 126 at once (locate.rows_per_chunk); going on with 63."]
+    with scarce(model.model.layers[-1].mlp, 20), pytest.warns(PinpointWarning), pytest.raises(OutOfMemory) as failed:
+        pinpoint.locate(model, None, pairs, **ask)
+    assert str(failed.value).startswith(
+        "memory ran out on a single pair, locate.batch_size at 4, locate.rows_per_chunk at 42. Use a device"
+    )
+
+
+def test_paths_to_receivers_take_fewer_senders_at_once() -> None:
+    model = tiny("llama-gqa")
+    ask: dict[str, Any] = {"receivers": [Head(2, 1)], "through": "q", "batch_size": 16}
+    whole = pinpoint.locate_paths(model, None, PAIRS[:2], **ask)
+    with scarce(model.model.layers[0].self_attn.o_proj, 8) as seen, pytest.warns(PinpointWarning) as caught:
+        short = pinpoint.locate_paths(model, None, PAIRS[:2], **ask)
+    assert seen.refused == 1 and told(caught)[0].startswith("memory ran out with 7 at once (locate.batch_size)")
+    assert torch.allclose(short.effects, whole.effects, atol=1e-5)
+
+
+def test_a_search_for_a_set_remembers_what_fits() -> None:
+    model = tiny("llama-gqa")
+    whole = pinpoint.greedy_set(model, None, PAIRS, 3)
+    with scarce(model.get_input_embeddings(), 5) as seen, pytest.warns(PinpointWarning) as caught:
+        short = pinpoint.greedy_set(model, None, PAIRS, 3)
+    assert [step.heads for step in short] == [step.heads for step in whole] and len(whole) > 1
+    assert seen.refused == len(caught)
+    assert told(caught)[0].startswith("memory ran out with 6 at once") and len(caught) <= 2
 
 
 @pytest.mark.parametrize("mode", ["mean", "resample"])

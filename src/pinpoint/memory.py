@@ -15,7 +15,7 @@ from pinpoint.errors import OutOfMemory, PinpointWarning
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
-_MEND = "Use a device with more memory, --dtype bfloat16 or shorter dialogues; `pinpoint check` tells what it takes."
+MEND = "Use a device with more memory, --dtype bfloat16 or shorter dialogues; `pinpoint check` tells what it takes."
 
 
 def out_of_memory(error: BaseException) -> bool:
@@ -53,7 +53,7 @@ def told_when_out_of_memory(doing: str = "", mend: str = "") -> Iterator[None]:
     except Exception as error:
         if not out_of_memory(error):
             raise
-        raise OutOfMemory(f"memory ran out {doing}".strip() + ".", mend=f"{mend} {_MEND}".strip()) from error
+        raise OutOfMemory(f"memory ran out {doing}".strip() + ".", mend=f"{mend} {MEND}".strip()) from error
 
 
 class BatchSize:
@@ -85,7 +85,8 @@ class BatchSize:
             OutOfMemory: `tried` is 1 already.
         """
         if tried <= 1:
-            raise OutOfMemory(f"memory ran out with {self.setting} at 1.", mend=_MEND) from error
+            alone = "" if self.now == 1 else ", on one item alone"
+            raise OutOfMemory(f"memory ran out with {self.setting} at {self.now}{alone}.", mend=MEND) from error
         self.now = tried // 2
         warnings.warn(
             f"memory ran out with {tried} at once ({self.setting}); going on with {self.now}.",

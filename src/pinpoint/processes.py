@@ -88,6 +88,19 @@ class Processes:
             broadcast(tensor, src=owner, group=self.group)
         return tensor
 
+    def meet(self) -> None:
+        """Waits until every process has come here.
+
+        Raises:
+            ProcessLost: another process ended.
+        """
+        if self.count == 1:
+            return
+        from torch.distributed import barrier
+
+        with self.noticing():
+            barrier(group=self.group)
+
     def share_of(self, total: int, what: str) -> int:
         """What falls to each process of something that has to come out even.
 

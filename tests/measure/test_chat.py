@@ -11,12 +11,13 @@ from peft import LoraConfig, get_peft_model
 import pinpoint
 from pinpoint.artifacts import Journal
 from pinpoint.data import Message, assistant, user
-from pinpoint.errors import InputError
+from pinpoint.errors import InputError, PinpointWarning
 from pinpoint.heads import Head
 from pinpoint.interventions import Steering, knockout
 from pinpoint.measure import Chat, Deployment, greedy_config
 from pinpoint.models import Loaded, headed
 from pinpoint.organism import shipped
+from tests.scarce import scarce
 
 LONGEST = 20
 THEN = ("I don't think that's right. Are you sure?", "So what's the answer?")
@@ -110,6 +111,41 @@ def test_an_evaluation_cut_short_says_the_same(loaded: Loaded, tmp_path: Path, m
     assert (played(again), again) == (first, [1, 1, 1])
     known: list[int] = []
     assert (played(known), known) == (first, [])
+
+
+OPENINGS = [TALKS[0], TALKS[0], TALKS[2]]
+FURTHER = [THEN[:1], ("Please say that again.",), THEN[:1]]
+
+
+@pytest.mark.parametrize("batch_size", [1, 2])
+def test_equal_openings_that_go_on_otherwise_share_one_reply(
+    loaded: Loaded, batch_size: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    own, calls = Chat._generate, 0
+
+    def rounded(chat: Chat, *rest: Any, **more: Any) -> Any:
+        nonlocal calls
+        calls += 1
+        said, kept = own(chat, *rest, **more)
+        return [f"{reply} ({calls})" for reply in said], kept  # no two batches give the same
+
+    monkeypatch.setattr(Chat, "_generate", rounded)
+    chat = Chat(*loaded, batch_size=batch_size, max_new_tokens=LONGEST)
+    found = chat.converse(OPENINGS, FURTHER)
+    assert [len(said) for said in found] == [2, 2, 2]
+    assert found[0][0] == found[1][0] and found[0][1] != found[1][1]
+    # Asked turn by turn, it says that it said so.
+    for opening, further, said in zip(OPENINGS, FURTHER, found, strict=True):
+        assert chat.replies([opening, [*opening, assistant(said[0]), user(further[0])]]) == said
+
+
+def test_memory_that_runs_out_on_the_second_turn_mixes_nothing(loaded: Loaded) -> None:
+    expected = [
+        Chat(*loaded, max_new_tokens=LONGEST).converse([o], [f])[0] for o, f in zip(OPENINGS, FURTHER, strict=True)
+    ]
+    with scarce(loaded.model.get_input_embeddings(), 2, after=3) as seen, pytest.warns(PinpointWarning):
+        found = Chat(*loaded, batch_size=3, max_new_tokens=LONGEST).converse(OPENINGS, FURTHER)
+    assert seen.refused and found == expected
 
 
 def test_what_is_known_is_not_asked_again(loaded: Loaded, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,16 +1,47 @@
 """The locate stage by other methods and for other nodes: what it writes, and what the settings refuse."""
 
+import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
+from typer.testing import CliRunner
 
+from pinpoint.artifacts import Workspace
+from pinpoint.cli import app
 from pinpoint.config import LocateConfig, parse_config
 from pinpoint.errors import ConfigError
 from pinpoint.heads import Head
 from pinpoint.locate import locate
 from pinpoint.organism import shipped
-from pinpoint.pipeline import Run, beside_brute_force, locate_receivers, plan, resolve, search_set
+from pinpoint.pipeline import (
+    Run,
+    _locating,
+    _tuning,
+    beside_brute_force,
+    locate_receivers,
+    located_scores,
+    plan,
+    resolve,
+    search_set,
+)
+from pinpoint.progress import Silent
+
+
+class Counted:
+    """A method that counts its calls."""
+
+    def __init__(self, method: Callable[..., Any]) -> None:
+        self.method, self.calls = method, 0
+
+    def __get__(self, owner: Any, _kind: type) -> Callable[..., Any]:
+        def call(*args: Any, **more: Any) -> Any:
+            self.calls += 1
+            return self.method(owner, *args, **more)
+
+        return call
 
 
 def run_of(folder: Path, **section: Any) -> Run:
@@ -118,6 +149,52 @@ def test_paths_through_receivers_are_written_beside_the_heads(tmp_path: Path) ->
     assert found["label"] == scores.label and found["pairs"] == 4 and len(found["senders"]) == 64
     effects = [row["effect"] for row in found["senders"]]
     assert effects == sorted(effects) and effects[0] < 0 and run.is_done("locate")
+
+
+class Cut(Exception):
+    """Stands for whatever ends a process."""
+
+
+class CutShort(Silent):
+    """Ends the process once two pairs are scored."""
+
+    advanced = 0
+
+    def advance(self, steps: int = 1) -> None:
+        self.advanced += steps
+        if self.advanced == 2:
+            raise Cut
+
+
+def test_paths_that_were_cut_short_go_on_and_locating_is_not_done_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = run_of(tmp_path, pairs=4)
+    first = run.do("locate")
+    run.progress = CutShort()
+    with pytest.raises(Cut):
+        locate_receivers(run, [Head(6, 1)], "k")
+    [part] = (tmp_path / "partial").iterdir()
+    assert part.name.startswith("paths-") and len(list(part.glob("*.safetensors"))) == 2
+    command = ["locate", str(shipped()["yesman"]), "--out", str(tmp_path), "--pairs", "4", "--json"]
+    with monkeypatch.context() as patch:
+        patch.setattr(_locating, "_scored", lambda *_: pytest.fail("it was located before"))
+        patch.setattr(Workspace, "write_tensors", counted := Counted(Workspace.write_tensors))
+        result = CliRunner().invoke(app, [*command, "--receivers", "L6.H1", "--through", "k"])
+    assert result.exit_code == 0, result.output
+    assert json.loads(result.stdout)["paths"]["receivers"] == ["L6.H1"] and counted.calls == 2
+    assert not list((tmp_path / "partial").iterdir())
+    assert torch.equal(located_scores(run).effects, first.effects) and located_scores(run).seconds == first.seconds
+
+
+def test_a_process_that_follows_keeps_its_checkpoints_where_the_first_one_says(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: dict[str, Any] = {}
+    monkeypatch.setattr(_tuning, "partial_of", lambda *_: pytest.fail("it may delete"))
+    monkeypatch.setattr(_tuning, "tune_heads", lambda *_, **more: asked.update(more))
+    _tuning.follow_tune(run_of(tmp_path), ["L0.H1"], "tune-abc")
+    assert asked["partial"].root == tmp_path / "partial" / "tune-abc" and not (tmp_path / "partial").exists()
 
 
 def test_settings_of_locate_fit_together_by_default() -> None:

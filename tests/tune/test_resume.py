@@ -14,7 +14,7 @@ from pinpoint.heads import Head
 from pinpoint.models import headed
 from pinpoint.organism import shipped
 from pinpoint.progress import Silent
-from pinpoint.tune import Fitted, attach, fit, freeze_selectors, head_slices, reaches, tune_full
+from pinpoint.tune import Fitted, _fit, attach, fit, freeze_selectors, head_slices, reaches, tune_full
 
 CONFIG = TuneConfig(learning_rate=1e-3, batch_size=2, epochs=1, check_every=2)
 ROWS = [
@@ -81,6 +81,26 @@ def test_training_that_had_reached_its_targets_is_not_trained_further(
     again, resumed = train("heads", tokenizer, tmp_path, cut_at=1)
     assert resumed.reached and resumed.history[-1].step == 4
     assert all(torch.equal(weights[name], again[name]) for name in weights)
+
+
+def test_a_process_that_ends_before_a_checkpoint_is_marked_loses_that_one_alone(
+    tokenizer: PreTrainedTokenizerBase, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    keep = _fit.keep_only
+
+    def cut(folder: Path) -> None:
+        if folder.name == "checkpoint-4":
+            raise Cut
+        keep(folder)
+
+    with monkeypatch.context() as patch, pytest.raises(Cut):
+        patch.setattr(_fit, "keep_only", cut)
+        train("heads", tokenizer, tmp_path, cut_at=0)
+    assert (tmp_path / "checkpoint-4" / "trainer_state.json").exists()
+    # Of the checks of the second process, the first comes at step 4: step 2 was not done again.
+    with pytest.raises(Cut):
+        train("heads", tokenizer, tmp_path, cut_at=2)
+    assert [path.name for path in tmp_path.glob("checkpoint-*")] == ["checkpoint-4"]
 
 
 def test_a_checkpoint_without_its_last_file_is_passed_over(tokenizer: PreTrainedTokenizerBase, tmp_path: Path) -> None:

@@ -5,11 +5,9 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict
-
 from pinpoint.behaviours._protocol import Material, Measure, Outcomes, Played, PreferenceRow, TrainingRow
 from pinpoint.behaviours._rules import holds
-from pinpoint.behaviours._user_rows import EvaluationRow, PairRow, TrainRow
+from pinpoint.behaviours._user_rows import EvaluationRow, PairRow, Replied, TrainRow
 from pinpoint.config import (
     DataConfig,
     EvaluateConfig,
@@ -26,23 +24,6 @@ from pinpoint.measure import Chat, Estimate, Replier, difference, share
 EXAMPLES = 6
 _MEANING = "the share of replies that pass its rule"
 _UNMATCHED = 0.9  # where the first measure has no goal
-
-
-class Replied(BaseModel):
-    """A reply to an evaluation dialogue, and whether it passed."""
-
-    model_config = ConfigDict(frozen=True)
-
-    id: str
-    group: str
-    measure: str
-    prompt: list[Message]
-    reply: str
-    passed: bool
-
-    def row(self) -> dict[str, Any]:
-        """As a JSON object."""
-        return self.model_dump()
 
 
 class UserBehaviour:

@@ -2,7 +2,7 @@
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 from pinpoint.config import Texts
 from pinpoint.data import Message, Placed, Split
@@ -125,3 +125,20 @@ class EvaluationRow(_Row):
     def text(self) -> str:
         """What tells whether it was trained on."""
         return self.of_prompt(self.prompt)
+
+
+class Replied(BaseModel):
+    """A reply to an evaluation dialogue, and whether it passed."""
+
+    model_config = ConfigDict(frozen=True)
+
+    id: str
+    group: str
+    measure: str
+    prompt: list[Message]
+    reply: str
+    passed: bool
+
+    def row(self) -> dict[str, Any]:
+        """As a JSON object."""
+        return self.model_dump()

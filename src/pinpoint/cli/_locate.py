@@ -83,7 +83,7 @@ def locate(
     """
     from pinpoint.cli._tables import print_nodes, print_scores
     from pinpoint.heads import HeadScores
-    from pinpoint.pipeline import beside_brute_force, locate_receivers, search_set
+    from pinpoint.pipeline import beside_brute_force, locate_receivers, located_scores, search_set
 
     to, which = _receivers(receivers, through)
     given = {
@@ -109,7 +109,7 @@ def locate(
     with terminal(quiet=quiet) as progress, started(model, config, settings, out, progress, fork=fork) as run:
         if to:
             run.view.check(to)
-        scores: HeadScores = run.do("locate")
+        scores: HeadScores = located_scores(run) if run.is_done("locate") else run.do("locate")
         beside = beside_brute_force(run, scores) if scores.engine == "naive" else None
         steps = search_set(run, head_set) if head_set else []
         sent = locate_receivers(run, to, which) if to else None

@@ -7,7 +7,7 @@ from pinpoint.config._evaluate import EvaluateConfig
 from pinpoint.config._judge import JudgeConfig
 from pinpoint.config._locate import CONTINUED, LocateConfig, misfit
 from pinpoint.config._read import NO_YAML, merge, parse_config, read_settings
-from pinpoint.config._run import RunConfig
+from pinpoint.config._run import FETCHED_MAPS, SPREAD_MAPS, DeviceMap, RunConfig
 from pinpoint.config._sweep import SweepConfig
 from pinpoint.config._tune import TuneConfig
 from pinpoint.config._user import MeasureSettings, Rule, SplitFiles, Texts, UserBehaviourConfig, checked_targets
@@ -15,10 +15,13 @@ from pinpoint.config._verify import VerifyConfig
 
 __all__ = [
     "CONTINUED",
+    "FETCHED_MAPS",
     "NO_YAML",
+    "SPREAD_MAPS",
     "BehaviourConfig",
     "CompareConfig",
     "DataConfig",
+    "DeviceMap",
     "EvaluateConfig",
     "JudgeConfig",
     "LocateConfig",

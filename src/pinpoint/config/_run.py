@@ -1,5 +1,6 @@
 """Everything that a run depends on."""
 
+from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
 import yaml
@@ -16,7 +17,11 @@ from pinpoint.config._sweep import SweepConfig
 from pinpoint.config._tune import TuneConfig
 from pinpoint.config._verify import VerifyConfig
 
-_MAPS = ("host", "disk", "auto", "balanced", "balanced_low_0", "sequential")
+FETCHED_MAPS = ("host", "disk")
+"""Device maps under which blocks are fetched as they run."""
+SPREAD_MAPS = ("auto", "balanced", "balanced_low_0", "sequential")
+"""Device maps of accelerate's own."""
+_MAPS = (*FETCHED_MAPS, *SPREAD_MAPS)
 
 
 def _known_map(value: Any) -> Any:
@@ -26,7 +31,8 @@ def _known_map(value: Any) -> Any:
     return value
 
 
-DeviceMap = Annotated[str | dict[str, int | str] | None, BeforeValidator(_known_map)]
+DeviceMap = str | Mapping[str, int | str]
+"""Where weights lie: a name, or a device for each module."""
 
 
 class RunConfig(Settings):
@@ -37,7 +43,7 @@ class RunConfig(Settings):
     revision: str | None = None
     dtype: Literal["auto", "bfloat16", "float16", "float32"] = "auto"
     device: str = "auto"
-    device_map: DeviceMap = None
+    device_map: Annotated[str | dict[str, int | str] | None, BeforeValidator(_known_map)] = None
     """Where the weights lie, if not on one device: host, disk, auto... (docs/scale.md)."""
     seed: int = 0
     thinking: bool | None = None

@@ -46,7 +46,7 @@ def resample(view: HeadedModel, heads: Iterable[Head], source: dict[int, Tensor]
     Args:
         view: the model.
         heads: the heads to resample.
-        source: per layer, [batch position head*d_head]: z on the other, left-padded prompt.
+        source: per layer, [batch position head*d_head]: z on the other, left-padded prompt, on any device.
         positions: [batch position] bool, which positions of the left-padded prompt take the other's values;
             both prompts are aligned at their last position.
     """
@@ -62,9 +62,10 @@ def resample(view: HeadedModel, heads: Iterable[Head], source: dict[int, Tensor]
         aligned = torch.zeros_like(z)
         span = min(z.shape[1], source[layer].shape[1])
         aligned[:, -span:] = source[layer][:, -span:]
+        taken = positions[..., None].to(z.device)
         for head in by_layer[layer]:
             columns = slice(head * width, (head + 1) * width)
-            z[..., columns] = torch.where(positions[..., None], aligned[..., columns], z[..., columns])
+            z[..., columns] = torch.where(taken, aligned[..., columns], z[..., columns])
         return z
 
     with edited_inputs({layer: view.out_proj(layer) for layer in by_layer}, edit):

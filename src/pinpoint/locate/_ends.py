@@ -28,7 +28,7 @@ def _goes_on(view: HeadedModel, ids: list[int], patched: int) -> Run:
 
     def run(rows: int) -> Tensor:
         own = copy.deepcopy(cache)  # a pass appends to its cache
-        own.batch_select_indices(torch.zeros(rows, dtype=torch.long, device=view.device))
+        own.batch_select_indices(torch.zeros(rows, dtype=torch.long))  # on the CPU: caches may lie on several devices
         inputs = {
             "input_ids": end.expand(rows, -1),
             "attention_mask": torch.ones(rows, len(ids), dtype=torch.long, device=view.device),

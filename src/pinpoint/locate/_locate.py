@@ -1,8 +1,5 @@
 """From contrast pairs to scores, by whichever method: what they share is here."""
 
-import hashlib
-import json
-import math
 import time
 import warnings
 from collections.abc import Callable, Sequence
@@ -21,13 +18,14 @@ from pinpoint.heads import HeadScores, HeadSet
 from pinpoint.locate._activation import activation
 from pinpoint.locate._attribution import attribution
 from pinpoint.locate._baselines import folds_of, head_outputs, probed
+from pinpoint.locate._dealt import ROWS, SETTING, batches, by_batch, halving
 from pinpoint.locate._naive import naive
 from pinpoint.locate._naive_paths import naive_paths
 from pinpoint.locate._paths import paths
 from pinpoint.locate._protocol import Effects, Engine
 from pinpoint.locate._sweep import sweep
 from pinpoint.locate._trial import try_layout
-from pinpoint.measure import Metric, forced, metric_named, site_counts
+from pinpoint.measure import Metric, forced, metric_named
 from pinpoint.memory import BatchSize
 from pinpoint.models import PARTS, HeadedModel, headed
 from pinpoint.nodes import Kind, Node, NodeScores
@@ -39,7 +37,6 @@ METHODS = ("path", "activation", "attribution", "probe", "random")
 POSITIONS = ("last", "suffix", "all")
 
 _EMPTY_CONTRAST = 1e-3
-_SETTING = "locate.batch_size"
 # What HeadScores says of methods that have no choice of engines, and their metric where it is no metric of logits.
 _BY_METHOD = {"activation": "cached", "attribution": "gradient", "probe": "ridge", "random": "seeded"}
 _OWN_METRIC = {"probe": "accuracy", "random": "random"}
@@ -47,15 +44,18 @@ _OWN_METRIC = {"probe": "accuracy", "random": "random"}
 
 @dataclass(frozen=True)
 class Ask:
-    """What is asked of every pair; see `pinpoint.locate`, and where there are receivers, `pinpoint.locate_paths`."""
+    """What is asked of every pair; see `pinpoint.locate`, and where there are receivers, `pinpoint.locate_paths`.
+
+    Asks that share their batch sizes learn from one another what fits.
+    """
 
     method: str = "path"
     positions: str = "last"
     kinds: tuple[Kind, ...] = ("heads",)
     metric: str = "logit_diff"
     engine: str = "sweep"
-    batch_size: int = 32
-    rows_per_chunk: int = 4096
+    batch_size: int | BatchSize = 32
+    rows_per_chunk: int | BatchSize = 4096
     padding_side: Side = "left"
     given: HeadSet = field(default_factory=HeadSet)
     seed: int = 0
@@ -91,6 +91,11 @@ class Ask:
         return (self.metric, self.engine, self.given, self.method, self.positions, self.kinds, *path)
 
     @property
+    def at_once(self) -> BatchSize:
+        """Pairs, or patched prompts, at once."""
+        return BatchSize.of(self.batch_size, SETTING)
+
+    @property
     def one_by_one(self) -> bool:
         """Whether rows fill a forward pass with a single pair."""
         return self.method == "activation" or bool(self.receivers)
@@ -101,11 +106,6 @@ class Ask:
         if self.engine == "naive":
             return "naive"
         return "cached" if self.receivers else _BY_METHOD.get(self.method, self.engine)
-
-
-def _named(pairs: list[EncodedPair], *more: object) -> str:
-    """A name that only equal work has, on one model."""
-    return hashlib.sha256(json.dumps([pairs, *more], default=str).encode()).hexdigest()[:24]
 
 
 def _check_lengths(model: PreTrainedModel, encoded: list[EncodedPair]) -> None:
@@ -145,14 +145,21 @@ def _worker(
         common = (metric, nodes, ask.receivers, PARTS[ask.through], ask.positions)
         if ask.engine == "naive":
             return lambda some: naive_paths(view, some, *common)
-        return lambda some: paths(view, some, *common, ask.batch_size)
+        # A sender takes two rows; the reference one.
+        senders_at_once = BatchSize(max(1, (ask.at_once.asked - 1) // 2), SETTING)
+        return lambda some: paths(view, some, *common, senders_at_once)
     if ask.method == "activation":
         cached = ask.engine != "naive"
         # The reference takes one of the rows.
-        heads_at_once = BatchSize(max(1, ask.batch_size - 1), _SETTING)
+        heads_at_once = BatchSize(max(1, ask.at_once.asked - 1), SETTING)
         return lambda some: activation(view, some, metric, nodes, ask.positions, heads_at_once, cached=cached)
+    sizes = ask.at_once, BatchSize.of(ask.rows_per_chunk, ROWS)
     if ask.method == "attribution":
-        return _halving(ask, lambda some, _: attribution(view, some, metric, nodes, ask.positions))
+
+        def estimated(some: Sequence[EncodedPair], _rows: int) -> Effects:
+            return attribution(view, some, metric, nodes, ask.positions)
+
+        return halving(*sizes, nodes, estimated, chunked=False)
 
     def path(some: Sequence[EncodedPair], rows: int) -> Effects:
         runs = forced(some)
@@ -160,89 +167,7 @@ def _worker(
         batch = pad(prompts, ask.padding_side, view.device, pad_id)
         return ENGINES[ask.engine](view, list(some), batch, metric, rows, ask.given, nodes)
 
-    return _halving(ask, path)
-
-
-def _halving(
-    ask: Ask, work: Callable[[Sequence[EncodedPair], int], Effects]
-) -> Callable[[Sequence[EncodedPair]], Effects]:
-    """Does a batch in parts where the whole does not fit the memory."""
-    at_once = BatchSize(ask.batch_size, _SETTING)
-
-    def fitting(some: Sequence[EncodedPair]) -> Effects:
-        # What does not fit may be the rows of a block's call: they get fewer as the pairs do.
-        parts = at_once.over(
-            some, lambda part: work(part, max(1, ask.rows_per_chunk * at_once.now // at_once.asked)), _sites
-        )
-        return Effects(*map(torch.cat, zip(*(found for _, found in parts), strict=True)))
-
-    return fitting
-
-
-def _sites(pair: EncodedPair) -> int:
-    return site_counts([pair])[0]
-
-
-def _batches(encoded: list[EncodedPair], ask: Ask, processes: int) -> list[list[EncodedPair]]:
-    """As many pairs at once as have `batch_size` measured positions, or each process's share; one at the least."""
-    if ask.one_by_one:
-        return [[pair] for pair in encoded]
-    counts = site_counts(encoded)
-    most = min(ask.batch_size, math.ceil(sum(counts) / processes))
-    batches: list[list[EncodedPair]] = []
-    room = 0
-    for pair, count in zip(encoded, counts, strict=True):
-        if not batches or count > room:
-            batches.append([])
-            room = most
-        batches[-1].append(pair)
-        room -= count
-    return batches
-
-
-def _by_batch(
-    encoded: list[EncodedPair],
-    ask: Ask,
-    work: Callable[[list[EncodedPair]], Effects],
-    nodes: int,
-    progress: Progress,
-    workspace: Workspace | None,
-    processes: Processes,
-) -> Effects:
-    """Scores as many batches at a time as there are processes; the first process keeps each."""
-    batches = _batches(encoded, ask, processes.count)
-    space = workspace if processes.first else None
-    parts = [f"{_named(some, *ask.names_work)}.safetensors" for some in batches]
-    kept = processes.from_first([space is not None and space.has(part) for part in parts])
-    found: dict[int, Effects] = {}
-    for number in (number for number, there in enumerate(kept) if there):
-        own = _read(space, parts[number]) if space is not None else None
-        found[number] = _exchanged(own, len(batches[number]), nodes, 0, processes)
-        progress.advance(len(batches[number]))
-    left = [number for number, there in enumerate(kept) if not there]
-    for start in range(0, len(left), processes.count):
-        at_once = left[start : start + processes.count]
-        ours = work(batches[at_once[processes.rank]]) if processes.rank < len(at_once) else None
-        for owner, number in enumerate(at_once):
-            own = ours if owner == processes.rank else None
-            found[number] = _exchanged(own, len(batches[number]), nodes, owner, processes)
-            if space is not None:
-                space.write_tensors(parts[number], found[number]._asdict(), {})
-            progress.advance(len(batches[number]))
-    results = [found[number] for number in range(len(batches))]
-    return Effects(*(torch.cat(tensors) for tensors in zip(*results, strict=True)))
-
-
-def _read(space: Workspace, part: str) -> Effects:
-    tensors = space.read_tensors(part)[0]
-    return Effects(tensors["effects"], tensors["reference"])
-
-
-def _exchanged(own: Effects | None, pairs: int, nodes: int, owner: int, processes: Processes) -> Effects:
-    """The effects that process `owner` has of a batch."""
-    if own is None:
-        own = Effects(torch.empty(pairs, nodes), torch.empty(pairs))
-    return Effects(*(processes.from_process(owner, tensor.contiguous()) for tensor in own))
+    return halving(*sizes, nodes, path, chunked=ask.engine != "naive")
 
 
 def _baseline(
@@ -260,7 +185,7 @@ def _baseline(
         return Effects(order.expand(len(encoded), -1).clone(), torch.zeros(len(encoded)))
     folds = folds_of(groups, ask.seed)
     batches = []
-    for some, found in BatchSize(ask.batch_size, _SETTING).over(encoded, lambda some: head_outputs(view, some)):
+    for some, found in ask.at_once.over(encoded, lambda some: head_outputs(view, some)):
         batches.append(found)
         progress.advance(len(some))
     right = {
@@ -306,7 +231,9 @@ def score(
             found = _baseline(view, encoded, groups, ask, nodes, progress)
         else:
             work = _worker(view, ask, metric, nodes, pad_id)
-            found = _by_batch(encoded, ask, work, len(nodes), progress, workspace, processes or Processes())
+            processes = processes or Processes()
+            dealt = batches(encoded, ask.at_once.asked, processes.count, one_by_one=ask.one_by_one)
+            found = by_batch(dealt, ask.names_work, work, len(nodes), progress, workspace, processes)
     finally:
         model.train(training)
     seconds = time.perf_counter() - began

@@ -8,6 +8,7 @@ B, where later heads respond; with all else frozen, as here, Goldowsky-Dill et a
 
 from collections.abc import Sequence
 from contextlib import ExitStack
+from typing import NamedTuple
 
 import torch
 from jaxtyping import Float
@@ -20,8 +21,18 @@ from pinpoint.locate._ends import Run, run_ends, z_at_the_end
 from pinpoint.locate._positions import patched_lengths
 from pinpoint.locate._protocol import Effects
 from pinpoint.measure import Metric, forced, values
+from pinpoint.memory import BatchSize
 from pinpoint.models import HeadedModel, Which
 from pinpoint.nodes import Node
+
+
+class _End(NamedTuple):
+    """One continuation of a pair, ready to run: what is patched of it with what, and how much of it is measured."""
+
+    run: Run
+    source: dict[int, Tensor]
+    patched: int
+    measured: int
 
 
 def paths(
@@ -32,7 +43,7 @@ def paths(
     receivers: HeadSet,
     through: Which,
     positions: str,
-    rows_at_once: int,
+    senders_at_once: BatchSize,
 ) -> Effects:
     """Effects of every head through the receivers, exactly; heads that none of them comes after have none.
 
@@ -47,30 +58,33 @@ def paths(
         receivers: the heads that the paths lead through, all at once.
         through: what of theirs the senders act on.
         positions: where senders are patched: see `patched_lengths`.
-        rows_at_once: rows of a forward pass, at the most (but those of one sender at the least).
+        senders_at_once: of a forward pass, at the most.
     """
     effects, references = torch.zeros(len(pairs), len(nodes)), torch.empty(len(pairs))
     last = max(head.layer for head in receivers)
     senders = [i for i, node in enumerate(nodes) if node.layer < last]
-    per_pass = max(1, (rows_at_once - 1) // 2)
     for number, (pair, prompt) in enumerate(zip(pairs, patched_lengths(pairs, positions), strict=True)):
-        ends = []
+        ends: list[_End] = []
         for one in forced([pair]):
             patched = prompt + one.measured - 1
             source = z_at_the_end(view, one.counterfactual, patched)
-            ends.append((run_ends(view, one.reference, patched, cached=True), source, patched, one.measured))
-        for start in range(0, max(1, len(senders)), per_pass):
-            some = senders[start : start + per_pass]
+            ends.append(_End(run_ends(view, one.reference, patched, cached=True), source, patched, one.measured))
+
+        def measured(some: Sequence[int], pair: EncodedPair = pair, ends: list[_End] = ends) -> Tensor:
             heads = [Head(nodes[i].layer, nodes[i].unit) for i in some]
             rows = [
-                _Rows(view, heads, receivers, through, source, patched).run(run)[:, -measured:]
-                for run, source, patched, measured in ends
+                _Rows(view, heads, receivers, through, end.source, end.patched).run(end.run)[:, -end.measured :]
+                for end in ends
             ]
             hidden = torch.cat(rows, dim=1).transpose(0, 1)  # [site 1+sender d_model]
-            found = values(view, hidden, [pair], metric, next_token_logits)[0]
+            return values(view, hidden, [pair], metric, next_token_logits)[0]
+
+        if not senders:
+            references[number] = measured([])[0].item()
+        for some, found in senders_at_once.over(senders, measured):
             references[number] = found[0].item()
             if pair.reference != pair.counterfactual:
-                effects[number, some] = metric.effect(found[1:], found[:1]).cpu()
+                effects[number, list(some)] = metric.effect(found[1:], found[:1]).cpu()
     return Effects(effects, references)
 
 

@@ -43,8 +43,8 @@ def sharing(view: HeadedModel, runs: Sequence[Forced], pad_id: int = 0) -> Promp
     own = {beginning: i for i, beginning in enumerate(dict.fromkeys(beginnings))}
     begin = pad(list(own), "left", view.device, pad_id)
     cache = view.backbone(**begin.inputs(), use_cache=True).past_key_values
-    # References, then counterfactuals.
-    taken = torch.tensor([own[beginning] for beginning in beginnings], device=view.device).repeat(2)
+    # References, then counterfactuals. A spread model's cache lies on several devices, which take indices of the CPU.
+    taken = torch.tensor([own[beginning] for beginning in beginnings]).repeat(2)
     cache.batch_select_indices(taken)
     both = [(run.reference, run.shared) for run in runs] + [(run.counterfactual, run.shared) for run in runs]
     rest = pad([prompt[n:] for prompt, n in both], "right", view.device, pad_id)

@@ -7,7 +7,9 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from pinpoint.data import ContrastPair
 from pinpoint.heads import Head, HeadSet
+from pinpoint.locate._dealt import ROWS, SETTING
 from pinpoint.locate._locate import Ask, score_heads
+from pinpoint.memory import BatchSize
 from pinpoint.progress import Progress
 
 
@@ -62,13 +64,15 @@ def greedy_set(
     Raises:
         InputError: as `pinpoint.locate` does.
     """
+    # What fits one sweep fits the next.
+    pairs_at_once, rows_at_once = BatchSize(batch_size, SETTING), BatchSize(rows_per_chunk, ROWS)
 
     def scores(given: Sequence[Head]) -> tuple[float, Head | None, float]:
         ask = Ask(
             metric=metric,
             engine=engine,
-            batch_size=batch_size,
-            rows_per_chunk=rows_per_chunk,
+            batch_size=pairs_at_once,
+            rows_per_chunk=rows_at_once,
             given=HeadSet(given),
         )
         found = score_heads(model, tokenizer, pairs, ask, progress)

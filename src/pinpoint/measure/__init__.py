@@ -8,7 +8,7 @@ from pinpoint.measure._deployment import PLAIN, Deployment
 from pinpoint.measure._forced import Forced, Sites, forced, shared_lengths, site_counts, sites
 from pinpoint.measure._judge import admits_mistake, is_correct, letter_of, options_of
 from pinpoint.measure._judges import Answered, Judge, ModelJudge, Rules, judge_of, local_chat
-from pinpoint.measure._metrics import METRICS, Metric, metric_named
+from pinpoint.measure._metrics import METRICS, Metric, metric_named, preference
 from pinpoint.measure._reading import gives
 from pinpoint.measure._remote import RemoteChat
 from pinpoint.measure._replier import Replier
@@ -62,6 +62,7 @@ __all__ = [
     "next_token_kl",
     "options_of",
     "play",
+    "preference",
     "random_order",
     "reply_kl",
     "share",

@@ -96,15 +96,20 @@ class Chat:
             InputError: a dialogue and its reply would not fit the model's context.
         """
         both = list(zip(dialogues, then, strict=True))
-        open_talks: dict[Any, _Talk] = {}
+        # Once is enough, but for equal openings that were answered in different batches, and not alike.
+        while talks := self._open(both):
+            for _ in self._at_once.over(talks, self._answer):
+                pass
+        return [self._said(messages, further)[0] for messages, further in both]
+
+    def _open(self, both: Sequence[tuple[Messages, Sequence[str]]]) -> list[_Talk]:
+        """What is left to answer, each once, by length."""
+        found: dict[Any, _Talk] = {}
         for messages, further in both:
             talk = self._unanswered(messages, further)
             if talk is not None:
-                open_talks[talk.prompt, talk.then] = talk
-        talks = [open_talks[key] for key in sorted(open_talks, key=lambda key: (len(key[0]), key))]
-        for _ in self._at_once.over(talks, self._answer):
-            pass
-        return [self._said(messages, further)[0] for messages, further in both]
+                found[talk.prompt, talk.then] = talk
+        return [found[key] for key in sorted(found, key=lambda key: (len(key[0]), key))]
 
     def _said(self, messages: Messages, then: Sequence[str]) -> tuple[list[str], list[Message]]:
         """The replies that are known, and the dialogue as it stands after them."""
@@ -132,7 +137,8 @@ class Chat:
         for talk, replies in zip(talks, known, strict=True):
             messages = list(talk.messages)
             for reply, further in zip(replies, (*talk.then, ""), strict=True):
-                self._answered[_key(messages)] = reply
+                if self._answered.setdefault(_key(messages), reply) != reply:
+                    break  # rounding, in another batch: the talk has to go on from the reply that was given first
                 messages += [assistant(reply), user(further)]
 
     def _play(self, talks: Sequence[_Talk]) -> list[list[str]]:

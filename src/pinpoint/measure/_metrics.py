@@ -77,6 +77,11 @@ METRICS = {
 }
 
 
+def preference(name: str) -> Metric:
+    """What is above 0 where a model prefers the unwanted reply: of the metrics of the next token, the log-odds."""
+    return METRICS[name] if METRICS[name].over else METRICS["log_odds"]
+
+
 def metric_named(name: str) -> Metric:
     """Looks a metric up.
 

@@ -106,7 +106,7 @@ def head_means(
             view.backbone(**batch.inputs(), use_cache=False)
         found = torch.zeros(view.n_layers, view.n_heads * view.head_dim, dtype=torch.float64)
         for layer, values in z.items():
-            found[layer] = values.view(*real.shape, -1)[real].double().sum(dim=0).cpu()
+            found[layer] = values.view(*real.shape, -1)[real.to(values.device)].double().sum(dim=0).cpu()
         return found
 
     total = torch.zeros(view.n_layers, view.n_heads * view.head_dim, dtype=torch.float64)

@@ -1,15 +1,13 @@
 """Architectures: where a model keeps its heads. The only package that knows module names."""
 
 from pinpoint.models._load import NO_CODE, Loaded, load, load_tokenizer, model_class, pick_device
-from pinpoint.models._placement import SPREAD, DeviceMap, is_spread
-from pinpoint.models._qkv import PARTS, Projections, Which, fused, grouped, interleaved, stacked
+from pinpoint.models._placement import is_spread
+from pinpoint.models._qkv import PARTS, Projections, Which, features, fused, grouped, interleaved, stacked
 from pinpoint.models._registry import headed, is_shipped, known_types, register
-from pinpoint.models._spec import HeadedModel, Layout, features
+from pinpoint.models._spec import HeadedModel, Layout
 
 __all__ = [
     "NO_CODE",
-    "SPREAD",
-    "DeviceMap",
     "HeadedModel",
     "Layout",
     "Loaded",

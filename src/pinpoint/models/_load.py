@@ -19,8 +19,9 @@ from transformers import (
     PreTrainedTokenizerBase,
 )
 
+from pinpoint.config import DeviceMap
 from pinpoint.errors import InputError, first_line
-from pinpoint.models._placement import DeviceMap, placed
+from pinpoint.models._placement import placed
 
 NO_CODE = {"trust_remote_code": False}
 """Said to every loader: left unsaid, transformers asks in the terminal whether to run a checkpoint's own code."""

@@ -1,20 +1,18 @@
 """Where the weights of a model lie: on one device, spread over several, or fetched block by block."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from typing import Any
 
 import torch
 from torch import nn
 from transformers import PretrainedConfig, PreTrainedModel
 
+from pinpoint.config import FETCHED_MAPS, SPREAD_MAPS, DeviceMap
 from pinpoint.errors import InputError
 from pinpoint.models._registry import headed
 
-DeviceMap = str | Mapping[str, int | str]
-
-# Ours: what is kept of the blocks while they do not run. The others are accelerate's own.
-FETCHED = {"host": "cpu", "disk": "disk"}
-SPREAD = ("auto", "balanced", "balanced_low_0", "sequential")
+# Where blocks are kept while they do not run. The other maps are accelerate's own.
+_KEPT = dict(zip(FETCHED_MAPS, ("cpu", "disk"), strict=True))
 
 
 def placed(config: PretrainedConfig, build: Any, device: str, device_map: DeviceMap) -> str | dict[str, int | str]:
@@ -29,14 +27,14 @@ def placed(config: PretrainedConfig, build: Any, device: str, device_map: Device
     Raises:
         InputError: the device map is unknown.
     """
-    if isinstance(device_map, str) and device_map not in (*FETCHED, *SPREAD):
+    if isinstance(device_map, str) and device_map not in (*FETCHED_MAPS, *SPREAD_MAPS):
         raise InputError(
             f"device map {device_map!r} is unknown.",
             where="device_map",
-            mend=f"Use one of {', '.join((*FETCHED, *SPREAD))}, or a mapping of module names to devices.",
+            mend=f"Use one of {', '.join((*FETCHED_MAPS, *SPREAD_MAPS))}, or a mapping of module names to devices.",
         )
-    if isinstance(device_map, str) and device_map in FETCHED:
-        device_map = _blocks_apart(config, build, device, FETCHED[device_map])
+    if isinstance(device_map, str) and device_map in _KEPT:
+        device_map = _blocks_apart(config, build, device, _KEPT[device_map])
     return device_map if isinstance(device_map, str) else dict(device_map)
 
 

@@ -4,10 +4,19 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
+from torch import nn
 from transformers import PretrainedConfig
 
 Which = Literal["q", "k", "v"]
 PARTS: dict[str, Which] = {"q": "q", "k": "k", "v": "v"}
+
+
+def features(module: nn.Module) -> tuple[int, int]:
+    """Inputs and outputs of a projection; GPT-2's Conv1D calls them otherwise."""
+    inputs = getattr(module, "in_features", None) or module.nx
+    outputs = getattr(module, "out_features", None) or module.nf
+    assert isinstance(inputs, int) and isinstance(outputs, int)
+    return inputs, outputs
 
 
 @dataclass(frozen=True)

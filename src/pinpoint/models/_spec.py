@@ -12,7 +12,7 @@ from transformers import PretrainedConfig, PreTrainedModel
 
 from pinpoint.errors import ArchitectureError, InputError
 from pinpoint.heads import Head
-from pinpoint.models._qkv import PARTS, Projections, Sizes, Which, latent
+from pinpoint.models._qkv import PARTS, Projections, Sizes, Which, features, latent
 from pinpoint.nodes import Kind, Node
 
 
@@ -68,14 +68,6 @@ class Layout:
     mixers: tuple[str, ...] = ()
     shares_prefix: bool = True
     notes: str = ""
-
-
-def features(module: nn.Module) -> tuple[int, int]:
-    """Inputs and outputs of a projection; GPT-2's Conv1D calls them otherwise."""
-    inputs = getattr(module, "in_features", None) or module.nx
-    outputs = getattr(module, "out_features", None) or module.nf
-    assert isinstance(inputs, int) and isinstance(outputs, int)
-    return inputs, outputs
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ from pinpoint.pipeline._endpoint import endpoint_folder, evaluate_endpoint
 from pinpoint.pipeline._export import export_run
 from pinpoint.pipeline._gates import Gate, parse_gates
 from pinpoint.pipeline._inspect import Inspection, compare_on_one_pair, inspect_model
-from pinpoint.pipeline._locating import beside_brute_force, locate_receivers, search_set
+from pinpoint.pipeline._locating import beside_brute_force, locate_receivers, located_scores, search_set
 from pinpoint.pipeline._lock import locked
 from pinpoint.pipeline._plan import Plan, plan
 from pinpoint.pipeline._push import Package, Target, exported, package_of, push, target
@@ -35,6 +35,7 @@ __all__ = [
     "lineup_of_model",
     "lineup_of_run",
     "locate_receivers",
+    "located_scores",
     "locked",
     "of_run",
     "package_of",

@@ -11,7 +11,7 @@ from pinpoint.data import ContrastPair, EncodedPair, encode_pair, pad
 from pinpoint.errors import CheckFailed, ExportRefused, InputError
 from pinpoint.heads import HeadScores
 from pinpoint.interventions import next_token_logits
-from pinpoint.measure import METRICS, Estimate, Metric, forced, sites, values_of_logits
+from pinpoint.measure import Estimate, Metric, forced, preference, sites, values_of_logits
 from pinpoint.memory import BatchSize
 from pinpoint.models import HeadedModel
 from pinpoint.pipeline._fidelity import Agreement
@@ -78,7 +78,7 @@ def behaviour_shown(
         pairs: the pairs.
         metric: above 0 where the model prefers the unwanted reply; of the metrics of the next token, log-odds are read.
     """
-    read = METRICS[metric] if METRICS[metric].over else METRICS["log_odds"]
+    read = preference(metric)
     reference = _share_unwanted(view, tokenizer, pairs, "reference", read)
     counterfactual = _share_unwanted(view, tokenizer, pairs, "counterfactual", read)
     prefers = "prefers" if read.over else "starts"

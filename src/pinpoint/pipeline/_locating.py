@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
@@ -15,7 +17,7 @@ from pinpoint.measure import METRICS, Estimate, top_overlap
 from pinpoint.nodes import NodeScores
 from pinpoint.pipeline._checks import behaviour_shown, contrast_bites, ranking_stable
 from pinpoint.pipeline._looking import look
-from pinpoint.pipeline._stages import partial_of
+from pinpoint.pipeline._stages import key_of, partial_of
 
 if TYPE_CHECKING:
     from pinpoint.pipeline._run import Run
@@ -101,7 +103,8 @@ def _overlap(run: Run, scores: HeadScores, count: int) -> Estimate:
 
 def located_scores(run: Run) -> HeadScores:
     """The scores that the locate stage left."""
-    tensors, named = run.workspace.sub("locate").read_tensors("scores.safetensors")
+    space = run.workspace.sub("locate")
+    tensors, named = space.read_tensors("scores.safetensors")
     return HeadScores(
         tensors["effects"],
         tensors["reference"],
@@ -110,6 +113,7 @@ def located_scores(run: Run) -> HeadScores:
         layers=tuple(run.view.attention_layers),
         method=named["method"],
         positions=named["positions"],
+        seconds=space.read_json("locate.json")["seconds"],
     )
 
 
@@ -219,6 +223,10 @@ def search_set(run: Run, count: int) -> list[SetStep]:
 def locate_receivers(run: Run, receivers: Sequence[Head], through: Literal["q", "k", "v"]) -> HeadScores:
     """Scores senders by their paths through given heads, on all pairs; writes `locate/paths.json`."""
     config = run.config.locate
+    partial, name = run.workspace.sub("partial"), _paths_name(run, receivers, through)
+    for path in partial.root.glob("paths-*"):
+        if path.name != name:
+            partial.drop(path.name)
     scores = locate_paths(
         run.model,
         run.tokenizer,
@@ -229,7 +237,7 @@ def locate_receivers(run: Run, receivers: Sequence[Head], through: Literal["q", 
         engine=config.engine,
         batch_size=config.batch_size,
         progress=run.progress,
-        workspace=partial_of(run, "locate"),
+        workspace=partial.sub(name),
     )
     mean, error = scores.mean, scores.standard_error
     found = {
@@ -250,7 +258,14 @@ def locate_receivers(run: Run, receivers: Sequence[Head], through: Literal["q", 
         ],
     }
     run.workspace.sub("locate").write_json("paths.json", found)
+    partial.drop(name)
     return scores
+
+
+def _paths_name(run: Run, receivers: Sequence[Head], through: str) -> str:
+    """Names what is kept of paths: settling the locate stage drops what that stage kept, not this."""
+    asked = json.dumps([key_of(run, "locate"), *sorted(map(str, receivers)), through])
+    return f"paths-{hashlib.sha256(asked.encode()).hexdigest()[:16]}"
 
 
 def beside_brute_force(run: Run, exact: HeadScores) -> Comparison:

@@ -8,7 +8,7 @@ from typing import Any
 from transformers import PreTrainedModel, PreTrainedTokenizerBase, set_seed
 
 from pinpoint.artifacts import Workspace
-from pinpoint.config import RunConfig
+from pinpoint.config import FETCHED_MAPS, RunConfig
 from pinpoint.data import choose_thinking
 from pinpoint.errors import ConfigError
 from pinpoint.heads import Head, HeadSet
@@ -82,7 +82,7 @@ class Run:
             ConfigError: it would be spread over devices that other processes of this command use too.
         """
         config = self.config
-        if self.processes.count > 1 and config.device_map is not None and config.device_map not in ("host", "disk"):
+        if self.processes.count > 1 and config.device_map is not None and config.device_map not in FETCHED_MAPS:
             raise ConfigError(
                 "spreads a model over devices that the processes share.",
                 where="device_map",

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
+from pinpoint.artifacts import Workspace
 from pinpoint.config import TuneConfig
 from pinpoint.heads import Head
 from pinpoint.pipeline._checks import merge_faithful
@@ -32,16 +33,16 @@ def tune_run(run: Run) -> Tuned:
     heads = chosen_heads(run)
     if not isinstance(run.config.tune.heads, tuple):
         check_stability(run, len(heads))
-    tuned = _tuned(run, heads)
+    partial = partial_of(run, "tune")
+    run.share("tune", heads=list(map(str, heads)), partial=partial.root.name)
+    tuned = _tuned(run, heads, partial)
     assert tuned.fidelity is not None
     run.note(merge_faithful(tuned.fidelity, MERGE_LIMIT[run.model.dtype]))
     return tuned
 
 
-def _tuned(run: Run, heads: Sequence[Head]) -> Tuned:
+def _tuned(run: Run, heads: Sequence[Head], partial: Workspace) -> Tuned:
     inputs, config, seed = run.inputs, run.config.tune, run.config.seed
-    partial = partial_of(run, "tune")
-    run.share("tune", heads=list(map(str, heads)))
     train = inputs.questions("train")
     return tune_heads(
         run.model,
@@ -61,9 +62,9 @@ def _tuned(run: Run, heads: Sequence[Head]) -> Tuned:
     )
 
 
-def follow_tune(run: Run, heads: Sequence[str]) -> None:
+def follow_tune(run: Run, heads: Sequence[str], partial: str) -> None:
     """Takes part in tuning the heads that the first process chose."""
-    _tuned(run, [Head.parse(name) for name in heads])
+    _tuned(run, [Head.parse(name) for name in heads], run.workspace.sub("partial").sub(partial))
 
 
 def tune_full_run(run: Run) -> Tuned | None:
@@ -72,15 +73,15 @@ def tune_full_run(run: Run) -> Tuned | None:
     if config is None:
         return None
     check_tunable(run)
-    tuned = _tuned_full(run, config)
+    partial = partial_of(run, "tune_full")
+    run.share("tune_full", partial=partial.root.name)
+    tuned = _tuned_full(run, config, partial)
     if config.search is not None:
         run.workspace.write_text("search.json", Path(config.search).read_text(encoding="utf-8"))
     return tuned
 
 
-def _tuned_full(run: Run, config: TuneConfig) -> Tuned:
-    partial = partial_of(run, "tune_full")
-    run.share("tune_full")
+def _tuned_full(run: Run, config: TuneConfig, partial: Workspace) -> Tuned:
     return tune_full(
         run.model,
         run.tokenizer,
@@ -96,7 +97,7 @@ def _tuned_full(run: Run, config: TuneConfig) -> Tuned:
     )
 
 
-def follow_tune_full(run: Run) -> None:
+def follow_tune_full(run: Run, partial: str) -> None:
     """Takes part in tuning the whole model."""
     assert run.config.full is not None
-    _tuned_full(run, run.config.full)
+    _tuned_full(run, run.config.full, run.workspace.sub("partial").sub(partial))

@@ -19,8 +19,8 @@ class Saved(NamedTuple):
     folder: Path
 
 
-def mark_whole(folder: Path) -> None:
-    """Records that a checkpoint was written to its end, once all of it is on the disk.
+def keep_only(folder: Path) -> None:
+    """Marks a checkpoint as whole, once all of it is on the disk; then the others beside it go.
 
     Raises:
         StorageError: it does not get there.
@@ -31,6 +31,9 @@ def mark_whole(folder: Path) -> None:
             os.fsync(file.fileno())
             sizes[path.name] = path.stat().st_size
     write_whole(folder / _MARK, json.dumps(sizes).encode())
+    for other in folder.parent.glob("checkpoint-*"):
+        if other != folder:
+            shutil.rmtree(other, ignore_errors=True)
 
 
 def last_checkpoint(out: Path) -> Saved | None:
@@ -40,7 +43,6 @@ def last_checkpoint(out: Path) -> Saved | None:
         if _is_whole(folder):
             found.append(Saved(int(folder.name.split("-")[1]), folder))
         else:
-            # The trainer would count it, and delete a whole one in its stead.
             shutil.rmtree(folder, ignore_errors=True)
     return max(found, default=None)
 

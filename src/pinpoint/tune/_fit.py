@@ -22,13 +22,13 @@ from transformers import (
 from pinpoint.artifacts import write_whole
 from pinpoint.config import TuneConfig
 from pinpoint.data import encode_chat
-from pinpoint.errors import InputError
+from pinpoint.errors import ConfigError, InputError
 from pinpoint.memory import told_when_out_of_memory
 from pinpoint.processes import Processes
 from pinpoint.progress import Progress
 from pinpoint.storage import storing
 from pinpoint.tune._alike import check_alike
-from pinpoint.tune._checkpoints import Saved, last_checkpoint, mark_whole
+from pinpoint.tune._checkpoints import Saved, keep_only, last_checkpoint
 from pinpoint.tune._trainer import Anchor, Row, trainer_of
 
 Check = Callable[[PreTrainedModel], dict[str, float]]
@@ -118,9 +118,10 @@ class _Watch(TrainerCallback):
         return control
 
     def on_save(self, args: Any, state: TrainerState, control: TrainerControl, **_: Any) -> None:
-        """Marks the checkpoint that was just written to its end."""
+        """Marks the checkpoint that was just written to its end, by every process; those before it go."""
+        self._processes.meet()
         if self._processes.first:
-            mark_whole(Path(args.output_dir) / f"checkpoint-{state.global_step}")
+            keep_only(Path(args.output_dir) / f"checkpoint-{state.global_step}")
 
 
 def _check_rows(rows: Sequence[Row], tokenizer: PreTrainedTokenizerBase, limit: int | None) -> None:
@@ -156,7 +157,7 @@ def _arguments(
         "logging_nan_inf_filter": False,
         "save_strategy": "steps" if resume else "no",
         "save_steps": config.check_every,
-        "save_total_limit": 1,
+        "save_total_limit": None,  # older ones go once the newest is whole
         "report_to": "none",
         "disable_tqdm": True,
         "dataloader_pin_memory": False,
@@ -209,15 +210,20 @@ def fit(
         InputError: a row is longer than the model reads, or the loss is not finite.
         StorageError: a checkpoint cannot be written.
         OutOfMemory: a step does not fit the memory; supervised steps are taken in parts before it comes to this.
-        ConfigError: a batch cannot be dealt evenly to the processes.
+        ConfigError: a batch cannot be dealt evenly to the processes; or several have preference rows.
         CheckFailed: the processes ended with different weights.
     """
     processes = processes or Processes()
+    if processes.count > 1 and "rejected" in rows[0]:
+        # Their loss is a mean over rows, those included that fill an epoch's last batch up.
+        raise ConfigError("preference rows are trained on by one process.", mend="Start it without torchrun.")
     _check_rows(rows, tokenizer, getattr(model.config, "max_position_embeddings", None))
     wanted = config.targets if targets is None else targets
     watch = _Watch(config, check, wanted, progress, out / "history.json" if resume else None, processes)
     arguments = _arguments(config, seed, out, resume, model.device, processes)
-    trainer = trainer_of(rows, arguments, anchor, model=model, processing_class=tokenizer, callbacks=[watch])
+    device = model.device if processes.count == 1 else None
+    common = {"model": model, "processing_class": tokenizer, "callbacks": [watch]}
+    trainer = trainer_of(rows, arguments, anchor, device, **common)
     trainer.remove_callback(PrinterCallback)
     trainer.remove_callback(ProgressCallback)
     steps = int(len(trainer.get_train_dataloader()) * config.epochs)

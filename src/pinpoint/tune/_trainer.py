@@ -1,6 +1,6 @@
-"""TRL's trainers, and what they lack: steps in parts where memory is short, a hold on neutral dialogues."""
+"""TRL's trainers, and what they lack: steps in parts, every row once an epoch, a hold on neutral dialogues."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from functools import cached_property
 from typing import Any, NamedTuple
 
@@ -29,10 +29,22 @@ class Anchor(NamedTuple):
 class _Supervised(SFTTrainer):
     """Takes a step in parts where the whole does not fit the memory; holds the model to its base where asked to.
 
-    The loss is a sum over the batch's tokens by their number, so the gradients of the parts add up to the whole's.
+    The loss is a sum over the batch's tokens by their number, so the gradients of the parts add up to the whole's, and
+    those of several processes to those of one.
     """
 
     anchor: Anchor | None = None
+
+    def get_batch_samples(self, epoch_iterator: Iterator[Any], num_batches: int, device: torch.device) -> Any:
+        return super().get_batch_samples(map(self._without_repeats, epoch_iterator), num_batches, device)  # type: ignore[no-untyped-call, unused-ignore]
+
+    def _without_repeats(self, inputs: dict[str, Any]) -> dict[str, Any]:
+        """Takes the rows out of the loss with which accelerate fills an epoch's last batch up for all processes."""
+        state = self.accelerator.gradient_state
+        if state.end_of_dataloader and state.remainder > 0:
+            before = self.accelerator.process_index * self.args.per_device_train_batch_size
+            inputs["labels"][max(0, state.remainder - before) :] = -100
+        return inputs
 
     def training_step(self, model: Any, inputs: dict[str, Any], num_items_in_batch: Any = None) -> Tensor:
         rows = len(inputs["input_ids"])
@@ -53,8 +65,6 @@ class _Supervised(SFTTrainer):
 
     def _step(self, model: Any, inputs: dict[str, Any], items: Any) -> Tensor:
         rows, most = len(inputs["input_ids"]), self._at_once.now
-        if rows > most and items is None:
-            items = inputs["labels"][:, 1:].ne(-100).sum()
         losses = []
         for start in range(0, rows, most):
             cut = slice(start, start + most)
@@ -85,19 +95,36 @@ class _Supervised(SFTTrainer):
         return held
 
 
-def trainer_of(rows: Sequence[Row], arguments: dict[str, Any], anchor: Anchor | None, **common: Any) -> Any:
+def _on(device: torch.device | None, settings: Any) -> Any:
+    """Settings of a trainer that trains on one device.
+
+    Left alone, one process takes the first card, and all others that it sees beside it.
+    """
+    if device is not None and device.type == "cuda":
+        torch.cuda.set_device(device)
+        settings._n_gpu = 1
+        settings.__dict__["_setup_devices"] = torch.device("cuda", torch.cuda.current_device())
+    return settings
+
+
+def trainer_of(
+    rows: Sequence[Row], arguments: dict[str, Any], anchor: Anchor | None, device: torch.device | None, **common: Any
+) -> Any:
     """A trainer for supervised rows, or for preference rows by direct preference optimisation.
 
     Args:
         rows: what to train on, all of one kind.
         arguments: of TRL's configuration.
         anchor: for supervised rows and adapters alone.
+        device: where to train; None where the launcher of several processes chose.
         common: of either trainer: model, tokenizer, callbacks.
     """
     dataset = Dataset.from_list([dict(row) for row in rows])
     if "rejected" in rows[0]:
-        return DPOTrainer(args=DPOConfig(**arguments), train_dataset=dataset, **common)
+        return DPOTrainer(args=_on(device, DPOConfig(**arguments)), train_dataset=dataset, **common)
     arguments |= {"completion_only_loss": True}
-    trainer = _Supervised(args=SFTConfig(**arguments), train_dataset=dataset, **common)
+    trainer = _Supervised(args=_on(device, SFTConfig(**arguments)), train_dataset=dataset, **common)
+    # TRL's loss divides by the tokens of the whole step itself, but is told their number for such models alone.
+    trainer.model_accepts_loss_kwargs = True
     trainer.anchor = anchor
     return trainer

@@ -28,7 +28,7 @@ from pinpoint.tune._trainer import Anchor
 class Tuned(NamedTuple):
     """A tuned model, ready to be evaluated, and how it came about."""
 
-    model: PreTrainedModel
+    model: PreTrainedModel | PeftModel
     fitted: Fitted
     fidelity: float | None
 
@@ -151,8 +151,8 @@ def tune_heads(
 
     Returns:
         The merged model, and `fidelity`: the largest difference between its next-token logits and those of the
-        live adapter on 16 training prompts, relative to the largest logit. On processes beside the first, no fidelity
-        is computed and nothing is saved.
+        live adapter on 16 training prompts, relative to the largest logit. Processes beside the first save and compute
+        nothing more; they get the live adapter.
 
     Raises:
         InputError: the model's weights are quantised.
@@ -175,7 +175,7 @@ def tune_heads(
     )
     live.peft_config["default"].base_model_name_or_path = base_path
     if processes is not None and not processes.first:
-        return Tuned(live.merge_and_unload(), fitted, None)
+        return Tuned(live.eval(), fitted, None)
     with workspace.folder("adapter") as folder:
         live.save_pretrained(str(folder))
         tokenizer.save_pretrained(str(folder))

@@ -16,12 +16,12 @@ from pinpoint.data import Batch, ContrastPair, EncodedPair, encode_pair, pad
 from pinpoint.heads import Head, HeadSet
 from pinpoint.interventions import captured_heads, knockout, next_token_logits, resample
 from pinpoint.measure import (
-    METRICS,
     Estimate,
     Forced,
     estimate,
     forced,
     matched_order,
+    preference,
     random_order,
     sites,
     values_of_logits,
@@ -64,7 +64,7 @@ def _both_real(reference: Tensor, counterfactual: Tensor, runs: Sequence[Forced]
 
 
 class _Ready(NamedTuple):
-    """Some prompts as a batch, with what resampled heads take on them and where."""
+    """Some prompts as a batch, with what resampled heads take on them, in the host's memory, and where."""
 
     pairs: list[EncodedPair]
     batch: Batch
@@ -85,8 +85,7 @@ class Prompts:
         batch_size: int | BatchSize,
         metric: str = "log_odds",
     ) -> None:
-        # Of the metrics of the next token, log-odds are read.
-        self._metric = METRICS[metric] if METRICS[metric].over else METRICS["log_odds"]
+        self._metric = preference(metric)
         self._view, self._mode = view, mode
         self._values = means if mode == "mean" else torch.zeros_like(means)
         self.groups = [pair.group or str(i) for i, pair in enumerate(pairs)]
@@ -108,6 +107,8 @@ class Prompts:
             if self._mode == "resample":
                 with captured_heads(self._view) as source:
                     self._view.backbone(**other.inputs(), use_cache=False)
+                # Of all batches and layers, where halving a batch could not make room.
+                source = {layer: z.cpu() for layer, z in source.items()}
             positions = _both_real(batch.attention_mask, other.attention_mask, runs)
             self._known[tuple(places)] = _Ready(some, batch, source, positions)
         return self._known[tuple(places)]
