@@ -190,18 +190,20 @@ def print_comparison(found: dict[str, Any], behaviour: Behaviour, page: Path) ->
 
 
 def print_sweep(found: dict[str, Any], behaviour: Behaviour, page: Path) -> None:
-    """Each table of the sweep, and the number of heads that does best."""
+    """Each table of the sweep, as far as a narrow terminal has room, and the number of heads that does best."""
     from pinpoint.report import SWEEP_TITLES, sweep_tables
 
     for kind, (header, *rows) in sweep_tables(found, behaviour).items():
         table = Table(title=SWEEP_TITLES[kind], title_justify="left")
-        for i, name in enumerate(header):
-            table.add_column(safe(name), justify="right" if i else "left")
+        # Parameters and seconds, the last two, are in the files.
+        width = len(header) if kind == "pairs" else len(header) - 2
+        for i, name in enumerate(header[:width]):
+            table.add_column(safe(name), justify="right" if i else "left", overflow="fold")
         for row in rows:
-            table.add_row(*map(safe, row))
+            table.add_row(*map(safe, row[:width]))
         results().print(table)
     chosen = f"* {found['chosen']} heads: what --heads validation tunes. " if found["chosen"] else ""
-    results().print(f"{chosen}Rates in %, on validation items. Page: {safe(str(page))}")
+    results(soft_wrap=True).print(f"{chosen}Rates in %, on validation items.\nPage: {safe(str(page))}")
 
 
 def print_plan(found: Plan) -> None:

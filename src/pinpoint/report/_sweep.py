@@ -89,18 +89,37 @@ def _traces(points: list[dict[str, Any]], labels: dict[str, str], x: list[float]
     ]
 
 
+def _numbers(points: list[dict[str, Any]], rate: str) -> Figure:
+    """The number of heads beside each point of the first rate: the axes do not tell it."""
+    return {
+        "type": "scatter",
+        "mode": "text",
+        "x": [point["metrics"]["kl"] for point in points],
+        "y": [point["metrics"][rate] for point in points],
+        "text": [str(point["heads"]) for point in points],
+        "textposition": "top center",
+        "textfont": {"color": "var(--ink)"},
+        "cliponaxis": False,
+        "hoverinfo": "skip",
+        "showlegend": False,
+    }
+
+
 def _figures(found: dict[str, Any], labels: dict[str, str]) -> dict[str, Figure]:
     """Behaviour against side effects, a point for each number of heads; and behaviour by number of questions."""
     up, figures = axis("on validation questions", tickformat=".0%", range=[-0.03, 1.03]), {}
     if points := found.get("heads"):
         texts = [f"{point['heads']} heads, KL {point['metrics']['kl']:.4f}" for point in points]
         traces = _traces(points, labels, [point["metrics"]["kl"] for point in points], texts)
+        traces.append(_numbers(points, next(iter(labels))))
         across = axis("KL to the base (nats, logarithmic)", type="log")
         figures["heads"] = {"data": traces, "layout": layout(440, across, up)}
     if points := found.get("data"):
         texts = [f"{point['questions']} questions" for point in points]
         traces = _traces(points, labels, [point["questions"] for point in points], texts)
-        figures["data"] = {"data": traces, "layout": layout(360, axis("questions (logarithmic)", type="log"), up)}
+        ticks = {"tickmode": "array", "tickvals": [point["questions"] for point in points]}
+        across = axis("questions (logarithmic)", type="log", **ticks, ticktext=list(map(str, ticks["tickvals"])))
+        figures["data"] = {"data": traces, "layout": layout(360, across, up)}
     return figures
 
 

@@ -1,0 +1,56 @@
+"""The sweep's tables in a narrow terminal, and its page, from a fabricated record."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pinpoint.artifacts import Workspace
+from pinpoint.behaviours import behaviour_of
+from pinpoint.cli._tables import print_sweep
+from pinpoint.config import RunConfig
+from pinpoint.report import write_sweep
+from tests.report.test_page import _Page
+
+CONFIG = RunConfig(model="acme/tiny-chat")
+
+
+def point(heads: int, questions: int, rate: float) -> dict[str, Any]:
+    rates = {"truthfulness": rate, "confidence": rate / 2, "kl": heads / 1000}
+    made = {"metrics": rates, "reached": rate > 0.9, "steps": 120, "seconds": 1234.5}
+    return made | {"heads": heads, "questions": questions, "trainable_parameters": 1_234_567 * heads}
+
+
+FOUND = {
+    "model": CONFIG.model,
+    "targets": {"truthfulness": 0.9, "confidence": 0.9},
+    "chosen": 16,
+    "heads": [point(1, 290, 0.5), point(16, 290, 0.95)],
+    "data": [point(16, 72, 0.8), point(16, 290, 0.95)],
+}
+
+
+def test_in_80_columns_no_header_and_no_number_is_cut(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    path = Path("a" * 60, "sweep.html")
+    print_sweep(FOUND, behaviour_of(CONFIG.behaviour), path)
+    lines = capsys.readouterr().out.splitlines()
+    heads, questions = (line for line in lines if "truthfulness" in line)
+    for word in ("confidence", "KL", "reached", "steps"):
+        assert word in heads and word in questions
+    assert any("16 *" in line and "95.0" in line and "0.0160" in line for line in lines)
+    assert "…" not in "".join(lines) and max(map(len, lines[:-1])) <= 80
+    assert lines[-1] == f"Page: {path}"
+
+
+def test_the_page_says_which_point_is_which_number_of_heads(tmp_path: Path) -> None:
+    space = Workspace(tmp_path)
+    space.write_json("sweep.json", FOUND)
+    page = _Page(write_sweep(space, CONFIG).read_text(encoding="utf-8"))
+    *rates, numbers = page.figures["heads"]["data"]
+    assert [trace["name"] for trace in rates] == ["truthfulness", "confidence"]
+    assert (numbers["text"], numbers["x"], numbers["y"]) == (["1", "16"], rates[0]["x"], rates[0]["y"])
+    assert page.figures["data"]["layout"]["xaxis"]["ticktext"] == ["72", "290"]
+    assert "1,234,567" in page.text and "16 do best" in page.words
