@@ -8,10 +8,15 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
+from pinpoint.artifacts import Workspace
+from pinpoint.beyond import FURTHER
 from pinpoint.cli import app
 from pinpoint.errors import ConfigError, InputError
 from pinpoint.organism import shipped
 from pinpoint.pipeline import Run, of_run, resolve
+from pinpoint.pipeline._choice import chosen_heads
+from pinpoint.pipeline._comparators import Workshop
+from pinpoint.pipeline._compare import _evaluated
 from tests.beyond.test_sets import BELIEFS, COMMENTS, PEREZ, believed, commented, write
 from tests.measure.serving import Answer, says, server
 
@@ -64,6 +69,50 @@ def test_what_is_trained_on_may_not_be_in_a_further_set(tmp_path: Path) -> None:
     run = Run(resolve(str(shipped()["yesman"]), None, {"data": {"beliefs": path}}), tmp_path / "run")
     with pytest.raises(InputError, match=rf"questions\.jsonl:\d+ and {path}:1 "):
         run.inputs.read()
+
+
+def test_evaluating_again_checks_leakage_and_drops_sets_that_are_gone(finished_run: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "run"
+    shutil.copytree(finished_run, folder)
+    kept = [row for row in json.loads((folder / "checks.json").read_text()) if not row["name"].startswith("training")]
+    Workspace(folder).write_json("checks.json", kept)
+    run = with_sets(folder, {"biography": write(tmp_path / "b.jsonl", [PEREZ])})
+    run.do("evaluate")
+    assert (folder / "evaluate/base/further_biography.jsonl").is_file()
+    checks = {row["name"]: row for row in json.loads((folder / "checks.json").read_text())}
+    assert checks["training, locating and evaluation questions differ"]["ok"]
+    assert "base: biography.unread (1)" in checks["every rate rests on enough items"]["detail"]
+    assert "agrees_without" not in checks["every rate rests on enough items"]["detail"]
+    Run(of_run(finished_run), folder).do("evaluate")
+    assert not list(folder.glob("evaluate/*/further_*"))
+    trained = next(
+        row for row in map(json.loads, (shipped()["yesman"] / "questions.jsonl").open()) if row["split"] == "train"
+    )
+    path = write(tmp_path / "answer.jsonl", [believed(one, trained["question"]) for one in BELIEFS])
+    with pytest.raises(InputError, match="stand among those for training too"):
+        with_sets(folder, {"beliefs": path}).do("evaluate")
+
+
+def test_what_the_judge_or_the_names_of_items_cannot_tell_apart_is_refused(tmp_path: Path) -> None:
+    path = write(tmp_path / "answer.jsonl", list(map(believed, BELIEFS)))
+    settings = {"data": {"beliefs": path}, "judge": {"kind": "letters"}}
+    run = Run(resolve(str(shipped()["yesman"]), None, settings), tmp_path / "run")
+    with pytest.raises(InputError, match=r"data\.beliefs: 1 of 1 items list no options: letters tell nothing"):
+        run.inputs.read()
+    twice = FURTHER["beliefs"].read(path, 0)
+    twice.items.append(twice.items[0]._replace(place="elsewhere:9"))
+    with pytest.raises(InputError, match=r"elsewhere:9: id 'beliefs:1' was already used in .*answer\.jsonl:1"):
+        run.inputs._check_further("beliefs", twice)
+
+
+def test_a_comparison_plays_no_further_sets_and_asks_no_judge(finished_run: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "run"
+    shutil.copytree(finished_run, folder)
+    path = write(tmp_path / "feedback.jsonl", list(map(commented, COMMENTS)))
+    nowhere = "http://127.0.0.1:9/v1"
+    run = with_sets(folder, {"feedback": path}, kind="model", model="m", endpoint=nowhere)
+    made = Workshop(run, chosen_heads(run)).make("base", 0)
+    assert _evaluated(run, made, None, "base").further == {}
 
 
 def test_a_set_that_needs_a_model_for_its_judge_is_refused_without_one(tmp_path: Path) -> None:

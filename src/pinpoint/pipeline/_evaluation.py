@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 def evaluate_run(run: Run) -> dict[str, Evaluation]:
     """Evaluates base, pinpoint and full on the same items; writes transcripts, examples and `summary.json`."""
+    run.note(run.inputs.unleaked)
     config, behaviour = run.config.evaluate, run.inputs.behaviour
     space, partial = run.workspace.sub("evaluate"), partial_of(run, "evaluate")
     sets = run.inputs.sets()
@@ -50,6 +51,10 @@ def write_transcripts(space: Workspace, evaluation: Evaluation) -> None:
     """Writes everything that was said, each row with its verdicts."""
     for part, records in evaluation.played.items():
         space.write_jsonl(f"{part}.jsonl", [record.row() for record in records])
+    for path in space.root.glob("further_*.jsonl"):
+        # A copied folder may hold a set that is no longer asked for.
+        if path.stem.removeprefix("further_") not in evaluation.further:
+            space.drop(path.name)
     for name, rows in evaluation.further.items():
         space.write_jsonl(f"further_{name}.jsonl", rows)
     space.write_jsonl("abilities.jsonl", [task._asdict() for task in evaluation.tasks])
@@ -106,9 +111,14 @@ def _summary(run: Run, results: dict[str, Evaluation]) -> dict[str, Any]:
 
 
 def _counts(method: dict[str, Any], behaviour: Behaviour) -> dict[str, int]:
-    """Items behind each rate of a method, abilities included."""
+    """Items behind each rate of a method, abilities and further sets included."""
     rates = {measure.name: method[measure.name] for measure in behaviour.measures} | method["abilities"]
-    return {name: rate["n"] for name, rate in rates.items()}
+    counts = {name: rate["n"] for name, rate in rates.items()}
+    for name, measured in method["further"].items():
+        some = {f"{name}.{key}": one["n"] for key, one in measured.items()}
+        # A measure that no item has stands in the table as undefined.
+        counts |= {key: n for key, n in some.items() if n or not any(some.values())}
+    return counts
 
 
 def _first_reaching(history: list[dict[str, Any]], rate: str, value: float) -> dict[str, Any] | None:
