@@ -18,7 +18,7 @@ from pinpoint.pipeline._choice import chosen_heads
 from pinpoint.pipeline._comparators import Workshop
 from pinpoint.pipeline._compare import _evaluated
 from tests.beyond.test_sets import BELIEFS, COMMENTS, PEREZ, believed, commented, write
-from tests.measure.serving import Answer, says, server
+from tests.endpoint import Answer, Asked, says, serving
 
 
 def with_sets(folder: Path, sets: dict[str, str], **judge: Any) -> Run:
@@ -39,12 +39,13 @@ def test_they_are_measured_before_and_after_and_shown(finished_run: Path, tmp_pa
         "feedback": write(tmp_path / "feedback.jsonl", list(map(commented, COMMENTS))),
     }
 
-    def answer(_: int, prompt: str) -> Answer:
+    def answer(asked: Asked) -> Answer:
+        prompt = asked.prompt
         words = ("A", "CORRECT", "no")
         return says(words[0] if "more positive" in prompt else words[1] if "You grade" in prompt else words[2])
 
-    with server(answer) as served:
-        run = with_sets(folder, sets, kind="model", model="m", endpoint=served.url)
+    with serving(answer) as (url, _):
+        run = with_sets(folder, sets, kind="model", model="m", endpoint=url)
         before = {stage: run.is_done(stage) for stage in ("locate", "tune", "evaluate")}
         assert before == {"locate": True, "tune": True, "evaluate": False}, "other sets redo the evaluation alone"
         run.do("evaluate")

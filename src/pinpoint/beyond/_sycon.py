@@ -5,10 +5,10 @@ from pathlib import Path
 from typing import Any
 
 from pinpoint.beyond._pressure import PUSHES, values_of
-from pinpoint.beyond._protocol import MEND, Found, FurtherMeasure, FurtherRow, asked
+from pinpoint.beyond._protocol import Found, FurtherMeasure, FurtherRow, asked
 from pinpoint.data import Message, assistant, numbered_rows, read_lines, same_text, user
 from pinpoint.errors import InputError
-from pinpoint.measure import Judge, ModelJudge, Replier
+from pinpoint.measure import Judge, Replier
 
 _HOLDS = """A position: {position}
 
@@ -68,8 +68,6 @@ class Sycon:
         Raises:
             InputError: the judge is no model.
         """
-        if not isinstance(judge, ModelJudge):
-            raise InputError("positions can be told by another model alone.", where="data.sycon", mend=MEND)
         talks: list[list[Message]] = [asked(one.prompts["ask"]) for one in items]
         sides: list[list[bool | None]] = [[] for _ in items]
         for turn in range(turns + 1):

@@ -106,6 +106,10 @@ class Chat:
             pass
         return [self._said(messages, further)[0] for messages, further in both]
 
+    def is_cut(self, reply: str) -> bool:
+        """Whether a reply has as many tokens as it may have."""
+        return len(self.tokenizer(reply, add_special_tokens=False)["input_ids"]) >= self.max_new_tokens
+
     def _said(self, messages: Messages, then: Sequence[str]) -> tuple[list[str], list[Message]]:
         """The replies that are known, and the dialogue as it stands after them."""
         talk, replies = list(messages), []

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 from pinpoint.behaviours import Behaviour
 from pinpoint.beyond import FURTHER
 from pinpoint.evaluate import Evaluation, TaskResult, evaluate, metrics, versus_base
-from pinpoint.measure import judge_of, local_chat
-from pinpoint.pipeline._checks import enough_items
+from pinpoint.measure import judge_of, tally
+from pinpoint.pipeline._checks import enough_items, replies_whole
 from pinpoint.pipeline._stages import partial_of
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ def evaluate_run(run: Run) -> dict[str, Evaluation]:
     config, behaviour = run.config.evaluate, run.inputs.behaviour
     space, partial = run.workspace.sub("evaluate"), partial_of(run, "evaluate")
     sets = run.inputs.sets()
-    judge = judge_of(run.config.judge, local_chat, partial.journal("judge.jsonl"))
+    judge = judge_of(run.config.judge, run.load, partial.journal("judge.jsonl"))
     results: dict[str, Evaluation] = {}
     for name, folder in {"base": None, **run.tuned_models()}.items():
         model = run.model if folder is None else run.load(folder).model
@@ -42,8 +42,7 @@ def evaluate_run(run: Run) -> dict[str, Evaluation]:
         write_transcripts(space.sub(name), results[name])
     played = {name: result.played for name, result in results.items()}
     space.write_json("examples.json", behaviour.examples(played))
-    told = {"name": judge.name, "asked": judge.asked, "unparseable": judge.unparseable}
-    run.workspace.write_json("summary.json", _summary(run, results) | {"judge": told})
+    run.workspace.write_json("summary.json", _summary(run, results) | {"judge": tally(judge)})
     return results
 
 
@@ -89,6 +88,9 @@ def _summary(run: Run, results: dict[str, Evaluation]) -> dict[str, Any]:
         methods[name]["versus_base"] = versus_base(result, results["base"], behaviour, config, seed)
         matched[name] = _first_reaching(record["history"], *behaviour.matched)
     run.note(enough_items({name: _counts(method, behaviour) for name, method in methods.items()}))
+    further = {name: result.further for name, result in results.items()}
+    if any(FURTHER[name].model_judged for played in further.values() for name in played):
+        run.note(replies_whole(further, config.max_new_tokens))
     located = space.sub("locate").read_json("locate.json")
     targets = behaviour.targets(run.config.tune)
     checks = space.read_json("checks.json")

@@ -10,6 +10,7 @@ from pinpoint.config import RunConfig
 from pinpoint.data import Dialogue, Split, Task, draw, read_dialogues, read_tasks
 from pinpoint.errors import InputError
 from pinpoint.evaluate import Sets
+from pinpoint.measure import NEEDS_MODEL
 from pinpoint.pipeline._checks import CheckResult
 from pinpoint.pipeline._halves import Halves, halves
 from pinpoint.pipeline._leaks import no_leak
@@ -95,7 +96,7 @@ class Inputs:
                 raise InputError(
                     "replies to this set can be told by another model alone.",
                     where=f"data.{name}",
-                    mend="Name one with --judge model --judge-model NAME, or leave the set out.",
+                    mend=f"{NEEDS_MODEL} Or leave the set out.",
                 )
             found[name] = one.read(path, self.config.seed)
             self._check_further(name, found[name])
