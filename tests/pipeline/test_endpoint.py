@@ -271,7 +271,7 @@ def test_the_folder_says_what_is_asked_before_the_first_request_and_knows_files_
     config = json.loads(Path(settings).read_text())
     for key, name in (("questions", "a"), ("abilities", "b")):
         (tmp_path / name).mkdir()
-        config["data"][key] = shutil.copy(config["data"][key], tmp_path / name / "items.jsonl")
+        config["data"][key] = str(shutil.copy(config["data"][key], tmp_path / name / "items.jsonl"))
     Path(settings).write_text(json.dumps(config))
     with serving(looking) as (url, _):
         with pytest.raises(InputError, match="out of credit"):
@@ -283,8 +283,8 @@ def test_the_folder_says_what_is_asked_before_the_first_request_and_knows_files_
         Path(settings).write_text(json.dumps(config))
         with pytest.raises(InputError, match="out of credit"):  # no other settings
             CliRunner().invoke(app, command(url, settings, out), catch_exceptions=False)
-        with (tmp_path / "a/items.jsonl").open("a") as file:
-            file.write("\n")
+        questions = tmp_path / "a/items.jsonl"
+        questions.write_text(questions.read_text().rstrip() + " \n")
         with pytest.raises(InputError, match="holds an evaluation with other settings: files"):
             CliRunner().invoke(app, command(url, settings, out), catch_exceptions=False)
 
