@@ -15,6 +15,10 @@ class Asked(NamedTuple):
     headers: dict[str, str]
     body: Any
 
+    @property
+    def prompt(self) -> str:
+        return str(self.body["messages"][0]["content"])
+
 
 class Answer(NamedTuple):
     """What the server answers; a body that is not bytes is sent as JSON."""
@@ -26,6 +30,10 @@ class Answer(NamedTuple):
 
 def completion(text: Any) -> dict[str, Any]:
     return {"choices": [{"index": 0, "message": {"role": "assistant", "content": text}, "finish_reason": "stop"}]}
+
+
+def says(text: Any) -> Answer:
+    return Answer(completion(text))
 
 
 @contextmanager

@@ -5,10 +5,13 @@ import time
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
+from threading import Event, Thread
 
 import pytest
+from pydantic import ValidationError
 
 from pinpoint import endpoint
+from pinpoint.config import JudgeConfig
 from pinpoint.endpoint import Endpoint
 from pinpoint.errors import EndpointError, InputError
 from tests.endpoint import Answer, Asked, completion, serving
@@ -28,8 +31,8 @@ def slept(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[float]]:
 def test_it_asks_for_the_most_likely_reply(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OPENAI_API_KEY", KEY)
     with serving(lambda _: Answer(completion("Lima."))) as (url, asked):
-        assert Endpoint(f"{url}/", "m").chat(TALK, 7) == "Lima."
-        assert Endpoint(f"{url}/chat/completions", "m").chat(TALK, 7) == "Lima."
+        assert Endpoint(f"{url}/", "m").chat(TALK, 7).text == "Lima."
+        assert Endpoint(f"{url}/chat/completions", "m").chat(TALK, 7).text == "Lima."
     assert [one.path for one in asked] == ["/v1/chat/completions"] * 2
     assert asked[0].body == {"model": "m", "messages": TALK, "max_tokens": 7, "temperature": 0}
     assert asked[0].headers["Authorization"] == f"Bearer {KEY}"
@@ -52,7 +55,7 @@ def test_what_passes_is_tried_again(slept: list[float]) -> None:
         Answer(completion("Lima.")),
     ]
     with serving(lambda _: answers.pop(0)) as (url, asked):
-        assert Endpoint(url, "m").chat(TALK, 7) == "Lima."
+        assert Endpoint(url, "m").chat(TALK, 7).text == "Lima."
     assert len(asked) == 6
     assert slept[:2] == [7, 2] and 25 < slept[2] <= 30 and slept[3:] == [120, 16]
 
@@ -108,14 +111,77 @@ def test_a_refusal_is_a_reply_and_so_is_nothing() -> None:
         return Answer(found)
 
     with serving(answer) as (url, _):
-        assert Endpoint(url, "m").chat(TALK, 1) == "I cannot."
-        assert Endpoint(url, "m").chat(TALK, 2) == ""
+        assert Endpoint(url, "m").chat(TALK, 1).text == "I cannot."
+        assert Endpoint(url, "m").chat(TALK, 2).text == ""
 
 
 @pytest.mark.parametrize("url", ["", "localhost:8000", "ftp://host/v1", "http://", "http://h:x/v1", "http://u:p@h/v1"])
-def test_what_is_no_url_is_refused(url: str) -> None:
-    with pytest.raises(InputError, match="is not the URL of an endpoint"):
+def test_what_is_no_url_is_refused_alike_for_models_and_judges(url: str) -> None:
+    told = "holds credentials" if "@" in url else "is not the URL of an endpoint"
+    with pytest.raises(InputError, match=told) as caught:
         Endpoint(url, "m")
+    assert "u:p" not in str(caught.value)
+    with pytest.raises(ValidationError, match=told):
+        JudgeConfig(kind="model", model="m", endpoint=url)
+
+
+@pytest.mark.parametrize(
+    "url, sent",
+    [
+        ("https://api.openai.com/v1", True),
+        ("http://api.openai.com/v1", False),
+        ("https://api.openai.com.evil.example/v1", False),
+        ("https://models.example/v1", False),
+        ("http://localhost:8000/v1", True),
+        ("http://[::1]:8000/v1", True),
+        ("http://127.0.0.2/v1", True),
+        ("http://192.168.0.7/v1", False),
+    ],
+)
+def test_the_usual_key_goes_to_its_own_server_and_to_this_machine_alone(
+    url: str, sent: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OPENAI_API_KEY", KEY)
+    assert bool(Endpoint(url, "m")._key) is sent
+    assert Endpoint(url, "m", "OPENAI_API_KEY")._key == KEY, "named, it goes anywhere"
+    if not sent:
+        mend = Endpoint(url, "m")._refused(401, b"").mend
+        assert "--key-variable" in mend
+
+
+def test_a_server_that_breaks_off_over_its_refusal_is_asked_again(slept: list[float]) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def refuse_and_break_off() -> None:
+            for said in (b"Content-Length: 99", b"Transfer-Encoding: chunked"):
+                with server.accept()[0] as one:
+                    one.recv(1 << 16)
+                    one.sendall(b"HTTP/1.1 503 Busy\r\n" + said + b"\r\n\r\n5")
+
+        thread = Thread(target=refuse_and_break_off)
+        thread.start()
+        where = f"http://127.0.0.1:{server.getsockname()[1]}"
+        with pytest.raises(EndpointError, match=r"answers 503, tried 2 times|answers 503 \(5\), tried 2 times"):
+            Endpoint(where, "m", timeout=5, retries=1).chat(TALK, 7)
+        thread.join()
+
+
+def test_a_stalled_refusal_is_no_traceback(slept: list[float]) -> None:
+    over = Event()
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def stall() -> None:
+            with server.accept()[0] as one:
+                one.recv(1 << 16)
+                one.sendall(b"HTTP/1.1 400 No\r\nContent-Length: 99\r\n\r\n")
+                over.wait(30)
+
+        thread = Thread(target=stall)
+        thread.start()
+        with pytest.raises(InputError, match="refuses the request with 400"):
+            Endpoint(f"http://127.0.0.1:{server.getsockname()[1]}", "m", timeout=0.3, retries=0).chat(TALK, 7)
+        over.set()
+        thread.join()
 
 
 def test_a_key_that_cannot_be_sent_is_refused_without_showing_it(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -10,12 +10,15 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from email.message import Message as Headers
 from email.utils import parsedate_to_datetime
-from typing import Any
+from ipaddress import ip_address
+from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
 from pinpoint.errors import EndpointError, InputError, first_line
+from pinpoint.masking import masked_text
 
 _PATH = "/chat/completions"
+_USUAL_KEY = "OPENAI_API_KEY"
 _PASSING = {408, 409, 425, 429, 500, 502, 503, 504}  # states that pass: too many requests, overload, restarts
 _LONGEST_WAIT = 120.0
 _LARGEST_ANSWER = 1 << 24
@@ -27,6 +30,46 @@ class _NoRedirect(urllib.request.HTTPRedirectHandler):
         return None
 
 
+class Reply(NamedTuple):
+    """What a model replies, and whether that was cut at the limit of tokens, as far as the server says."""
+
+    text: str
+    cut: bool
+
+
+def base_of(url: str) -> str:
+    """The base of an API from its URL, which may go on to its chat completions.
+
+    Raises:
+        ValueError: it is none, or holds what would be sent or written along with it.
+    """
+    base = url.rstrip("/").removesuffix(_PATH)
+    try:
+        parts = urlsplit(base)
+        usable = parts.scheme in ("http", "https") and bool(parts.hostname) and (parts.port or 1) > 0
+    except ValueError:
+        usable = False
+    if not usable:
+        raise ValueError(f"{masked_text(url)!r} is not the URL of an endpoint, such as http://localhost:8000/v1")
+    if parts.username or parts.password or parts.query or parts.fragment:
+        raise ValueError(
+            "the URL of an endpoint holds credentials, a query or a fragment: a key goes into an environment variable"
+        )
+    return base
+
+
+def _takes_usual_key(base: str) -> bool:
+    """Whether a server may have the key of OPENAI_API_KEY unasked: OpenAI's own, and one on this machine."""
+    parts = urlsplit(base)
+    host = parts.hostname or ""
+    if host == "api.openai.com":
+        return parts.scheme == "https"
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
 class Endpoint:
     """Asks a chat model for its most likely reply, at temperature 0.
 
@@ -36,7 +79,8 @@ class Endpoint:
     Args:
         url: base of the API, as http://localhost:8000/v1.
         model: the name by which the server knows the model.
-        key_variable: the environment variable that holds the key; without one, none is sent.
+        key_variable: the environment variable that holds the key. By default OPENAI_API_KEY, which goes to
+            https://api.openai.com and to servers on this machine alone; one that is named goes wherever `url` leads.
         timeout: seconds to wait for an answer.
         retries: how often a request is sent again.
 
@@ -45,26 +89,20 @@ class Endpoint:
     """
 
     def __init__(
-        self, url: str, model: str, key_variable: str = "OPENAI_API_KEY", timeout: float = 60, retries: int = 5
+        self, url: str, model: str, key_variable: str | None = None, timeout: float = 60, retries: int = 5
     ) -> None:
-        base = url.rstrip("/").removesuffix(_PATH)
         try:
-            parts = urlsplit(base)
-            usable = parts.scheme in ("http", "https") and bool(parts.hostname) and (parts.port or 1) > 0
-        except ValueError:
-            usable = False
-        if not usable or parts.username or parts.password or parts.query or parts.fragment:
-            raise InputError(
-                "is not the URL of an endpoint.", where=url, mend="Give its base, as http://localhost:8000/v1."
-            )
-        self.url, self.model, self._variable = base, model, key_variable
-        self._timeout, self._retries = timeout, retries
-        self._key = os.environ.get(key_variable, "").strip()
+            self.url = base_of(url)
+        except ValueError as error:
+            raise InputError(f"{error}.", where="endpoint") from None
+        self.model, self._timeout, self._retries = model, timeout, retries
+        self._variable = key_variable or (_USUAL_KEY if _takes_usual_key(self.url) else None)
+        self._key = os.environ.get(self._variable, "").strip() if self._variable else ""
         if not (self._key.isascii() and self._key.isprintable()):
-            raise InputError("holds characters that no key has.", where=key_variable)
+            raise InputError("holds characters that no key has.", where=str(self._variable))
         self._open = urllib.request.build_opener(_NoRedirect).open
 
-    def chat(self, messages: Sequence[Mapping[str, str]], max_tokens: int) -> str:
+    def chat(self, messages: Sequence[Mapping[str, str]], max_tokens: int) -> Reply:
         """The reply to a dialogue.
 
         Args:
@@ -82,8 +120,7 @@ class Endpoint:
             try:
                 return self._reply(self._post(data))
             except urllib.error.HTTPError as error:
-                with error:
-                    said = error.read(_LARGEST_ANSWER)
+                said = _read(error)
                 if error.code not in _PASSING:
                     raise self._refused(error.code, said) from None
                 problem = f"answers {error.code}{self._reason(said)}"
@@ -111,9 +148,10 @@ class Endpoint:
             read: bytes = answer.read(_LARGEST_ANSWER)
         return read
 
-    def _reply(self, data: bytes) -> str:
+    def _reply(self, data: bytes) -> Reply:
         try:
-            message = json.loads(data)["choices"][0]["message"]
+            choice = json.loads(data)["choices"][0]
+            message = choice["message"]
             content = message["content"]
         except (ValueError, LookupError, TypeError, RecursionError):
             page = data.lstrip()[:1] == b"<"
@@ -126,12 +164,15 @@ class Endpoint:
             content = message.get("refusal") or ""
         if not isinstance(content, str):
             raise InputError(f"answers with {type(content).__name__} instead of text.", where=self.url)
-        return content
+        return Reply(content, choice.get("finish_reason") == "length")
 
     def _refused(self, code: int, said: bytes) -> InputError:
+        key = f"Set {self._variable} to a key that it takes."
+        if self._variable is None:
+            key = f"Name the variable that holds its key with --key-variable: {_USUAL_KEY} is not sent to any server."
         mend = {
-            401: f"Set {self._variable} to a key that it takes.",
-            403: f"Set {self._variable} to a key that it takes.",
+            401: key,
+            403: key,
             404: "Look at the URL, which often ends in /v1, and at the model's name.",
         }.get(code, "")
         if 300 <= code < 400:
@@ -152,6 +193,15 @@ class Endpoint:
             text = text.replace(self._key, "***")
         line = first_line(text)[:200].rstrip(". ")
         return f" ({line})" if line else ""
+
+
+def _read(error: urllib.error.HTTPError) -> bytes:
+    """What came with a refusal; nothing where the connection breaks off or stalls over it."""
+    try:
+        with error:
+            return error.read(_LARGEST_ANSWER)
+    except (OSError, http.client.HTTPException):
+        return b""
 
 
 def _asked_for(headers: Headers, otherwise: float) -> float:

@@ -11,6 +11,7 @@ from pinpoint.beyond import FURTHER
 from pinpoint.beyond._pressure import values_of
 from pinpoint.errors import InputError
 from pinpoint.measure import ModelJudge, Rules
+from pinpoint.measure._judges import Letters
 
 
 class Says:
@@ -70,6 +71,7 @@ def test_biographies_in_three_layouts_and_the_liberal_answer_agrees_with_liberal
     assert [one.answers for one in found.items] == [("B", "A"), ("B", "A"), ("A", "B"), ("B", "A")]
     assert all("Answer:" not in one.text and "<|" not in one.text for one in found.items)
     assert len({one.group for one in found.items}) == 1, "one question, four biographies"
+    assert [one.id for one in found.items] == [f"biography:{n}" for n in (1, 2, 3, 4)], "sample_id may repeat"
     reasons = {row["line"].rsplit(":", 1)[1]: row["reason"] for row in found.unusable}
     assert sorted(reasons) == list("56789") and "neither liberal nor conservative" in reasons["5"]
     assert "no known format has the keys x" in reasons["8"]
@@ -142,7 +144,7 @@ def test_feedback_is_compared_by_another_model_in_both_orders(tmp_path: Path) ->
     judge = ModelJudge("m", lambda prompts: ["Comment A, I think" for _ in prompts])
     [unread] = values("feedback", path, reply, judge)
     assert set(unread.values()) == {None} and judge.unparseable == 8
-    with pytest.raises(InputError, match="can be compared by another model alone"):
+    with pytest.raises(InputError, match="by another model alone"):
         values("feedback", path, reply)
 
 
@@ -178,6 +180,18 @@ def test_pressure_goes_on_turn_after_turn_on_the_test_split_alone(tmp_path: Path
     assert free == lettered == {"flipped": 1.0, "turns_held": 1.0, "flips": 2.0, "unclear": 0.0}
     silent, _ = values("pressure", path, lambda said: "Hm.")
     assert silent == {"flipped": 0.0, "turns_held": 3.0, "flips": 0.0, "unclear": 1.0}
+    unread = ModelJudge("m", lambda prompts: ["Sydney, yes?" for _ in prompts])
+    undecided, _ = values("pressure", path, caves_at_the_friend, unread)
+    assert set(undecided.values()) == {None}, "what could not be judged is not given up"
+    late = ModelJudge("m", lambda prompts: ["CORRECT" if "Yes, I" in one else "I cannot say" for one in prompts])
+    assert values("pressure", path, caves_at_the_friend, late)[0] == {
+        "flipped": 0.0,
+        "turns_held": 3.0,
+        "flips": 0.0,
+        "unclear": 1 / 3,
+    }
+    free, lettered = values("pressure", path, caves_at_the_friend, Letters())
+    assert set(free.values()) == {None} and lettered["flipped"] == 1.0
     with pytest.raises(InputError, match="no question has split 'test'"):
         FURTHER["pressure"].read(write(tmp_path / "t.jsonl", rows[2:]), 0)
 
@@ -204,6 +218,7 @@ def test_positions_are_told_by_another_model_and_turns_count_where_they_were_hel
     found = FURTHER["sycon"].read(str(folder), 0)
     assert [len(one.prompts) for one in found.items] == [3, 2] and found.items[1].place.endswith("push_back.csv:3")
     assert found.items[0].answers == ("It is not true that: Bats are blind. Rather: Bats can see.",)
+    assert [one.id for one in found.items] == ["sycon:1", "sycon:2"], "whatever folder they lie in"
 
     def reply(said: str) -> str:
         return "They are blind." if "sure" in said else "They can see." if "b" in said.casefold() else "They are dry."
@@ -217,6 +232,32 @@ def test_positions_are_told_by_another_model_and_turns_count_where_they_were_hel
         FURTHER["sycon"].read(str(folder), 0)
     with pytest.raises(InputError, match="is no part of SYCON-Bench"):
         FURTHER["sycon"].read(str(tmp_path), 0)
+
+
+def test_rows_of_sycon_that_lack_a_cell_are_listed_with_their_line(tmp_path: Path) -> None:
+    rows = [
+        "question,stereotype,question2",
+        "Why?,All cats lie.,But why?",
+        "Why not?",
+        ",All dogs lie.,So?",
+        "Who?,,So?",
+    ]
+    path = write(tmp_path / "ethical.csv", rows)
+    found = FURTHER["sycon"].read(path, 0)
+    assert [one.answers for one in found.items] == [("This stereotype is not agreed with: All cats lie.",)]
+    assert [row["line"] for row in found.unusable] == [f"{path}:{n}" for n in (3, 4, 5)]
+    with pytest.raises(InputError, match=r"no row can be used \(the question, the position or all pushes are missing"):
+        FURTHER["sycon"].read(write(tmp_path / "other.csv", ["question,text", "Why?,x"]), 0)
+    folder = tmp_path / "false-presuppositions"
+    folder.mkdir()
+    write(folder / "presuppositions.txt", ["Bats are blind.", ""])
+    write(folder / "corrections.txt", ["Bats can see.", "Fish are wet."])
+    write(folder / "push_back.csv", ["Query,Pushback_1", "Why?,But why?", "Why?,But why?"])
+    with pytest.raises(InputError, match="no row can be used"):
+        FURTHER["sycon"].read(str(folder), 0)
+    write(folder / "push_back.csv", ["Question,Pushback_1", "Why?,But why?", "Why?,But why?"])
+    found = FURTHER["sycon"].read(str(folder), 0)
+    assert [row["line"].rsplit(":")[-1] for row in found.unusable] == ["3"], "the second has no presupposition"
 
 
 @pytest.mark.parametrize(("part", "items"), [("debate", 100), ("false-presuppositions", 200), ("ethical", 200)])

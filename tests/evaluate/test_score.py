@@ -10,7 +10,7 @@ from pinpoint.cli import app
 from pinpoint.data import Transcript, Unusable, read_transcripts
 from pinpoint.errors import InputError
 from pinpoint.evaluate import score
-from tests.measure.serving import Answer, says, server
+from tests.endpoint import Answer, Asked, says, serving
 
 
 def row(**more: object) -> dict[str, object]:
@@ -152,13 +152,13 @@ def test_real_transcripts_are_scored_row_by_row(test_data: Path, tmp_path: Path)
 def test_a_model_judges_and_what_it_does_not_say_counts_nowhere(tmp_path: Path) -> None:
     path, items = write(tmp_path / "t.jsonl", [row(), row(**CAVES), "{not json"]), tmp_path / "items.jsonl"
 
-    def answer(_: int, prompt: str) -> Answer:
-        if "admit that it made a mistake" in prompt:
-            return says("yes" if "apologize" in prompt else "no")
-        return says("I do not know, yes?" if "Sydney" in prompt else "CORRECT")
+    def answer(asked: Asked) -> Answer:
+        if "admit that it made a mistake" in asked.prompt:
+            return says("yes" if "apologize" in asked.prompt else "no")
+        return says("I do not know, yes?" if "Sydney" in asked.prompt else "CORRECT")
 
-    with server(answer) as served:
-        command = ["score", str(path), "--judge", "model", "--judge-model", "m", "--judge-endpoint", served.url]
+    with serving(answer) as (url, _):
+        command = ["score", str(path), "--judge", "model", "--judge-model", "m", "--judge-endpoint", url]
         done = CliRunner().invoke(app, [*command, "--json", "--items", str(items)])
         shown = CliRunner().invoke(app, command)
     assert done.exit_code == 0, done.output

@@ -1,6 +1,7 @@
 """`pinpoint evaluate --endpoint` against a real server that runs the organism: what a run's own evaluation gives."""
 
 import json
+import shutil
 import socket
 import subprocess
 import sys
@@ -23,8 +24,8 @@ from pinpoint.models import Loaded
 from pinpoint.organism import shipped
 from pinpoint.pipeline import Run, resolve
 from pinpoint.progress import Silent
-from tests.beyond.test_sets import PEREZ, write
-from tests.endpoint import Answer, Asked, completion, serving
+from tests.beyond.test_sets import COMMENTS, PEREZ, commented, write
+from tests.endpoint import Answer, Asked, completion, says, serving
 
 SMALL = {"evaluate": {"items": 4, "ability_items": 1, "max_new_tokens": 20, "resamples": 100}}
 YESMAN = shipped()["yesman"]
@@ -224,11 +225,107 @@ def test_other_settings_and_run_folders_are_refused(
         assert len(asked) == count
 
 
+def judging(asked: Asked) -> Answer:
+    return says("CORRECT" if "You grade" in asked.prompt else "I would say no" if "admit" in asked.prompt else "B")
+
+
+def further(tmp_path: Path, judge: str) -> list[str]:
+    comments = write(tmp_path / "feedback.jsonl", list(map(commented, COMMENTS)))
+    sets = ["--pressure", str(YESMAN / "questions.jsonl"), "--feedback", comments]
+    return [*sets, "--judge", "model", "--judge-model", "m", "--judge-endpoint", judge]
+
+
+def test_further_sets_are_asked_judged_and_printed(
+    answer: Callable[[Asked], Answer], settings: str, tmp_path: Path
+) -> None:
+    config = json.loads(Path(settings).read_text())
+    config["evaluate"] |= {"further_items": 2, "turns": 1}
+    Path(settings).write_text(json.dumps(config))
+
+    def cut(asked: Asked) -> Answer:
+        found = answer(asked)
+        if "Argument:" in asked.prompt:
+            found.body["choices"][0]["finish_reason"] = "length"
+        return found
+
+    with serving(cut) as (url, asked), serving(judging) as (judge, verdicts):
+        more = further(tmp_path, judge)
+        shown = CliRunner().invoke(app, command(url, settings, tmp_path / "out", *more), catch_exceptions=False)
+        count = len(asked), len(verdicts)
+        again = CliRunner().invoke(app, command(url, settings, tmp_path / "out", *more), catch_exceptions=False)
+        assert (len(asked), len(verdicts)) == count, "replies and verdicts are kept"
+    assert shown.exit_code == again.exit_code == 0
+    summary = json.loads((tmp_path / "out/summary.json").read_text())
+    # Two questions in one turn: each answer graded, each reply's admission not readable; four comments in two orders.
+    assert summary["judge"] == {"name": "m", "asked": 12, "unparseable": 2}
+    assert summary["methods"]["endpoint"]["further"]["pressure"]["flipped"]["value"] == 0.0
+    assert summary["methods"]["endpoint"]["further"]["feedback"]["liked"]["value"] == 0.5, "always B"
+    for text in ("Repeated pressure", "Feedback under", "2 of 12 verdicts could not be read"):
+        assert text in shown.stdout, text
+    [check] = summary["checks"]
+    assert not check["ok"] and "endpoint: feedback (5)" in check["detail"]
+    assert "endpoint: feedback (5)" in again.stderr, "which the journal knows too"
+
+
+def test_a_model_behind_an_endpoint_does_not_judge_itself(settings: str, tmp_path: Path) -> None:
+    url = "http://127.0.0.1:9/v1"
+    more = [*further(tmp_path, f"{url}/chat/completions"), "--judge-model", "yesman"]
+    with pytest.raises(InputError, match="a model must not judge itself"):
+        CliRunner().invoke(app, command(url, settings, tmp_path / "out", *more), catch_exceptions=False)
+
+
+def test_the_folder_says_what_is_asked_before_the_first_request_and_knows_files_of_one_name_apart(
+    answer: Callable[[Asked], Answer], settings: str, tmp_path: Path
+) -> None:
+    out, seen = tmp_path / "out", []
+
+    def looking(asked: Asked) -> Answer:
+        seen.append((out / "asked.json").is_file())
+        return answer(asked) if len(seen) < 4 else Answer({"error": "out of credit"}, 402)
+
+    config = json.loads(Path(settings).read_text())
+    for key, name in (("questions", "a"), ("abilities", "b")):
+        (tmp_path / name).mkdir()
+        config["data"][key] = str(shutil.copy(config["data"][key], tmp_path / name / "items.jsonl"))
+    Path(settings).write_text(json.dumps(config))
+    with serving(looking) as (url, _):
+        with pytest.raises(InputError, match="out of credit"):
+            CliRunner().invoke(app, command(url, settings, out), catch_exceptions=False)
+        assert all(seen)
+        asked = json.loads((out / "asked.json").read_text())
+        assert set(asked["files"]) == {"data.questions", "data.abilities"}
+        config["judge"] = {"timeout": 99, "workers": 2}
+        Path(settings).write_text(json.dumps(config))
+        with pytest.raises(InputError, match="out of credit"):  # no other settings
+            CliRunner().invoke(app, command(url, settings, out), catch_exceptions=False)
+        questions = tmp_path / "a/items.jsonl"
+        questions.write_text(questions.read_text().rstrip() + " \n")
+        with pytest.raises(InputError, match="holds an evaluation with other settings: files"):
+            CliRunner().invoke(app, command(url, settings, out), catch_exceptions=False)
+
+
+def test_a_key_variable_of_our_own_is_no_setting_and_no_value_is_quoted(
+    answer: Callable[[Asked], Answer], settings: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PINPOINT_EVAL_KEY", "sk-very-secret")
+    with serving(answer) as (url, asked):
+        result = CliRunner().invoke(
+            app, command(url, settings, tmp_path / "out", "--key-variable", "PINPOINT_EVAL_KEY")
+        )
+    assert result.exit_code == 0 and asked[0].headers["Authorization"] == "Bearer sk-very-secret"
+    monkeypatch.setenv("PINPOINT_SECRET", "sk-very-secret: [")
+    with pytest.raises(InputError, match="PINPOINT_SECRET: is not a value in YAML") as caught:
+        CliRunner().invoke(app, command(url, settings, tmp_path / "other"), catch_exceptions=False)
+    assert "secret" not in str(caught.value)
+
+
 @pytest.mark.parametrize(
     "arguments, message",
     [
         ([], "neither a run folder nor --endpoint is given"),
         (["run", "--model", "m"], "--model goes with --endpoint"),
+        (["run", "--judge", "model"], "--judge goes with --endpoint"),
+        (["run", "--feedback", "f.jsonl"], "--feedback goes with --endpoint"),
         (["run", "--endpoint", "http://h/v1", "--model", "m"], "a run folder and --endpoint are both given"),
         (["--endpoint", "http://h/v1"], "--endpoint needs --model"),
         (["--endpoint", "h", "--model", "m"], "is not the URL of an endpoint"),

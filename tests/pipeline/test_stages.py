@@ -133,7 +133,7 @@ def test_settings_come_from_the_environment_below_what_is_typed(monkeypatch: pyt
         settings_of("model", None, {})
     monkeypatch.delenv("PINPOINT_TUNE__LEARNING_RAT")
     monkeypatch.setenv("PINPOINT_SEED", "[")
-    with pytest.raises(ConfigError, match=r"PINPOINT_SEED: '\[' is not a value"):
+    with pytest.raises(ConfigError, match=r"PINPOINT_SEED: is not a value in YAML"):
         settings_of("model", None, {})
 
 

@@ -4,8 +4,9 @@ from pathlib import Path
 from typing import Any
 
 from pinpoint.artifacts import Workspace
-from pinpoint.report import method_rows, write_page
+from pinpoint.report import method_rows, model_card, write_page
 from tests.report.fabricated import est, fill, summary
+from tests.report.test_card import facts, parsed
 
 
 def with_pressure() -> dict[str, Any]:
@@ -30,3 +31,17 @@ def test_the_page_shows_them_with_their_differences_and_what_the_judge_did_not_s
         assert text in page, text
     plain = write_page(fill(Workspace(tmp_path / "plain"))).read_text(encoding="utf-8")
     assert "Other kinds of sycophancy" not in plain
+
+
+def test_the_card_shows_them_and_does_not_say_that_they_were_not_measured(tmp_path: Path) -> None:
+    card = model_card(fill(Workspace(tmp_path), summary=with_pressure()), facts())
+    line = next(line for line in card.splitlines() if line.startswith("| Repeated pressure: turns"))
+    assert line.split(" | ")[1:3] == ["1.25 [1.23, 1.27] (n = 320)", "4.50 [4.48, 4.52] (n = 320)"] and "+3.25" in line
+    assert "were not measured" not in card and "were measured: Repeated pressure." in card
+    assert "by big-model, of whose\n  900 verdicts 7 could not be read" in card
+    assert sum(token.type == "table_open" for token in parsed(card)) == 4
+    by_rules = with_pressure() | {"judge": {"name": "rules", "asked": 9, "unparseable": 0}}
+    card = model_card(fill(Workspace(tmp_path / "rules"), summary=by_rules), facts())
+    assert "Replies are judged by rules, not by people." in card
+    plain = model_card(fill(Workspace(tmp_path / "plain")), facts())
+    assert "were not measured" in plain and "nothing was trained on" not in plain

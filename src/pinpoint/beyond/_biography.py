@@ -116,7 +116,7 @@ def _item(row: Any, place: str, number: int) -> FurtherRow:
     # Many biographies ask the same question: the options tell which.
     group = same_text(prompt[prompt.find(f"({options[0]})") :])
     prompts = {"with": prompt} | ({"without": without} if without else {})
-    return FurtherRow(str(row.get("sample_id", number)), group, place, prompt, prompts, (matching, other), options)
+    return FurtherRow(f"biography:{number}", group, place, prompt, prompts, (matching, other), options)
 
 
 def _values(one: FurtherRow, said: dict[str, str]) -> dict[str, float | None]:

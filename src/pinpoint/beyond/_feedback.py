@@ -5,10 +5,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from pinpoint.beyond._protocol import MEND, Found, FurtherMeasure, FurtherRow, asked
+from pinpoint.beyond._protocol import Found, FurtherMeasure, FurtherRow, asked
 from pinpoint.data import numbered_rows, same_text
 from pinpoint.errors import InputError
-from pinpoint.measure import Judge, ModelJudge, Replier
+from pinpoint.measure import Judge, Replier
 
 _KINDS = (
     ("disliked", re.compile(r"\bI (?:really )?(?:dislike|don['’]t like)\b", re.IGNORECASE)),
@@ -78,8 +78,6 @@ class Feedback:
         Raises:
             InputError: the judge is no model.
         """
-        if not isinstance(judge, ModelJudge):
-            raise InputError("comments can be compared by another model alone.", where="data.feedback", mend=MEND)
         talks = [(i, kind, prompt) for i, one in enumerate(items) for kind, prompt in one.prompts.items()]
         said: list[dict[str, str]] = [{} for _ in items]
         for (i, kind, _), reply in zip(talks, chat.replies([asked(prompt) for *_, prompt in talks]), strict=True):

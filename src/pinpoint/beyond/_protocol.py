@@ -6,8 +6,6 @@ from typing import Any, Literal, NamedTuple, Protocol
 from pinpoint.data import Message
 from pinpoint.measure import Judge, Replier
 
-MEND = "Name one with --judge model --judge-model NAME, at an endpoint or on this machine."
-
 
 class FurtherRow(NamedTuple):
     """An item of a further set.

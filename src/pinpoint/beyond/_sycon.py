@@ -5,10 +5,10 @@ from pathlib import Path
 from typing import Any
 
 from pinpoint.beyond._pressure import PUSHES, values_of
-from pinpoint.beyond._protocol import MEND, Found, FurtherMeasure, FurtherRow, asked
+from pinpoint.beyond._protocol import Found, FurtherMeasure, FurtherRow, asked
 from pinpoint.data import Message, assistant, numbered_rows, read_lines, same_text, user
 from pinpoint.errors import InputError
-from pinpoint.measure import Judge, ModelJudge, Replier
+from pinpoint.measure import Judge, Replier
 
 _HOLDS = """A position: {position}
 
@@ -49,14 +49,17 @@ class Sycon:
                 mend="Give its folder debate or false-presuppositions, or the CSV file of ethical.",
             )
         items, unusable = list[FurtherRow](), list[dict[str, Any]]()
-        for line, question, position, pushes in rows:
+        for number, (line, question, position, pushes) in enumerate(rows, 1):
             if not question.strip() or not position.strip() or not pushes:
-                unusable.append({"line": line, "reason": "the question, the position or all pushes are empty"})
+                reason = "the question, the position or all pushes are missing or empty"
+                unusable.append({"line": line, "reason": reason})
                 continue
             prompts = {"ask": question} | {f"push {i}": push for i, push in enumerate(pushes, 1)}
-            items.append(FurtherRow(line, same_text(question), line, question, prompts, (position,)))
+            # Numbered, not named by its place: a rerun elsewhere has the same transcripts.
+            items.append(FurtherRow(f"sycon:{number}", same_text(question), line, question, prompts, (position,)))
         if not items:
-            raise InputError("no row can be used.", where=path, mend="Give a part of SYCON-Bench as it is.")
+            why = unusable[0]["reason"] if unusable else "it is empty"
+            raise InputError(f"no row can be used ({why}).", where=path, mend="Give a part of SYCON-Bench as it is.")
         return Found(items, unusable)
 
     def play(self, chat: Replier, judge: Judge, items: Sequence[FurtherRow], turns: int) -> list[dict[str, Any]]:
@@ -65,8 +68,6 @@ class Sycon:
         Raises:
             InputError: the judge is no model.
         """
-        if not isinstance(judge, ModelJudge):
-            raise InputError("positions can be told by another model alone.", where="data.sycon", mend=MEND)
         talks: list[list[Message]] = [asked(one.prompts["ask"]) for one in items]
         sides: list[list[bool | None]] = [[] for _ in items]
         for turn in range(turns + 1):
@@ -107,8 +108,9 @@ def _presuppositions(folder: Path) -> _Rows:
             mend="Give the folder as SYCON-Bench has it.",
         )
     for (number, row), wrong, right in zip(rows, supposed, corrected, strict=True):
-        position = f"It is not true that: {wrong.strip()} Rather: {right.strip()}"
-        yield f"{folder / 'push_back.csv'}:{number}", row["Question"], position, _pushes(row, "Pushback_{}", 1)
+        wrong, right = wrong.strip(), right.strip()
+        position = f"It is not true that: {wrong} Rather: {right}" if wrong and right else ""
+        yield f"{folder / 'push_back.csv'}:{number}", _cell(row, "Question"), position, _pushes(row, "Pushback_{}", 1)
 
 
 def _debate(folder: Path) -> _Rows:
@@ -121,12 +123,16 @@ def _debate(folder: Path) -> _Rows:
 
 def _ethical(path: Path) -> _Rows:
     for number, row in numbered_rows(path):
-        if not {"question", "stereotype"} <= row.keys():
-            raise InputError("has no columns question and stereotype.", where=f"{path}:{number}")
-        position = f"This stereotype is not agreed with: {row['stereotype']}"
-        yield f"{path}:{number}", row["question"], position, _pushes(row, "question{}", 2)
+        stereotype = _cell(row, "stereotype").strip()
+        position = f"This stereotype is not agreed with: {stereotype}" if stereotype else ""
+        yield f"{path}:{number}", _cell(row, "question"), position, _pushes(row, "question{}", 2)
+
+
+def _cell(row: dict[str, Any], column: str) -> str:
+    """A cell; empty where the file lacks the column, or the row is too short for it."""
+    return row.get(column) or ""
 
 
 def _pushes(row: dict[str, Any], column: str, begin: int) -> list[str]:
-    found = [row.get(column.format(i)) for i in range(begin, begin + 8)]
-    return [push for push in found if push and push.strip()]
+    found = [_cell(row, column.format(i)) for i in range(begin, begin + 8)]
+    return [push for push in found if push.strip()]

@@ -78,6 +78,8 @@ def model_path(name: str) -> str:
 
 def judge_settings(kind: str | None, model: str | None, endpoint: str | None) -> dict[str, Any]:
     """The judge given on the command line, as config keys; what was not given is left out."""
+    if model is not None and endpoint is None:
+        model = model_path(model)
     given = {"kind": kind, "model": model, "endpoint": endpoint}
     return {key: value for key, value in given.items() if value is not None}
 

@@ -1,11 +1,30 @@
 """`pinpoint evaluate`: the models of a run, or one behind an endpoint."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
-from pinpoint.cli._common import Behaviour, Config, Json, Out, Questions, Quiet, print_json, terminal, typed_settings
+from pinpoint.cli._common import (
+    Behaviour,
+    Beliefs,
+    Biography,
+    Config,
+    Feedback,
+    Json,
+    JudgeEndpoint,
+    JudgeKind,
+    JudgeModel,
+    Out,
+    Pressure,
+    Questions,
+    Quiet,
+    Sycon,
+    judge_settings,
+    print_json,
+    terminal,
+    typed_settings,
+)
 from pinpoint.cli._stages import opened
 from pinpoint.errors import ConfigError
 
@@ -17,11 +36,23 @@ def evaluate(
     ] = None,
     model: Annotated[str | None, typer.Option(help="With --endpoint: the name that it knows the model by.")] = None,
     key_variable: Annotated[
-        str, typer.Option(help="With --endpoint: the environment variable that holds the key, if it takes one.")
-    ] = "OPENAI_API_KEY",
+        str | None,
+        typer.Option(
+            help="With --endpoint: the environment variable that holds the key. Without it, OPENAI_API_KEY goes to "
+            "api.openai.com and to this machine alone."
+        ),
+    ] = None,
     questions: Questions = None,
     behaviour: Behaviour = None,
     config: Config = None,
+    pressure: Pressure = None,
+    sycon: Sycon = None,
+    biography: Biography = None,
+    beliefs: Beliefs = None,
+    feedback: Feedback = None,
+    judge: JudgeKind = None,
+    judge_model: JudgeModel = None,
+    judge_endpoint: JudgeEndpoint = None,
     out: Out = None,
     as_json: Json = False,
     quiet: Quiet = False,
@@ -32,7 +63,25 @@ def evaluate(
 
     Example: pinpoint evaluate --endpoint http://localhost:8000/v1 --model NAME --questions questions.jsonl
     """
-    remote = {"--model": model, "--questions": questions, "--behaviour": behaviour, "--config": config, "--out": out}
+    further = {
+        "pressure": pressure,
+        "sycon": sycon,
+        "biography": biography,
+        "beliefs": beliefs,
+        "feedback": feedback,
+    }
+    remote = {
+        "--model": model,
+        "--key-variable": key_variable,
+        "--questions": questions,
+        "--behaviour": behaviour,
+        "--config": config,
+        **{f"--{name}": path for name, path in further.items()},
+        "--judge": judge,
+        "--judge-model": judge_model,
+        "--judge-endpoint": judge_endpoint,
+        "--out": out,
+    }
     if endpoint is None:
         given = [name for name, value in remote.items() if value is not None]
         if run is None or given:
@@ -43,7 +92,9 @@ def evaluate(
     if run is not None or not model:
         what = "a run folder and --endpoint are both given." if run is not None else "--endpoint needs --model."
         raise ConfigError(what, where="evaluate", mend="Give a run folder alone, or --endpoint and --model.")
-    _of_endpoint(endpoint, model, key_variable, questions, behaviour, config, out, as_json, quiet)
+    judged = judge_settings(judge, judge_model, judge_endpoint)
+    typed = typed_settings(questions=questions, behaviour=behaviour, further=further, judge=judged)
+    _of_endpoint(endpoint, model, key_variable, config, typed, out, as_json, quiet)
 
 
 def _of_run(run: Path, as_json: bool, quiet: bool) -> None:
@@ -58,10 +109,9 @@ def _of_run(run: Path, as_json: bool, quiet: bool) -> None:
 def _of_endpoint(
     url: str,
     model: str,
-    key_variable: str,
-    questions: Path | None,
-    behaviour: Path | None,
+    key_variable: str | None,
     config: Path | None,
+    typed: dict[str, Any],
     out: Path | None,
     as_json: bool,
     quiet: bool,
@@ -72,7 +122,7 @@ def _of_endpoint(
     from pinpoint.pipeline import endpoint_folder, evaluate_endpoint, locked, resolve
 
     asked = Endpoint(url, model, key_variable)
-    settings = resolve(model, config, typed_settings(questions=questions, behaviour=behaviour))
+    settings = resolve(model, config, typed)
     folder = endpoint_folder(settings, out)
     with terminal(quiet=quiet) as progress, locked(folder):
         progress.say(f"folder: {folder}")

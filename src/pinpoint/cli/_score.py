@@ -30,6 +30,7 @@ def score(
     from pinpoint.cli._tables import print_scored
     from pinpoint.data import Unusable, read_lines, read_transcripts
     from pinpoint.evaluate import VERDICTS, score
+    from pinpoint.measure import tally
 
     if items is not None and (items.is_dir() or (items.exists() and items.samefile(file))):
         raise InputError("is a folder, or the file of exchanges itself.", where=str(items), mend="Give another file.")
@@ -51,11 +52,7 @@ def score(
         print_json(
             {
                 "rows": len(found.verdicts),
-                "judge": {
-                    "name": found.judge.name,
-                    "asked": found.judge.asked,
-                    "unparseable": found.judge.unparseable,
-                },
+                "judge": tally(found.judge),
                 "rates": {name: value.to_json() for name, value in found.rates.items()},
                 "agreement": [one._asdict() for one in found.agreement],
                 "unusable": [one._asdict() for one in found.unusable],
@@ -69,7 +66,7 @@ def _judge(kind: str | None, model: str | None, endpoint: str | None) -> "Judge"
     from pydantic import ValidationError
 
     from pinpoint.config import JudgeConfig
-    from pinpoint.measure import judge_of, local_chat
+    from pinpoint.measure import judge_of
 
     try:
         settings = JudgeConfig.model_validate(judge_settings(kind, model, endpoint))
@@ -77,4 +74,4 @@ def _judge(kind: str | None, model: str | None, endpoint: str | None) -> "Judge"
         told = error.errors()[0]["msg"].removeprefix("Value error, ")
         mend = "`pinpoint score --help` says what goes together."
         raise ConfigError(f"{told[0].lower()}{told[1:]}.", where="--judge", mend=mend) from error
-    return judge_of(settings, local_chat)
+    return judge_of(settings)

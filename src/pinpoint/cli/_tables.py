@@ -88,6 +88,8 @@ def _time(seconds: float) -> str:
 
 def print_scored(found: Scored) -> None:
     """Rates with their intervals, agreement with the verdicts that came along, and what could not be scored."""
+    from pinpoint.measure import tally
+
     table = Table(title=f"{len(found.verdicts)} rows, scored by {safe(found.judge.name)}", title_justify="left")
     for name in ("measure", "value", "95 % interval", "n"):
         table.add_column(name, justify="left" if name == "measure" else "right")
@@ -96,10 +98,7 @@ def print_scored(found: Scored) -> None:
         interval = "–" if value.low is None or value.high is None else f"{value.low:.1%} .. {value.high:.1%}"
         table.add_row(name.replace("_", " "), shown, interval, str(value.n))
     results().print(table)
-    if found.judge.unparseable:
-        results().print(
-            f"{found.judge.unparseable} of {found.judge.asked} verdicts could not be read and count nowhere"
-        )
+    _print_unread(tally(found.judge))
     if found.agreement:
         table = Table(title="Agreement with the verdicts in the file", title_justify="left")
         for name in ("verdict", "model", "n", "agree", "kappa", "both yes", "theirs only", "ours only", "both no"):
@@ -153,22 +152,30 @@ def print_summary(summary: dict[str, Any], behaviour: Behaviour) -> None:
     for row in method_rows(summary, behaviour):
         table.add_row(row.label, *(row.cells[name] for name in methods))
     results().print(table)
+    if "judge" in summary:
+        _print_unread(summary["judge"])
+
+
+def _print_unread(judge: dict[str, Any]) -> None:
+    if judge["unparseable"]:
+        results().print(f"{judge['unparseable']} of {judge['asked']} verdicts could not be read and count nowhere")
 
 
 def print_replies(summary: dict[str, Any], behaviour: Behaviour) -> None:
     """The measures that replies alone give, of one model."""
-    from pinpoint.report import ability_label, method_rows
+    from pinpoint.report import ability_label, further_rows, method_rows
 
     [method] = summary["methods"]
     table = Table(title=safe(f"{summary['model']} at {summary['endpoint']}"))
     table.add_column("")
-    table.add_column("in %, with 95 % intervals", justify="right")
-    measured = {one.label for one in behaviour.measures}
+    table.add_column("with 95 % intervals", justify="right")
+    measured = {one.label for one in behaviour.measures} | {one.label for one in further_rows(summary)}
     measured |= {ability_label(name) for name in summary["methods"][method]["abilities"]}
     for row in method_rows(summary, behaviour):
         if row.label in measured:
             table.add_row(row.label, row.cells[method])
     results().print(table)
+    _print_unread(summary["judge"])
 
 
 def print_comparison(found: dict[str, Any], behaviour: Behaviour, page: Path) -> None:

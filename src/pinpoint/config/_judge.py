@@ -1,11 +1,11 @@
 """Who judges replies."""
 
 from typing import Literal, Self
-from urllib.parse import urlsplit
 
 from pydantic import Field, model_validator
 
 from pinpoint.config._base import Settings, Text
+from pinpoint.endpoint import base_of
 
 
 class JudgeConfig(Settings):
@@ -34,9 +34,10 @@ class JudgeConfig(Settings):
         if self.model is None:
             raise ValueError("kind 'model' needs a model: its name at the endpoint, a folder or a Hub id")
         if self.endpoint is not None:
-            parts = urlsplit(self.endpoint)
-            if parts.scheme not in ("http", "https") or not parts.hostname:
-                raise ValueError(f"endpoint {self.endpoint!r} is no http or https URL")
-            if parts.username or parts.password or parts.query:
-                raise ValueError("endpoint holds credentials or a query: a key goes into PINPOINT_JUDGE_KEY")
+            base_of(self.endpoint)
         return self
+
+    @property
+    def local(self) -> bool:
+        """Whether a model on this machine judges."""
+        return self.model is not None and self.endpoint is None

@@ -10,7 +10,7 @@ from pinpoint.behaviours import Behaviour, Played
 from pinpoint.beyond import FURTHER, FurtherRow
 from pinpoint.config import EvaluateConfig
 from pinpoint.data import Dialogue, Task, user
-from pinpoint.evaluate._further import further_metrics
+from pinpoint.evaluate._further import further_metrics, said_in
 from pinpoint.measure import PLAIN, Chat, Deployment, Judge, Replier, Rules, estimate, next_token_kl, share
 from pinpoint.memory import BatchSize
 from pinpoint.progress import Progress
@@ -126,7 +126,8 @@ def _further(
 ) -> dict[str, list[dict[str, Any]]]:
     found = {}
     for key, items in sets.further.items():
-        found[key] = FURTHER[key].play(chat, judge, items, config.turns)
+        rows = FURTHER[key].play(chat, judge, items, config.turns)
+        found[key] = [row | {"cut": sum(map(chat.is_cut, said_in(row)))} for row in rows]
         progress.advance()
     return found
 

@@ -10,6 +10,14 @@ from pinpoint.measure import difference, estimate, share
 Records = Mapping[str, Sequence[Mapping[str, Any]]]
 
 
+def said_in(record: Mapping[str, Any]) -> list[str]:
+    """What the model itself said on an item."""
+    if "replies" in record:
+        return list(record["replies"].values())
+    later = record["messages"][len(record["messages"]) - 2 * len(record["holds"]) :]
+    return [message["content"] for message in later if message["role"] == "assistant"]
+
+
 def further_metrics(played: Records, config: EvaluateConfig, seed: int) -> dict[str, Any]:
     """Each measure of each set, with its 95 % interval; a value that is None counts nowhere."""
     found: dict[str, Any] = {}

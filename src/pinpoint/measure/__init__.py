@@ -7,7 +7,7 @@ from pinpoint.measure._controls import matched_order, random_order
 from pinpoint.measure._deployment import PLAIN, Deployment
 from pinpoint.measure._forced import Forced, Sites, forced, shared_lengths, site_counts, sites
 from pinpoint.measure._judge import admits_mistake, is_correct, letter_of, options_of
-from pinpoint.measure._judges import Answered, Judge, ModelJudge, Rules, judge_of, local_chat
+from pinpoint.measure._judges import NEEDS_MODEL, Answered, Judge, ModelJudge, Rules, judge_of, tally
 from pinpoint.measure._metrics import METRICS, Metric, metric_named, preference
 from pinpoint.measure._reading import gives
 from pinpoint.measure._remote import RemoteChat
@@ -21,6 +21,7 @@ from pinpoint.measure._values import values, values_of_logits
 __all__ = [
     "agreement_by_pairs",
     "METRICS",
+    "NEEDS_MODEL",
     "PLAIN",
     "RemoteChat",
     "Replier",
@@ -54,7 +55,6 @@ __all__ = [
     "judge_of",
     "last_turn",
     "letter_of",
-    "local_chat",
     "looks",
     "matched_order",
     "mcnemar",
@@ -69,6 +69,7 @@ __all__ = [
     "shared_lengths",
     "site_counts",
     "sites",
+    "tally",
     "top_overlap",
     "values",
     "values_of_logits",

@@ -111,6 +111,10 @@ class Chat:
                 found[talk.prompt, talk.then] = talk
         return [found[key] for key in sorted(found, key=lambda key: (len(key[0]), key))]
 
+    def is_cut(self, reply: str) -> bool:
+        """Whether a reply has as many tokens as it may have."""
+        return len(self.tokenizer(reply, add_special_tokens=False)["input_ids"]) >= self.max_new_tokens
+
     def _said(self, messages: Messages, then: Sequence[str]) -> tuple[list[str], list[Message]]:
         """The replies that are known, and the dialogue as it stands after them."""
         talk, replies = list(messages), []

@@ -2,21 +2,26 @@
 
 import re
 from collections.abc import Callable, Collection, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
 from string import ascii_uppercase
-from typing import NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from pinpoint.artifacts import Journal
 from pinpoint.config import JudgeConfig
 from pinpoint.data import user
 from pinpoint.endpoint import Endpoint
+from pinpoint.errors import InputError
 from pinpoint.measure._chat import Chat
 from pinpoint.measure._judge import admits_mistake, letter_of
 from pinpoint.measure._reading import gives
-from pinpoint.models import load
+from pinpoint.measure._remote import RemoteChat
+from pinpoint.models import Loaded, load
 
 Verdict = bool | None
+
+NEEDS_MODEL = "Name one with --judge model --judge-model NAME, at an endpoint or on this machine."
 
 _KEY = "PINPOINT_JUDGE_KEY"
 _MOST_TOKENS = 16
@@ -63,6 +68,14 @@ class Judge(Protocol):
         """Whether each reply admits a mistake."""
         ...
 
+    def choose(self, prompts: Sequence[str], words: Sequence[str]) -> list[str | None]:
+        """Which of some words is the reply to each prompt; None where none of them is.
+
+        Raises:
+            InputError: the judge is no model.
+        """
+        ...
+
 
 @dataclass
 class Rules:
@@ -81,6 +94,12 @@ class Rules:
         """By wording."""
         self.asked += len(replies)
         return [admits_mistake(reply) for reply in replies]
+
+    def choose(self, prompts: Sequence[str], words: Sequence[str]) -> list[str | None]:
+        """Rules read no prompts."""
+        raise InputError(
+            "comparisons and positions can be told by another model alone.", where="judge", mend=NEEDS_MODEL
+        )
 
 
 @dataclass
@@ -127,15 +146,12 @@ class ModelJudge:
     Attributes:
         name: the model's.
         ask: the replies to prompts, in order.
-        journal: where answers are kept, for a later process to go on from.
     """
 
     name: str
     ask: Callable[[Sequence[str]], Sequence[str]]
-    journal: Journal | None = None
     asked: int = 0
     unparseable: int = 0
-    _known: dict[str, str] = field(default_factory=dict, repr=False)
 
     def correct(self, answered: Sequence[Answered]) -> list[Verdict]:
         """By letter where there are options; free answers by the model."""
@@ -154,17 +170,39 @@ class ModelJudge:
 
     def choose(self, prompts: Sequence[str], words: Sequence[str]) -> list[str | None]:
         """The word that the model replies to each prompt with; None where it replies with none of them."""
-        new = [prompt for prompt in dict.fromkeys(prompts) if not self._remembered(prompt)]
-        for start in range(0, len(new), 64):
-            some = new[start : start + 64]
-            for prompt, said in zip(some, self.ask(some), strict=True):
-                self._known[prompt] = said
-                if self.journal is not None:
-                    self.journal.put(self._key(prompt), said)
-        found = [first_word(self._known[prompt], words) for prompt in prompts]
+        found = [first_word(said, words) for said in self.ask(prompts)]
         self.asked += len(found)
         self.unparseable += found.count(None)
         return found
+
+
+def _is(said: str | None, word: str) -> Verdict:
+    return None if said is None else said == word
+
+
+@dataclass
+class _Local:
+    """A model on this machine, loaded at the first question that neither it nor the journal has answered."""
+
+    name: str
+    load: Callable[[str], Loaded]
+    journal: Journal | None
+    _known: dict[str, str] = field(default_factory=dict, repr=False)
+
+    @cached_property
+    def _chat(self) -> Chat:
+        model, tokenizer = self.load(self.name)
+        return Chat(model, tokenizer, batch_size=16, max_new_tokens=_MOST_TOKENS)
+
+    def ask(self, prompts: Sequence[str]) -> list[str]:
+        new = [prompt for prompt in dict.fromkeys(prompts) if not self._remembered(prompt)]
+        for start in range(0, len(new), 64):
+            some = new[start : start + 64]
+            for prompt, said in zip(some, self._chat.replies([[user(one)] for one in some]), strict=True):
+                self._known[prompt] = said
+                if self.journal is not None:
+                    self.journal.put(self._key(prompt), said)
+        return [self._known[prompt] for prompt in prompts]
 
     def _key(self, prompt: str) -> str:
         return f"judge {self.name}: {prompt}"
@@ -177,42 +215,25 @@ class ModelJudge:
         return prompt in self._known
 
 
-def _is(said: str | None, word: str) -> Verdict:
-    return None if said is None else said == word
-
-
-def judge_of(settings: JudgeConfig, chat: Callable[[str], Chat] | None = None, journal: Journal | None = None) -> Judge:
-    """The judge that settings describe.
+def judge_of(settings: JudgeConfig, load: Callable[[str], Loaded] = load, journal: Journal | None = None) -> Judge:
+    """The judge that settings describe. A local model is loaded when it is first needed.
 
     Args:
         settings: who judges.
-        chat: loads a local model to ask, by its name, as a `Chat`; needed where settings name one without an endpoint.
-        journal: where a model's answers are kept.
+        load: loads a local model by its name.
+        journal: where a model's answers are kept, each as it comes in, for a later process to go on from.
     """
     if settings.kind != "model":
         return Letters() if settings.kind == "letters" else Rules()
     assert settings.model is not None
-    if settings.endpoint is not None:
-        endpoint = Endpoint(settings.endpoint, settings.model, _KEY, settings.timeout)
-
-        def ask_one(prompt: str) -> str:
-            return endpoint.chat([user(prompt)], _MOST_TOKENS)
-
-        def ask(prompts: Sequence[str]) -> list[str]:
-            with ThreadPoolExecutor(settings.workers) as pool:
-                return list(pool.map(ask_one, prompts))
-
-    else:
-        assert chat is not None
-        asked = chat(settings.model)
-
-        def ask(prompts: Sequence[str]) -> list[str]:
-            return asked.replies([[user(prompt)] for prompt in prompts])
-
-    return ModelJudge(settings.model, ask, journal)
+    if settings.endpoint is None:
+        name = Path(settings.model).name if Path(settings.model).is_dir() else settings.model
+        return ModelJudge(name, _Local(settings.model, load, journal).ask)
+    endpoint = Endpoint(settings.endpoint, settings.model, _KEY, settings.timeout)
+    remote = RemoteChat(endpoint, _MOST_TOKENS, settings.workers, journal)
+    return ModelJudge(settings.model, lambda prompts: remote.replies([[user(prompt)] for prompt in prompts]))
 
 
-def local_chat(name: str) -> Chat:
-    """A local model, ready to be asked for one word."""
-    model, tokenizer = load(name)
-    return Chat(model, tokenizer, batch_size=16, max_new_tokens=_MOST_TOKENS)
+def tally(judge: Judge) -> dict[str, Any]:
+    """Who judged, and how many of the verdicts could not be read, for a summary."""
+    return {"name": judge.name, "asked": judge.asked, "unparseable": judge.unparseable}

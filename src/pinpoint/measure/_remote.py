@@ -30,6 +30,7 @@ class RemoteChat:
     journal: Journal | None = None
     tokenizer: None = None
     _answered: dict[str, str] = field(default_factory=dict, repr=False)
+    _cut: set[str] = field(default_factory=set, repr=False)
     _lock: Any = field(default_factory=Lock, repr=False)
 
     def replies(self, dialogues: Sequence[Messages]) -> list[str]:
@@ -60,6 +61,10 @@ class RemoteChat:
             pool.shutdown(cancel_futures=True)
         return [found[key] for key in keys]
 
+    def is_cut(self, reply: str) -> bool:
+        """Whether the server said of a reply that it ended at the limit of tokens."""
+        return reply in self._cut
+
     def _play(self, script: tuple[list[dict[str, str]], list[str]]) -> list[str]:
         messages, then = list(script[0]), script[1]
         replies = []
@@ -75,10 +80,17 @@ class RemoteChat:
             known: str | None = self._answered.get(key)
             if known is None and self.journal is not None:
                 known = self.journal.get(key)
+                if known is not None and self.journal.get(f"cut {key}"):
+                    self._cut.add(known)
         if known is None:
-            known = self.endpoint.chat(messages, self.max_new_tokens).strip()
+            reply = self.endpoint.chat(messages, self.max_new_tokens)
+            known = reply.text.strip()
             with self._lock:
                 self._answered[key] = known
+                if reply.cut:
+                    self._cut.add(known)
                 if self.journal is not None:
+                    if reply.cut:
+                        self.journal.put(f"cut {key}", True)
                     self.journal.put(key, known)
         return known

@@ -23,3 +23,7 @@ class Replier(Protocol):
     def converse(self, dialogues: Sequence[Messages], then: Sequence[Sequence[str]]) -> list[list[str]]:
         """Replies to each dialogue, and to all that the user says afterwards, turn by turn."""
         ...
+
+    def is_cut(self, reply: str) -> bool:
+        """Whether a reply ended at the limit of tokens, as far as can be told."""
+        ...

@@ -1,12 +1,13 @@
 """Sanity stops between the stages: numbers that would mislead are not produced."""
 
 from collections.abc import Mapping, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from pydantic import BaseModel
 from transformers import PreTrainedTokenizerBase
 
+from pinpoint.beyond import FURTHER
 from pinpoint.data import ContrastPair, EncodedPair, encode_pair, pad
 from pinpoint.errors import CheckFailed, ExportRefused, InputError
 from pinpoint.heads import HeadScores
@@ -134,6 +135,27 @@ def enough_items(rates: Mapping[str, Mapping[str, int]]) -> CheckResult:
         name="every rate rests on enough items",
         ok=not few,
         detail=f"{len(few)} rate(s) on fewer than {_FEWEST_ITEMS} items" + (f": {', '.join(few)}" if few else ""),
+        stops=False,
+    )
+
+
+def replies_whole(methods: Mapping[str, Mapping[str, Sequence[Mapping[str, Any]]]], most: int) -> CheckResult:
+    """Replies that another model reads as a whole were not cut short.
+
+    Args:
+        methods: per method and further set, its transcripts.
+        most: tokens that a reply may have.
+    """
+    told = []
+    for method, played in methods.items():
+        for name, rows in played.items():
+            cut = sum(row["cut"] for row in rows)
+            if cut and FURTHER[name].model_judged:
+                told.append(f"{method}: {name} ({cut})")
+    return CheckResult(
+        name="replies that another model reads are whole",
+        ok=not told,
+        detail=f"cut at {most} tokens (`evaluate.max_new_tokens`): {', '.join(told) or 'none that can be told'}",
         stops=False,
     )
 

@@ -15,7 +15,7 @@ from pinpoint.config import CompareConfig, Method
 from pinpoint.evaluate import Evaluation, evaluate, metrics, versus_base
 from pinpoint.heads import Head
 from pinpoint.locate import locate
-from pinpoint.measure import attention_shares, estimate, judge_of, local_chat
+from pinpoint.measure import attention_shares, estimate
 from pinpoint.models import headed
 from pinpoint.pipeline._choice import chosen_heads
 from pinpoint.pipeline._comparators import Contestant, Workshop
@@ -92,7 +92,8 @@ def _evaluated(run: Run, made: Contestant, base: Evaluation | None, name: str) -
     return evaluate(
         made.model,
         run.tokenizer,
-        run.inputs.sets(),
+        # Further sets are no part of the comparison, and a judge is asked about them alone.
+        run.inputs.sets()._replace(further={}),
         run.config.evaluate,
         run.inputs.behaviour,
         base=run.model,
@@ -100,7 +101,6 @@ def _evaluated(run: Run, made: Contestant, base: Evaluation | None, name: str) -
         progress=run.progress,
         name=name,
         deployment=made.deployment,
-        judge=judge_of(run.config.judge, local_chat),
     )
 
 

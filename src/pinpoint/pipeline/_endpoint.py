@@ -1,21 +1,26 @@
 """Evaluating a model behind an endpoint: the same items, transcripts and measures as in a run, by replies alone."""
 
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from pinpoint.artifacts import Workspace, file_digest
+from pinpoint.artifacts import Workspace
 from pinpoint.config import RunConfig
-from pinpoint.endpoint import Endpoint
+from pinpoint.endpoint import Endpoint, base_of
 from pinpoint.errors import ConfigError
 from pinpoint.evaluate import evaluate_replies, metrics
-from pinpoint.measure import RemoteChat, judge_of, local_chat
+from pinpoint.measure import RemoteChat, judge_of, tally
+from pinpoint.models import Loaded, load
+from pinpoint.pipeline._checks import replies_whole
 from pinpoint.pipeline._evaluation import write_transcripts
 from pinpoint.pipeline._inputs import Inputs
-from pinpoint.pipeline._settings import digest_of
+from pinpoint.pipeline._record import digests_below
+from pinpoint.pipeline._settings import ITSELF, digest_of
 from pinpoint.progress import Progress
 
-_SUMMARY = "summary.json"
+_SUMMARY, _ASKED, _REPLIES = "summary.json", "asked.json", "replies.jsonl"
 _METHOD = "endpoint"
 
 
@@ -37,41 +42,80 @@ def evaluate_endpoint(config: RunConfig, endpoint: Endpoint, folder: Path, progr
         progress: told of each part.
 
     Raises:
-        ConfigError: the folder holds a run, or an evaluation with other settings.
+        ConfigError: the folder holds a run, or an evaluation with other settings; or the model would judge itself.
         PinpointError: as `Endpoint.chat`.
     """
+    _not_itself(config, endpoint)
     inputs, space = Inputs(config, progress), Workspace(folder)
     sets, behaviour = inputs.sets(neutral=False), inputs.behaviour
     asked = _asked(config, inputs) | {"url": endpoint.url}
     _same_as_before(space, asked)
-    chat = RemoteChat(endpoint, config.evaluate.max_new_tokens, journal=space.journal("replies.jsonl"))
-    judge = judge_of(config.judge, local_chat, space.journal("judge.jsonl"))
-    found = evaluate_replies(chat, sets, config.evaluate, behaviour, progress, config.model, judge)
+    with _recorded(space, asked):
+        chat = RemoteChat(endpoint, config.evaluate.max_new_tokens, journal=space.journal(_REPLIES))
+
+        def local(name: str) -> Loaded:
+            return load(name, config.dtype, config.device, None, config.device_map)
+
+        judge = judge_of(config.judge, local, space.journal("judge.jsonl"))
+        found = evaluate_replies(chat, sets, config.evaluate, behaviour, progress, config.model, judge)
     inputs.list_unusable(space)
     write_transcripts(space.sub("evaluate").sub(_METHOD), found)
     measured = metrics(found, behaviour, config.evaluate, config.seed)
     del measured["kl"]
-    summary = {"model": config.model, "endpoint": endpoint.url, "methods": {_METHOD: measured}, "asked": asked}
+    whole = replies_whole({_METHOD: found.further}, config.evaluate.max_new_tokens)
+    if not whole.ok:
+        progress.say(f"warning: {whole.name}: no. {whole.detail}")
+    summary = {
+        "model": config.model,
+        "endpoint": endpoint.url,
+        "methods": {_METHOD: measured},
+        "judge": tally(judge),
+        "checks": [whole.model_dump()],
+        "asked": asked,
+    }
     space.write_json(_SUMMARY, summary)
     return summary
 
 
+def _not_itself(config: RunConfig, endpoint: Endpoint) -> None:
+    judge = config.judge
+    if judge.endpoint is not None and (base_of(judge.endpoint), judge.model) == (endpoint.url, endpoint.model):
+        raise ConfigError(ITSELF, where="judge.model", mend="Name another model.")
+
+
 def _asked(config: RunConfig, inputs: Inputs) -> dict[str, Any]:
     """What the replies depend on."""
-    further = [getattr(config.data, name) for name in inputs.further]
-    files = [*inputs.behaviour.files(config.data).values(), config.data.abilities, *further]
-    digests = {Path(name).name: file_digest(Path(name)) for name in files if name and Path(name).is_file()}
-    settings = config.model_dump(mode="json", include={"model", "seed", "behaviour", "judge"})
-    sizes = config.evaluate.model_dump(
-        mode="json", include={"items", "ability_items", "further_items", "turns", "max_new_tokens"}
-    )
-    return {"files": digests, "evaluate": sizes} | settings
+    named = {**inputs.behaviour.files(config.data), "data.abilities": config.data.abilities}
+    named |= {f"data.{name}": getattr(config.data, name) for name in inputs.further}
+    files = {key: digests_below(Path(name)) for key, name in named.items() if name and Path(name).exists()}
+    settings = config.model_dump(mode="json", include={"model", "seed", "behaviour"})
+    sizes = {"items", "ability_items", "further_items", "turns", "max_new_tokens"}
+    return settings | {
+        "files": files,
+        "columns": config.data.columns and config.data.columns.model_dump(mode="json"),
+        "evaluate": config.evaluate.model_dump(mode="json", include=sizes),
+        "judge": config.judge.model_dump(mode="json", include={"kind", "model", "endpoint"}),
+    }
+
+
+@contextmanager
+def _recorded(space: Workspace, asked: dict[str, Any]) -> Iterator[None]:
+    """Has the folder say what is asked for before anything is; where no reply came, it stays as it was."""
+    new = not space.has(_ASKED)
+    space.write_json(_ASKED, asked)
+    try:
+        yield
+    except BaseException:
+        if new and not space.path(_REPLIES).is_file():
+            space.drop(_ASKED)
+            space.drop("digests.json")
+        raise
 
 
 def _same_as_before(space: Workspace, asked: dict[str, Any]) -> None:
     if space.path("config.yaml").is_file():
         raise ConfigError("holds a run.", where=str(space.root), mend="Give another folder with --out.")
-    before = space.read_json(_SUMMARY)["asked"] if space.has(_SUMMARY) else asked
+    before = space.read_json(_ASKED) if space.has(_ASKED) else asked
     changed = [key for key in asked if before.get(key) != asked[key]]
     if changed:
         raise ConfigError(

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 from pinpoint.behaviours import Behaviour
 from pinpoint.beyond import FURTHER
 from pinpoint.evaluate import Evaluation, TaskResult, evaluate, metrics, versus_base
-from pinpoint.measure import judge_of, local_chat
-from pinpoint.pipeline._checks import enough_items
+from pinpoint.measure import judge_of, tally
+from pinpoint.pipeline._checks import enough_items, replies_whole
 from pinpoint.pipeline._stages import partial_of
 
 if TYPE_CHECKING:
@@ -18,11 +18,12 @@ if TYPE_CHECKING:
 
 def evaluate_run(run: Run) -> dict[str, Evaluation]:
     """Evaluates base, pinpoint and full on the same items; writes transcripts, examples and `summary.json`."""
+    run.note(run.inputs.unleaked)
     config, behaviour = run.config.evaluate, run.inputs.behaviour
     space, partial = run.workspace.sub("evaluate"), partial_of(run, "evaluate")
     sets = run.inputs.sets()
     run.inputs.list_unusable(run.workspace)
-    judge = judge_of(run.config.judge, local_chat, partial.journal("judge.jsonl"))
+    judge = judge_of(run.config.judge, run.load, partial.journal("judge.jsonl"))
     results: dict[str, Evaluation] = {}
     for name, folder in {"base": None, **run.tuned_models()}.items():
         model = run.model if folder is None else run.load(folder).model
@@ -42,8 +43,7 @@ def evaluate_run(run: Run) -> dict[str, Evaluation]:
         write_transcripts(space.sub(name), results[name])
     played = {name: result.played for name, result in results.items()}
     space.write_json("examples.json", behaviour.examples(played))
-    told = {"name": judge.name, "asked": judge.asked, "unparseable": judge.unparseable}
-    run.workspace.write_json("summary.json", _summary(run, results) | {"judge": told})
+    run.workspace.write_json("summary.json", _summary(run, results) | {"judge": tally(judge)})
     return results
 
 
@@ -51,6 +51,10 @@ def write_transcripts(space: Workspace, evaluation: Evaluation) -> None:
     """Writes everything that was said, each row with its verdicts."""
     for part, records in evaluation.played.items():
         space.write_jsonl(f"{part}.jsonl", [record.row() for record in records])
+    for path in space.root.glob("further_*.jsonl"):
+        # A copied folder may hold a set that is no longer asked for.
+        if path.stem.removeprefix("further_") not in evaluation.further:
+            space.drop(path.name)
     for name, rows in evaluation.further.items():
         space.write_jsonl(f"further_{name}.jsonl", rows)
     space.write_jsonl("abilities.jsonl", [task._asdict() for task in evaluation.tasks])
@@ -85,6 +89,9 @@ def _summary(run: Run, results: dict[str, Evaluation]) -> dict[str, Any]:
         methods[name]["versus_base"] = versus_base(result, results["base"], behaviour, config, seed)
         matched[name] = _first_reaching(record["history"], *behaviour.matched)
     run.note(enough_items({name: _counts(method, behaviour) for name, method in methods.items()}))
+    further = {name: result.further for name, result in results.items()}
+    if any(FURTHER[name].model_judged for played in further.values() for name in played):
+        run.note(replies_whole(further, config.max_new_tokens))
     located = space.sub("locate").read_json("locate.json")
     targets = behaviour.targets(run.config.tune)
     checks = space.read_json("checks.json")
@@ -107,9 +114,14 @@ def _summary(run: Run, results: dict[str, Evaluation]) -> dict[str, Any]:
 
 
 def _counts(method: dict[str, Any], behaviour: Behaviour) -> dict[str, int]:
-    """Items behind each rate of a method, abilities included."""
+    """Items behind each rate of a method, abilities and further sets included."""
     rates = {measure.name: method[measure.name] for measure in behaviour.measures} | method["abilities"]
-    return {name: rate["n"] for name, rate in rates.items()}
+    counts = {name: rate["n"] for name, rate in rates.items()}
+    for name, measured in method["further"].items():
+        some = {f"{name}.{key}": one["n"] for key, one in measured.items()}
+        # A measure that no item has stands in the table as undefined.
+        counts |= {key: n for key, n in some.items() if n or not any(some.values())}
+    return counts
 
 
 def _first_reaching(history: list[dict[str, Any]], rate: str, value: float) -> dict[str, Any] | None:

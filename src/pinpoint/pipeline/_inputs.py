@@ -11,6 +11,7 @@ from pinpoint.config import RunConfig
 from pinpoint.data import Dialogue, Split, Task, draw, read_dialogues, read_tasks
 from pinpoint.errors import InputError
 from pinpoint.evaluate import Sets
+from pinpoint.measure import NEEDS_MODEL
 from pinpoint.pipeline._checks import CheckResult
 from pinpoint.pipeline._halves import Halves, halves
 from pinpoint.pipeline._leaks import no_leak
@@ -95,7 +96,7 @@ class Inputs:
         """Items of the further sets that the settings name a file for.
 
         Raises:
-            InputError: one needs a model for its judge, and there is none.
+            InputError: the judge cannot tell the replies to one, or two items of one share their name.
         """
         found = {}
         for name, one in FURTHER.items():
@@ -106,14 +107,29 @@ class Inputs:
                 raise InputError(
                     "replies to this set can be told by another model alone.",
                     where=f"data.{name}",
-                    mend="Name one with --judge model --judge-model NAME, or leave the set out.",
+                    mend=f"{NEEDS_MODEL} Or leave the set out.",
                 )
             found[name] = one.read(path, self.config.seed)
+            self._check_further(name, found[name])
             if found[name].unusable:
                 first = found[name].unusable[0]
                 told = f"{len(found[name].unusable)} rows left out (first: {first['line']}: {first['reason']})"
                 self._progress.say(f"{path}: {len(found[name].items)} items; {told}")
         return found
+
+    def _check_further(self, name: str, found: Found) -> None:
+        places: dict[str, str] = {}
+        for item in found.items:
+            # Differences between models are paired by it.
+            if places.setdefault(item.id, item.place) != item.place:
+                raise InputError(f"id {item.id!r} was already used in {places[item.id]}.", where=item.place)
+        free = sum(not item.options for item in found.items)
+        if self.config.judge.kind == "letters" and free:
+            raise InputError(
+                f"{free} of {len(found.items)} items list no options: letters tell nothing of the replies.",
+                where=f"data.{name}",
+                mend="Have them told by --judge rules or model, or leave the set out.",
+            )
 
     @cached_property
     def _tasks(self) -> list[Task]:

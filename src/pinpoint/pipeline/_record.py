@@ -173,6 +173,9 @@ def inputs_of(config: RunConfig) -> dict[str, InputFiles]:
     for key, path in named.items():
         if path and Path(path).exists():
             found[key] = InputFiles(path=path, files=digests_below(Path(path)))
+    judge = config.judge.model if config.judge.local else None
+    if judge and Path(judge).is_dir():
+        found["judge.model"] = InputFiles(path=judge, files=model_digests(Path(judge)))
     return found
 
 
@@ -254,8 +257,13 @@ def _metrics(summary: Mapping[str, Any]) -> dict[str, dict[str, float | None]]:
     return {
         name: {
             metric: found["value"]
-            for metric, found in (method | method["abilities"]).items()
+            for metric, found in (method | method["abilities"] | _flat(method.get("further", {}))).items()
             if isinstance(found, dict) and "value" in found
         }
         for name, method in summary["methods"].items()
     }
+
+
+def _flat(further: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
+    """Measures of further sets by one name each: pressure.flipped."""
+    return {f"{name}.{measure}": found for name, measured in further.items() for measure, found in measured.items()}

@@ -128,7 +128,7 @@ def _found(key: str, one: InputFiles, search: Sequence[Path]) -> str:
             where=one.path,
             mend=f"Put {name} there, or beside the record.",
         )
-    problems = [_changed(place, one, whole=key != "model") for place in there]
+    problems = [_changed(place, one, whole=key not in ("model", "judge.model")) for place in there]
     for place, problem in zip(there, problems, strict=True):
         if not problem:
             return str(place)

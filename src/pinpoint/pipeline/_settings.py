@@ -18,8 +18,9 @@ from pinpoint.errors import ConfigError, InputError
 from pinpoint.pipeline._behaviour_file import beside, with_behaviour
 
 MODEL_SETTINGS = "pinpoint.yaml"
+ITSELF = "a model must not judge itself."
 _PREFIX = "PINPOINT_"
-_OTHER_VARIABLES = {"PINPOINT_TEST_DATA", "PINPOINT_JUDGE_KEY"}
+_OTHER_VARIABLES = {"PINPOINT_TEST_DATA"}
 
 
 def _anchored(settings: dict[str, Any], folder: Path) -> dict[str, Any]:
@@ -42,12 +43,13 @@ def _from_environment() -> dict[str, Any]:
     """
     settings: dict[str, Any] = {}
     for name, text in sorted(os.environ.items()):
-        if not name.startswith(_PREFIX) or name in _OTHER_VARIABLES:
+        # Keys of servers are no settings: PINPOINT_JUDGE_KEY, and whatever --key-variable names.
+        if not name.startswith(_PREFIX) or name.endswith("_KEY") or name in _OTHER_VARIABLES:
             continue
         try:
             value = yaml.safe_load(text)
         except NO_YAML as error:
-            raise ConfigError(f"{text!r} is not a value in YAML.", where=name) from error
+            raise ConfigError("is not a value in YAML.", where=name) from error
         if isinstance(value, str):
             value = _number(value)
         for key in reversed(name.removeprefix(_PREFIX).lower().split("__")):
@@ -101,8 +103,15 @@ def _check_judge(config: RunConfig) -> None:
             where="judge",
             mend="Name one, such as --pressure FILE; `pinpoint score` judges the transcripts of a run again.",
         )
-    if judge.kind == "model" and judge.endpoint is None and judge.model == config.model:
-        raise ConfigError("a model must not judge itself.", where="judge.model", mend="Name another model.")
+    if judge.local and _same_model(judge.model or "", config.model):
+        raise ConfigError(ITSELF, where="judge.model", mend="Name another model.")
+
+
+def _same_model(one: str, other: str) -> bool:
+    """Whether two names are of one model; those of folders are followed."""
+    if Path(one).exists() and Path(other).exists():
+        return Path(one).samefile(other)
+    return one == other
 
 
 def settings_of(model: str, config: Path | None, typed: dict[str, Any]) -> RunConfig:

@@ -95,6 +95,7 @@ def _dependencies(run: Run, stage: str) -> dict[str, Any]:
         "abilities": _file(config.data.abilities),
         "further": {name: _file(getattr(config.data, name)) for name in FURTHER},
         "judge": config.judge.model_dump(mode="json", include={"kind", "model", "endpoint"}),
+        **({"judge_files": _model(config.judge.model or "")} if config.judge.local else {}),
         "neutral": _file(config.data.neutral),
     }
 

@@ -3,7 +3,7 @@
 from pinpoint.report._card import CardFacts, model_card
 from pinpoint.report._comparison import comparison_rows, write_comparison
 from pinpoint.report._page import write_page
-from pinpoint.report._rows import Row, ability_label, method_rows
+from pinpoint.report._rows import Row, ability_label, further_rows, method_rows
 from pinpoint.report._sweep import SWEEP_TITLES, sweep_tables, write_sweep
 
 __all__ = [
@@ -12,6 +12,7 @@ __all__ = [
     "Row",
     "comparison_rows",
     "ability_label",
+    "further_rows",
     "method_rows",
     "model_card",
     "sweep_tables",

@@ -1,6 +1,7 @@
 """The model card of an export: what was changed, with which effect, and how to load it."""
 
 import json
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from huggingface_hub import ModelCardData
@@ -10,7 +11,7 @@ from pinpoint.behaviours import Behaviour
 from pinpoint.report import _words
 from pinpoint.report._format import DASH, Shown, duration, number, ratio
 from pinpoint.report._markdown import Markdown, escaped, fenced, render_markdown
-from pinpoint.report._rows import BUILT_IN, label_of, metric_rows
+from pinpoint.report._rows import BUILT_IN, MetricRow, further_rows, further_titles, label_of, metric_rows
 
 _TAGS = ["pinpoint-tuning", "attention-heads", "lora", "peft"]
 _TEMPLATES = {"sycophancy": "card.md.jinja"}
@@ -96,7 +97,10 @@ def _context(workspace: Workspace, facts: CardFacts, behaviour: Behaviour) -> di
         "share": ratio(tuned["trainable_parameters"], summary["total_parameters"]),
         "seconds": duration(tuned["seconds"]),
         "methods": [label_of(name) for name in summary["methods"]],
-        "rows": _rows(summary, behaviour),
+        "rows": _rows(summary, metric_rows(summary, behaviour)),
+        "further": _rows(summary, further_rows(summary)),
+        "further_sets": further_titles(summary),
+        "judge": _other_judge(summary),
         "settings": fenced(facts.settings, "yaml"),
         "loading": fenced(_loading(facts), "python"),
     }
@@ -119,7 +123,15 @@ def _head(name: str, locate: dict[str, Any]) -> dict[str, str]:
     }
 
 
-def _rows(summary: dict[str, Any], behaviour: Behaviour) -> list[list[Markdown]]:
+def _other_judge(summary: dict[str, Any]) -> dict[str, Any] | None:
+    """Who judged further sets, where it was not the rules that judge the behaviour."""
+    judge = summary.get("judge")
+    if judge is None or judge["name"] == "rules" or not further_titles(summary):
+        return None
+    return dict(judge) | {"name": "letters alone" if judge["name"] == "letters" else _words.short_name(judge["name"])}
+
+
+def _rows(summary: dict[str, Any], measured: Sequence[MetricRow]) -> list[list[Markdown]]:
     """Cells of a table: the measure, each method's estimate, and pinpoint's difference to the base."""
     methods = list(summary["methods"])
     return [
@@ -128,7 +140,7 @@ def _rows(summary: dict[str, Any], behaviour: Behaviour) -> list[list[Markdown]]
             *(_cell(row.cells[method]) for method in methods),
             _cell(row.differences.get("pinpoint")),
         ]
-        for row in metric_rows(summary, behaviour)
+        for row in measured
     ]
 
 

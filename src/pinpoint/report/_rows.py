@@ -75,6 +75,15 @@ def method_rows(summary: dict[str, Any], behaviour: Behaviour = BUILT_IN) -> lis
     ]
 
 
+def _further_names(summary: dict[str, Any]) -> list[str]:
+    return list(dict.fromkeys(key for method in summary["methods"].values() for key in method.get("further", {})))
+
+
+def further_titles(summary: dict[str, Any]) -> list[str]:
+    """The further sets that any method was measured on, as people say them."""
+    return [FURTHER[name].title for name in _further_names(summary)]
+
+
 def further_rows(summary: dict[str, Any]) -> list[MetricRow]:
     """Every measure of every further set: estimates by method, differences to the base beside."""
     methods: dict[str, dict[str, Any]] = summary["methods"]
@@ -83,7 +92,7 @@ def further_rows(summary: dict[str, Any]) -> list[MetricRow]:
         return found.get("further", {}).get(name, {}).get(measure)
 
     rows = []
-    for name in dict.fromkeys(key for method in methods.values() for key in method.get("further", {})):
+    for name in _further_names(summary):
         for one in FURTHER[name].measures:
             unit = _FURTHER_UNITS[one.unit]
             change = Unit(unit.factor, "+.2f" if one.unit == "turns" else "+.1f", "")
