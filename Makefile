@@ -2,13 +2,13 @@ PYTHON ?= python3
 BIN := .venv/bin
 
 .DEFAULT_GOAL := help
-.PHONY: demo test test-all torture lint types contracts licences audit docs bench clean help
+.PHONY: demo test test-all test-slow torture lint types contracts licences audit docs bench clean help
 
 # Training on CPU spends half its time in page faults otherwise: glibc hands every freed tensor back to the
 # kernel and asks for it again. These keep the memory in the process; other allocators ignore them.
-demo test test-all torture bench: export MALLOC_MMAP_MAX_ = 0
-demo test test-all torture bench: export MALLOC_TRIM_THRESHOLD_ = 17179869184
-demo test test-all torture bench: export MALLOC_TOP_PAD_ = 268435456
+demo test test-all test-slow torture bench: export MALLOC_MMAP_MAX_ = 0
+demo test test-all test-slow torture bench: export MALLOC_TRIM_THRESHOLD_ = 17179869184
+demo test test-all test-slow torture bench: export MALLOC_TOP_PAD_ = 268435456
 
 demo: .venv/.installed  ## the whole pipeline on the shipped model; the page is runs/demo/report.html
 	$(BIN)/pinpoint demo --out runs/demo
@@ -26,6 +26,9 @@ torture: export TORTURE_FAULTS = 60
 torture: export FUZZ_EXAMPLES = 5000
 torture: export SOAK_SWEEPS = 200
 torture: export SOAK_ROUNDS = 50
+test-slow: .venv/.installed  ## the slow tests alone
+	$(BIN)/python -m pytest -q --runslow -m slow
+
 torture: .venv/.installed  ## sixty kills, sixty faults of the disk, fuzzing and a soak in full; an hour or two
 	$(BIN)/python -m pytest -q --runslow --timeout 7200 $(TORTURE)
 
