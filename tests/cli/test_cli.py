@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from pinpoint.cli import app
+from pinpoint.cli import app, main
 
 
 def pinpoint(*arguments: str, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
@@ -38,13 +38,29 @@ def test_help_lists_every_command_and_imports_no_torch() -> None:
         (("locate", "yesman", "--questions", "no.jsonl"), "error: data.questions: no such file or folder"),
     ],
 )
-def test_bad_input_is_one_message_and_exit_code_2(tmp_path: Path, arguments: tuple[str, ...], message: str) -> None:
-    done = pinpoint(*arguments, cwd=tmp_path)
-    assert done.returncode == 2, done.stderr
-    assert message in done.stderr
-    assert "Traceback" not in done.stderr
-    assert done.stdout == ""
+def test_bad_input_is_one_message_and_exit_code_2(
+    tmp_path: Path,
+    arguments: tuple[str, ...],
+    message: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "argv", ["pinpoint", *arguments])
+    with pytest.raises(SystemExit) as ended:
+        main()
+    told = capsys.readouterr()
+    assert ended.value.code == 2
+    assert message in told.err
+    assert "Traceback" not in told.err
+    assert told.out == ""
     assert list(tmp_path.iterdir()) == []
+
+
+def test_bad_input_ends_the_process_with_exit_code_2(tmp_path: Path) -> None:
+    done = pinpoint("verify", "nowhere", cwd=tmp_path)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.startswith("error: nowhere: holds no run.")
 
 
 def test_locate_prints_one_json_document(tmp_path: Path) -> None:
