@@ -4,6 +4,7 @@ What has no record yet has no section; without the record of bench/planted.py th
 """
 
 import json
+from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -59,6 +60,16 @@ def _places(test: list[dict[str, Any]]) -> dict[str, dict[str, Any]]:
     }
 
 
+def ahead(organisms: Iterable[dict[str, Any]]) -> dict[str, int]:
+    """Heads that were not planted and that path patching puts among the first two, and how often."""
+    counts: Counter[str] = Counter()
+    for one in organisms:
+        scores = one["found"][DIRECT]["scores"]
+        first = sorted(range(len(scores)), key=lambda i: -scores[i])[:2]
+        counts.update(name for i in first if (name := f"L{i // 8}.H{i % 8}") not in one["owed"])
+    return dict(counts.most_common())
+
+
 def write(results: Path, docs: Path) -> None:
     """Writes the pages that there are records for; a page whose record is gone goes too."""
     environment = Environment(
@@ -79,7 +90,9 @@ def write(results: Path, docs: Path) -> None:
     if records["planted"] is None:
         (docs / "planted.md").unlink(missing_ok=True)
         return
-    page = environment.get_template("planted.md.jinja").render(records, places=_places(records["planted"]["test"]))
+    test = records["planted"]["test"]
+    before = ahead(one for one in test if one["matters"])
+    page = environment.get_template("planted.md.jinja").render(records, places=_places(test), ahead=before)
     (docs / "planted.md").write_text(page, encoding="utf-8")
 
 

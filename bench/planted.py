@@ -23,7 +23,7 @@ from pinpoint.data import ContrastPair
 from pinpoint.measure import estimate
 from pinpoint.models import headed
 
-DEVELOPMENT, TEST = plants(0, 4), plants(100, 12)
+DEVELOPMENT, TEST = plants(0, 4), plants(100, 8)
 LOCATORS = {
     "path": {},
     "activation": {"method": "activation"},
