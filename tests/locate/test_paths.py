@@ -210,7 +210,7 @@ def test_batching_does_not_change_a_score(batch_size: int) -> None:
     model = tiny("qwen3")
     plain = pinpoint.locate_paths(model, None, checks.alike(), RECEIVERS, through="k")
     other = pinpoint.locate_paths(model, None, checks.alike(), RECEIVERS, through="k", batch_size=batch_size)
-    assert (other.effects - plain.effects).abs().max() < 1e-6
+    assert (other.effects - plain.effects).abs().max() < 1e-5  # as for heads: sums round by the batch and the threads
 
 
 def test_scores_of_paths_say_what_they_are(tmp_path: Path) -> None:
