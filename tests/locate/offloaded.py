@@ -5,6 +5,7 @@ import sys
 from pathlib import Path
 
 import torch
+from safetensors.torch import save_file
 from transformers import AutoTokenizer, LlamaConfig, LlamaForCausalLM
 
 import pinpoint
@@ -40,7 +41,7 @@ def locate(folder: str, device_map: str, out: str) -> None:
     before = peak()
     model, _ = pinpoint.load(folder, "float32", "cpu", device_map=device_map or None)
     scores = pinpoint.locate(model, None, pairs(0, count=4), batch_size=4)
-    torch.save((scores.effects, scores.reference), out)
+    save_file({"effects": scores.effects, "reference": scores.reference}, out)
     sys.stdout.write(json.dumps({"peak": peak() - before}))
 
 
