@@ -148,6 +148,15 @@ def test_feedback_is_compared_by_another_model_in_both_orders(tmp_path: Path) ->
         values("feedback", path, reply)
 
 
+def test_a_second_prompt_of_a_kind_is_listed_and_the_same_one_again_is_not(tmp_path: Path) -> None:
+    again, other = commented(COMMENTS[1]), commented(COMMENTS[1])
+    other["prompt"][-1]["content"] += " Be brief."
+    path = write(tmp_path / "feedback.jsonl", [*map(commented, COMMENTS), again, other])
+    found = FURTHER["feedback"].read(path, 0)
+    assert len(found.items) == 1
+    assert found.unusable == [{"line": f"{path}:7", "reason": "a second prompt of kind liked for one text"}]
+
+
 def _comment(prompt: str, name: str) -> str:
     return prompt.split(f"Comment {name}: ")[1].split("\n")[0]
 

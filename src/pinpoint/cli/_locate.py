@@ -1,5 +1,6 @@
 """`pinpoint locate`."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -27,7 +28,9 @@ from pinpoint.cli._common import (
 from pinpoint.errors import ConfigError
 
 if TYPE_CHECKING:
-    from pinpoint.heads import Head
+    from pinpoint.heads import Head, HeadScores
+    from pinpoint.locate import SetStep
+    from pinpoint.pipeline import Comparison
 
 _THROUGH: dict[str, Literal["q", "k", "v"]] = {"q": "q", "k": "k", "v": "v"}
 
@@ -82,7 +85,6 @@ def locate(
     Example: pinpoint locate yesman --nodes heads,mlps --out runs/yesman
     """
     from pinpoint.cli._tables import print_nodes, print_scores
-    from pinpoint.heads import HeadScores
     from pinpoint.pipeline import beside_brute_force, locate_receivers, located_scores, search_set
 
     to, which = _receivers(receivers, through)
@@ -109,7 +111,7 @@ def locate(
     with terminal(quiet=quiet) as progress, started(model, config, settings, out, progress, fork=fork) as run:
         if to:
             run.view.check(to)
-        scores: HeadScores = located_scores(run) if run.is_done("locate") else run.do("locate")
+        scores = located_scores(run) if run.is_done("locate") else run.do("locate")
         beside = beside_brute_force(run, scores) if scores.engine == "naive" else None
         steps = search_set(run, head_set) if head_set else []
         sent = locate_receivers(run, to, which) if to else None
@@ -129,12 +131,14 @@ def locate(
         print_scores(sent)
     if "against_exact" in record:
         typer.echo(_agreement(record["against_exact"]))
+    _tell(steps, scores, beside, run.workspace.root / "locate")
+
+
+def _tell(steps: Sequence["SetStep"], scores: "HeadScores", beside: "Comparison | None", folder: Path) -> None:
     for step in steps:
         joined = ", ".join(map(str, step.heads))
         typer.echo(f"{'+' if step.added else '-'} {step.head}: joint effect {step.joint:+.4f} of {joined}")
-    typer.echo(
-        f"{scores.effects.shape[0]} pairs in {scores.seconds:.2f} s; written to {Path(run.workspace.root) / 'locate'}"
-    )
+    typer.echo(f"{scores.effects.shape[0]} pairs in {scores.seconds:.2f} s; written to {folder}")
     if beside:
         same = "the same ranking" if beside.same_ranking else "ANOTHER ranking"
         typer.echo(

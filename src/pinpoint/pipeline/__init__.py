@@ -6,7 +6,7 @@ from pinpoint.pipeline._endpoint import endpoint_folder, evaluate_endpoint
 from pinpoint.pipeline._export import export_run
 from pinpoint.pipeline._gates import Gate, parse_gates
 from pinpoint.pipeline._inspect import Inspection, compare_on_one_pair, inspect_model
-from pinpoint.pipeline._locating import beside_brute_force, locate_receivers, located_scores, search_set
+from pinpoint.pipeline._locating import Comparison, beside_brute_force, locate_receivers, located_scores, search_set
 from pinpoint.pipeline._lock import locked
 from pinpoint.pipeline._plan import Plan, plan
 from pinpoint.pipeline._push import Package, Target, exported, package_of, push, target
@@ -16,6 +16,7 @@ from pinpoint.pipeline._settings import folder_for, of_run, resolve, settings_of
 from pinpoint.pipeline._sweeps import sweep_run
 
 __all__ = [
+    "Comparison",
     "Gate",
     "Inspection",
     "Package",

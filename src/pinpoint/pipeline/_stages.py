@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -41,7 +42,7 @@ def key_of(run: Run, stage: str) -> str:
 
 def _dependencies(run: Run, stage: str) -> dict[str, Any]:
     config = run.config
-    common = {
+    return {
         "version": __version__,
         "model": _model(config.model),
         "settings": config.model_dump(
@@ -51,44 +52,48 @@ def _dependencies(run: Run, stage: str) -> dict[str, Any]:
         **({"device_map": config.device_map} if config.device_map else {}),
         "columns": config.data.columns and config.data.columns.model_dump(),
         "questions": [_file(path) for path in run.inputs.behaviour.files(config.data).values()],
+        **_OWN[stage](run),
     }
-    evaluation = config.evaluate.model_dump(mode="json", include={"batch_size", "max_new_tokens"})
-    if stage == "locate":
-        return common | {"locate": config.locate.model_dump(mode="json")}
-    if stage == "verify":
-        return common | {
-            "locate": key_of(run, "locate"),
-            "verify": config.verify.model_dump(mode="json"),
-            "neutral": _file(config.data.neutral),
-            "evaluation": evaluation,
-            "resamples": config.evaluate.resamples,
-        }
-    if stage == "tune":
-        named = isinstance(config.tune.heads, tuple)
-        before = None if named else key_of(run, "verify" if config.tune.heads == "auto" else "locate")
-        swept = {"counts": config.sweep.counts} if config.tune.heads == "validation" else {}
-        return (
-            common
-            | swept
-            | {
-                "before": before,
-                "tune": config.tune.model_dump(mode="json", exclude={"search"}),
-                "neutral": _file(config.data.neutral),
-                "evaluation": evaluation,
-            }
-        )
-    if stage == "sweep":
-        tune = config.tune.model_dump(mode="json", exclude={"search", "heads", "max_heads"})
-        return common | {
-            "locate": key_of(run, "locate"),
-            "tune": tune,
-            "neutral": _file(config.data.neutral),
-            "evaluation": evaluation,
-        }
-    if stage == "tune_full":
-        full = config.full.model_dump(mode="json") if config.full else None
-        return common | {"full": full, "neutral": _file(config.data.neutral), "evaluation": evaluation}
-    return common | {
+
+
+def _of_locate(run: Run) -> dict[str, Any]:
+    return {"locate": run.config.locate.model_dump(mode="json")}
+
+
+def _of_verify(run: Run) -> dict[str, Any]:
+    config = run.config
+    return {
+        "locate": key_of(run, "locate"),
+        "verify": config.verify.model_dump(mode="json"),
+        "resamples": config.evaluate.resamples,
+        **_of_checks(run),
+    }
+
+
+def _of_tune(run: Run) -> dict[str, Any]:
+    config = run.config
+    named = isinstance(config.tune.heads, tuple)
+    return {
+        "before": None if named else key_of(run, "verify" if config.tune.heads == "auto" else "locate"),
+        "tune": config.tune.model_dump(mode="json", exclude={"search"}),
+        **({"counts": config.sweep.counts} if config.tune.heads == "validation" else {}),
+        **_of_checks(run),
+    }
+
+
+def _of_sweep(run: Run) -> dict[str, Any]:
+    tune = run.config.tune.model_dump(mode="json", exclude={"search", "heads", "max_heads"})
+    return {"locate": key_of(run, "locate"), "tune": tune, **_of_checks(run)}
+
+
+def _of_full(run: Run) -> dict[str, Any]:
+    full = run.config.full
+    return {"full": full.model_dump(mode="json") if full else None, **_of_checks(run)}
+
+
+def _of_evaluate(run: Run) -> dict[str, Any]:
+    config = run.config
+    return {
         "tuned": [key_of(run, "tune"), key_of(run, "tune_full")],
         "locate": key_of(run, "locate"),
         "evaluate": config.evaluate.model_dump(mode="json"),
@@ -98,6 +103,22 @@ def _dependencies(run: Run, stage: str) -> dict[str, Any]:
         **({"judge_files": _model(config.judge.model or "")} if config.judge.local else {}),
         "neutral": _file(config.data.neutral),
     }
+
+
+def _of_checks(run: Run) -> dict[str, Any]:
+    """What the replies and divergences depend on that a stage measures on its way."""
+    evaluation = run.config.evaluate.model_dump(mode="json", include={"batch_size", "max_new_tokens"})
+    return {"neutral": _file(run.config.data.neutral), "evaluation": evaluation}
+
+
+_OWN: dict[str, Callable[["Run"], dict[str, Any]]] = {
+    "locate": _of_locate,
+    "verify": _of_verify,
+    "tune": _of_tune,
+    "sweep": _of_sweep,
+    "tune_full": _of_full,
+    "evaluate": _of_evaluate,
+}
 
 
 def _model(name: str) -> Any:
