@@ -29,31 +29,39 @@ def receivers_of(model: PreTrainedModel) -> list[Head]:
     return [head for head in RECEIVERS if head.layer in layers] if len(layers) > 1 else [Head(layers[0], 4)]
 
 
-def difference(family: str, through: str, **asked: Any) -> float:
-    model = tiny(family)
+def difference(family: str, through: str, dtype: torch.dtype, **asked: Any) -> float:
+    """Largest difference of the two engines, relative to the largest effect in double, to the metric in single."""
+    model = tiny(family).to(dtype)
+    if dtype == torch.float64:
+        model.set_experts_implementation("eager")  # the grouped products of routed experts are not there in double
     pairs = checks.alike() + checks.alike(5)
     receivers = receivers_of(model)
     exact = pinpoint.locate_paths(model, None, pairs, receivers, through=through, engine="naive", **asked)
     fast = pinpoint.locate_paths(model, None, pairs, receivers, through=through, **asked)
-    assert checks.relative(fast.reference, exact.reference) < 1e-4
+    assert checks.relative(fast.reference, exact.reference) < 1e-5
+    largest = float(exact.effects.abs().max())
     if exact.layers is not None and len(exact.layers) > 1:
-        assert exact.effects.abs().max() > 1e-5, "the paths must matter for this to mean anything"
-    # Rounding is that of the metric: what goes along one path may be a thousandth of what heads do in all.
-    floor = 0.01 * float(exact.reference.abs().max())
-    return float((fast.effects - exact.effects).abs().max()) / max(floor, float(exact.effects.abs().max()))
+        assert largest > 1e-5, "the paths must matter for this to mean anything"
+    # An effect is the difference of two metrics, and one path may move a thousandth of what heads do in all: in single
+    # precision the rounding is that of the metrics, whichever engine computes them.
+    scale = largest if dtype == torch.float64 else float(exact.reference.abs().max())
+    return float((fast.effects - exact.effects).abs().max()) / max(scale, 1e-5)
 
 
 @pytest.mark.parametrize("through", ["q", "k", "v"])
 @pytest.mark.parametrize("family", FEW)
 def test_the_cached_engine_equals_brute_force(family: str, through: str) -> None:
-    assert difference(family, through) < 1e-4
+    assert difference(family, through, torch.float64) < 1e-6
+    assert difference(family, through, torch.float32) < 1e-5
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("through", ["q", "k", "v"])
 @pytest.mark.parametrize("family", [family for family in FAMILIES if family not in (*FEW, *LATENT)])
 def test_the_cached_engine_equals_brute_force_on_every_other_architecture(family: str, through: str) -> None:
-    assert difference(family, through) < 1e-4
+    # Some compute attention, norms or scans in single precision whatever their weights are in: 6e-6 at the most.
+    assert difference(family, through, torch.float64) < 2e-5
+    assert difference(family, through, torch.float32) < 1e-5
 
 
 @pytest.mark.parametrize("family", ["llama-gqa", "gemma2"])
