@@ -16,7 +16,7 @@ from pinpoint.artifacts import Journal, Workspace
 from pinpoint.data import ContrastPair, Dialogue, assistant, user
 from pinpoint.errors import OutOfMemory, PinpointWarning
 from pinpoint.heads import Head
-from pinpoint.measure import Chat, attention_shares, head_means, next_token_kl
+from pinpoint.measure import Chat, head_means, next_token_kl
 from pinpoint.memory import BatchSize, out_of_memory, told_when_out_of_memory
 from pinpoint.models import headed
 from pinpoint.organism import shipped
@@ -199,16 +199,6 @@ def test_replies_divergence_and_means_are_the_same(
     with scarce(model.get_input_embeddings(), 0):
         # The replies of the halved batches were kept under what they are.
         assert Chat(model, tokenizer, 2, 8, journal=Journal(tmp_path / "j")).replies(TALKS) == replies
-
-
-def test_attention_shares_are_the_same_and_the_implementation_comes_back() -> None:
-    model = tiny("llama-gqa")
-    own = model.config._attn_implementation
-    whole = attention_shares(headed(model), None, PAIRS, [Head(0, 0)], 4)
-    with scarce(model.get_input_embeddings(), 2), pytest.warns(PinpointWarning):
-        short = attention_shares(headed(model), None, PAIRS, [Head(0, 0)], 4)
-    assert torch.allclose(short, whole, atol=1e-6)
-    assert model.config._attn_implementation == own
 
 
 def test_anywhere_else_it_is_one_error_without_a_traceback(

@@ -21,17 +21,18 @@ def test_only_what_sets_the_reference_apart_counts() -> None:
     assert differing([5, 5, 9], [5, 9]) == range(1, 2)
 
 
-def test_shares_are_sums_of_attention_weights_and_the_implementation_comes_back() -> None:
-    model = tiny("llama-gqa")
+@pytest.mark.parametrize("family", ["llama-gqa", "falcon-7b", "gemma3"])
+def test_shares_are_sums_of_attention_weights_and_the_implementation_comes_back(family: str) -> None:
+    model = tiny(family)
     own = model.config._attn_implementation
     pairs = [
         pinpoint.ContrastPair([1, 2, 3, 4, 5, 6], [1, 2, 9, 5, 6], 7, 8),
         pinpoint.ContrastPair([1, 2, 3, 6], [1, 4, 6], 7, 8),
     ]
     heads = [Head(0, 1), Head(2, 3)]
-    shares = attention_shares(headed(model), None, pairs, heads, batch_size=2)
+    shares = attention_shares(headed(model), None, pairs, heads)
     assert model.config._attn_implementation == own
-    eager = tiny("llama-gqa")
+    eager = tiny(family)
     eager.set_attn_implementation("eager")
     for row, (pair, span) in enumerate(zip(pairs, (slice(2, 4), slice(1, 3)), strict=True)):
         weights = eager(torch.tensor([pair.reference]), output_attentions=True).attentions
@@ -71,6 +72,8 @@ def test_weights_that_do_not_fit_the_memory_are_told() -> None:
     model = tiny("llama-gqa")
     with scarce(model.get_input_embeddings(), 0), pytest.raises(OutOfMemory, match="ran out reading attention weights"):
         looks(headed(model), None, [pinpoint.ContrastPair([1, 2], [1, 3], 7, 8)])
+    with scarce(model.get_input_embeddings(), 0), pytest.raises(OutOfMemory, match="ran out reading attention weights"):
+        attention_shares(headed(model), None, [pinpoint.ContrastPair([1, 2], [1, 3], 7, 8)], [Head(0, 0)])
 
 
 def test_the_last_message_is_found_in_the_rendered_prompt(tokenizer: PreTrainedTokenizerBase) -> None:

@@ -9,10 +9,10 @@ from jaxtyping import Float
 from torch import Tensor
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-from pinpoint.data import Batch, ContrastPair, EncodedPair, Message, encode_chat, encode_pair, pad
+from pinpoint.data import ContrastPair, Message, encode_chat, encode_pair, pad
 from pinpoint.errors import InputError
 from pinpoint.heads import Head
-from pinpoint.memory import BatchSize, told_when_out_of_memory
+from pinpoint.memory import told_when_out_of_memory
 from pinpoint.models import HeadedModel
 
 
@@ -51,18 +51,21 @@ def differing(reference: Sequence[int], counterfactual: Sequence[int]) -> range:
     return range(begin, len(reference) - end)
 
 
-def _from_the_end(view: HeadedModel, batch: Batch) -> dict[int, Float[Tensor, "row head position"]]:
-    """The weights of every head at the last position, by layer, in float32 on the CPU.
+def _from_the_end(view: HeadedModel, ids: list[int]) -> dict[int, Float[Tensor, "head position"]]:
+    """The weights of every head at the last position of one prompt, by layer, in float32 on the CPU.
+
+    Prompts are run one by one: Falcon's weights are wrong where there is padding.
 
     Raises:
         InputError: the model does not hand them out.
     """
+    batch = pad([ids], "left", view.device)
     found = view.backbone(**batch.inputs(), use_cache=False, output_attentions=True).attentions or ()
     layers = view.attention_layers if len(found) == len(view.attention_layers) else list(range(view.n_layers))
     known = dict(zip(layers, found, strict=False)) if len(found) == len(layers) else {}
     if any(known.get(layer) is None for layer in view.attention_layers):
         raise InputError("the model hands out no attention weights.")
-    return {layer: known[layer][:, :, -1].float().cpu() for layer in view.attention_layers}
+    return {layer: known[layer][0, :, -1].float().cpu() for layer in view.attention_layers}
 
 
 @torch.no_grad()
@@ -71,7 +74,6 @@ def attention_shares(
     tokenizer: PreTrainedTokenizerBase | None,
     pairs: Sequence[ContrastPair],
     heads: Sequence[Head],
-    batch_size: int | BatchSize,
 ) -> Float[Tensor, "pair head"]:
     """Share of each head's attention, from the last position, on the tokens that set the reference apart.
 
@@ -79,21 +81,16 @@ def attention_shares(
 
     Raises:
         InputError: the model does not hand out attention weights.
+        OutOfMemory: the weights of one reference do not fit the memory.
     """
-
-    def shares(encoded: Sequence[EncodedPair]) -> Tensor:
-        batch = pad([pair.reference for pair in encoded], "left", view.device)
-        weights = _from_the_end(view, batch)
-        apart = torch.zeros(batch.input_ids.shape)
-        for i, pair in enumerate(encoded):
-            span, offset = differing(pair.reference, pair.counterfactual), apart.shape[1] - len(pair.reference)
-            apart[i, offset + span.start : offset + span.stop] = 1
-        found = [(weights[head.layer][:, head.head] * apart).sum(dim=-1) for head in heads]
-        return torch.stack(found, dim=1)
-
-    encoded = [encode_pair(tokenizer, pair) for pair in pairs]
-    with _eager(view.model):
-        return torch.cat([found for _, found in BatchSize.of(batch_size).over(encoded, shares)])
+    shares = []
+    with _eager(view.model), told_when_out_of_memory("reading attention weights"):
+        for pair in (encode_pair(tokenizer, pair) for pair in pairs):
+            weights = _from_the_end(view, pair.reference)
+            span = differing(pair.reference, pair.counterfactual)
+            apart = slice(span.start, span.stop)
+            shares.append(torch.stack([weights[layer][head, apart].sum() for layer, head in heads]))
+    return torch.stack(shares)
 
 
 def last_turn(tokenizer: PreTrainedTokenizerBase, pair: ContrastPair) -> range:
@@ -112,8 +109,6 @@ def looks(
 ) -> Looks:
     """What every head looks at: on average over pairs, and token by token on the reference of the first.
 
-    References are run one by one: Falcon's weights are wrong where there is padding.
-
     Args:
         view: the model.
         tokenizer: its tokenizer.
@@ -130,8 +125,8 @@ def looks(
     with _eager(view.model), told_when_out_of_memory("reading attention weights"):
         for pair in encoded:
             found = torch.full((view.n_layers, view.n_heads, len(pair.reference)), float("nan"))
-            for layer, weights in _from_the_end(view, pad([pair.reference], "left", view.device)).items():
-                found[layer] = weights[0]
+            for layer, weights in _from_the_end(view, pair.reference).items():
+                found[layer] = weights
             each.append(found)
     shares = [found[..., span.start : span.stop].sum(dim=-1) for found, span in zip(each, chosen, strict=True)]
     return Looks(torch.stack(shares).mean(dim=0), each[0].nan_to_num(nan=0.0), encoded[0].reference, chosen[0])

@@ -133,7 +133,6 @@ def _located_again(run: Run, shop: Workshop, made: Contestant) -> dict[str, Any]
     pairs, _, shown = run.inputs.halves
     some = [pairs[i] for i in shown]
     groups = [pair.group for pair in some]
-    size = config.locate.batch_size
 
     def means(columns: dict[Head, list[float]]) -> dict[str, Any]:
         resamples, seed = config.evaluate.resamples, config.seed
@@ -144,9 +143,9 @@ def _located_again(run: Run, shop: Workshop, made: Contestant) -> dict[str, Any]
 
     found: dict[str, Any] = {"effects": {}, "attention": {}}
     for when, model in (("before", run.model), ("after", made.model)):
-        scores = locate(model, run.tokenizer, some, metric=config.locate.metric, batch_size=size)
+        scores = locate(model, run.tokenizer, some, metric=config.locate.metric, batch_size=config.locate.batch_size)
         found["effects"][when] = means({head: scores.effects[:, head.layer, head.head].tolist() for head in shop.heads})
-        shares = attention_shares(headed(model), run.tokenizer, some, shop.heads, size)
+        shares = attention_shares(headed(model), run.tokenizer, some, shop.heads)
         found["attention"][when] = means({head: shares[:, i].tolist() for i, head in enumerate(shop.heads)})
     return found
 
