@@ -23,18 +23,39 @@ def test_reaching_the_targets_beats_everything_and_then_less_kl_wins() -> None:
 @pytest.mark.parametrize(
     ("peak", "most", "expected"),
     [
-        (0, 4, [1, 10, 0.1]),  # the best is inside: neighbours are enough
-        (2, 5, [100, 0.1, 1, 10, 1000]),  # it climbs until the best is inside
-        (-3, 4, [0.01, 0.1, 1, 10]),  # it runs out of tries at an end
+        (0, 4, [1, 10, 0.1]),  # up is worse, and so is down
+        (2, 5, [100, 1, 10, 1000]),  # up, until it gets worse
+        (-1, 5, [0.1, 1, 10, 0.01]),  # up is worse: down, until that gets worse
+        (-3, 4, [0.01, 0.1, 1, 10]),  # it runs out of tries
         (0, 1, [1]),
     ],
 )
-def test_the_search_goes_on_while_the_best_is_at_an_end(peak: int, most: int, expected: list[float]) -> None:
+def test_where_nothing_reaches_the_targets_the_search_ends_beside_the_best(peak: int, most: int, expected: list[float]) -> None:
     def attempt(setting: float) -> Tried:
         return tried(setting, 0.8 - 0.1 * abs(round(np.log10(setting)) - peak))
 
     found = climb(1.0, 10.0, most, attempt)
     assert found[0].setting == pytest.approx(expected[0])
+    assert sorted(one.setting for one in found) == pytest.approx(sorted(expected))
+
+
+@pytest.mark.parametrize(
+    ("least", "most", "expected"),
+    [
+        (1, 5, [1, 0.1]),  # reached at once: down, until it no longer is
+        (0.01, 5, [0.01, 1, 0.1, 0.001]),
+        (0.001, 3, [0.01, 1, 0.1]),  # it runs out of tries
+        (100, 5, [100, 1, 10]),  # up, until it is; what is above would shift the model more
+    ],
+)
+def test_the_search_ends_at_the_least_setting_that_reaches_the_targets(
+    least: float, most: int, expected: list[float]
+) -> None:
+    def attempt(setting: float) -> Tried:
+        return tried(setting, 0.95 if setting > 0.99 * least else 0.5 + 0.01 * setting, kl=setting)
+
+    found = climb(1.0, 10.0, most, attempt)
+    assert found[0].setting == pytest.approx(expected[0]) and found[0].reached
     assert sorted(one.setting for one in found) == pytest.approx(sorted(expected))
 
 

@@ -26,7 +26,10 @@ def _lower(tried: Tried) -> float:
 
 
 def climb(start: float, factor: float, most: int, attempt: Callable[[float], Tried]) -> list[Tried]:
-    """Tries `start` and its neighbours on a geometric ladder, then goes on while the best one is at an end.
+    """Walks a geometric ladder to the smallest setting that reaches the targets, or else to the best.
+
+    From a setting that reaches them it goes down for as long as they are reached at less KL. From one that does not it goes
+    up until they are, for as long as that makes it better; where it never did, down.
 
     Args:
         start: where to begin.
@@ -38,13 +41,20 @@ def climb(start: float, factor: float, most: int, attempt: Callable[[float], Tri
         All that was tried, the best first.
     """
     tried = {0: attempt(start)}
-    wanted = [1, -1]
-    while wanted and len(tried) < most:
-        step = wanted.pop(0)
-        tried[step] = attempt(start * factor**step)
-        if not wanted:
-            top = best_of(tried)
-            wanted = [step for step in (top + 1, top - 1) if step not in tried][:1]
+
+    def walk(direction: int) -> None:
+        step = 0
+        while len(tried) < most:
+            step += direction
+            tried[step] = attempt(start * factor**step)
+            arrived = direction > 0 and tried[step].reached
+            if arrived or not better(tried[step], tried[step - direction]):
+                return
+
+    if not tried[0].reached:
+        walk(+1)
+    if best_of(tried) == 0:
+        walk(-1)
     order = best_of(tried)
     rest = [found for step, found in sorted(tried.items()) if step != order]
     return [tried[order], *rest]
