@@ -30,7 +30,7 @@ def test_reaching_the_targets_beats_everything_and_then_less_kl_wins() -> None:
         (0, 1, [1]),
     ],
 )
-def test_where_nothing_reaches_the_targets_the_search_ends_beside_the_best(peak: int, most: int, expected: list[float]) -> None:
+def test_out_of_reach_the_search_ends_beside_the_best(peak: int, most: int, expected: list[float]) -> None:
     def attempt(setting: float) -> Tried:
         return tried(setting, 0.8 - 0.1 * abs(round(np.log10(setting)) - peak))
 

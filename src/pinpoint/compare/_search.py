@@ -28,8 +28,8 @@ def _lower(tried: Tried) -> float:
 def climb(start: float, factor: float, most: int, attempt: Callable[[float], Tried]) -> list[Tried]:
     """Walks a geometric ladder to the smallest setting that reaches the targets, or else to the best.
 
-    From a setting that reaches them it goes down for as long as they are reached at less KL. From one that does not it goes
-    up until they are, for as long as that makes it better; where it never did, down.
+    From a setting that reaches them it goes down for as long as they are reached at less KL. From one that does not it
+    goes up until they are, for as long as that makes it better; where it never did, down.
 
     Args:
         start: where to begin.
