@@ -17,7 +17,7 @@ from pinpoint.data import ContrastPair, Dialogue, assistant, user
 from pinpoint.errors import OutOfMemory, PinpointWarning
 from pinpoint.heads import Head
 from pinpoint.measure import Chat, head_means, next_token_kl
-from pinpoint.memory import BatchSize, out_of_memory, told_when_out_of_memory
+from pinpoint.memory import BatchSize, hand_back, out_of_memory, told_when_out_of_memory
 from pinpoint.models import headed
 from pinpoint.organism import shipped
 from pinpoint.verify import Prompts
@@ -213,3 +213,17 @@ def test_anywhere_else_it_is_one_error_without_a_traceback(
         cli.main()
     assert left.value.code == 1
     assert capsys.readouterr().err.startswith("error: memory ran out. Use a device with more memory")
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="glibc alone hands memory back on request")
+def test_freed_memory_goes_back_to_the_system() -> None:
+    def resident() -> int:
+        lines = Path("/proc/self/status").read_text().splitlines()
+        return next(int(line.split()[1]) for line in lines if line.startswith("RssAnon")) // 1024
+
+    blocks = [torch.ones(16384) for _ in range(4000)]  # 250 MiB in pieces too small to be mapped one by one
+    last, full = blocks[-1], resident()
+    del blocks
+    hand_back()
+    assert full - resident() > 200
+    assert float(last.sum()) == 16384

@@ -4,9 +4,12 @@ Accelerate knows the errors and clears the caches; its `find_executable_batch_si
 is done here is kept.
 """
 
+import ctypes
+import sys
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import cache
 from itertools import accumulate
 from typing import TypeVar
 
@@ -39,6 +42,19 @@ def release() -> None:
     from accelerate.utils.memory import clear_device_cache
 
     clear_device_cache(garbage_collection=True)
+
+
+@cache
+def _c_library() -> ctypes.CDLL | None:
+    """The C library of this process where it can hand memory back: glibc's."""
+    library = ctypes.CDLL(None) if sys.platform == "linux" else None
+    return library if hasattr(library, "malloc_trim") else None
+
+
+def hand_back() -> None:
+    """Gives freed memory of the host back to the system: glibc keeps weights that come and go, many times a block."""
+    if library := _c_library():
+        library.malloc_trim(0)
 
 
 @contextmanager

@@ -7,6 +7,7 @@ from typing import Any
 from torch import nn
 
 from pinpoint.interventions._hooks import removing
+from pinpoint.memory import hand_back
 
 
 def offloading(module: nn.Module) -> list[tuple[nn.Module, Any]]:
@@ -46,6 +47,7 @@ def one_block_at_hand(blocks: Sequence[nn.Module]) -> Iterator[None]:
         def fetch(block: nn.Module) -> Callable[..., None]:
             def begin(*_: Any) -> None:
                 held.close()
+                hand_back()
                 held.enter_context(at_hand(block))
 
             return begin
