@@ -178,6 +178,20 @@ def print_replies(summary: dict[str, Any], behaviour: Behaviour) -> None:
     _print_unread(summary["judge"])
 
 
+def print_capability(found: dict[str, Any]) -> None:
+    """Scores of general abilities, model by model, with standard errors."""
+    models: dict[str, list[dict[str, Any]]] = found["models"]
+    table = Table(title="General abilities, by lm-eval, with standard errors")
+    for name in ("task", "measure", "items"):
+        table.add_column(name, justify="right" if name == "items" else "left")
+    for name in models:
+        table.add_column(name, justify="right")
+    for rows in zip(*models.values(), strict=True):
+        cells = [f"{row['value']:.3f}" + ("" if row["stderr"] is None else f" ± {row['stderr']:.3f}") for row in rows]
+        table.add_row(safe(rows[0]["task"]), safe(rows[0]["metric"]), str(rows[0]["n"]), *cells)
+    results().print(table)
+
+
 def print_comparison(found: dict[str, Any], behaviour: Behaviour, page: Path) -> None:
     """Every method in a line, in two tables that fit a narrow terminal."""
     from pinpoint.report import comparison_rows

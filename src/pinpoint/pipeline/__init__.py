@@ -1,5 +1,6 @@
 """The stages in order, with the checks between them."""
 
+from pinpoint.pipeline._capability import capability_run
 from pinpoint.pipeline._chatting import lineup_of_model, lineup_of_run
 from pinpoint.pipeline._compare import compare_run
 from pinpoint.pipeline._endpoint import endpoint_folder, evaluate_endpoint
@@ -25,6 +26,7 @@ __all__ = [
     "Run",
     "Target",
     "beside_brute_force",
+    "capability_run",
     "compare_on_one_pair",
     "compare_run",
     "endpoint_folder",
