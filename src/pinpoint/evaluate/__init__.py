@@ -1,13 +1,15 @@
 """How a model does on a behaviour's items and on general abilities, and its distance from the base."""
 
-from pinpoint.evaluate._capability import PRESETS, Ability, Tasks, capability, find_tasks
+from pinpoint.evaluate._capability import Abilities, Ability, capability, versus
 from pinpoint.evaluate._evaluate import Evaluation, Sets, TaskResult, evaluate, evaluate_replies, metrics
 from pinpoint.evaluate._paired import versus_base
 from pinpoint.evaluate._score import VERDICTS, Scored, score
+from pinpoint.evaluate._tasks import PRESETS, Tasks, find_tasks
 
 __all__ = [
     "PRESETS",
     "VERDICTS",
+    "Abilities",
     "Ability",
     "Evaluation",
     "Scored",
@@ -20,5 +22,6 @@ __all__ = [
     "find_tasks",
     "metrics",
     "score",
+    "versus",
     "versus_base",
 ]

@@ -1,77 +1,57 @@
 """General ability by the tasks of lm-eval (Gao et al. 2024), on the model in memory."""
 
-import os
-import re
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from pathlib import Path
+import math
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-from pinpoint.errors import InputError, first_line
+from pinpoint.errors import InputError
+from pinpoint.evaluate._tasks import Tasks, code_allowed, told, warnings_heard
+from pinpoint.measure import Estimate, difference
+from pinpoint.memory import BatchSize, out_of_memory, release
 
-PRESETS = {
-    "paper": ("commonsense_qa", "bigbench_strategyqa_multiple_choice", "gsm8k", "humaneval", "mmlu"),
-    "quick": ("arc_easy", "piqa"),
-}
-"""`paper`: what Chen et al. 2024 report, with StrategyQA as BIG-bench asks it."""
-
-_ALLOWS_CODE = "HF_ALLOW_CODE_EVAL"
+_THOUGHT_ENDS = "</think>"
 
 
 class Ability(NamedTuple):
-    """One measure of a task: value, standard error (None where lm-eval gives none) and number of items."""
+    """One measure of a task or of a group of tasks.
+
+    Attributes:
+        task: lm-eval's name.
+        metric: lm-eval's name, with the filter that read the reply where there is more than one way.
+        value: lm-eval's; None where it is not finite.
+        stderr: lm-eval's standard error; None where it gives none.
+        n: items behind it.
+        items: the value of each item, by task and number; empty where `value` is not their mean.
+    """
 
     task: str
     metric: str
-    value: float
+    value: float | None
     stderr: float | None
     n: int
+    items: Mapping[str, float]
+
+    def to_json(self) -> dict[str, Any]:
+        """All but the items."""
+        return {key: value for key, value in self._asdict().items() if key != "items"}
 
 
-class Tasks(NamedTuple):
-    """Tasks that lm-eval knows.
+class Abilities(NamedTuple):
+    """How a model did.
 
     Attributes:
-        names: lm-eval's.
-        manager: lm-eval's index of them.
-        run_code: consent to run code that the model writes.
+        scores: a measure each.
+        cut: prompts that were longer than the model's context and lost their beginning.
+        shots: examples before each item, by task.
+        versions: lm-eval's version of each task.
     """
 
-    names: list[str]
-    manager: Any
-    run_code: bool
-
-
-def find_tasks(tasks: str, include: Path | None = None, *, run_code: bool = False) -> Tasks:
-    """Finds tasks in a folder, and among lm-eval's own.
-
-    Args:
-        tasks: a preset, or lm-eval's names of tasks or groups with commas.
-        include: a folder of task files in lm-eval's YAML; theirs come before lm-eval's own of the same name.
-        run_code: consent to run code that the model writes, on this machine, as HumanEval does.
-
-    Raises:
-        InputError: lm-eval is not installed, a task is unknown, or runs code without consent.
-    """
-    names = list(PRESETS.get(tasks, ())) or [name.strip() for name in tasks.split(",") if name.strip()]
-    if not names:
-        raise InputError("names no task.", where="--tasks", mend=f"Give {', '.join(PRESETS)}, or lm-eval's names.")
-    try:
-        from lm_eval.tasks import TaskManager
-    except ImportError as error:
-        raise InputError(
-            "lm-eval is not installed.", mend="Install it: pip install 'pinpoint-tuning[capability]'."
-        ) from error
-    if include is not None and not include.is_dir():
-        raise InputError("no such folder.", where=f"--include {include}")
-    # Reading the index of lm-eval's own thousands of tasks takes longer than many a task.
-    manager = TaskManager(include_path=str(include), include_defaults=False) if include else None
-    if manager is None or not set(names) <= set(manager.all_tasks):
-        manager = TaskManager(include_path=str(include) if include else None)
-    _check(manager, names, run_code)
-    return Tasks(names, manager, run_code)
+    scores: list[Ability]
+    cut: int
+    shots: dict[str, int]
+    versions: dict[str, Any]
 
 
 def capability(
@@ -80,92 +60,119 @@ def capability(
     tasks: Tasks,
     *,
     limit: int | None = None,
-    batch_size: int = 16,
+    batch_size: int | BatchSize = 16,
     seed: int = 0,
-) -> list[Ability]:
-    """Scores a model on tasks of lm-eval, with its chat template.
+) -> Abilities:
+    """Scores a model on tasks of lm-eval, with its chat template; examples are turns of the dialogue.
 
     Args:
         model: may be a PeftModel.
         tokenizer: its tokenizer.
         tasks: what `find_tasks` returns.
-        limit: items of each task at the most.
-        batch_size: items at once.
+        limit: items of each task at the most; of a group, of each of its tasks.
+        batch_size: items at once; where memory runs out, the model starts over with half of it.
         seed: of everything that lm-eval draws.
 
     Raises:
-        InputError: a task cannot be loaded or run.
+        InputError: a task cannot be run.
+        OutOfMemory: one item does not fit the memory.
     """
+    size = BatchSize.of(batch_size, "evaluate.batch_size")
+    while True:
+        try:
+            with warnings_heard() as heard, code_allowed(tasks.run_code):
+                found = _evaluated(model, tokenizer, tasks, limit, size.now, seed)
+        # What runs here is lm-eval, and the functions and templates of a task's file: any of them may fail in any way.
+        except Exception as error:
+            if not out_of_memory(error):
+                raise InputError(f"lm-eval cannot run {', '.join(tasks.names)}: {told(error)}.") from error
+            size.halve(error, size.now)
+        else:
+            cuts = sum("runcat" in text for text in heard)
+            return Abilities(list(_abilities(found)), cuts, found["n-shot"], found["versions"])
+        release()
+
+
+def versus(ours: Sequence[Ability], theirs: Sequence[Ability], *, resamples: int, seed: int) -> list[dict[str, Any]]:
+    """One model minus another, measure by measure, on the same items.
+
+    Returns:
+        Task, metric, the mean difference with its paired 95 % interval (None where items have no values), `n`, and on
+        how many items both have the same value, `same`.
+    """
+    rows = []
+    for one, other in zip(ours, theirs, strict=True):
+        shared = [key for key in one.items if key in other.items]
+        found = Estimate(None, None, None, 0)
+        if shared:
+            left, right = ([model.items[key] for key in shared] for model in (one, other))
+            found = difference(left, right, shared, resamples=resamples, seed=seed)
+        same = sum(one.items[key] == other.items[key] for key in shared)
+        rows.append({"task": one.task, "metric": one.metric, **found.to_json(), "same": same})
+    return rows
+
+
+def _evaluated(
+    model: PreTrainedModel,
+    tokenizer: PreTrainedTokenizerBase,
+    tasks: Tasks,
+    limit: int | None,
+    batch_size: int,
+    seed: int,
+) -> dict[str, Any]:
     from lm_eval import simple_evaluate
     from lm_eval.models.huggingface import HFLM
 
-    seeds = {f"{name}_seed": seed for name in ("random", "numpy_random", "torch_random", "fewshot_random")}
-    with _code_allowed(tasks.run_code):
-        try:
-            found: Any = simple_evaluate(
-                model=HFLM(pretrained=model, tokenizer=tokenizer, batch_size=batch_size),
-                tasks=tasks.names,
-                task_manager=tasks.manager,
-                apply_chat_template=True,
-                limit=limit,
-                log_samples=False,
-                confirm_run_unsafe_code=tasks.run_code,
-                **seeds,
-            )
-        except (OSError, ValueError, KeyError, ImportError) as error:
-            raise InputError(
-                f"lm-eval cannot run {', '.join(tasks.names)}: {first_line(str(error)) or type(error).__name__}",
-                mend="Its own tasks fetch their data from the Hub; --include takes a folder of tasks with local files.",
-            ) from error
-    return list(_abilities(found))
-
-
-def _check(manager: Any, tasks: Sequence[str], run_code: bool) -> None:
-    for name in tasks:
-        if name not in manager.all_tasks:
-            raise InputError(
-                f"lm-eval knows no task {name!r}.",
-                where="--tasks",
-                mend="`lm-eval ls tasks` lists its own; --include adds a folder of yours.",
-            )
-        # Before lm-eval loads it: the files of such tasks run code as they are imported.
-        path = manager.task_index[name].yaml_path
-        if path is not None and not run_code and _runs_code(Path(path)):
-            raise InputError(
-                f"the task {name} runs code that the model writes, on this machine.",
-                where="--tasks",
-                mend="Leave it out, or consent with --run-code, in a container.",
-            )
-
-
-def _runs_code(path: Path) -> bool:
-    text = path.read_text(encoding="utf-8") if path.is_file() else ""
-    if re.search(r"(?mi)^unsafe_code:\s*(true|yes|on)\b", text):
-        return True
-    included = re.search(r"(?m)^include:\s*(\S+)", text)
-    return included is not None and _runs_code(path.parent / included[1])
-
-
-@contextmanager
-def _code_allowed(run_code: bool) -> Iterator[None]:
-    before = os.environ.pop(_ALLOWS_CODE, None)
-    if run_code:
-        os.environ[_ALLOWS_CODE] = "1"
-    try:
-        yield
-    finally:
-        os.environ.pop(_ALLOWS_CODE, None)
-        if before is not None:
-            os.environ[_ALLOWS_CODE] = before
+    thinks = _THOUGHT_ENDS in tokenizer.get_vocab()
+    wrapped = HFLM(
+        pretrained=model,
+        tokenizer=tokenizer,
+        batch_size=batch_size,
+        think_end_token=_THOUGHT_ENDS if thinks else None,
+    )
+    found: dict[str, Any] = simple_evaluate(
+        model=wrapped,
+        tasks=tasks.loaded,
+        task_manager=tasks.manager,
+        apply_chat_template=True,
+        limit=limit,
+        confirm_run_unsafe_code=tasks.run_code,
+        random_seed=seed,
+        numpy_random_seed=seed,
+        torch_random_seed=seed,
+        fewshot_random_seed=seed,
+    )
+    return found
 
 
 def _abilities(found: dict[str, Any]) -> Iterator[Ability]:
     for task, measured in found["results"].items():
-        n = int(found.get("n-samples", {}).get(task, {}).get("effective", 0))
         for key, value in measured.items():
-            name, _, kind = key.partition(",")
-            if name.endswith("_stderr") or not kind or not isinstance(value, int | float):
+            metric, _, reading = key.partition(",")
+            if metric.endswith("_stderr") or not reading or not isinstance(value, int | float):
                 continue
-            error = measured.get(f"{name}_stderr,{kind}")
-            stderr = float(error) if isinstance(error, int | float) else None
-            yield Ability(task, name if kind == "none" else f"{name} ({kind})", float(value), stderr, n)
+            items = _items(found, task, metric, reading)
+            mean = math.fsum(items.values()) / len(items) if items else math.nan
+            yield Ability(
+                task,
+                metric if reading == "none" else f"{metric} ({reading})",
+                _finite(value),
+                _finite(measured.get(f"{metric}_stderr,{reading}")),
+                int(measured["sample_len"]),
+                items if math.isclose(mean, value, abs_tol=1e-9) else {},
+            )
+
+
+def _finite(value: Any) -> float | None:
+    return float(value) if isinstance(value, int | float) and math.isfinite(value) else None
+
+
+def _items(found: dict[str, Any], name: str, metric: str, reading: str) -> dict[str, float]:
+    """The values of a task's items, or of all items of a group's tasks."""
+    if name in found["group_subtasks"]:
+        below = [_items(found, one, metric, reading) for one in found["group_subtasks"][name]]
+        return {key: value for part in below for key, value in part.items()}
+    rows = [row for row in found["samples"].get(name, ()) if row["filter"] == reading and metric in row]
+    values = {f"{name}/{row['doc_id']}": row[metric] for row in rows}
+    numbers = {key: float(value) for key, value in values.items() if isinstance(value, int | float)}
+    return numbers if len(numbers) == len(values) else {}
