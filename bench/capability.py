@@ -25,7 +25,7 @@ from pinpoint.pipeline import Run, capability_run, of_run
 
 HERE = Path(__file__).resolve().parent
 EXAMPLES = HERE.parent / "examples" / "capability"
-LIMIT, MMLU_ITEMS = 40, 400
+LIMIT, MMLU_ITEMS = 16, 400
 
 
 def own_tasks(run: Run, folder: Path) -> Path:

@@ -6,6 +6,7 @@ from pinpoint.pipeline._compare import compare_run
 from pinpoint.pipeline._endpoint import endpoint_folder, evaluate_endpoint
 from pinpoint.pipeline._export import export_run
 from pinpoint.pipeline._gates import Gate, parse_gates
+from pinpoint.pipeline._inputs import read_sets
 from pinpoint.pipeline._inspect import Inspection, compare_on_one_pair, inspect_model
 from pinpoint.pipeline._locating import Comparison, beside_brute_force, locate_receivers, located_scores, search_set
 from pinpoint.pipeline._lock import locked
@@ -46,6 +47,7 @@ __all__ = [
     "plan",
     "push",
     "read_record",
+    "read_sets",
     "reproduce",
     "resolve",
     "restored",
