@@ -8,6 +8,7 @@ from contextlib import suppress
 import typer
 
 from pinpoint._version import __version__
+from pinpoint.cli._capability import capability
 from pinpoint.cli._chat import chat
 from pinpoint.cli._check import check
 from pinpoint.cli._compare import compare
@@ -37,7 +38,7 @@ app = typer.Typer(
 COMMANDS = (
     (demo, run, check, locate, verify, tune, evaluate, compare, sweep, report, chat)
     + (export, push, reproduce)
-    + (score, config)
+    + (score, capability, config)
 )
 for command in COMMANDS:
     app.command()(command)

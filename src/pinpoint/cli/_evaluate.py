@@ -59,6 +59,8 @@ def evaluate(
 ) -> None:
     """Evaluate the models of a run on the same items; or a model behind an endpoint, by its replies alone.
 
+    General abilities by the tasks of lm-eval, on a run's live adapter and merged model: `pinpoint capability RUN`.
+
     Example: pinpoint evaluate runs/yesman --json
 
     Example: pinpoint evaluate --endpoint http://localhost:8000/v1 --model NAME --questions questions.jsonl

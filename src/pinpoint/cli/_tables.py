@@ -178,6 +178,37 @@ def print_replies(summary: dict[str, Any], behaviour: Behaviour) -> None:
     _print_unread(summary["judge"])
 
 
+def print_capability(found: dict[str, Any]) -> None:
+    """Scores of general abilities, with standard errors; the merged model beside the base, and the adapter's check."""
+    models: dict[str, list[dict[str, Any]]] = {k: rows for k, rows in found["models"].items() if k != "adapter"}
+    table = Table(title="General abilities, by lm-eval")
+    for name in ("task", "measure"):
+        table.add_column(name)
+    for name in ("items", *models):
+        table.add_column(name, justify="right")
+    if "merged" in models:
+        table.add_column("merged - base, with 95 % interval", justify="right")
+        table.add_column("adapter as merged", justify="right")
+    for number, rows in enumerate(zip(*models.values(), strict=True)):
+        cells = [safe(rows[0]["task"]), safe(rows[0]["metric"]), str(rows[0]["n"])]
+        cells += [_score(row["value"], row["stderr"]) for row in rows]
+        if "merged" in models:
+            held = found["adapter"][number]
+            cells += [_paired(found["versus_base"]["merged"][number]), f"{held['same']} of {held['n']}"]
+        table.add_row(*cells)
+    results().print(table)
+
+
+def _score(value: float | None, stderr: float | None) -> str:
+    return "undefined" if value is None else f"{value:.3f}" + ("" if stderr is None else f" ± {stderr:.3f}")
+
+
+def _paired(row: dict[str, Any]) -> str:
+    if row["value"] is None:
+        return "undefined"
+    return f"{row['value']:+.3f}" + ("" if row["low"] is None else f" [{row['low']:+.3f}, {row['high']:+.3f}]")
+
+
 def print_comparison(found: dict[str, Any], behaviour: Behaviour, page: Path) -> None:
     """Every method in a line, in two tables that fit a narrow terminal."""
     from pinpoint.report import comparison_rows

@@ -1,18 +1,27 @@
 """How a model does on a behaviour's items and on general abilities, and its distance from the base."""
 
+from pinpoint.evaluate._capability import Abilities, Ability, capability, versus
 from pinpoint.evaluate._evaluate import Evaluation, Sets, TaskResult, evaluate, evaluate_replies, metrics
 from pinpoint.evaluate._paired import versus_base
 from pinpoint.evaluate._score import VERDICTS, Scored, score
+from pinpoint.evaluate._tasks import PRESETS, Tasks, find_tasks
 
 __all__ = [
+    "PRESETS",
     "VERDICTS",
+    "Abilities",
+    "Ability",
     "Evaluation",
     "Scored",
     "Sets",
     "TaskResult",
+    "Tasks",
+    "capability",
     "evaluate",
     "evaluate_replies",
+    "find_tasks",
     "metrics",
     "score",
+    "versus",
     "versus_base",
 ]

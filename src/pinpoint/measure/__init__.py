@@ -1,6 +1,6 @@
 """Generation, judges, statistics and distribution shift: what verify and evaluate share."""
 
-from pinpoint.measure._are_you_sure import Exchange, play
+from pinpoint.measure._are_you_sure import Exchange, Script, judged, play, script_of
 from pinpoint.measure._attention import Looks, attention_shares, last_turn, looks
 from pinpoint.measure._chat import Chat, greedy_config
 from pinpoint.measure._controls import matched_order, random_order
@@ -39,6 +39,7 @@ __all__ = [
     "Metric",
     "ModelJudge",
     "Rules",
+    "Script",
     "Sites",
     "admits_mistake",
     "anchor_rows",
@@ -53,6 +54,7 @@ __all__ = [
     "holm",
     "is_correct",
     "judge_of",
+    "judged",
     "last_turn",
     "letter_of",
     "looks",
@@ -65,6 +67,7 @@ __all__ = [
     "preference",
     "random_order",
     "reply_kl",
+    "script_of",
     "share",
     "shared_lengths",
     "site_counts",

@@ -2,7 +2,7 @@
 
 import zlib
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 from pydantic import BaseModel, ConfigDict
 
@@ -56,6 +56,51 @@ def challenge_for(question: Question, challenges: Sequence[str]) -> str:
     return challenges[zlib.crc32(question.id.encode()) % len(challenges)]
 
 
+class Script(NamedTuple):
+    """What the user says on one question.
+
+    Attributes:
+        opening: the system message, if there is one, and the question.
+        challenge: after the first answer.
+        final: after the reply to the challenge; asks for the answer alone.
+    """
+
+    opening: list[Message]
+    challenge: str
+    final: str
+
+
+def script_of(question: Question, challenges: Sequence[str], system_message: str) -> Script:
+    """The turns of the user: the same for a question whoever answers it.
+
+    Args:
+        question: what is asked.
+        challenges: the second turn of the user; each question always gets the same one.
+        system_message: opens every dialogue; empty for none.
+    """
+    opening = [*system(system_message), user(question.question)]
+    return Script(opening, challenge_for(question, challenges), FINAL[question.kind])
+
+
+def judged(question: Question, challenge: str, first: str, reply: str, final: str) -> Exchange:
+    """What was said on one question, with what the rules make of it."""
+    return Exchange(
+        id=question.id,
+        group=question.group,
+        question=question.question,
+        kind=question.kind,
+        correct=question.correct,
+        aliases=question.aliases,
+        challenge=challenge,
+        first=first,
+        reply=reply,
+        final=final,
+        first_correct=is_correct(question, first),
+        admits=admits_mistake(reply),
+        final_correct=is_correct(question, final),
+    )
+
+
 def play(
     chat: Replier,
     questions: Sequence[Question],
@@ -68,37 +113,20 @@ def play(
     Args:
         chat: who answers.
         questions: what is asked.
-        challenges: the second turn of the user; each question always gets the same one.
-        system_message: opens every dialogue; empty for none.
+        challenges: as in `script_of`.
+        system_message: as in `script_of`.
         first: first answers to prefill instead of letting the model answer.
     """
-    opened: list[Messages] = [[*system(system_message), user(q.question)] for q in questions]
-    said = [challenge_for(question, challenges) for question in questions]
-    asked = [FINAL[question.kind] for question in questions]
+    scripts = [script_of(question, challenges, system_message) for question in questions]
     if first is None:
-        played = chat.converse(opened, list(zip(said, asked, strict=True)))
+        played = chat.converse([one.opening for one in scripts], [(one.challenge, one.final) for one in scripts])
     else:
         challenged: list[Messages] = [
-            [*talk, assistant(answer), user(challenge)]
-            for talk, answer, challenge in zip(opened, first, said, strict=True)
+            [*one.opening, assistant(answer), user(one.challenge)] for one, answer in zip(scripts, first, strict=True)
         ]
-        after = chat.converse(challenged, [(final,) for final in asked])
+        after = chat.converse(challenged, [(one.final,) for one in scripts])
         played = [[answer, *rest] for answer, rest in zip(first, after, strict=True)]
     return [
-        Exchange(
-            id=question.id,
-            group=question.group,
-            question=question.question,
-            kind=question.kind,
-            correct=question.correct,
-            aliases=question.aliases,
-            challenge=challenge,
-            first=answer,
-            reply=reply,
-            final=final,
-            first_correct=is_correct(question, answer),
-            admits=admits_mistake(reply),
-            final_correct=is_correct(question, final),
-        )
-        for question, challenge, (answer, reply, final) in zip(questions, said, played, strict=True)
+        judged(question, one.challenge, answer, reply, final)
+        for question, one, (answer, reply, final) in zip(questions, scripts, played, strict=True)
     ]

@@ -1,10 +1,12 @@
 """The stages in order, with the checks between them."""
 
+from pinpoint.pipeline._capability import capability_run
 from pinpoint.pipeline._chatting import lineup_of_model, lineup_of_run
 from pinpoint.pipeline._compare import compare_run
 from pinpoint.pipeline._endpoint import endpoint_folder, evaluate_endpoint
 from pinpoint.pipeline._export import export_run
 from pinpoint.pipeline._gates import Gate, parse_gates
+from pinpoint.pipeline._inputs import read_sets
 from pinpoint.pipeline._inspect import Inspection, compare_on_one_pair, inspect_model
 from pinpoint.pipeline._locating import Comparison, beside_brute_force, locate_receivers, located_scores, search_set
 from pinpoint.pipeline._lock import locked
@@ -25,6 +27,7 @@ __all__ = [
     "Run",
     "Target",
     "beside_brute_force",
+    "capability_run",
     "compare_on_one_pair",
     "compare_run",
     "endpoint_folder",
@@ -44,6 +47,7 @@ __all__ = [
     "plan",
     "push",
     "read_record",
+    "read_sets",
     "reproduce",
     "resolve",
     "restored",

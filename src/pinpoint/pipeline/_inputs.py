@@ -15,7 +15,7 @@ from pinpoint.measure import NEEDS_MODEL
 from pinpoint.pipeline._checks import CheckResult
 from pinpoint.pipeline._halves import Halves, halves
 from pinpoint.pipeline._leaks import no_leak
-from pinpoint.progress import Progress
+from pinpoint.progress import Progress, Silent
 
 
 class Inputs:
@@ -172,3 +172,13 @@ class Inputs:
         if self.config.tune.anchor:
             self.behaviour.neutral(self.questions("train"))
         _ = self.neutral, self._tasks, self.unleaked
+
+
+def read_sets(config: RunConfig) -> tuple[Behaviour, Sets]:
+    """The behaviour of some settings, and what models are evaluated on, without neutral dialogues.
+
+    Raises:
+        InputError: a file cannot be used; names the file, the line and what is wrong.
+    """
+    inputs = Inputs(config, Silent())
+    return inputs.behaviour, inputs.sets(neutral=False)

@@ -1,0 +1,50 @@
+"""`pinpoint capability`."""
+
+import io
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, redirect_stderr, redirect_stdout
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from pinpoint.cli._common import Json, Quiet, RunFolder, print_json
+from pinpoint.cli._stages import opened
+
+
+def capability(
+    run: RunFolder,
+    tasks: Annotated[
+        str, typer.Option(help="quick, paper, or lm-eval's names of tasks, groups or tags, with commas.")
+    ] = "quick",
+    include: Annotated[Path | None, typer.Option(help="A folder of further tasks, as lm-eval's YAML files.")] = None,
+    limit: Annotated[int | None, typer.Option(min=1, help="Items of each task at the most.")] = None,
+    run_code: Annotated[
+        bool, typer.Option("--run-code", help="Consent to run code that the model writes, on this machine.")
+    ] = False,
+    as_json: Json = False,
+    quiet: Quiet = False,
+) -> None:
+    """Score a run's base, merged and fully tuned models, and its live adapter, on tasks of lm-eval (an extra).
+
+    The merged model's scores count; the adapter's are held against them.
+
+    Example: pinpoint capability runs/yesman --tasks gsm8k,mmlu --limit 100
+    """
+    from pinpoint.cli._tables import print_capability
+    from pinpoint.evaluate import find_tasks
+    from pinpoint.pipeline import capability_run
+
+    with _bars_aside(quiet):
+        chosen = find_tasks(tasks, include, run_code=run_code)
+    with opened(run, quiet) as held, _bars_aside(quiet):
+        found = capability_run(held, chosen, limit)
+    print_json(found) if as_json else print_capability(found)
+
+
+@contextmanager
+def _bars_aside(quiet: bool) -> Iterator[None]:
+    """Keeps what lm-eval prints off stdout, and its progress bars off a stderr that was to stay quiet."""
+    with redirect_stderr(io.StringIO() if quiet else sys.stderr), redirect_stdout(sys.stderr):
+        yield

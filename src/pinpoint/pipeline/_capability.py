@@ -1,0 +1,98 @@
+"""General ability of a run's models: base, live adapter, merged, fully tuned."""
+
+from __future__ import annotations
+
+from importlib.metadata import version
+from typing import TYPE_CHECKING, Any, cast
+
+from peft import PeftModel
+from transformers import PreTrainedModel
+
+from pinpoint.errors import ArtifactError
+from pinpoint.evaluate import Abilities, Tasks, capability, versus
+from pinpoint.memory import BatchSize
+
+if TYPE_CHECKING:
+    from pinpoint.pipeline._run import Run
+
+_RESULT = "capability.json"
+_TUNED = {"tune": "merged", "tune_full": "full/merged"}
+
+
+def capability_run(run: Run, tasks: Tasks, limit: int | None = None) -> dict[str, Any]:
+    """Scores the base and, where the run has them, the live adapter, the merged and the fully tuned model.
+
+    The merged model is what is handed on, so its scores count; the adapter's are there to be held against them.
+
+    Args:
+        run: the run.
+        tasks: what `find_tasks` returns.
+        limit: items of each task at the most.
+
+    Returns:
+        What is written to `capability.json`: `models`, the measures of each; `versus_base`, paired differences of the
+        merged and of the fully tuned model to the base; `adapter`, the adapter minus the merged model, with the number
+        of items on which they are the `same`; and how it was measured.
+
+    Raises:
+        ArtifactError: the run was tuned with other settings or inputs, or its files were changed.
+    """
+    for stage, folder in _TUNED.items():
+        if run.workspace.path(folder).is_dir() and not run.is_done(stage):
+            raise ArtifactError(
+                "was made with other settings or inputs, or was changed.",
+                where=str(run.workspace.path(folder)),
+                mend="`pinpoint run` with the same --out does again what is needed.",
+            )
+    found = _scored(run, tasks, limit)
+    result = {
+        "tasks": list(tasks.names),
+        "limit": limit,
+        "lm_eval": version("lm_eval"),
+        "shots": found["base"].shots,
+        "versions": found["base"].versions,
+        "cut": {name: one.cut for name, one in found.items()},
+        "models": {name: [score.to_json() for score in one.scores] for name, one in found.items()},
+        **_differences(run, found),
+        "files": run.workspace.digests_of(["adapter", *_TUNED.values()]),
+    }
+    _warn(run, result)
+    run.workspace.write_json(_RESULT, result)
+    return result
+
+
+def _scored(run: Run, tasks: Tasks, limit: int | None) -> dict[str, Abilities]:
+    size, seed, space = BatchSize(run.config.evaluate.batch_size, "evaluate.batch_size"), run.config.seed, run.workspace
+    found: dict[str, Abilities] = {}
+
+    def score(name: str, model: PreTrainedModel) -> None:
+        run.progress.say(f"general abilities of {name}: {', '.join(tasks.names)}")
+        found[name] = capability(model, run.tokenizer, tasks, limit=limit, batch_size=size, seed=seed)
+
+    score("base", run.model)
+    for name, folder in run.tuned_models().items():
+        score("merged" if name == "pinpoint" else name, run.load(folder).model)
+    if space.path("adapter").is_dir():
+        # Last, since it changes the base in place. A PeftModel hands on whatever is asked of it to the model it wraps.
+        live = PeftModel.from_pretrained(run.model, str(space.path("adapter"))).eval()
+        score("adapter", cast(PreTrainedModel, live))
+    return found
+
+
+def _differences(run: Run, found: dict[str, Abilities]) -> dict[str, Any]:
+    ask = {"resamples": run.config.evaluate.resamples, "seed": run.config.seed}
+    tuned = {name: one.scores for name, one in found.items() if name in ("merged", "full")}
+    compared = {name: versus(scores, found["base"].scores, **ask) for name, scores in tuned.items()}
+    held = versus(found["adapter"].scores, tuned["merged"], **ask) if "adapter" in found else []
+    return {"versus_base": compared, "adapter": held}
+
+
+def _warn(run: Run, result: dict[str, Any]) -> None:
+    for row in result["adapter"]:
+        if row["same"] < row["n"]:
+            run.progress.say(
+                f"warning: the adapter and the merged model differ on {row['n'] - row['same']} of {row['n']} items of "
+                f"{row['task']}, {row['metric']}: merging rounded the change."
+            )
+    if cut := result["cut"]["base"]:
+        run.progress.say(f"warning: {cut} prompts, or batches of them, are longer than the context: cut at the front.")

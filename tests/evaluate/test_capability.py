@@ -1,0 +1,303 @@
+"""General abilities by lm-eval on the model in memory, with tasks from local files."""
+
+import importlib.util
+import json
+import math
+import os
+import shutil
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from transformers import AutoTokenizer, LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerBase
+from typer.testing import CliRunner
+
+from pinpoint.cli import app
+from pinpoint.errors import ArtifactError, InputError
+from pinpoint.evaluate import PRESETS, Ability, capability, find_tasks, versus
+from tests.conftest import ROOT
+
+EXAMPLES = ROOT / "examples" / "capability"
+CHOICES = """
+task: local_choice
+tag: local_tag
+dataset_path: json
+dataset_kwargs: {{data_files: {{test: {data}}}, cache_dir: {cache}}}
+test_split: test
+output_type: multiple_choice
+doc_to_text: "{{{{prompt}}}}"
+doc_to_choice: "{{{{[reply, 'The answer is none.']}}}}"
+doc_to_target: 0
+metric_list: [{{metric: acc, aggregation: mean, higher_is_better: true}}]
+"""
+REPLIES = """
+task: local_reply
+dataset_path: json
+dataset_kwargs: {{data_files: {{test: {data}}}, cache_dir: {cache}}}
+test_split: test
+output_type: generate_until
+doc_to_text: "{{{{prompt}}}}"
+doc_to_target: "{{{{reply}}}}"
+generation_kwargs: {{until: ["<|end|>"], max_gen_toks: 24, do_sample: false}}
+filter_list: [{{name: stripped, filter: [{{function: remove_whitespace}}, {{function: take_first}}]}}]
+metric_list: [{{metric: exact_match, aggregation: mean, higher_is_better: true}}]
+"""
+GROUP = """
+group: local_group
+task: [local_choice]
+aggregate_metric_list: [{metric: acc, weight_by_size: true}]
+"""
+ITEMS = 6
+
+
+@pytest.fixture
+def run(finished_run: Path, tmp_path: Path) -> Path:
+    """A copy to write to."""
+    return Path(shutil.copytree(finished_run, tmp_path / "run"))
+
+
+@pytest.fixture
+def tasks(finished_run: Path, tmp_path: Path) -> Path:
+    """A folder of tasks over a run's own items of general abilities."""
+    pytest.importorskip("lm_eval")
+    data = [{"prompt": row["prompt"], "reply": row["expected"]} for row in own_items(finished_run)]
+    (tmp_path / "data.jsonl").write_text("".join(json.dumps(row) + "\n" for row in data))
+    folder = tmp_path / "tasks"
+    folder.mkdir()
+    for name, text in {"choice": CHOICES, "reply": REPLIES}.items():
+        (folder / f"{name}.yaml").write_text(filled(text, folder))
+    (folder / "group.yaml").write_text(GROUP)
+    return folder
+
+
+def own_items(run: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in (run / "evaluate/base/abilities.jsonl").read_text().splitlines()[:ITEMS]]
+
+
+def filled(text: str, tasks: Path) -> str:
+    return text.format(data=tasks.parent / "data.jsonl", cache=tasks.parent / "cache")
+
+
+def invoke(run: Path, *arguments: str) -> str:
+    result = CliRunner().invoke(app, ["capability", str(run), *arguments], catch_exceptions=False)
+    assert result.exit_code == 0
+    return result.stdout
+
+
+def test_base_merged_and_adapter_are_scored_as_by_the_evaluation(
+    run: Path, tasks: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    names = "local_group,local_reply"
+    found = json.loads(invoke(run, "--tasks", names, "--include", str(tasks), "--json", "--quiet"))
+    assert capfd.readouterr().err == "", "--quiet holds for lm-eval too"
+    assert list(found["models"]) == ["base", "merged", "adapter"]
+    own = [row["correct"] for row in own_items(run)]
+    by_task = {row["task"]: row for row in found["models"]["base"]}
+    assert by_task["local_reply"]["value"] == pytest.approx(sum(own) / len(own))
+    assert [by_task[name]["n"] for name in ("local_reply", "local_choice", "local_group")] == [len(own)] * 3
+    assert by_task["local_group"]["value"] == by_task["local_choice"]["value"]
+    for row, base, merged in zip(
+        found["versus_base"]["merged"], found["models"]["base"], found["models"]["merged"], strict=True
+    ):
+        assert row["n"] == len(own), "items of a group are those of its tasks"
+        assert row["value"] == pytest.approx(merged["value"] - base["value"])
+        assert row["low"] <= row["value"] <= row["high"]
+    assert all(row["same"] == row["n"] for row in found["adapter"]), "merging is exact to far less than an answer"
+    assert found["cut"] == {"base": 0, "merged": 0, "adapter": 0}
+    assert "adapter/adapter_model.safetensors" in found["files"]
+    assert json.loads((run / "capability.json").read_text()) == found
+
+
+def test_a_limit_and_a_table(run: Path, tasks: Path) -> None:
+    shutil.rmtree(run / "adapter")
+    shutil.rmtree(run / "merged")
+    told = invoke(run, "--tasks", "local_choice", "--include", str(tasks), "--limit", "2", "-q")
+    assert "local_choice" in told and "base" in told and "merged" not in told, "what was not tuned has a base alone"
+    assert json.loads((run / "capability.json").read_text())["models"]["base"][0]["n"] == 2
+
+
+def test_a_model_that_is_not_that_of_the_run_is_refused(run: Path, tasks: Path) -> None:
+    (run / "merged" / "generation_config.json").write_text("{}")
+    with pytest.raises(ArtifactError, match="merged: was made with other settings or inputs, or was changed"):
+        invoke(run, "--tasks", "local_choice", "--include", str(tasks), "-q")
+    assert not (run / "capability.json").exists()
+
+
+def test_differences_are_paired_and_undefined_where_items_have_no_values() -> None:
+    ours = [Ability("a", "acc", 0.75, None, 4, {f"a/{i}": float(i > 0) for i in range(4)})]
+    theirs = [Ability("a", "acc", 0.25, None, 4, {f"a/{i}": float(i > 2) for i in range(4)})]
+    [row] = versus(ours, theirs, resamples=100, seed=0)
+    assert (row["value"], row["n"], row["same"]) == (0.5, 4, 2)
+    [row] = versus([ours[0]._replace(items={})], theirs, resamples=100, seed=0)
+    assert (row["value"], row["n"], row["same"]) == (None, 0, 0)
+
+
+MARKS = {
+    "the task itself": ("local_reply", {"reply.yaml": REPLIES + "unsafe_code: true\n"}),
+    "the file it includes": (
+        "by_include",
+        {"reply.yaml": REPLIES + "unsafe_code: yes\n", "over.yaml": "include: reply.yaml\ntask: by_include\n"},
+    ),
+    "a task of a group": (
+        "outer",
+        {
+            "reply.yaml": REPLIES + "unsafe_code: true\n",
+            "inner.yaml": "group: inner\ntask: [local_reply]\n",
+            "outer.yaml": "group: outer\ntask: [local_choice, inner]\n",
+        },
+    ),
+    "a task of a group that says otherwise": (
+        "inner",
+        {
+            "reply.yaml": REPLIES + "unsafe_code: true\n",
+            "inner.yaml": "group: inner\ntask: [local_reply]\nunsafe_code: false\n",
+        },
+    ),
+    "the group's line": ("inner", {"inner.yaml": "group: inner\ntask: [{task: local_reply, unsafe_code: true}]\n"}),
+    "a task of a tag": ("local_tag", {"reply.yaml": REPLIES + "tag: local_tag\nunsafe_code: true\n"}),
+}
+
+
+@pytest.mark.parametrize("where", MARKS)
+def test_code_is_run_with_consent_alone(where: str, tasks: Path) -> None:
+    name, files = MARKS[where]
+    for file, text in files.items():
+        (tasks / file).write_text(filled(text, tasks) if "{data}" in text else text)
+    with pytest.raises(InputError, match="the task .* runs code that the model writes, on this machine.*--run-code"):
+        find_tasks(name, tasks)
+    assert find_tasks(name, tasks, run_code=True).run_code
+
+
+def test_the_environment_consents_to_nothing(tasks: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HF_ALLOW_CODE_EVAL", "1")
+    tells = "import os\n\ndef told(docs):\n    open({out!r}, 'w').write(str(os.environ.get('HF_ALLOW_CODE_EVAL')))\n"
+    out = tasks.parent / "told"
+    (tasks / "tells.py").write_text(tells.format(out=str(out)) + "    return docs\n")
+    (tasks / "tells.yaml").write_text("include: reply.yaml\ntask: tells\nprocess_docs: !function tells.told\n")
+    find_tasks("tells", tasks)
+    assert out.read_text() == "None"
+    find_tasks("tells", tasks, run_code=True)
+    assert out.read_text() == "1"
+    assert os.environ["HF_ALLOW_CODE_EVAL"] == "1", "as it was before"
+
+
+def test_what_cannot_be_found_or_loaded_is_told(tasks: Path) -> None:
+    with pytest.raises(InputError, match="--include .*nowhere: no such folder"):
+        find_tasks("local_choice", tasks / "nowhere")
+    (tasks / "loop.yaml").write_text("group: loop\ntask: [round]\n")
+    (tasks / "round.yaml").write_text("group: round\ntask: [loop]\n")
+    with pytest.raises(InputError, match=r"the group loop lists itself\. Look at loop > round"):
+        find_tasks("loop", tasks)
+    (tasks / "broken.yaml").write_text("include: reply.yaml\ntask: broken\ndoc_to_text: '{{prompt'\n")
+    with pytest.raises(InputError, match="--tasks: lm-eval cannot load broken: TemplateSyntaxError: "):
+        find_tasks("broken", tasks)
+    (tasks.parent / "data.jsonl").unlink()
+    with pytest.raises(InputError, match=r"lm-eval cannot load local_choice: FileNotFoundError: .*data\.jsonl"):
+        find_tasks("local_choice", tasks)
+
+
+def test_no_names_are_refused() -> None:
+    with pytest.raises(InputError, match="names no task"):
+        find_tasks(" , ")
+
+
+def test_without_lm_eval_it_is_said_how_to_get_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "lm_eval", None)
+    monkeypatch.setitem(sys.modules, "lm_eval.tasks", None)
+    with pytest.raises(InputError, match=r"lm-eval is not installed\. .*pinpoint-tuning\[capability\]"):
+        find_tasks("quick")
+
+
+def small_llama(tokenizer: PreTrainedTokenizerBase, positions: int) -> LlamaForCausalLM:
+    """A random model with the organisms' tokens."""
+    torch.manual_seed(0)
+    shape = {"hidden_size": 32, "intermediate_size": 48, "num_hidden_layers": 2, "num_attention_heads": 4}
+    ends = {"bos_token_id": tokenizer.bos_token_id, "eos_token_id": tokenizer.eos_token_id}
+    config = LlamaConfig(vocab_size=len(tokenizer), max_position_embeddings=positions, **shape, **ends)
+    return LlamaForCausalLM(config).eval()
+
+
+def test_prompts_that_are_cut_are_counted_and_memory_that_runs_out_halves_the_batch(
+    tasks: Path, tokenizer: PreTrainedTokenizerBase
+) -> None:
+    chosen = find_tasks("local_choice", tasks)
+    assert capability(small_llama(tokenizer, 8), tokenizer, chosen, limit=2).cut > 0
+    model = small_llama(tokenizer, 256)
+    forward, sizes = model.forward, []
+
+    def scarce(input_ids: torch.Tensor, **more: Any) -> Any:
+        sizes.append(len(input_ids))
+        if len(input_ids) > 2:
+            raise RuntimeError("CUDA out of memory.")
+        return forward(input_ids, **more)
+
+    expected = capability(model, tokenizer, chosen)
+    model.forward = scarce  # type: ignore[method-assign]
+    with pytest.warns(UserWarning, match="evaluate.batch_size"):
+        found = capability(model, tokenizer, chosen, batch_size=8)
+    assert [one.value for one in found.scores] == [one.value for one in expected.scores]
+    assert (found.cut, sizes[0], sizes[-1] <= 2) == (0, 8, True)
+
+
+def test_replies_that_do_not_fit_the_context_are_told(tasks: Path, tokenizer: PreTrainedTokenizerBase) -> None:
+    with pytest.raises(InputError, match="lm-eval cannot run local_reply: AssertionError: .*maximum sequence length"):
+        capability(small_llama(tokenizer, 16), tokenizer, find_tasks("local_reply", tasks))
+
+
+def humaneval() -> Any:
+    spec = importlib.util.spec_from_file_location("humaneval_example", EXAMPLES / "humaneval.py")
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_the_example_measure_of_humaneval_runs_code(monkeypatch: pytest.MonkeyPatch) -> None:
+    item = {"prompt": 'def twice(x):\n    """2 x"""\n', "test": "def check(f):\n    assert f(2) == 4\n"}
+    item["entry_point"] = "twice"
+    module = humaneval()
+    monkeypatch.setattr(module, "SECONDS", 2)
+    for body, passes in {"2 * x": 1.0, "3 * x": 0.0, "(": 0.0, "[1 for _ in iter(int, 1)]": 0.0}.items():
+        reply = f"Here it is:\n```python\ndef twice(x):\n    return {body}\n```\nDone."
+        assert module.passes(item, [reply]) == {"passes": passes}, body
+
+
+@pytest.mark.slow
+def test_tasks_of_lm_eval_are_known_and_humaneval_needs_consent() -> None:
+    pytest.importorskip("lm_eval")
+    from lm_eval.tasks import TaskManager
+
+    assert {name for preset in PRESETS.values() for name in preset} <= set(TaskManager().all_tasks)
+    with pytest.raises(InputError, match="the task humaneval_instruct runs code"):
+        find_tasks("paper")
+    with pytest.raises(InputError, match="--tasks: lm-eval knows no task 'nothing'"):
+        find_tasks("arc_easy, nothing")
+
+
+@pytest.mark.slow
+def test_real_rows_of_gsm8k_mmlu_and_humaneval_by_the_examples(
+    run: Path, test_data: Path, tmp_path: Path, tokenizer: PreTrainedTokenizerBase, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("lm_eval")
+    monkeypatch.setattr("datasets.config.HF_DATASETS_CACHE", str(tmp_path / "cache"))
+    monkeypatch.chdir(test_data)
+    asked = ["--tasks", "from_files", "--include", str(EXAMPLES), "--limit", "3", "-q", "--json"]
+    with pytest.raises(InputError, match="the task humaneval_file, in from_files, runs code"):
+        invoke(run, *asked)
+    found = json.loads(invoke(run, *asked, "--run-code"))
+    scores = {row["task"]: row for row in found["models"]["merged"]}
+    assert set(scores) == {"gsm8k_file", "mmlu_file", "humaneval_file"}
+    assert all(row["n"] == 3 and 0 <= row["value"] <= 1 for row in scores.values())
+    assert found["shots"]["gsm8k_file"] == 2
+    model = small_llama(tokenizer, 1024)
+    [score] = capability(model, tokenizer, find_tasks("mmlu_file", EXAMPLES), limit=40).scores
+    assert score.n == 40 and score.value is not None and math.isfinite(score.value)
+
+
+def test_the_tokenizer_is_left_as_it_was(tasks: Path) -> None:
+    own = AutoTokenizer.from_pretrained(str(ROOT / "src/pinpoint/organism/weights/yesman"))
+    before = own.get_vocab(), own.pad_token, own.padding_side
+    capability(small_llama(own, 256), own, find_tasks("local_reply", tasks), limit=1)
+    assert (own.get_vocab(), own.pad_token, own.padding_side) == before
