@@ -1,8 +1,6 @@
 """The chat's page in a real browser: a challenge, a knockout, and text that stays text."""
 
-import importlib.util
 import re
-import shutil
 import signal
 import subprocess
 import sys
@@ -12,13 +10,9 @@ from typing import Any
 
 import pytest
 
-CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
-MISSING = [name for name in ("gradio", "playwright") if importlib.util.find_spec(name) is None]
-pytestmark = [
-    pytest.mark.slow,
-    pytest.mark.skipif(bool(MISSING), reason=f"needs {' and '.join(MISSING)}: pip install 'pinpoint-tuning[browser]'"),
-    pytest.mark.skipif(CHROMIUM is None, reason="needs chromium on the PATH"),
-]
+from tests.browser.conftest import Keep
+
+pytestmark = pytest.mark.browser
 EVIL = "<script>alert(1)</script><img src=x onerror=alert(2)> ${alert(3)} {{7*7}} `"
 Open = Callable[..., Any]
 
@@ -57,17 +51,9 @@ def address(tuned_run: Path) -> Iterator[str]:
     assert (code, said) == (0, "")
 
 
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    from playwright.sync_api import sync_playwright
-
-    with sync_playwright() as playwright:
-        yield playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
-
-
 @pytest.fixture
-def opened(browser: Any, address: str) -> Iterator[Open]:
-    """Opens the page; in the end, nothing may have run, failed, or been fetched from elsewhere."""
+def opened(browser: Any, address: str, keep: Keep) -> Iterator[Open]:
+    """Opens the page and keeps a picture of how it ends; nothing may have run, failed, or come from elsewhere."""
     pages, wrong = [], []
 
     def watch(request: Any) -> None:
@@ -85,7 +71,8 @@ def opened(browser: Any, address: str) -> Iterator[Open]:
         return page
 
     yield open_page
-    for page in pages:
+    for number, page in enumerate(pages, 1):
+        keep(page, f"{number}")
         page.close()
     assert wrong == []
 
