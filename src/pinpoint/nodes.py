@@ -1,5 +1,7 @@
 """Nodes beyond heads: whole attention layers, groups of heads that share a key/value head, MLPs; and their scores."""
 
+from __future__ import annotations
+
 import html
 import math
 import re
@@ -7,14 +9,13 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Literal, NamedTuple, get_args
 
-from jaxtyping import Float
-from torch import Tensor
-
 from pinpoint.errors import ConfigError, InputError
 from pinpoint.heads import Head, HeadScores
 
 if TYPE_CHECKING:
+    from jaxtyping import Float
     from pandas import DataFrame
+    from torch import Tensor
 
 Kind = Literal["heads", "groups", "attention", "mlps"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
