@@ -4,6 +4,7 @@ Accelerate knows the errors and clears the caches; its `find_executable_batch_si
 is done here is kept.
 """
 
+import sys
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -32,6 +33,19 @@ def out_of_memory(error: BaseException) -> bool:
         or should_reduce_batch_size(error)
         or "DefaultCPUAllocator: not enough memory" in str(error)
     )
+
+
+def peak() -> int | None:
+    """The most memory that this process has held, in bytes: a GPU's if it uses one. None where no one tells."""
+    torch = sys.modules.get("torch")
+    if torch is not None and torch.cuda.is_initialized():
+        return int(torch.cuda.max_memory_allocated())
+    try:
+        import resource
+    except ImportError:  # Windows
+        return None
+    unit = 1 if sys.platform == "darwin" else 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
 
 
 def release() -> None:

@@ -2,22 +2,28 @@
 
 import sys
 import time
+from datetime import timedelta
 from types import TracebackType
 
 from rich import markup
 from rich.console import Console
+from rich.filesize import decimal
 from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
+    ProgressColumn,
+    Task,
     TaskID,
     TextColumn,
     TimeElapsedColumn,
     TimeRemainingColumn,
 )
 from rich.progress import Progress as Bars
+from rich.text import Text
 
 from pinpoint.errors import printable
 from pinpoint.masking import masked_text
+from pinpoint.memory import peak
 
 talk = Console(stderr=True, highlight=False, emoji=False)
 
@@ -29,6 +35,22 @@ def safe(text: str) -> str:
     return markup.escape(printable(text))
 
 
+def _memory() -> str:
+    held = peak()
+    return "" if held is None else f"peak {decimal(held)}"
+
+
+class _PaceColumn(ProgressColumn):
+    """Steps a second, and the most memory held so far."""
+
+    max_refresh = 1.0
+
+    def render(self, task: Task) -> Text:
+        """What goes into the row."""
+        speed = task.finished_speed or task.speed
+        return Text("  ".join(filter(None, ("" if speed is None else f"{speed:.3g}/s", _memory()))))
+
+
 class Terminal:
     """Progress bars where there is a terminal, a line every few seconds where there is none."""
 
@@ -37,9 +59,9 @@ class Terminal:
         self._bars = None
         if not quiet and talk.is_terminal:
             columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
-            self._bars = Bars(*columns, TimeElapsedColumn(), TimeRemainingColumn(), console=talk)
+            self._bars = Bars(*columns, TimeElapsedColumn(), TimeRemainingColumn(), _PaceColumn(), console=talk)
         self._task: TaskID | None = None
-        self._what, self._done, self._total, self._told = "", 0, 0, 0.0
+        self._what, self._done, self._total, self._told, self._began = "", 0, 0, 0.0, 0.0
 
     def __enter__(self) -> "Terminal":
         if self._bars:
@@ -54,7 +76,8 @@ class Terminal:
 
     def start(self, what: str, total: int) -> None:
         """A new bar, or a line."""
-        self._what, self._done, self._total, self._told = what, 0, total, time.monotonic()
+        self._what, self._done, self._total = what, 0, total
+        self._told = self._began = time.monotonic()
         if self._bars:
             if self._task is not None:
                 self._bars.stop_task(self._task)
@@ -69,7 +92,13 @@ class Terminal:
             self._bars.advance(self._task, steps)
         elif time.monotonic() - self._told > _PLAIN_EVERY:
             self._told = time.monotonic()
-            self.say(f"{self._what}: {self._done}/{self._total}")
+            self.say(f"{self._what}: {self._done}/{self._total}, {self._pace()}")
+
+    def _pace(self) -> str:
+        """Steps a second, the time that the others take at that rate, memory."""
+        seconds = self._told - self._began
+        left = timedelta(seconds=round(max(0, self._total - self._done) * seconds / self._done))
+        return ", ".join(filter(None, (f"{self._done / seconds:.3g}/s", f"{left} left", _memory())))
 
     def say(self, text: str) -> None:
         """One line on stderr."""
