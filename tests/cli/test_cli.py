@@ -107,6 +107,8 @@ def test_locate_prints_one_json_document(tmp_path: Path) -> None:
     record = json.loads(done.stdout)
     assert (record["pairs"], record["layers"], record["heads"]) == (8, 8, 8)
     assert (tmp_path / "run" / "locate" / "scores.safetensors").is_file()
+    log = (tmp_path / "run" / "run.log").read_text()
+    assert "Z run folder: run\n" in log and "Z loading " in log and "stopped" not in log
 
 
 def test_locate_prints_other_nodes_and_how_good_an_estimate_is(tmp_path: Path) -> None:

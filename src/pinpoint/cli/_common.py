@@ -132,7 +132,7 @@ def started(
 @contextmanager
 def held(settings: "RunConfig", folder: Path, progress: Terminal, *, read: bool = False) -> Iterator["Run"]:
     """A run in its folder, which the first process holds for the length of the block; others follow it, and exit."""
-    from pinpoint.pipeline import Run, locked
+    from pinpoint.pipeline import LOG, Run, locked
 
     opened = Run(settings, folder, progress, current())
     if not current().first:
@@ -140,7 +140,7 @@ def held(settings: "RunConfig", folder: Path, progress: Terminal, *, read: bool 
         raise typer.Exit
     if read:
         opened.inputs.read()
-    with locked(folder):
+    with locked(folder), progress.kept(folder / LOG):
         yield opened
     opened.dismiss()
 

@@ -2,7 +2,10 @@
 
 import sys
 import time
-from datetime import timedelta
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from types import TracebackType
 
 from rich import markup
@@ -21,9 +24,10 @@ from rich.progress import (
 from rich.progress import Progress as Bars
 from rich.text import Text
 
-from pinpoint.errors import printable
+from pinpoint.errors import StorageError, printable
 from pinpoint.masking import masked_text
 from pinpoint.memory import peak
+from pinpoint.storage import appending, storing
 
 talk = Console(stderr=True, highlight=False, emoji=False)
 
@@ -61,6 +65,7 @@ class Terminal:
             columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
             self._bars = Bars(*columns, TimeElapsedColumn(), TimeRemainingColumn(), _PaceColumn(), console=talk)
         self._task: TaskID | None = None
+        self._log: Path | None = None
         self._what, self._done, self._total, self._told, self._began = "", 0, 0, 0.0, 0.0
 
     def __enter__(self) -> "Terminal":
@@ -74,6 +79,28 @@ class Terminal:
         if kind is not None and issubclass(kind, KeyboardInterrupt):
             self.say("stopped: the same command goes on from here.")
 
+    @contextmanager
+    def kept(self, log: Path) -> Iterator[None]:
+        """Adds what is said, and what ends the block, to a file.
+
+        Raises:
+            StorageError: it cannot be written to.
+        """
+        self._log = log
+        try:
+            yield
+        except BaseException as error:
+            with suppress(StorageError):
+                self._note(f"stopped: {str(error) or type(error).__name__}")
+            raise
+        finally:
+            self._log = None
+
+    def _note(self, text: str) -> None:
+        if self._log is not None:
+            with storing(self._log), appending(self._log) as file:
+                file.write(f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ} {printable(masked_text(text))}\n")
+
     def start(self, what: str, total: int) -> None:
         """A new bar, or a line."""
         self._what, self._done, self._total = what, 0, total
@@ -82,6 +109,7 @@ class Terminal:
             if self._task is not None:
                 self._bars.stop_task(self._task)
             self._task = self._bars.add_task(safe(what), total=total)
+            self._note(f"{what}: {total} steps")
         else:
             self.say(f"{what}: {total} steps")
 
@@ -101,7 +129,8 @@ class Terminal:
         return ", ".join(filter(None, (f"{self._done / seconds:.3g}/s", f"{left} left", _memory())))
 
     def say(self, text: str) -> None:
-        """One line on stderr."""
+        """One line on stderr, and in the log of the run."""
+        self._note(text)
         if not self._quiet:
             talk.print(safe(masked_text(text)))
 

@@ -9,7 +9,7 @@ from pinpoint.pipeline._folders import folder_for
 from pinpoint.pipeline._gates import Gate, parse_gates
 from pinpoint.pipeline._inspect import Inspection, compare_on_one_pair, inspect_model
 from pinpoint.pipeline._locating import Comparison, beside_brute_force, locate_receivers, located_scores, search_set
-from pinpoint.pipeline._lock import locked
+from pinpoint.pipeline._lock import LOG, locked
 from pinpoint.pipeline._plan import Plan, plan
 from pinpoint.pipeline._push import Package, Target, exported, package_of, push, target
 from pinpoint.pipeline._reproduce import Reproduction, read_record, reproduce, restored
@@ -17,6 +17,7 @@ from pinpoint.pipeline._run import Run
 from pinpoint.pipeline._sweeps import sweep_run
 
 __all__ = [
+    "LOG",
     "Comparison",
     "Gate",
     "Inspection",
