@@ -32,13 +32,13 @@ def test_what_is_said_and_what_ends_it_is_kept_with_the_time_and_without_secrets
         terminal.say("before")
         with pytest.raises(CheckFailed), terminal.kept(tmp_path / "run.log"):
             terminal.start("tuning", 2)
-            terminal.say("loading https://host/m?token=abc\x1b[31m")
+            terminal.say("\x1b[31mloading https://host/m?token=abc")
             raise CheckFailed("it does not cave.")
         terminal.say("after")
     lines = [line.partition("Z ") for line in (tmp_path / "run.log").read_text().splitlines()]
     assert [said for _, _, said in lines] == [
         "tuning: 2 steps",
-        "loading https://host/m?token=***\\x1b[31m",
+        "\\x1b[31mloading https://host/m?token=***",
         "stopped: it does not cave.",
     ]
     assert all(datetime.fromisoformat(time) for time, _, _ in lines)
