@@ -34,7 +34,7 @@ def keep(request: pytest.FixtureRequest) -> Keep:
     """Takes a picture of a page as it stands, whole, named for the test."""
 
     def taken(page: Any, what: str) -> Path:
-        name = re.sub(r"[^\w.-]+", "-", f"{request.node.name.removeprefix('test_')}-{what}".strip("-"))
+        name = re.sub(r"[^\w.]+", "-", f"{request.node.name.removeprefix('test_')}-{what}")
         path = PICTURES / f"{name}.png"
         page.screenshot(path=path, full_page=True)
         return path

@@ -134,6 +134,8 @@ def test_print_opens_what_is_folded_and_leaves_the_buttons_out(opened: Open, mad
     page.evaluate("dispatchEvent(new Event('beforeprint'))")
     assert page.locator("details:not([open])").count() == 0
     assert not page.locator(".choices").is_visible() and page.locator("#looking-text").is_visible()
+    assert page.locator("#figure-knockout .main-svg").first.bounding_box()["width"] == 640
+    assert page.locator(".sides .plot .main-svg").first.bounding_box()["width"] == 310
     assert page.pdf(path=PICTURES / "page.pdf").startswith(b"%PDF")
 
 
