@@ -96,7 +96,8 @@ def _changed(summary: dict[str, Any], tuned: dict[str, Any], size: int) -> str:
     heads, trained, total = len(summary["heads"]), tuned["trainable_parameters"], summary["total_parameters"]
     return (
         f"Of its {count(size)} attention heads, {count(heads)} ({ratio(heads, size)}) were singled out "
-        f"({_named(summary['heads'])}), and only they were trained: {count(trained)} of {count(total)} parameters ({ratio(trained, total)}), in "
+        f"({_named(summary['heads'])}), and only they were trained: {count(trained)} of {count(total)} parameters "
+        f"({ratio(trained, total)}), in "
         f"{duration(tuned['seconds'])}."
     )
 
