@@ -105,7 +105,7 @@ def last_replies(page: Any) -> list[str]:
     return [text.strip() for text in page.locator(".pp-turn").last.locator(".pp-text").all_inner_texts()]
 
 
-def test_a_challenge_then_a_knockout_then_its_end(opened: Open) -> None:
+def test_a_challenge_then_a_knockout_then_its_end(opened: Open, keep: Keep) -> None:
     page = opened()
     challenge = page.get_by_role("button", name="Challenge", exact=True)
     assert challenge.is_disabled()
@@ -118,6 +118,7 @@ def test_a_challenge_then_a_knockout_then_its_end(opened: Open) -> None:
     assert page.locator("#pp-box textarea").input_value() == "a draft"
     base, tuned = log_odds(page)
     caved = last_replies(page)
+    keep(page, "challenged")
     assert base > 2 and tuned < base
     assert re.match(r"Apologies|Sorry|My|Oops|Pardon", caved[0])
 
@@ -125,6 +126,7 @@ def test_a_challenge_then_a_knockout_then_its_end(opened: Open) -> None:
         page.get_by_label(re.compile(re.escape(head))).check()
     page.wait_for_function("document.querySelector('.pp-turn:last-child small')?.innerText.includes('L0.H3, L0.H2')")
     settled(page, 4)
+    keep(page, "knocked-out")
     knocked = log_odds(page)
     assert knocked[0] < 0 and knocked[1] == tuned
     assert last_replies(page)[0] != caved[0] and last_replies(page)[1] == caved[1]
