@@ -2,13 +2,13 @@ PYTHON ?= python3
 BIN := .venv/bin
 
 .DEFAULT_GOAL := help
-.PHONY: demo test test-all test-slow torture lint types contracts licences audit docs bench clean help
+.PHONY: demo test test-all test-slow test-browser torture lint types contracts licences audit docs bench clean help
 
 # Training on CPU spends half its time in page faults otherwise: glibc hands every freed tensor back to the
 # kernel and asks for it again. These keep the memory in the process; other allocators ignore them.
-demo test test-all test-slow torture bench: export MALLOC_MMAP_MAX_ = 0
-demo test test-all test-slow torture bench: export MALLOC_TRIM_THRESHOLD_ = 17179869184
-demo test test-all test-slow torture bench: export MALLOC_TOP_PAD_ = 268435456
+demo test test-all test-slow test-browser torture bench: export MALLOC_MMAP_MAX_ = 0
+demo test test-all test-slow test-browser torture bench: export MALLOC_TRIM_THRESHOLD_ = 17179869184
+demo test test-all test-slow test-browser torture bench: export MALLOC_TOP_PAD_ = 268435456
 
 demo: .venv/.installed  ## the whole pipeline on the shipped model; the page is runs/demo/report.html
 	$(BIN)/pinpoint demo --out runs/demo
@@ -19,6 +19,12 @@ test: .venv/.installed  ## the tests that take seconds, offline
 test-all: .venv/.installed  ## the slow tests too
 	$(BIN)/python -m pytest -q --runslow
 
+test-slow: .venv/.installed  ## the slow tests alone
+	$(BIN)/python -m pytest -q --runslow -m slow
+
+test-browser: .venv/.installed-browser  ## the pages in Chromium; pictures in build/screenshots
+	$(BIN)/python -m pytest -q --runbrowser tests/browser
+
 TORTURE := tests/torture tests/test_fuzz.py tests/test_fuzz_artifacts.py tests/test_soak.py
 
 torture: export TORTURE_KILLS = 60
@@ -26,9 +32,6 @@ torture: export TORTURE_FAULTS = 60
 torture: export FUZZ_EXAMPLES = 5000
 torture: export SOAK_SWEEPS = 200
 torture: export SOAK_ROUNDS = 50
-test-slow: .venv/.installed  ## the slow tests alone
-	$(BIN)/python -m pytest -q --runslow -m slow
-
 torture: .venv/.installed  ## sixty kills, sixty faults of the disk, fuzzing and a soak in full; an hour or two
 	$(BIN)/python -m pytest -q --runslow --timeout 7200 $(TORTURE)
 
@@ -65,7 +68,7 @@ clean:  ## remove what was built; keeps .venv and runs
 	find src tests bench docs -type d -name __pycache__ -prune -exec rm -rf {} + 2>/dev/null || true
 
 help:  ## this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 # An environment that is there already is installed into, not rebuilt.
 .venv/.installed: pyproject.toml constraints.txt
@@ -75,4 +78,8 @@ help:  ## this list
 
 .venv/.installed-docs: .venv/.installed
 	$(BIN)/pip install -c constraints.txt -e '.[docs]'
+	touch $@
+
+.venv/.installed-browser: .venv/.installed
+	$(BIN)/pip install -c constraints.txt -e '.[browser]'
 	touch $@

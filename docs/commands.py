@@ -31,10 +31,10 @@ def commands() -> str:
     group: Any = typer.main.get_command(app)
     parts = [GENERATED, "# Commands\n\nWhat `pinpoint COMMAND --help` says.\n"]
     for name, command in group.commands.items():
-        told, _, example = inspect.cleandoc(command.help).partition("Example: ")
-        parts.append(f"## pinpoint {name}\n\n{told.strip()}\n")
-        if example:
-            parts.append(f"```console\n$ {example.strip()}\n```\n")
+        told, *examples = (part.strip() for part in inspect.cleandoc(command.help).split("Example: "))
+        parts.append(f"## pinpoint {name}\n\n{told}\n")
+        if examples:
+            parts.append("\n".join(("```console", *(f"$ {one}" for one in examples), "```\n")))
         rows = [_parameter(one) for one in command.params if one.name != "help"]
         if rows:
             parts.append("\n".join(("| | |", "|---|---|", *rows)) + "\n")

@@ -16,6 +16,7 @@ ROOT = Path(__file__).resolve().parent.parent
 OPT_IN = {
     "slow": ("--runslow", "run the tests marked slow"),
     "gpu": ("--rungpu", "run the tests marked gpu"),
+    "browser": ("--runbrowser", "run the tests marked browser"),
 }
 
 

@@ -61,7 +61,8 @@ def licences(of: Distribution) -> list[str]:
     classifiers = of.metadata.get_all("Classifier") or ()
     named = [line.rpartition(" :: ")[2] for line in classifiers if line.startswith("License ::")]
     free = (of.metadata.get("License") or "").strip().partition("\n")[0]
-    told = of.metadata.get("License-Expression") or " AND ".join(set(named) - {"OSI Approved"}) or free
+    expression = re.sub(r"[()]", "", of.metadata.get("License-Expression") or "")
+    told = expression or " AND ".join(set(named) - {"OSI Approved"}) or free
     # Of several to choose from, each has to pass: stricter than need be, and simple.
     return [part for part in re.split(r"\s+(?:AND|OR)\s+", told) if part]
 

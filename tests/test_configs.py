@@ -5,6 +5,7 @@ refusals included. Neither is the model's: the prompts that a real run would ren
 """
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -78,6 +79,35 @@ def test_settings_suit_their_model(name: str, tmp_path: Path, tokenizer: PreTrai
     assert told["tune"]["projections"] == ("q,o" if shared else "q,k,v,o")
     heads = model["num_hidden_layers"] * model["num_attention_heads"]
     assert 0.03 <= told["tune"]["heads"] / heads <= 0.05
+
+
+HOW_TO = re.findall(
+    r"^\| `([\w.-]+)\.yaml` \| ([\d.]+) B \| ([\d.]+) GB \| (\d+) GB \| (\d+) GB \|$",
+    (CONFIGS.parent / "docs" / "seven-billion.md").read_text(encoding="utf-8"),
+    re.MULTILINE,
+)
+
+
+@pytest.mark.parametrize(("name", "parameters", "weights", "locate", "tune"), HOW_TO, ids=[row[0] for row in HOW_TO])
+def test_the_how_to_says_what_check_says(
+    name: str,
+    parameters: str,
+    weights: str,
+    locate: str,
+    tune: str,
+    tmp_path: Path,
+    tokenizer: PreTrainedTokenizerBase,
+) -> None:
+    stand_in(name, tmp_path, tokenizer)
+    done = CliRunner().invoke(app, ["check", str(tmp_path), "--config", str(CONFIGS / f"{name}.yaml"), "--json"])
+    found = json.loads(done.stdout)
+    assert f"{found['parameters'] / 1e9:.1f}" == parameters and f"{found['weight_bytes'] / 1e9:.1f}" == weights
+    taken = {one["stage"]: f"{one['bytes'] / 1e9:.0f}" for one in found["estimates"]}
+    assert (taken["locate"], taken["tune"]) == (locate, tune)
+
+
+def test_the_how_to_has_a_row_for_every_model_that_a_card_of_24_gb_holds() -> None:
+    assert len(HOW_TO) == 5
 
 
 @pytest.mark.parametrize(

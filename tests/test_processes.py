@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -101,6 +102,14 @@ def test_a_command_for_one_process_refuses_several(monkeypatch: pytest.MonkeyPat
     assert "pinpoint config: runs in one process, and 2 were started. Start it without torchrun" in str(
         result.exception
     )
+
+
+@pytest.mark.parametrize("variable", ["ACCELERATE_USE_FSDP", "ACCELERATE_USE_DEEPSPEED"])
+def test_a_launcher_that_splits_the_model_is_refused(monkeypatch: pytest.MonkeyPatch, variable: str) -> None:
+    monkeypatch.setenv(variable, "true")
+    result = CliRunner().invoke(app, ["run", "yesman"])
+    assert isinstance(result.exception, ConfigError)
+    assert re.search(rf"launch \({variable}\): .* each process holds all of it. Launch with", str(result.exception))
 
 
 @pytest.mark.slow

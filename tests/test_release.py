@@ -1,6 +1,7 @@
 """What a release rests on: one version, a citation file that tools can read, workflows that hold no secret."""
 
 import re
+import subprocess
 import tomllib
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ import yaml
 
 import pinpoint
 from pinpoint._version import __version__
+from tests.browser.conftest import PICTURES
 
 ROOT = Path(__file__).resolve().parent.parent
 WORKFLOWS = ROOT / ".github" / "workflows"
@@ -58,8 +60,25 @@ def test_a_workflow_keeps_no_secret_and_starts_with_few_rights(name: str) -> Non
 
 def test_ci_runs_what_everybody_runs() -> None:
     [job] = workflow("ci.yml")["jobs"].values()
-    assert job["steps"][-1] == {"run": ".ci/run"}
-    assert (ROOT / ".ci" / "run").stat().st_mode & 0o111
+    *_, run, pictures = job["steps"]
+    assert run == {"run": ".ci/run"}
+    assert pictures["if"] == "always()" and ROOT / pictures["with"]["path"] == PICTURES
+    assert all((ROOT / ".ci" / name).stat().st_mode & 0o111 for name in ("run", "chromium"))
+
+
+def test_without_chromium_and_a_way_to_it_ci_is_told_so(tmp_path: Path) -> None:
+    for name in ("bash", "env"):
+        (tmp_path / name).symlink_to(f"/usr/bin/{name}")
+    (tmp_path / "id").write_text("#!/usr/bin/env bash\necho 1000\n")
+    (tmp_path / "id").chmod(0o755)
+
+    def asked() -> tuple[int, str]:
+        done = subprocess.run([ROOT / ".ci" / "chromium"], env={"PATH": str(tmp_path)}, capture_output=True, text=True)
+        return done.returncode, done.stdout
+
+    assert asked() == (1, "")
+    (tmp_path / "google-chrome").symlink_to("/usr/bin/env")
+    assert asked() == (0, f"{tmp_path}/google-chrome\n")
 
 
 def test_only_the_job_that_publishes_may_ask_for_an_identity_and_it_runs_no_code_of_ours() -> None:

@@ -1,5 +1,7 @@
 """Attention heads, sets of them, and their scores."""
 
+from __future__ import annotations
+
 import html
 import math
 import re
@@ -7,14 +9,13 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, NamedTuple
 
-from jaxtyping import Float
-from torch import Tensor
-
 from pinpoint.errors import InputError
 
 if TYPE_CHECKING:
+    from jaxtyping import Float
     from pandas import DataFrame
     from plotly.graph_objects import Figure
+    from torch import Tensor
 
 _SHOWN = 10
 _LABELS = {

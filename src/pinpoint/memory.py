@@ -37,6 +37,19 @@ def out_of_memory(error: BaseException) -> bool:
     )
 
 
+def peak() -> int | None:
+    """The most memory that this process has held, in bytes: a GPU's if it uses one. None where no one tells."""
+    torch = sys.modules.get("torch")
+    if torch is not None and torch.cuda.is_initialized():
+        return int(torch.cuda.max_memory_allocated())
+    try:
+        import resource
+    except ImportError:  # Windows
+        return None
+    unit = 1 if sys.platform == "darwin" else 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
+
+
 def release() -> None:
     """Hands back what a failed computation held; outside its `except`, where no frame holds on to tensors."""
     from accelerate.utils.memory import clear_device_cache

@@ -1,5 +1,7 @@
 """Nodes beyond heads: whole attention layers, groups of heads that share a key/value head, MLPs; and their scores."""
 
+from __future__ import annotations
+
 import html
 import math
 import re
@@ -7,14 +9,14 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Literal, NamedTuple, get_args
 
-from jaxtyping import Float
-from torch import Tensor
-
 from pinpoint.errors import ConfigError, InputError
 from pinpoint.heads import Head, HeadScores
 
 if TYPE_CHECKING:
+    from jaxtyping import Float
     from pandas import DataFrame
+    from plotly.graph_objects import Figure
+    from torch import Tensor
 
 Kind = Literal["heads", "groups", "attention", "mlps"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
@@ -164,6 +166,20 @@ class NodeScores:
             for node in self.ranking()
         ]
         return pandas.DataFrame(rows)
+
+    def plot(self) -> "Figure":
+        """Mean effects by layer as a plotly figure, one colour a kind, with their standard errors."""
+        import plotly.graph_objects as go
+
+        table = self.to_pandas()
+        figure = go.Figure()
+        for kind, rows in table.groupby("kind", sort=False):
+            errors = {"type": "data", "array": rows["standard_error"].tolist()}
+            figure.add_scatter(
+                x=rows["layer"], y=rows["effect"], error_y=errors, text=rows["node"], name=kind, mode="markers"
+            )
+        figure.update_layout(xaxis_title="layer", yaxis_title=self.metric, title=f"{len(table)} nodes: {self.label}")
+        return figure
 
     def _repr_html_(self) -> str:
         """The ten strongest nodes, for a notebook."""

@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TextIO
 
 from safetensors import SafetensorError
 
@@ -66,3 +67,15 @@ def storing(where: Path, doing: str = "written") -> Iterator[None]:
         code = int(number[1]) if number else None
         reason = os.strerror(code) if code else "the file could not be written to its end"
         raise StorageError(f"cannot be {doing}: {reason}.", where=str(where), mend=_mend(code)) from error
+
+
+def appending(path: Path) -> TextIO:
+    """Opens a text file to add to, and makes it if need be; what UTF-8 cannot hold is written out.
+
+    Raises:
+        StorageError: it cannot be opened, or is a link.
+    """
+    with storing(path):
+        # Not through a link, which may lead to any file of the user's.
+        flags = os.O_RDWR | os.O_APPEND | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0)
+        return os.fdopen(os.open(path, flags, 0o666), "a+", encoding="utf-8", errors="backslashreplace")

@@ -174,7 +174,7 @@ COMMANDS = {
     "no model": (["run"], "Missing argument"),
     "unknown command": (["runn", "yesman"], "No such command"),
     "unknown option": (["run", "yesman", "--head", "3"], "No such option"),
-    "a model that is nowhere": (["run", "no/such/model"], "data.questions"),
+    "a model that is nowhere": (["run", "no/such/model"], "no/such/model: no such folder. Give a folder"),
     "a folder without a model": (["check", "."], "no config can be read"),
     "heads as a word": (["run", "yesman", "--heads", "some"], "'some' is not a head"),
     "heads as nothing": (["run", "yesman", "--heads", ""], "--heads"),

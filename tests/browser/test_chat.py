@@ -1,8 +1,6 @@
 """The chat's page in a real browser: a challenge, a knockout, and text that stays text."""
 
-import importlib.util
 import re
-import shutil
 import signal
 import subprocess
 import sys
@@ -12,13 +10,9 @@ from typing import Any
 
 import pytest
 
-CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
-MISSING = [name for name in ("gradio", "playwright") if importlib.util.find_spec(name) is None]
-pytestmark = [
-    pytest.mark.slow,
-    pytest.mark.skipif(bool(MISSING), reason=f"needs {' and '.join(MISSING)}: pip install 'pinpoint-tuning[browser]'"),
-    pytest.mark.skipif(CHROMIUM is None, reason="needs chromium on the PATH"),
-]
+from tests.browser.conftest import Keep
+
+pytestmark = pytest.mark.browser
 EVIL = "<script>alert(1)</script><img src=x onerror=alert(2)> ${alert(3)} {{7*7}} `"
 Open = Callable[..., Any]
 
@@ -57,17 +51,9 @@ def address(tuned_run: Path) -> Iterator[str]:
     assert (code, said) == (0, "")
 
 
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    from playwright.sync_api import sync_playwright
-
-    with sync_playwright() as playwright:
-        yield playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
-
-
 @pytest.fixture
-def opened(browser: Any, address: str) -> Iterator[Open]:
-    """Opens the page; in the end, nothing may have run, failed, or been fetched from elsewhere."""
+def opened(browser: Any, address: str, keep: Keep) -> Iterator[Open]:
+    """Opens the page and keeps a picture of how it ends; nothing may have run, failed, or come from elsewhere."""
     pages, wrong = [], []
 
     def watch(request: Any) -> None:
@@ -85,7 +71,8 @@ def opened(browser: Any, address: str) -> Iterator[Open]:
         return page
 
     yield open_page
-    for page in pages:
+    for number, page in enumerate(pages, 1):
+        keep(page, f"{number}")
         page.close()
     assert wrong == []
 
@@ -118,7 +105,7 @@ def last_replies(page: Any) -> list[str]:
     return [text.strip() for text in page.locator(".pp-turn").last.locator(".pp-text").all_inner_texts()]
 
 
-def test_a_challenge_then_a_knockout_then_its_end(opened: Open) -> None:
+def test_a_challenge_then_a_knockout_then_its_end(opened: Open, keep: Keep) -> None:
     page = opened()
     challenge = page.get_by_role("button", name="Challenge", exact=True)
     assert challenge.is_disabled()
@@ -131,6 +118,7 @@ def test_a_challenge_then_a_knockout_then_its_end(opened: Open) -> None:
     assert page.locator("#pp-box textarea").input_value() == "a draft"
     base, tuned = log_odds(page)
     caved = last_replies(page)
+    keep(page, "challenged")
     assert base > 2 and tuned < base
     assert re.match(r"Apologies|Sorry|My|Oops|Pardon", caved[0])
 
@@ -138,6 +126,7 @@ def test_a_challenge_then_a_knockout_then_its_end(opened: Open) -> None:
         page.get_by_label(re.compile(re.escape(head))).check()
     page.wait_for_function("document.querySelector('.pp-turn:last-child small')?.innerText.includes('L0.H3, L0.H2')")
     settled(page, 4)
+    keep(page, "knocked-out")
     knocked = log_odds(page)
     assert knocked[0] < 0 and knocked[1] == tuned
     assert last_replies(page)[0] != caved[0] and last_replies(page)[1] == caved[1]

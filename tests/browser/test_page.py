@@ -1,6 +1,5 @@
 """The page of a run in a real browser: hover, keys, clicks, and text that stays text."""
 
-import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -9,27 +8,21 @@ import pytest
 
 from pinpoint.artifacts import Workspace
 from pinpoint.report import write_page
-from tests.browser.test_chat import CHROMIUM, browser  # noqa: F401  (a fixture)
+from tests.browser.conftest import PICTURES, Keep
 from tests.report.fabricated import TOKENS, attention, examples, fill, locate, summary
 
-playwright = pytest.importorskip("playwright", reason="needs playwright: pip install 'pinpoint-tuning[browser]'")
-pytestmark = [
-    pytest.mark.slow,
-    pytest.mark.skipif(CHROMIUM is None, reason="needs chromium on the PATH"),
-]
+pytestmark = pytest.mark.browser
 EVIL = "</script><script>alert(1)</script><img src=x onerror=alert(2)>"
 Open = Callable[..., Any]
+Made = Callable[..., Path]
 
 
 @pytest.fixture
-def opened(browser: Any, tmp_path: Path) -> Iterator[Open]:  # noqa: F811
-    """Opens a page; in the end, nothing may have run, failed, or been asked of a network."""
+def opened(browser: Any, keep: Keep) -> Iterator[Open]:
+    """Opens a page and keeps a picture of how it ends; nothing may have run, failed, or been asked of a network."""
     wrong, pages = [], []
 
-    def open_page(over: dict[str, Any] | None = None, tokens: list[str] = TOKENS, **settings: Any) -> Any:
-        shutil.rmtree(tmp_path, ignore_errors=True)
-        workspace = fill(Workspace(tmp_path), **(over or {}))
-        attention(workspace, tokens)
+    def open_page(file: Path, **settings: Any) -> Any:
         page = browser.new_page(**settings)
         page.on(
             "request", lambda request: None if request.url.startswith(("file:", "data:")) else wrong.append(request.url)
@@ -37,15 +30,28 @@ def opened(browser: Any, tmp_path: Path) -> Iterator[Open]:  # noqa: F811
         page.on("pageerror", lambda error: wrong.append(str(error)))
         page.on("console", lambda said: wrong.append(said.text) if said.type == "error" else None)
         page.on("dialog", lambda dialog: (wrong.append(dialog.message), dialog.dismiss()))
-        page.goto(write_page(workspace).as_uri())
+        page.goto(file.as_uri())
         page.wait_for_selector("#figure-heads .main-svg")
         pages.append(page)
         return page
 
     yield open_page
-    for page in pages:
+    for number, page in enumerate(pages, 1):
+        keep(page, f"{number}")
         page.close()
     assert wrong == []
+
+
+@pytest.fixture
+def made(tmp_path: Path) -> Made:
+    """Writes the page of a run with made-up numbers, of which some may be others."""
+
+    def write(tokens: list[str] = TOKENS, **over: Any) -> Path:
+        workspace = fill(Workspace(tmp_path / "run"), **over)
+        attention(workspace, tokens)
+        return write_page(workspace)
+
+    return write
 
 
 def cell(page: Any, layer: int, head: int) -> tuple[float, float]:
@@ -60,8 +66,8 @@ def cell(page: Any, layer: int, head: int) -> tuple[float, float]:
     return x, y
 
 
-def test_pointing_at_a_head_tells_its_numbers_and_a_click_shows_where_it_looks(opened: Open) -> None:
-    page = opened()
+def test_pointing_at_a_head_tells_its_numbers_and_a_click_shows_where_it_looks(opened: Open, made: Made) -> None:
+    page = opened(made())
     assert page.locator("#looking-told").inner_text().startswith("L5.H3 looks most at")
     page.mouse.move(*cell(page, 5, 3))
     page.wait_for_selector("#figure-heads .hoverlayer text")
@@ -74,8 +80,8 @@ def test_pointing_at_a_head_tells_its_numbers_and_a_click_shows_where_it_looks(o
     assert page.locator('[data-head="L5.H3"]').get_attribute("aria-pressed") == "false"
 
 
-def test_without_a_mouse_the_arrow_keys_and_enter_do_the_same(opened: Open) -> None:
-    page = opened()
+def test_without_a_mouse_the_arrow_keys_and_enter_do_the_same(opened: Open, made: Made) -> None:
+    page = opened(made())
     page.get_by_role("link", name="Checks and settings").focus()
     page.keyboard.press("Tab")
     assert page.evaluate("document.activeElement.id") == "head-map"
@@ -102,8 +108,8 @@ def test_without_a_mouse_the_arrow_keys_and_enter_do_the_same(opened: Open) -> N
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_it_fits_a_phone_and_every_figure_is_drawn_in_the_theme(opened: Open, scheme: str) -> None:
-    page = opened(viewport={"width": 390, "height": 844}, color_scheme=scheme)
+def test_it_fits_a_phone_and_every_figure_is_drawn_in_the_theme(opened: Open, made: Made, scheme: str) -> None:
+    page = opened(made(), viewport={"width": 390, "height": 844}, color_scheme=scheme)
     assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
     assert page.locator(".plot .main-svg").count() >= 5
     paper = page.evaluate("getComputedStyle(document.body).backgroundColor")
@@ -112,16 +118,29 @@ def test_it_fits_a_phone_and_every_figure_is_drawn_in_the_theme(opened: Open, sc
     page.wait_for_function("before => getComputedStyle(document.body).backgroundColor != before", arg=paper)
 
 
-def test_print_opens_what_is_folded_and_leaves_the_buttons_out(opened: Open) -> None:
-    page = opened()
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", [1280, 390])
+def test_the_page_of_a_run_draws_all_its_figures(opened: Open, finished_run: Path, scheme: str, width: int) -> None:
+    page = opened(finished_run / "report.html", viewport={"width": width, "height": 844}, color_scheme=scheme)
+    assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
+    assert page.locator(".plot").count() == page.locator(".plot .main-svg:first-of-type").count() >= 4
+    page.mouse.click(*cell(page, 0, 3))
+    assert page.locator("#looking-told").inner_text().startswith("L0.H3 looks most at")
+
+
+def test_print_opens_what_is_folded_and_leaves_the_buttons_out(opened: Open, made: Made) -> None:
+    page = opened(made())
     page.emulate_media(media="print")
     page.evaluate("dispatchEvent(new Event('beforeprint'))")
     assert page.locator("details:not([open])").count() == 0
     assert not page.locator(".choices").is_visible() and page.locator("#looking-text").is_visible()
+    assert page.locator("#figure-knockout .main-svg").first.bounding_box()["width"] == 640
+    assert page.locator(".sides .plot .main-svg").first.bounding_box()["width"] == 310
+    assert page.pdf(path=PICTURES / "page.pdf").startswith(b"%PDF")
 
 
-def test_a_dialogue_parts_at_a_marked_word(opened: Open) -> None:
-    page = opened()
+def test_a_dialogue_parts_at_a_marked_word(opened: Open, made: Made) -> None:
+    page = opened(made())
     first = page.locator(".dialogue").first
     assert first.locator("mark.parts").count() == 3
     assert (
@@ -130,14 +149,14 @@ def test_a_dialogue_parts_at_a_marked_word(opened: Open) -> None:
     assert "the base's words throughout" in page.locator(".dialogue").nth(1).inner_text()
 
 
-def test_what_models_and_data_say_stays_text(opened: Open) -> None:
+def test_what_models_and_data_say_stays_text(opened: Open, made: Made) -> None:
     talks, told, where = examples(), summary(), locate()
     for talk in talks[0]["methods"].values():
         talk |= {"reply": f"{EVIL} {talk['reply']}"}
     talks[0] |= {"question": EVIL, "challenge": EVIL}
     told["methods"]["pinpoint"]["versus_base"]["abilities"][EVIL] = {"value": -0.5, "low": -0.6, "high": -0.4, "n": 9}
     where["unit"] = EVIL
-    page = opened({"examples": talks, "summary": told, "locate": where}, tokens=[*TOKENS[:-1], EVIL])
+    page = opened(made([*TOKENS[:-1], EVIL], examples=talks, summary=told, locate=where))
     page.mouse.move(*cell(page, 2, 2))
     page.wait_for_selector("#figure-heads .hoverlayer text")
     assert EVIL in page.locator("#head-told").inner_text()

@@ -27,7 +27,9 @@ def test_help_lists_every_command_and_imports_no_torch() -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (("locate", "no/such/model"), "error: data.questions: no such file or folder"),
+        (("locate", "no/such/model"), "error: no/such/model: no such folder. Give a folder of a model, a Hub id"),
+        (("run", "yesmen"), "error: yesmen: no such folder (did you mean 'yesman'?)."),
+        (("locate", "org/name"), "error: data.questions: no such file or folder"),
         (("verify", "nowhere"), "error: nowhere: holds no run. Start one with `pinpoint run"),
         (("run", "yesman", "--heads", "L1H2"), "error: 'L1H2' is not a head"),
         (("run", "yesman", "--config", "none.yaml"), "error: none.yaml: no such file"),
@@ -57,6 +59,42 @@ def test_bad_input_is_one_message_and_exit_code_2(
     assert list(tmp_path.iterdir()) == []
 
 
+CHEAP = (
+    ("verify", "nowhere"),
+    ("report", "nowhere"),
+    ("export", "nowhere"),
+    ("chat", "no/such/folder", "--terminal"),
+    ("check", "./nowhere"),
+    ("score", "none.jsonl"),
+    ("reproduce", "none.json"),
+    ("run", "yesman", "--config", "none.yaml"),
+    ("run", "yesman", "--questions", "none.jsonl", "--require", "kl<=1"),
+    ("run", "yesman", "--behaviour", "none.yaml", "--dry-run"),
+    ("locate", "yesman", "--metric", "logits"),
+    ("compare", "yesman", "--heads", "L1H2"),
+    ("sweep", "yesman", "--shares", "half"),
+    ("evaluate", "--endpoint", "http://localhost:1/v1", "--model", "m"),
+)
+TOLD_AT_ONCE = f"""
+import sys
+from pinpoint.cli import main
+for arguments in {CHEAP!r}:
+    sys.argv = ["pinpoint", *arguments]
+    try:
+        main()
+    except SystemExit as ended:
+        assert ended.code == 2, arguments
+    heavy = {{"torch", "transformers", "huggingface_hub"}} & set(sys.modules)
+    assert not heavy, (arguments, heavy)
+"""
+
+
+def test_what_cheap_checks_find_is_told_before_torch_is_imported(tmp_path: Path) -> None:
+    done = subprocess.run([sys.executable, "-c", TOLD_AT_ONCE], cwd=tmp_path, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert done.stderr.count("error: ") == len(CHEAP)
+
+
 def test_bad_input_ends_the_process_with_exit_code_2(tmp_path: Path) -> None:
     done = pinpoint("verify", "nowhere", cwd=tmp_path)
     assert (done.returncode, done.stdout) == (2, "")
@@ -69,6 +107,8 @@ def test_locate_prints_one_json_document(tmp_path: Path) -> None:
     record = json.loads(done.stdout)
     assert (record["pairs"], record["layers"], record["heads"]) == (8, 8, 8)
     assert (tmp_path / "run" / "locate" / "scores.safetensors").is_file()
+    log = (tmp_path / "run" / "run.log").read_text()
+    assert "Z run folder: run\n" in log and "Z loading " in log and "stopped" not in log
 
 
 def test_locate_prints_other_nodes_and_how_good_an_estimate_is(tmp_path: Path) -> None:

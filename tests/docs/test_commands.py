@@ -51,6 +51,11 @@ def inline(path: Path) -> Iterator[Command]:
         yield Command(str(path.relative_to(ROOT)), " ".join(found.split()))
 
 
+HELPED = [
+    Command(f"pinpoint {name} --help", line)
+    for name, command in GROUP.commands.items()
+    for line in re.findall(r"Example: (.*)", command.help)
+]
 INLINE = [command for path in [*PAGES, *sorted((ROOT / "configs").glob("*.yaml"))] for command in inline(path)]
 # Options of programs that are not ours.
 ELSEWHERE = {"--enable-lora", "--max-lora-rank"}
@@ -96,13 +101,13 @@ def check(line: str) -> None:
             assert words[:2] in (["python", "-m"], [".venv/bin/python", "-m"]), f"nothing is known of {line!r}"
 
 
-@pytest.mark.parametrize("command", [*ALL, *INLINE], ids=lambda one: f"{one.page}: {one.line}")
+@pytest.mark.parametrize("command", [*ALL, *INLINE, *HELPED], ids=lambda one: f"{one.page}: {one.line}")
 def test_every_command_is_one_that_there_is(command: Command) -> None:
     check(command.line)
 
 
 def test_a_command_that_is_none_is_found() -> None:
-    assert len(ALL) > 30 and len(INLINE) > 90
+    assert len(ALL) > 30 and len(INLINE) > 90 and len(HELPED) > 12
     assert {one.line.split()[1] for one in INLINE if one.line.startswith("pinpoint ")} > {"evaluate", "score", "tune"}
     with pytest.raises(Exception, match="No such option: --headz"):
         check("pinpoint tune runs/x --headz 4")

@@ -169,6 +169,8 @@ def test_scores_of_nodes_rank_and_become_a_table() -> None:
     assert list(scores.to_pandas()["node"]) == ["L1.MLP", "L1.H1", "L1.H0"]
     assert repr(scores) == "<NodeScores: 3 nodes (direct effect by path patching, e), m, 2 pairs>"
     assert "path patching" in scores._repr_html_()
+    drawn = {trace.name: (list(trace.text), list(trace.y)) for trace in scores.plot().data}
+    assert drawn == {"mlps": (["L1.MLP"], [-4.0]), "heads": (["L1.H1", "L1.H0"], [-3.0, 1.0])}
     with pytest.raises(ConfigError, match="heads were not among the nodes"):
         scores.without("heads").heads()
 

@@ -11,6 +11,7 @@ from typer.testing import CliRunner
 from pinpoint.artifacts import Workspace
 from pinpoint.beyond import FURTHER
 from pinpoint.cli import app
+from pinpoint.config import FURTHER_SETS
 from pinpoint.data import user
 from pinpoint.errors import ConfigError, InputError
 from pinpoint.measure import Chat
@@ -34,6 +35,10 @@ def with_sets(folder: Path, sets: dict[str, str], **judge: Any) -> Run:
     settings["judge"] |= judge
     settings["evaluate"] |= {"further_items": 4, "turns": 2}
     return Run(resolve(settings.pop("model"), None, settings), folder)
+
+
+def test_the_settings_name_every_set_that_there_is() -> None:
+    assert set(FURTHER) == set(FURTHER_SETS)
 
 
 def read_jsonl(path: Path) -> list[Any]:

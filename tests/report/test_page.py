@@ -69,6 +69,15 @@ def test_the_page_is_written_into_the_run_folder_and_recorded(tmp_path: Path) ->
     assert write_page(workspace).read_bytes() == path.read_bytes()
 
 
+def test_the_first_screen_names_the_heads_that_were_changed(tmp_path: Path) -> None:
+    told = summary()
+    said = page(tmp_path / "few", summary=told).words
+    assert "6 (9.4 %) were singled out (L5.H3, L6.H1, L4.H7, L6.H6, L5.H0, L3.H2), and only they were trained" in said
+    told["heads"] = [f"L0.H{head}" for head in range(8)] + ["L1.H0", "L1.H1"]
+    said = page(tmp_path / "many", summary=told).words
+    assert "(L0.H0, L0.H1, L0.H2, L0.H3, L0.H4, L0.H5, L0.H6, L0.H7 and 2 more)" in said
+
+
 def test_the_page_loads_nothing_from_outside(tmp_path: Path) -> None:
     found = page(tmp_path)
     policy = next(attrs["content"] for _, attrs in found.tags if attrs.get("http-equiv") == "Content-Security-Policy")

@@ -88,7 +88,7 @@ class Sycophancy:
 
     def files(self, data: DataConfig) -> dict[str, str]:
         """The file or folder of questions."""
-        return {"data.questions": data.questions}
+        return self._config.files(data)
 
     def read(self, data: DataConfig, seed: int) -> Material:
         """Questions in the normal form; or a published set or a file with columns, dealt to splits by the seed."""

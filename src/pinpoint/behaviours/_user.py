@@ -53,13 +53,7 @@ class UserBehaviour:
 
     def files(self, data: DataConfig) -> dict[str, str]:
         """Pairs, training and evaluation dialogues."""
-        config = self._config
-        files = {"behaviour.pairs": config.pairs, "behaviour.train": config.train}
-        if isinstance(config.evaluation, SplitFiles):
-            return files | {
-                f"behaviour.evaluation.{split}": path for split, path in config.evaluation.model_dump().items()
-            }
-        return files | {"behaviour.evaluation": config.evaluation}
+        return self._config.files(data)
 
     def read(self, data: DataConfig, seed: int) -> Material:
         """Pairs for locating, training dialogues, evaluation dialogues for validation and test."""

@@ -12,7 +12,7 @@ from pinpoint.errors import ConfigError, InputError
 
 if TYPE_CHECKING:
     from pinpoint.chat import Lineup
-    from pinpoint.progress import Progress
+    from pinpoint.config import RunConfig
 
 
 def chat(
@@ -36,36 +36,49 @@ def chat(
         raise InputError(
             "the web page needs gradio.", where="--web", mend="pip install 'pinpoint-tuning[chat]', or use --terminal."
         )
+    settings = _settings(run, typed_settings(dtype=dtype, device=device))
     if web or (web is None and there):
         os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"  # read as gradio is imported
         from pinpoint.cli._chat_web import serve
         from pinpoint.cli._port import free_port
 
         found = free_port(host, port)
-        serve(_lineup(run, typed_settings(dtype=dtype, device=device), max_new_tokens, quiet), host, found)
+        serve(_lineup(run, settings, max_new_tokens, quiet), host, found)
         return
     from pinpoint.cli._chat_terminal import TerminalChat
 
-    lineup = _lineup(run, typed_settings(dtype=dtype, device=device), max_new_tokens, quiet)
+    lineup = _lineup(run, settings, max_new_tokens, quiet)
     if web is None and not quiet:
         typer.echo("gradio is not installed, so this is the terminal: pip install 'pinpoint-tuning[chat]'", err=True)
     TerminalChat(lineup).loop()
 
 
-def _lineup(run: str, typed: dict[str, Any], max_new_tokens: int, quiet: bool) -> "Lineup":
-    with terminal(quiet=quiet) as progress:
-        return _opened(run, typed, max_new_tokens, progress)
+def _settings(run: str, typed: dict[str, Any]) -> "RunConfig":
+    """Those of the run, or of the model, before torch is imported for either.
 
-
-def _opened(run: str, typed: dict[str, Any], max_new_tokens: int, progress: "Progress") -> "Lineup":
-    from pinpoint.pipeline import lineup_of_model, lineup_of_run, of_run, settings_of
+    Raises:
+        ConfigError: it is neither.
+    """
+    from pinpoint.config import of_run, settings_of
 
     folder = Path(run)
-    if (folder / "config.yaml").is_file():
-        return lineup_of_run(of_run(folder).model_copy(update=typed), folder, progress, max_new_tokens=max_new_tokens)
-    path = model_path(run)
+    if _is_run(folder):
+        return of_run(folder).model_copy(update=typed)
     if folder.exists() and not (folder / "config.json").is_file():
         raise ConfigError(
             "holds neither a run nor a model.", where=run, mend="Start a run with `pinpoint run MODEL --out DIR`."
         )
-    return lineup_of_model(settings_of(path, None, typed), progress, max_new_tokens=max_new_tokens)
+    return settings_of(model_path(run), None, typed)
+
+
+def _is_run(folder: Path) -> bool:
+    return (folder / "config.yaml").is_file()
+
+
+def _lineup(run: str, settings: "RunConfig", max_new_tokens: int, quiet: bool) -> "Lineup":
+    from pinpoint.pipeline import lineup_of_model, lineup_of_run
+
+    with terminal(quiet=quiet) as progress:
+        if _is_run(Path(run)):
+            return lineup_of_run(settings, Path(run), progress, max_new_tokens=max_new_tokens)
+        return lineup_of_model(settings, progress, max_new_tokens=max_new_tokens)

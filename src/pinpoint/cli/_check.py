@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from pinpoint.cli._common import Config, Device, Dtype, Json, Model, model_path, print_json, typed_settings
+from pinpoint.cli._common import Config, Device, Dtype, Json, Model, model_path, print_json, terminal, typed_settings
 from pinpoint.errors import CheckFailed
 
 _LIMIT = 1e-4
@@ -24,13 +24,15 @@ def check(
 
     Example: pinpoint check mistralai/Mistral-7B-Instruct-v0.2
     """
-    from pinpoint.cli._common import terminal
-    from pinpoint.cli._tables import print_inspection
-    from pinpoint.pipeline import compare_on_one_pair, inspect_model, settings_of
+    from pinpoint.config import settings_of
 
     path = model_path(model)
+    settings = settings_of(path, config, typed_settings(dtype=dtype, device=device))
+    from pinpoint.cli._tables import print_inspection
+    from pinpoint.pipeline import compare_on_one_pair, inspect_model
+
     with terminal(quiet=True):
-        found = inspect_model(path, settings_of(path, config, typed_settings(dtype=dtype, device=device)))
+        found = inspect_model(path, settings)
         difference = compare_on_one_pair(path, device or "auto") if verify else None
     if as_json:
         print_json(found.model_dump() | ({} if difference is None else {"verified_to": difference}))

@@ -1,6 +1,8 @@
 """Options that several commands share."""
 
+import difflib
 import json
+import re
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -10,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from pinpoint.cli._console import Terminal
-from pinpoint.errors import ConfigError, PinpointWarning
+from pinpoint.errors import ConfigError, InputError, PinpointWarning
 from pinpoint.processes import current
 
 if TYPE_CHECKING:
@@ -66,14 +68,38 @@ JudgeEndpoint = Annotated[
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document on stdout, and nothing else there.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Say nothing on stderr.")]
 
+_HUB_ID = re.compile(r"\w[\w.-]*(/[\w.-]+)?")
+
 
 def model_path(name: str) -> str:
-    """The folder of a shipped organism, or the name as it is."""
+    """The folder of a shipped organism, or the name as it is.
+
+    Raises:
+        InputError: it is none of those, no folder that is there, and no id that the Hub could have.
+    """
     from pinpoint.organism import shipped
 
     if Path(name).exists():
         return name
-    return str(shipped().get(name, name))
+    organisms = shipped()
+    near = difflib.get_close_matches(name, organisms, n=1, cutoff=0.8)
+    if name in organisms or (_HUB_ID.fullmatch(name) and not near):
+        return str(organisms.get(name, name))
+    raise InputError(
+        "no such folder" + (f" (did you mean {near[0]!r}?)." if near else "."),
+        where=name,
+        mend=f"Give a folder of a model, a Hub id (org/name), or one that comes along: {', '.join(organisms)}.",
+    )
+
+
+def present(file: Path, mend: str) -> None:
+    """Tells of a file that is not there before anything slow is imported to read it.
+
+    Raises:
+        InputError: it is not there.
+    """
+    if not file.exists():
+        raise InputError("no such file.", where=str(file), mend=mend)
 
 
 def judge_settings(kind: str | None, model: str | None, endpoint: str | None) -> dict[str, Any]:
@@ -86,16 +112,19 @@ def judge_settings(kind: str | None, model: str | None, endpoint: str | None) ->
 
 @contextmanager
 def started(
-    model: str, config: Path | None, settings: dict[str, Any], out: Path | None, progress: Terminal, *, fork: bool
+    model: str, config: Path | None, settings: dict[str, Any], out: Path | None, *, fork: bool, quiet: bool
 ) -> Iterator["Run"]:
     """A run of a model, its folder held for the length of the block."""
-    from pinpoint.pipeline import folder_for, resolve
+    # What is wrong with the settings is told at once: torch, which takes seconds to import, is not needed for it.
+    from pinpoint.config import resolve
 
     resolved = resolve(model_path(model), config, settings)
+    from pinpoint.pipeline import folder_for
+
     first = current().first
     name = Path(model).name if Path(model).exists() else model
     folder = Path(current().from_first(str(folder_for(resolved, name, out, fork=fork)) if first else None))
-    with held(resolved, folder, progress, read=True) as opened:
+    with terminal(quiet=quiet) as progress, held(resolved, folder, progress, read=True) as opened:
         progress.say(f"run folder: {folder}")
         yield opened
 
@@ -103,7 +132,7 @@ def started(
 @contextmanager
 def held(settings: "RunConfig", folder: Path, progress: Terminal, *, read: bool = False) -> Iterator["Run"]:
     """A run in its folder, which the first process holds for the length of the block; others follow it, and exit."""
-    from pinpoint.pipeline import Run, locked
+    from pinpoint.pipeline import LOG, Run, locked
 
     opened = Run(settings, folder, progress, current())
     if not current().first:
@@ -111,7 +140,7 @@ def held(settings: "RunConfig", folder: Path, progress: Terminal, *, read: bool 
         raise typer.Exit
     if read:
         opened.inputs.read()
-    with locked(folder):
+    with locked(folder), progress.kept(folder / LOG):
         yield opened
     opened.dismiss()
 

@@ -20,7 +20,6 @@ from pinpoint.cli._common import (
     Thinking,
     print_json,
     started,
-    terminal,
     typed_settings,
 )
 
@@ -63,10 +62,6 @@ def compare(
 
     Example: pinpoint compare yesman --quick
     """
-    from pinpoint.cli._tables import print_comparison
-    from pinpoint.pipeline import compare_run
-    from pinpoint.report import write_comparison
-
     sections = _section(methods, draws, quick)
     settings = typed_settings(
         questions=questions,
@@ -78,7 +73,11 @@ def compare(
         thinking=thinking,
         **sections,
     )
-    with terminal(quiet=quiet) as progress, started(model, config, settings, out, progress, fork=fork) as run:
+    with started(model, config, settings, out, fork=fork, quiet=quiet) as run:
+        from pinpoint.cli._tables import print_comparison
+        from pinpoint.pipeline import compare_run
+        from pinpoint.report import write_comparison
+
         for stage in ("locate", "verify") if run.config.tune.heads == "auto" else ("locate",):
             if not run.is_done(stage):
                 run.do(stage)

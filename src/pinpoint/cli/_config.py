@@ -19,8 +19,7 @@ def config(
 
     Example: pinpoint config yesman --config settings.yaml
     """
-    from pinpoint.config import RunConfig
-    from pinpoint.pipeline import settings_of
+    from pinpoint.config import RunConfig, settings_of
 
     if schema:
         typer.echo(json.dumps(RunConfig.model_json_schema(), indent=1))

@@ -2,22 +2,32 @@
 
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from types import TracebackType
 
 from rich import markup
 from rich.console import Console
+from rich.filesize import decimal
 from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
+    ProgressColumn,
+    Task,
     TaskID,
     TextColumn,
     TimeElapsedColumn,
     TimeRemainingColumn,
 )
 from rich.progress import Progress as Bars
+from rich.text import Text
 
-from pinpoint.errors import printable
+from pinpoint.errors import StorageError, printable
 from pinpoint.masking import masked_text
+from pinpoint.memory import peak
+from pinpoint.storage import appending, storing
 
 talk = Console(stderr=True, highlight=False, emoji=False)
 
@@ -29,6 +39,22 @@ def safe(text: str) -> str:
     return markup.escape(printable(text))
 
 
+def _memory() -> str:
+    held = peak()
+    return "" if held is None else f"peak {decimal(held)}"
+
+
+class _PaceColumn(ProgressColumn):
+    """Steps a second, and the most memory held so far."""
+
+    max_refresh = 1.0
+
+    def render(self, task: Task) -> Text:
+        """What goes into the row."""
+        speed = task.finished_speed or task.speed
+        return Text("  ".join(filter(None, ("" if speed is None else f"{speed:.3g}/s", _memory()))))
+
+
 class Terminal:
     """Progress bars where there is a terminal, a line every few seconds where there is none."""
 
@@ -37,9 +63,10 @@ class Terminal:
         self._bars = None
         if not quiet and talk.is_terminal:
             columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
-            self._bars = Bars(*columns, TimeElapsedColumn(), TimeRemainingColumn(), console=talk)
+            self._bars = Bars(*columns, TimeElapsedColumn(), TimeRemainingColumn(), _PaceColumn(), console=talk)
         self._task: TaskID | None = None
-        self._what, self._done, self._total, self._told = "", 0, 0, 0.0
+        self._log: Path | None = None
+        self._what, self._done, self._total, self._told, self._began = "", 0, 0, 0.0, 0.0
 
     def __enter__(self) -> "Terminal":
         if self._bars:
@@ -52,13 +79,37 @@ class Terminal:
         if kind is not None and issubclass(kind, KeyboardInterrupt):
             self.say("stopped: the same command goes on from here.")
 
+    @contextmanager
+    def kept(self, log: Path) -> Iterator[None]:
+        """Adds what is said, and what ends the block, to a file.
+
+        Raises:
+            StorageError: it cannot be written to.
+        """
+        self._log = log
+        try:
+            yield
+        except BaseException as error:
+            with suppress(StorageError):
+                self._note(f"stopped: {str(error) or type(error).__name__}")
+            raise
+        finally:
+            self._log = None
+
+    def _note(self, text: str) -> None:
+        if self._log is not None:
+            with storing(self._log), appending(self._log) as file:
+                file.write(f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ} {printable(masked_text(text))}\n")
+
     def start(self, what: str, total: int) -> None:
         """A new bar, or a line."""
-        self._what, self._done, self._total, self._told = what, 0, total, time.monotonic()
+        self._what, self._done, self._total = what, 0, total
+        self._told = self._began = time.monotonic()
         if self._bars:
             if self._task is not None:
                 self._bars.stop_task(self._task)
             self._task = self._bars.add_task(safe(what), total=total)
+            self._note(f"{what}: {total} steps")
         else:
             self.say(f"{what}: {total} steps")
 
@@ -69,10 +120,17 @@ class Terminal:
             self._bars.advance(self._task, steps)
         elif time.monotonic() - self._told > _PLAIN_EVERY:
             self._told = time.monotonic()
-            self.say(f"{self._what}: {self._done}/{self._total}")
+            self.say(f"{self._what}: {self._done}/{self._total}, {self._pace()}")
+
+    def _pace(self) -> str:
+        """Steps a second, the time that the others take at that rate, memory."""
+        seconds = self._told - self._began
+        left = timedelta(seconds=round(max(0, self._total - self._done) * seconds / self._done))
+        return ", ".join(filter(None, (f"{self._done / seconds:.3g}/s", f"{left} left", _memory())))
 
     def say(self, text: str) -> None:
-        """One line on stderr."""
+        """One line on stderr, and in the log of the run."""
+        self._note(text)
         if not self._quiet:
             talk.print(safe(masked_text(text)))
 

@@ -118,13 +118,15 @@ def _of_endpoint(
     as_json: bool,
     quiet: bool,
 ) -> None:
-    from pinpoint.behaviours import behaviour_of
-    from pinpoint.cli._tables import print_replies
+    from pinpoint.config import resolve
     from pinpoint.endpoint import Endpoint
-    from pinpoint.pipeline import endpoint_folder, evaluate_endpoint, locked, resolve
 
     asked = Endpoint(url, model, key_variable)
     settings = resolve(model, config, typed)
+    from pinpoint.behaviours import behaviour_of
+    from pinpoint.cli._tables import print_replies
+    from pinpoint.pipeline import endpoint_folder, evaluate_endpoint, locked
+
     folder = endpoint_folder(settings, out)
     with terminal(quiet=quiet) as progress, locked(folder):
         progress.say(f"folder: {folder}")

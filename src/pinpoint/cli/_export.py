@@ -26,10 +26,12 @@ def export(
 
     Example: pinpoint export runs/yesman --out yesman-tuned --dtype bfloat16
     """
-    from pinpoint.pipeline import Run, export_run, locked, of_run
+    from pinpoint.config import of_run
 
     out = run / "export" if out is None else out
     settings = of_run(run)
+    from pinpoint.pipeline import Run, export_run, locked
+
     with terminal(quiet=quiet) as progress, locked(run):
         manifest = export_run(Run(settings, run, progress), out, dtype, base)
     if as_json:

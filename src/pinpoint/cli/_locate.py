@@ -22,7 +22,6 @@ from pinpoint.cli._common import (
     Thinking,
     print_json,
     started,
-    terminal,
     typed_settings,
 )
 from pinpoint.errors import ConfigError
@@ -85,7 +84,6 @@ def locate(
     Example: pinpoint locate yesman --nodes heads,mlps --out runs/yesman
     """
     from pinpoint.cli._tables import print_nodes, print_scores
-    from pinpoint.pipeline import beside_brute_force, locate_receivers, located_scores, search_set
 
     to, which = _receivers(receivers, through)
     given = {
@@ -108,7 +106,9 @@ def locate(
         thinking=thinking,
         locate=section,
     )
-    with terminal(quiet=quiet) as progress, started(model, config, settings, out, progress, fork=fork) as run:
+    with started(model, config, settings, out, fork=fork, quiet=quiet) as run:
+        from pinpoint.pipeline import beside_brute_force, locate_receivers, located_scores, search_set
+
         if to:
             run.view.check(to)
         scores = located_scores(run) if run.is_done("locate") else run.do("locate")

@@ -28,7 +28,8 @@ def push(
     from huggingface_hub import HfApi
 
     from pinpoint.cli._sharing_tables import print_files
-    from pinpoint.pipeline import Run, exported, locked, of_run, package_of, push, target
+    from pinpoint.config import of_run
+    from pinpoint.pipeline import Run, exported, locked, package_of, push, target
 
     api = HfApi()
     with terminal(quiet=quiet) as progress:

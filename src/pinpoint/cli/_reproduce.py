@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from pinpoint.cli._common import Json, Quiet, print_json, terminal
+from pinpoint.cli._common import Json, Quiet, present, print_json, terminal
 from pinpoint.errors import NotReproduced, printable
 
 
@@ -21,13 +21,14 @@ def reproduce(
 
     Example: pinpoint reproduce runs/yesman/reproduce.json
     """
+    file = file / "reproduce.json" if file.is_dir() else file
+    present(file, "Give the reproduce.json that a finished run left in its folder.")
     from pinpoint.artifacts import file_digest
     from pinpoint.cli._sharing_tables import print_reproduction
     from pinpoint.organism import shipped
     from pinpoint.pipeline import locked, read_record, reproduce, restored
 
     record = read_record(file)
-    file = file / "reproduce.json" if file.is_dir() else file
     config = restored(record, str(file), [file.parent, Path.cwd(), *shipped().values()])
     out = Path("runs") / f"reproduced-{file_digest(file)[:8]}" if out is None else out
     with terminal(quiet=quiet) as progress, locked(out):

@@ -111,7 +111,7 @@ def run(
     if dry_run:
         _plan(model, config, settings, out, as_json)
         return
-    with terminal(quiet=quiet) as progress, started(model, config, settings, out, progress, fork=fork) as opened:
+    with started(model, config, settings, out, fork=fork, quiet=quiet) as opened:
         opened.all()
     _show(opened, as_json)
     tuned = opened.workspace.read_json("summary.json")["methods"]["pinpoint"]
@@ -121,20 +121,25 @@ def run(
 
 def _gates(require: str, model: str, config: Path | None, settings: dict[str, Any]) -> list["Gate"]:
     """Before anything is done, so that a condition that is none is told at once."""
-    from pinpoint.behaviours import behaviour_of
-    from pinpoint.pipeline import parse_gates, resolve
+    from pinpoint.config import resolve
 
-    return parse_gates(require, behaviour_of(resolve(model_path(model), config, settings).behaviour).measures)
+    resolved = resolve(model_path(model), config, settings)
+    from pinpoint.behaviours import behaviour_of
+    from pinpoint.pipeline import parse_gates
+
+    return parse_gates(require, behaviour_of(resolved.behaviour).measures)
 
 
 def _plan(model: str, config: Path | None, settings: dict[str, Any], out: Path | None, as_json: bool) -> None:
+    from pinpoint.config import resolve
+
+    resolved = resolve(model_path(model), config, settings)
     from pinpoint.cli._tables import print_plan
     from pinpoint.data import choose_thinking
     from pinpoint.models import load_tokenizer
-    from pinpoint.pipeline import Run, folder_for, plan, resolve
+    from pinpoint.pipeline import Run, folder_for, plan
 
     with terminal(quiet=True):
-        resolved = resolve(model_path(model), config, settings)
         folder = folder_for(resolved, Path(model).name if Path(model).exists() else model, out, fork=False)
         found = plan(
             Run(resolved, folder), choose_thinking(load_tokenizer(resolved.model, resolved.revision), resolved.thinking)

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from pinpoint.cli._common import Json, JudgeEndpoint, JudgeKind, JudgeModel, judge_settings, print_json
+from pinpoint.cli._common import Json, JudgeEndpoint, JudgeKind, JudgeModel, judge_settings, present, print_json
 from pinpoint.errors import ConfigError, InputError
 
 if TYPE_CHECKING:
@@ -24,6 +24,7 @@ def score(
 
     Example: pinpoint score transcripts.jsonl --items verdicts.jsonl
     """
+    present(file, "Give a file that can be read.")
     import json
 
     from pinpoint.artifacts import write_whole

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 @contextmanager
 def opened(folder: Path, quiet: bool, heads: str | None = None) -> Iterator["Run"]:
     """The run in a folder, which is held for the length of the block."""
-    from pinpoint.pipeline import of_run
+    from pinpoint.config import of_run
 
     settings = of_run(folder)
     if heads is not None:

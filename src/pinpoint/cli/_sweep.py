@@ -19,7 +19,6 @@ from pinpoint.cli._common import (
     Thinking,
     print_json,
     started,
-    terminal,
     typed_settings,
 )
 from pinpoint.errors import ConfigError
@@ -55,10 +54,6 @@ def sweep(
 
     Example: pinpoint sweep yesman --over heads --counts 1,2,4,6,8
     """
-    from pinpoint.cli._tables import print_sweep
-    from pinpoint.pipeline import sweep_run
-    from pinpoint.report import write_sweep
-
     given = {"counts": _numbers(counts, "--counts", int), "shares": _numbers(shares, "--shares", float)}
     settings = typed_settings(
         questions=questions,
@@ -69,7 +64,11 @@ def sweep(
         thinking=thinking,
         sweep={key: value for key, value in given.items() if value is not None},
     )
-    with terminal(quiet=quiet) as progress, started(model, config, settings, out, progress, fork=fork) as run:
+    with started(model, config, settings, out, fork=fork, quiet=quiet) as run:
+        from pinpoint.cli._tables import print_sweep
+        from pinpoint.pipeline import sweep_run
+        from pinpoint.report import write_sweep
+
         if not run.is_done("locate"):
             run.do("locate")
         found = sweep_run(run, over.split(","))

@@ -5,6 +5,7 @@ from typing import Annotated, Any
 from pydantic import Discriminator, Field, Tag
 
 from pinpoint.config._base import Settings, Text
+from pinpoint.config._data import DataConfig
 from pinpoint.config._user import UserBehaviourConfig
 
 
@@ -23,6 +24,10 @@ class SycophancyConfig(Settings):
     """First words of a reply that stands by the answer."""
     challenges: tuple[str, ...] = ()
     """Challenges used in evaluation; empty for `challenge` alone."""
+
+    def files(self, data: DataConfig) -> dict[str, str]:
+        """The file or folder of questions, by the key that names it."""
+        return {"data.questions": data.questions}
 
 
 def _kind(value: Any) -> str:

@@ -2,6 +2,9 @@
 
 from pinpoint.config._base import Settings, Text
 
+FURTHER_SETS = ("pressure", "sycon", "biography", "beliefs", "feedback")
+"""The keys of `DataConfig` that name sets of other kinds of sycophancy."""
+
 
 class ColumnMap(Settings):
     """Which column of a question file holds what."""

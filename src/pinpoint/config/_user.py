@@ -6,6 +6,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BeforeValidator, Field, field_validator, model_validator
 
 from pinpoint.config._base import Settings
+from pinpoint.config._data import DataConfig
 
 # Keys that stand beside a behaviour's measures in summary.json.
 _TAKEN = frozenset(
@@ -117,3 +118,11 @@ class UserBehaviourConfig(Settings):
             if name in _TAKEN:
                 raise ValueError(f"{name!r} has another meaning in summary.json: choose another name")
         return measures
+
+    def files(self, data: DataConfig) -> dict[str, str]:
+        """Pairs, training and evaluation dialogues, by the keys that name them."""
+        files = {"behaviour.pairs": self.pairs, "behaviour.train": self.train}
+        if isinstance(self.evaluation, SplitFiles):
+            splits = self.evaluation.model_dump()
+            return files | {f"behaviour.evaluation.{split}": path for split, path in splits.items()}
+        return files | {"behaviour.evaluation": self.evaluation}

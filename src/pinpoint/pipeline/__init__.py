@@ -1,23 +1,25 @@
 """The stages in order, with the checks between them."""
 
+from pinpoint.config import of_run, resolve, settings_of
 from pinpoint.pipeline._capability import capability_run
 from pinpoint.pipeline._chatting import lineup_of_model, lineup_of_run
 from pinpoint.pipeline._compare import compare_run
 from pinpoint.pipeline._endpoint import endpoint_folder, evaluate_endpoint
 from pinpoint.pipeline._export import export_run
+from pinpoint.pipeline._folders import folder_for
 from pinpoint.pipeline._gates import Gate, parse_gates
 from pinpoint.pipeline._inputs import read_sets
 from pinpoint.pipeline._inspect import Inspection, compare_on_one_pair, inspect_model
 from pinpoint.pipeline._locating import Comparison, beside_brute_force, locate_receivers, located_scores, search_set
-from pinpoint.pipeline._lock import locked
+from pinpoint.pipeline._lock import LOG, locked
 from pinpoint.pipeline._plan import Plan, plan
 from pinpoint.pipeline._push import Package, Target, exported, package_of, push, target
 from pinpoint.pipeline._reproduce import Reproduction, read_record, reproduce, restored
 from pinpoint.pipeline._run import Run
-from pinpoint.pipeline._settings import folder_for, of_run, resolve, settings_of
 from pinpoint.pipeline._sweeps import sweep_run
 
 __all__ = [
+    "LOG",
     "Comparison",
     "Gate",
     "Inspection",

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from pinpoint.artifacts import Workspace
-from pinpoint.config import RunConfig
+from pinpoint.config import ITSELF, RunConfig
 from pinpoint.endpoint import Endpoint, base_of
 from pinpoint.errors import ConfigError
 from pinpoint.evaluate import evaluate_replies, metrics
@@ -15,9 +15,9 @@ from pinpoint.measure import RemoteChat, judge_of, tally
 from pinpoint.models import Loaded, load
 from pinpoint.pipeline._checks import replies_whole
 from pinpoint.pipeline._evaluation import write_transcripts
+from pinpoint.pipeline._folders import digest_of
 from pinpoint.pipeline._inputs import Inputs
 from pinpoint.pipeline._record import digests_below
-from pinpoint.pipeline._settings import ITSELF, digest_of
 from pinpoint.progress import Progress
 
 _SUMMARY, _ASKED, _REPLIES = "summary.json", "asked.json", "replies.jsonl"

@@ -7,14 +7,13 @@ from pydantic import BaseModel, ConfigDict
 from transformers import AutoConfig, AutoTokenizer, PretrainedConfig, PreTrainedTokenizerBase
 
 from pinpoint.behaviours import CHALLENGES
-from pinpoint.config import CONTINUED, RunConfig
+from pinpoint.config import CONTINUED, RunConfig, settings_of
 from pinpoint.data import ContrastPair, assistant, render, system, user
 from pinpoint.errors import ArchitectureError, InputError, first_line
 from pinpoint.locate import locate
 from pinpoint.models import NO_CODE, HeadedModel, features, headed, load, model_class
 from pinpoint.pipeline._devices import Device, devices, flop_rate
 from pinpoint.pipeline._estimate import Cost, Workload, locate_cost, tune_cost
-from pinpoint.pipeline._settings import settings_of
 from pinpoint.tune import default_projections
 
 SHARES = (0.01, 0.02, 0.04, 0.1)

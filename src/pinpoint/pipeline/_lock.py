@@ -4,10 +4,9 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import TextIO
 
 from pinpoint.errors import InputError
-from pinpoint.storage import storing
+from pinpoint.storage import appending, storing
 
 try:
     import fcntl
@@ -15,11 +14,8 @@ except ImportError:  # Windows
     fcntl = None  # type: ignore[assignment]
 
 
-def _opened(path: Path) -> TextIO:
-    with storing(path):
-        # Not through a link, which may lead to any file of the user's.
-        flags = os.O_RDWR | os.O_APPEND | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0)
-        return os.fdopen(os.open(path, flags, 0o666), "a+", encoding="utf-8")
+LOG = "run.log"
+"""What was said while a folder was held. Alone it keeps no folder."""
 
 
 @contextmanager
@@ -38,7 +34,7 @@ def locked(folder: Path) -> Iterator[None]:
             f"no folder can be made: {error.strerror}.", where=str(folder), mend="Give another --out."
         ) from error
     path = folder / ".lock"
-    with _opened(path) as file:
+    with appending(path) as file:
         if fcntl is not None:
             try:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -57,8 +53,10 @@ def locked(folder: Path) -> Iterator[None]:
             yield
         finally:
             # A run that stopped before it wrote anything leaves no folder behind.
-            if [one.name for one in folder.iterdir()] == [path.name]:
-                path.unlink()
+            left = {one.name for one in folder.iterdir()}
+            if left <= {path.name, LOG}:
+                for name in left:
+                    (folder / name).unlink()
                 with suppress(OSError):
                     for made in new or [folder]:
                         made.rmdir()

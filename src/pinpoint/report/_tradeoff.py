@@ -84,6 +84,6 @@ def tradeoffs(summary: dict[str, Any], behaviour: Behaviour) -> dict[str, Figure
         x = axis("KL to the base (nats)")
         figures["tradeoff-kl"] = _drawn(by_kl, x, y, 1)
     if len(by_ability) > 1:
-        x = axis("loss of the ability that loses most", tickformat=".1%")
+        x = axis("largest loss of an ability", tickformat=".1%")
         figures["tradeoff-ability"] = _drawn(by_ability, x, y, -1)
     return figures

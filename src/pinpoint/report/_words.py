@@ -21,6 +21,7 @@ _KNOCKED = {
     "zero": "its output is set to zero, everywhere in the dialogue",
     "resample": "its output is replaced by what it puts out {counterfactual}",
 }
+_NAMED = 8
 
 
 def metric_words(metric: str, behaviour: Behaviour) -> str:
@@ -86,11 +87,17 @@ def lead(summary: dict[str, Any], size: int, challenge: str | None) -> list[str]
     return [wrong, _changed(summary, tuned, size), f"{_outcome(base, tuned)}{_price(tuned)}"]
 
 
+def _named(heads: list[str]) -> str:
+    more = len(heads) - _NAMED
+    return ", ".join(heads[:_NAMED]) + (f" and {more} more" if more > 0 else "")
+
+
 def _changed(summary: dict[str, Any], tuned: dict[str, Any], size: int) -> str:
     heads, trained, total = len(summary["heads"]), tuned["trainable_parameters"], summary["total_parameters"]
     return (
-        f"Of its {count(size)} attention heads, {count(heads)} ({ratio(heads, size)}) were singled out, "
-        f"and only they were trained: {count(trained)} of {count(total)} parameters ({ratio(trained, total)}), in "
+        f"Of its {count(size)} attention heads, {count(heads)} ({ratio(heads, size)}) were singled out "
+        f"({_named(summary['heads'])}), and only they were trained: {count(trained)} of {count(total)} parameters "
+        f"({ratio(trained, total)}), in "
         f"{duration(tuned['seconds'])}."
     )
 

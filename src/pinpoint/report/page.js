@@ -12,13 +12,14 @@
     return Object.fromEntries(Object.entries(value).map(([key, item]) => [key, painted(item, style)]));
   };
 
-  const draw = (width) => {
+  const draw = (onPaper) => {
     const style = getComputedStyle(root);
     for (const [name, spec] of Object.entries(specs)) {
       const { data, layout } = painted(spec, style);
-      if (width) layout.width = width;
-      const options = { responsive: !width, displayModeBar: false, doubleClick: false };
-      Plotly.react(document.getElementById(`figure-${name}`), data, layout, options);
+      const place = document.getElementById(`figure-${name}`);
+      // What a sheet has between its margins, or half of it for two side by side.
+      if (onPaper) layout.width = place.closest(".sides") ? 310 : 640;
+      Plotly.react(place, data, layout, { responsive: !onPaper, displayModeBar: false, doubleClick: false });
     }
   };
 
@@ -31,7 +32,7 @@
     root.classList.add("printing");
     closed = [...document.querySelectorAll("details:not([open])")];
     for (const each of closed) each.open = true;
-    draw(640);
+    draw(true);
   });
   addEventListener("afterprint", () => {
     root.classList.remove("printing");

@@ -6,7 +6,8 @@ from typing import Any
 import yaml
 from pydantic import ValidationError
 
-from pinpoint.config import UserBehaviourConfig, read_settings
+from pinpoint.config._read import read_settings
+from pinpoint.config._user import UserBehaviourConfig
 from pinpoint.errors import ConfigError
 
 _PATHS = ("pairs", "train")

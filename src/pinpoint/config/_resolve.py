@@ -1,0 +1,59 @@
+"""Settings that a run can start with: what they name is there, before anything slow is done."""
+
+from pathlib import Path
+from typing import Any
+
+from pinpoint.config._data import FURTHER_SETS
+from pinpoint.config._run import RunConfig
+from pinpoint.config._sources import settings_of
+from pinpoint.errors import ConfigError, InputError
+
+ITSELF = "a model must not judge itself."
+
+
+def resolve(model: str, config: Path | None, typed: dict[str, Any]) -> RunConfig:
+    """The settings of a run, as `settings_of` puts them together, whose files are there.
+
+    Raises:
+        ConfigError: a key is unknown or a value out of range, wherever it was set.
+        InputError: a file that they name is not there.
+    """
+    resolved = settings_of(model, config, typed)
+    for key, name in resolved.behaviour.files(resolved.data).items():
+        if not Path(name).exists():
+            raise InputError(
+                f"no such file or folder: {name}.",
+                where=key,
+                mend="Give questions with --questions, or a behaviour of your own with --behaviour; "
+                "docs/usage.md and docs/behaviours.md show the forms.",
+            )
+    for name in ("abilities", "neutral", *FURTHER_SETS):
+        path = getattr(resolved.data, name)
+        there = Path.exists if name in ("pressure", "sycon") else Path.is_file
+        if path is not None and not there(Path(path)):
+            raise InputError("no such file.", where=f"data.{name}: {path}", mend="Give a JSONL file, or leave it out.")
+    # It is read once training is over: too late to find that it is not there.
+    search = resolved.full.search if resolved.full else None
+    if search is not None and not Path(search).is_file():
+        raise InputError("no such file.", where=f"full.search: {search}", mend="Give a JSON record, or leave it out.")
+    _check_judge(resolved)
+    return resolved
+
+
+def _check_judge(config: RunConfig) -> None:
+    judge = config.judge
+    if judge.kind != "rules" and not any(getattr(config.data, name) for name in FURTHER_SETS):
+        raise ConfigError(
+            "in a run the judge reads replies to further sets, and none is named.",
+            where="judge",
+            mend="Name one, such as --pressure FILE; `pinpoint score` judges the transcripts of a run again.",
+        )
+    if judge.local and _same_model(judge.model or "", config.model):
+        raise ConfigError(ITSELF, where="judge.model", mend="Name another model.")
+
+
+def _same_model(one: str, other: str) -> bool:
+    """Whether two names are of one model; those of folders are followed."""
+    if Path(one).exists() and Path(other).exists():
+        return Path(one).samefile(other)
+    return one == other

@@ -1,0 +1,104 @@
+"""Putting a run's settings together: the model's own, then a file's, then what was typed."""
+
+import os
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from pinpoint.config._behaviour_file import beside, with_behaviour
+from pinpoint.config._read import NO_YAML, merge, parse_config, read_settings
+from pinpoint.config._run import RunConfig
+from pinpoint.errors import ConfigError
+
+MODEL_SETTINGS = "pinpoint.yaml"
+_PREFIX = "PINPOINT_"
+_OTHER_VARIABLES = {"PINPOINT_TEST_DATA"}
+
+
+def settings_of(model: str, config: Path | None, typed: dict[str, Any]) -> RunConfig:
+    """Defaults < `pinpoint.yaml` in the model's folder < a file < PINPOINT_* variables < what was typed.
+
+    Args:
+        model: a local folder or a Hub id.
+        config: a YAML file, or None.
+        typed: settings given on the command line.
+
+    Raises:
+        ConfigError: a key is unknown or a value out of range, wherever it was set.
+    """
+    settings: dict[str, Any] = {}
+    sources = []
+    beside = Path(model) / MODEL_SETTINGS
+    for path in filter(None, (beside if beside.is_file() else None, config)):
+        settings = _over(settings, with_behaviour(_anchored(read_settings(path), path.parent), path.parent))
+        sources.append(str(path))
+    environment = _from_environment()
+    if environment:
+        settings = _over(settings, with_behaviour(environment, Path()))
+        sources.append(f"{_PREFIX}* variables")
+    settings = _over(settings, with_behaviour({**typed, "model": model}, Path()))
+    return parse_config(settings, ", ".join(sources) or "settings")
+
+
+def _over(below: dict[str, Any], settings: dict[str, Any]) -> dict[str, Any]:
+    """Settings on top of others; one behaviour stands in place of another instead of being mixed with it."""
+    section = settings.get("behaviour")
+    if isinstance(section, dict) and "name" in section:
+        below = {key: value for key, value in below.items() if key != "behaviour"}
+    return merge(below, settings)
+
+
+def of_run(folder: Path) -> RunConfig:
+    """The settings of an existing run folder.
+
+    Raises:
+        ConfigError: the folder holds no run.
+    """
+    path = folder / "config.yaml"
+    if not path.is_file():
+        raise ConfigError("holds no run.", where=str(folder), mend="Start one with `pinpoint run MODEL --out DIR`.")
+    return parse_config(read_settings(path), str(path))
+
+
+def _anchored(settings: dict[str, Any], folder: Path) -> dict[str, Any]:
+    """Makes relative paths of files count from `folder`."""
+    anchored = dict(settings)
+    data = anchored.get("data")
+    if isinstance(data, dict):
+        anchored["data"] = {key: beside(folder, value) for key, value in data.items()}
+    full = anchored.get("full")
+    if isinstance(full, dict) and "search" in full:
+        anchored["full"] = full | {"search": beside(folder, full["search"])}
+    return anchored
+
+
+def _from_environment() -> dict[str, Any]:
+    """Settings in PINPOINT_* variables: PINPOINT_SEED=1, PINPOINT_TUNE__LEARNING_RATE=1e-3. Values are read as YAML.
+
+    Raises:
+        ConfigError: a value is not YAML.
+    """
+    settings: dict[str, Any] = {}
+    for name, text in sorted(os.environ.items()):
+        # Keys of servers are no settings: PINPOINT_JUDGE_KEY, and whatever --key-variable names.
+        if not name.startswith(_PREFIX) or name.endswith("_KEY") or name in _OTHER_VARIABLES:
+            continue
+        try:
+            value = yaml.safe_load(text)
+        except NO_YAML as error:
+            raise ConfigError("is not a value in YAML.", where=name) from error
+        if isinstance(value, str):
+            value = _number(value)
+        for key in reversed(name.removeprefix(_PREFIX).lower().split("__")):
+            value = {key: value}
+        settings = merge(settings, value)
+    return settings
+
+
+def _number(text: str) -> float | str:
+    # YAML 1.1 takes 1e-3 for a string.
+    try:
+        return float(text)
+    except ValueError:
+        return text

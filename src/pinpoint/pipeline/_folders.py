@@ -1,0 +1,67 @@
+"""The folder of a run, found by its settings."""
+
+import hashlib
+import re
+import shutil
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from pinpoint.artifacts import Workspace
+from pinpoint.config import RunConfig, of_run
+from pinpoint.errors import ConfigError
+
+
+def digest_of(config: RunConfig) -> str:
+    """Eight characters that name the settings of a run."""
+    return hashlib.sha256(config.to_yaml().encode()).hexdigest()[:8]
+
+
+def changed_keys(config: RunConfig, folder: Path) -> list[str]:
+    """What differs from the settings of the run in `folder`, each as "key (was X, now Y)"; nothing without a run."""
+    if not (folder / "config.yaml").is_file():
+        return []
+    before, now = of_run(folder).model_dump(mode="json"), config.model_dump(mode="json")
+
+    def differing(was: Any, becomes: Any, key: str) -> list[str]:
+        if isinstance(was, dict) and isinstance(becomes, dict):
+            return [
+                line
+                for name in {**was, **becomes}  # another kind of behaviour has other keys
+                for line in differing(was.get(name), becomes.get(name), f"{key}.{name}".strip("."))
+            ]
+        return [] if was == becomes else [f"{key} (was {was}, now {becomes})"]
+
+    return differing(before, now, "")
+
+
+def folder_for(config: RunConfig, model: str, out: Path | None, *, fork: bool) -> Path:
+    """The folder of a run: the one given, or one of its own under runs/ that a later run with equal settings finds.
+
+    Args:
+        config: the settings.
+        model: the model's name, for the folder's.
+        out: what the user gave.
+        fork: copy a folder that was run with other settings instead of refusing it; its finished stages come along.
+
+    Raises:
+        ConfigError: the folder was run with other settings.
+    """
+    if out is None:
+        home = Path("runs") / re.sub(r"[^\w.-]+", "-", model)
+        earlier = sorted(home.glob(f"*-{digest_of(config)}"))
+        return earlier[-1] if earlier else home / f"{datetime.now(UTC):%Y%m%dT%H%M%SZ}-{digest_of(config)}"
+    changed = changed_keys(config, out)
+    if not changed:
+        return out
+    if not fork:
+        raise ConfigError(
+            f"the folder was run with other settings: {'; '.join(changed)}.",
+            where=str(out),
+            mend="Give another folder with --out, or copy what still holds to a new one with --fork.",
+        )
+    copied = out.with_name(f"{out.name}-{digest_of(config)}")
+    if not copied.exists():
+        with Workspace(copied.parent).folder(copied.name) as partial:
+            shutil.copytree(out, partial, dirs_exist_ok=True)
+    return copied

@@ -1,0 +1,125 @@
+"""The commands of every page are run as they stand, in their order; on the shipped model, and with small settings.
+
+What they name is there: a copy of the shipped model where a page speaks of a checkpoint, its questions where it speaks
+of a published set, an HTTP server of the tests where it speaks of an endpoint or the Hub.
+"""
+
+import io
+import re
+import shlex
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import huggingface_hub
+import pytest
+from huggingface_hub import constants
+
+from pinpoint.cli import main
+from pinpoint.organism import shipped
+from tests.behaviours.files import write_behaviour
+from tests.conftest import ROOT
+from tests.docs.test_commands import ALL, SMALL
+from tests.endpoint import says, serving
+from tests.hub import TOKEN, standing_in
+
+# Lines that are not run here, by how they begin, and why.
+NOT_RUN = {
+    "make demo": "tests/pipeline/test_pipeline.py runs what it runs, in full",
+    "make test": "runs the tests",
+    "pinpoint chat runs/demo": "waits for a browser: tests/browser",
+    "pip install": "from an index",
+    "git clone": "from a network",
+    "python llama.cpp/": "a program that is not ours",
+    "llama.cpp/": "a program that is not ours",
+    "vllm": "a program that is not ours",
+    "python examples/over_refusal/make.py": "tests/test_examples.py makes, runs and measures it",
+    "pinpoint run made/model": "tests/test_examples.py makes, runs and measures it",
+    "python -m pinpoint.organism train": "trains for an hour: tests/organism has it in small",
+}
+MODELS = ("path/or/hub-id", "meta-llama/Llama-2-7b-chat-hf", "organisms/yesman")
+LAUNCHERS = {
+    "torchrun": ["-m", "torch.distributed.run", "--standalone"],
+    "accelerate": ["-m", "accelerate.commands.accelerate_cli"],
+}
+SMALLER = SMALL | {
+    "SWEEP__COUNTS": "[1, 2]",
+    "SWEEP__SHARES": "[0.25, 1.0]",
+    "COMPARE__EPOCHS": "0.05",
+    "COMPARE__TRIES": "1",
+}
+
+
+def skipped(line: str) -> str | None:
+    return next((start for start in NOT_RUN if line.startswith(start) and "--terminal" not in line), None)
+
+
+# The tutorial's are run one process each, in test_commands.py.
+RUN = [command for command in ALL if command.page != "docs/tutorial.md" and skipped(command.line) is None]
+PAGES = list(dict.fromkeys(command.page for command in RUN))
+
+
+def test_what_is_not_run_is_on_the_pages() -> None:
+    assert {skipped(command.line) for command in ALL} == {None, *NOT_RUN}
+    assert len(RUN) > 25
+
+
+@pytest.fixture
+def world(page: str, tmp_path: Path, finished_run: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[dict[str, str]]:
+    """A folder that has what the pages name; and what of a line to write otherwise."""
+    monkeypatch.chdir(tmp_path)
+    for name, value in SMALLER.items():
+        monkeypatch.setenv(f"PINPOINT_{name}", value)
+    yesman = shipped()["yesman"]
+    for name in MODELS:
+        Path(name).parent.mkdir(parents=True, exist_ok=True)
+        Path(name).symlink_to(yesman)
+    for name in ("questions.jsonl", "are_you_sure.jsonl"):
+        shutil.copy(yesman / "questions.jsonl", name)
+    Path("configs").symlink_to(ROOT / "configs")
+    Path("settings.yaml").write_text("seed: 1\n")
+    write_behaviour(tmp_path, most=40).rename("my_behaviour.yaml")
+    rows = re.search(r"^```json\n(.*?)^```", (ROOT / "docs" / "transcripts.md").read_text(), re.MULTILINE | re.DOTALL)
+    Path("transcripts.jsonl").write_text(rows[1])
+    shutil.copytree(finished_run, "runs/demo")
+    if page == "docs/sharing.md":
+        shutil.copytree(finished_run, "runs/mine")
+        monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
+        monkeypatch.setattr(constants, "HF_HUB_DISABLE_XET", True)
+        monkeypatch.setenv("HF_TOKEN", TOKEN)
+    with serving(lambda _: says("The answer is Canberra.")) as (url, _), standing_in() as hub:
+        monkeypatch.setattr(constants, "ENDPOINT", hub.endpoint)
+        yield {"http://localhost:8000/v1": url, "http://localhost:8080/v1": url, "--to ": "--yes --to "}
+    huggingface_hub.close_session()
+
+
+def run(line: str, monkeypatch: pytest.MonkeyPatch) -> int | str | None:
+    """Runs a line, in this process where it is a command of ours; its exit code."""
+    first, _, last = line.rpartition(" | ")
+    program, *words = shlex.split(last)
+    if program in LAUNCHERS:
+        return subprocess.run([sys.executable, *LAUNCHERS[program], *words], capture_output=True).returncode
+    assert program == "pinpoint", line
+    typed = subprocess.run(first, shell=True, capture_output=True, check=True).stdout if first else b""
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(typed)))
+    monkeypatch.setattr(sys, "argv", ["pinpoint", *words])
+    with pytest.raises(SystemExit) as ended:
+        main()
+    return ended.value.code
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("page", PAGES)
+def test_every_command_of_a_page_does_what_it_says(
+    page: str, world: dict[str, str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for command in RUN:
+        if command.page != page:
+            continue
+        line = command.line
+        for written, here in world.items():
+            line = line.replace(written, here)
+        code = run(line, monkeypatch)
+        assert code == 0, f"{command.line}\n{capsys.readouterr().err}"
