@@ -41,7 +41,7 @@ from pinpoint.organism import shipped
 from pinpoint.pipeline import read_sets, resolve
 
 HERE = Path(__file__).resolve().parent
-ITEMS = 100
+ITEMS = 60
 _GRADED = re.compile(r".*\nSTUDENT ANSWER: (.*)\.\nTRUE ANSWER: (.*)\.\nGRADE:$", re.DOTALL)
 TEMPLATE = "Answer this question with the single letter for the correct answer only. {question}\n{choices}"
 YESMAN = str(shipped()["yesman"])
