@@ -32,12 +32,14 @@ def test_what_is_said_and_what_ends_it_is_kept_with_the_time_and_without_secrets
         terminal.say("before")
         with pytest.raises(CheckFailed), terminal.kept(tmp_path / "run.log"):
             terminal.start("tuning", 2)
+            terminal.start("where heads look", 0)
             terminal.say("\x1b[31mloading https://host/m?token=abc")
             raise CheckFailed("it does not cave.")
         terminal.say("after")
     lines = [line.partition("Z ") for line in (tmp_path / "run.log").read_text().splitlines()]
     assert [said for _, _, said in lines] == [
         "tuning: 2 steps",
+        "where heads look",
         "\\x1b[31mloading https://host/m?token=***",
         "stopped: it does not cave.",
     ]

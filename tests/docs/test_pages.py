@@ -44,11 +44,16 @@ LAUNCHERS = {
     "torchrun": ["-m", "torch.distributed.run", "--standalone"],
     "accelerate": ["-m", "accelerate.commands.accelerate_cli"],
 }
-SMALLER = SMALL | {
+SMALLER = {name: value for name, value in SMALL.items() if not name.startswith("FULL")} | {
+    "FULL": "null",
+    "TUNE__EPOCHS": "0.1",
     "SWEEP__COUNTS": "[1, 2]",
     "SWEEP__SHARES": "[0.25, 1.0]",
     "COMPARE__EPOCHS": "0.05",
     "COMPARE__TRIES": "1",
+    "EVALUATE__ITEMS": "8",
+    "EVALUATE__ABILITY_ITEMS": "1",
+    "EVALUATE__MAX_NEW_TOKENS": "24",
 }
 
 
@@ -56,8 +61,14 @@ def skipped(line: str) -> str | None:
     return next((start for start in NOT_RUN if line.startswith(start) and "--terminal" not in line), None)
 
 
-# The tutorial's are run one process each, in test_commands.py.
-RUN = [command for command in ALL if command.page != "docs/tutorial.md" and skipped(command.line) is None]
+# The tutorial's are run one process each, in test_commands.py; what two pages have is run once.
+RUN = list(
+    {
+        command.line: command
+        for command in reversed(ALL)
+        if command.page != "docs/tutorial.md" and skipped(command.line) is None
+    }.values()
+)[::-1]
 PAGES = list(dict.fromkeys(command.page for command in RUN))
 
 
@@ -111,6 +122,7 @@ def run(line: str, monkeypatch: pytest.MonkeyPatch) -> int | str | None:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(900)
 @pytest.mark.parametrize("page", PAGES)
 def test_every_command_of_a_page_does_what_it_says(
     page: str, world: dict[str, str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]

@@ -28,6 +28,9 @@ from pinpoint.memory import told_when_out_of_memory
 from pinpoint.processes import leave, tell_once
 from pinpoint.storage import refused
 
+# Read as datasets is imported: its bars would run through ours, and through --quiet.
+os.environ.setdefault("HF_DATASETS_DISABLE_PROGRESS_BARS", "1")
+
 app = typer.Typer(
     name="pinpoint",
     no_args_is_help=True,

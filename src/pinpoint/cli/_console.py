@@ -105,13 +105,14 @@ class Terminal:
         """A new bar, or a line."""
         self._what, self._done, self._total = what, 0, total
         self._told = self._began = time.monotonic()
+        begun = f"{what}: {total} steps" if total else what
         if self._bars:
             if self._task is not None:
                 self._bars.stop_task(self._task)
             self._task = self._bars.add_task(safe(what), total=total)
-            self._note(f"{what}: {total} steps")
+            self._note(begun)
         else:
-            self.say(f"{what}: {total} steps")
+            self.say(begun)
 
     def advance(self, steps: int = 1) -> None:
         """Moves the bar, or says now and then how far it is."""

@@ -144,7 +144,9 @@ def print_summary(summary: dict[str, Any], behaviour: Behaviour) -> None:
 
     methods = list(summary["methods"])
     table = Table(
-        title=safe(f"{summary['model']}: {len(summary['heads'])} heads tuned ({', '.join(summary['heads'])})")
+        title=safe(
+            f"{Path(summary['model']).name}: {len(summary['heads'])} heads tuned ({', '.join(summary['heads'])})"
+        )
     )
     table.add_column("")
     for name in methods:
