@@ -4,6 +4,7 @@ import copy
 
 import pytest
 import torch
+from peft.tuners.lora import LoraLayer
 
 from pinpoint.models import headed
 from pinpoint.tune import attach, attach_head_lora, attach_lora, head_slices
@@ -51,3 +52,31 @@ def test_an_mlp_can_train_as_a_whole_beside_the_slices() -> None:
         inside = selected(base, name, HEADS, "q,o")
         whole = name.startswith(mlp)
         assert torch.equal(merged[name], before) != (whole or bool(inside.any())), name
+
+
+def test_lora_has_scaling_one_and_no_dropout() -> None:
+    view = headed(tiny("llama-gqa"))
+    for live in (
+        attach_lora(view, rank=3),
+        attach_head_lora(headed(tiny("llama-gqa")), head_slices(view, HEADS, "q"), 3),
+    ):
+        config = live.peft_config["default"]
+        assert (config.r, config.lora_alpha, config.lora_dropout, config.bias) == (3, 3, 0.0, "none")
+        assert config.task_type == "CAUSAL_LM"
+        assert {layer.scaling["default"] for layer in live.modules() if isinstance(layer, LoraLayer)} == {1.0}
+
+
+def test_what_lies_outside_the_slice_gets_no_gradient() -> None:
+    view = headed(tiny("llama-gqa"))
+    slices = head_slices(view, HEADS, "q,o")
+    live = attach_head_lora(view, slices, rank=2)
+    train(live, steps=1)  # the other factor starts at 0, and until it moves this one has no gradient at all
+    live(input_ids=IDS, labels=IDS).loss.backward()
+    for piece in slices:
+        layer = live.get_submodule(f"base_model.model.{piece.module}")
+        weight = layer.lora_B["default"].weight if piece.axis == 0 else layer.lora_A["default"].weight.T
+        gradient = layer.lora_B["default"].weight.grad if piece.axis == 0 else layer.lora_A["default"].weight.grad.T
+        outside = torch.ones(len(weight), dtype=torch.bool)
+        outside[list(piece.indices)] = False
+        assert not bool(weight[outside].any()) and not bool(gradient[outside].any())
+        assert bool(weight[~outside].any()) and bool(gradient[~outside].any())

@@ -68,6 +68,56 @@ def test_only_the_selected_slices_change_and_the_merge_equals_the_adapter(family
             assert (after[name][mask] != before[mask]).float().mean() > 0.9, name
 
 
+def test_the_adapter_is_an_ordinary_lora_of_the_slices_own_ranks_and_scaling_one() -> None:
+    view = headed(tiny("llama-gqa"))
+    slices = head_slices(view, HEADS, "q,k,o")
+    config = attach(view, slices, ["model.layers.0.mlp"]).peft_config["default"]
+    ranks = {piece.module: len(piece.indices) for piece in slices}
+    # Heads 0 and 4 of layer 1 lie in both groups of keys; head 3 of layer 2 in one.
+    expected = {f"1.self_attn.{which}_proj": 16 for which in "qko"} | {
+        f"2.self_attn.{which}_proj": 8 for which in "qko"
+    }
+    assert ranks == {f"model.layers.{name}": rank for name, rank in expected.items()}
+    assert config.r == config.lora_alpha == 16
+    assert config.rank_pattern == config.alpha_pattern == ranks
+    assert set(config.target_modules) == set(ranks) and config.modules_to_save == ["model.layers.0.mlp"]
+    assert (config.task_type, config.bias, config.lora_dropout) == ("CAUSAL_LM", "none", 0.0)
+    assert attach(headed(tiny("llama-gqa")), slices).peft_config["default"].modules_to_save is None
+
+
+def test_slices_are_sorted_rows_of_projections_and_columns_of_the_out_projection() -> None:
+    view = headed(tiny("llama-gqa"))
+    rows = lambda *units: tuple(i for unit in units for i in range(8 * unit, 8 * unit + 8))  # noqa: E731
+    found = {(piece.module, piece.axis): piece.indices for piece in head_slices(view, HEADS, "q,v,o")}
+    assert found == {
+        ("model.layers.1.self_attn.q_proj", 0): rows(0, 4),
+        ("model.layers.1.self_attn.v_proj", 0): rows(0, 1),
+        ("model.layers.1.self_attn.o_proj", 1): rows(0, 4),
+        ("model.layers.2.self_attn.q_proj", 0): rows(3),
+        ("model.layers.2.self_attn.v_proj", 0): rows(1),
+        ("model.layers.2.self_attn.o_proj", 1): rows(3),
+    }
+
+
+def test_one_factor_is_one_hot_and_frozen_and_the_other_starts_at_zero_and_trains() -> None:
+    view = headed(tiny("llama-gqa"))
+    slices = head_slices(view, HEADS, "q,o")
+    live = attach(view, slices)
+    selectors = freeze_selectors(live)
+    assert len(selectors) == len(slices)
+    for piece in slices:
+        layer = live.get_submodule(f"base_model.model.{piece.module}")
+        a, b = layer.lora_A["default"].weight, layer.lora_B["default"].weight
+        selector, delta = (b, a) if piece.axis == 0 else (a.T, b)
+        assert torch.equal(selector.nonzero(), torch.tensor([[i, r] for r, i in enumerate(piece.indices)]))
+        assert torch.equal(selector.sum(dim=0), torch.ones(len(piece.indices)))
+        assert not bool(delta.any())
+        frozen, free = (b, a) if piece.axis == 0 else (a, b)
+        assert not frozen.requires_grad and free.requires_grad
+        assert any(frozen is one for one in selectors)
+        assert layer.frozen_peft_weight_names == {"default": ("lora_B" if piece.axis == 0 else "lora_A",)}
+
+
 def test_trainable_parameters_are_those_of_the_slices() -> None:
     view = headed(tiny("llama-gqa"))
     live = attach(view, head_slices(view, HEADS, "q,o"))
