@@ -7,6 +7,7 @@ import resource
 import signal
 import sys
 import time
+from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -25,14 +26,23 @@ class Reached:
         self._lines = lines
 
     def by(self, mutant: Mutant, most: float) -> list[str]:
-        """Tests that reach the mutated function: those that reach the line first, then the quickest; `most` seconds."""
+        """Tests that reach the mutated function, `most` seconds of them.
+
+        Those that reach the line come first, one of each function's parameters before the next, the quickest before
+        the slower.
+        """
         lines = self._lines.get(str(mutant.path), {})
         first, last = mutant.span
         near = {test for line, tests in lines.items() if first <= int(line) <= last for test in tests}
         there = set(lines.get(str(mutant.line), ()))
+        place: dict[str, int] = {}
+        variants = Counter[str]()
+        for test in sorted(near, key=self.seconds.__getitem__):
+            variants[function := test.partition("[")[0]] += 1
+            place[test] = variants[function]
         chosen: list[str] = []
         total = 0.0
-        for test in sorted(near, key=lambda test: (test not in there, self.seconds[test])):
+        for test in sorted(near, key=lambda test: (test not in there, place[test], self.seconds[test])):
             total += self.seconds[test]
             if chosen and total > most:
                 break

@@ -153,6 +153,16 @@ def test_a_reload_gives_the_same_model_and_freezes_the_selectors_again(tmp_path:
     assert all(torch.equal(a, b) for a, b in zip(selectors, freeze_selectors(again), strict=True))
 
 
+def test_a_module_that_trains_as_a_whole_does_so_after_a_reload(tmp_path: Path) -> None:
+    view = headed(tiny("llama-gqa"))
+    live = attach(view, head_slices(view, HEADS, "q,o"), ["model.layers.0.mlp"])
+    live.save_pretrained(str(tmp_path))
+    again = resume_adapter(headed(tiny("llama-gqa")), str(tmp_path))
+    trained = {name for name, weight in live.named_parameters() if weight.requires_grad}
+    assert {name for name, weight in again.named_parameters() if weight.requires_grad} == trained
+    assert sum(".mlp." in name for name in trained) == 3 and not again.peft_config["default"].inference_mode
+
+
 def test_the_adapter_loads_without_pinpoint(tmp_path: Path) -> None:
     base = tiny("llama-gqa")
     base.save_pretrained(str(tmp_path / "base"))
@@ -179,14 +189,18 @@ for loader in (AutoPeftModelForCausalLM, AutoModelForCausalLM):
 
 def test_foreign_adapters_and_bad_heads_are_refused() -> None:
     view = headed(tiny("llama-gqa"))
-    with pytest.raises(ConfigError, match="tune.heads: there are no heads to tune"):
+    with pytest.raises(ConfigError, match=r"^tune\.heads: there are no heads to tune\. Choose at least one\.$"):
         head_slices(view, [], "q,o")
     with pytest.raises(InputError, match="L1.H6 is not a head of this model"):
         head_slices(view, [Head(1, 6)], "q,o")
     live = attach(view, head_slices(view, HEADS, "q,o"))
     weight = live.get_base_model().model.layers[1].self_attn.q_proj.lora_B["default"].weight
     weight.data.normal_()
-    with pytest.raises(ConfigError, match="no one-hot factor here"):
+    where, mend = (
+        r"^base_model\.model\.model\.layers\.1\.self_attn\.q_proj: ",
+        "Continue training only with an adapter that",
+    )
+    with pytest.raises(ConfigError, match=where + r"the adapter has no one-hot factor here, .* " + mend):
         freeze_selectors(live)
 
 
