@@ -113,6 +113,8 @@ def _try_group(name: str, asked: argparse.Namespace, ends: float) -> None:
 
 def _write(source: str, some: list[Mutant], count: int, verdicts: dict[str, str]) -> None:
     """Merges what became of one file's mutants into the results."""
+    if not any(mutant.key in verdicts for mutant in some):
+        return
     results: dict[str, Any] = json.loads(RESULTS.read_text()) if RESULTS.exists() else {"files": {}}
     reasons = json.loads(EQUIVALENT.read_text()).get(source, {}) if EQUIVALENT.exists() else {}
     said = [verdicts[mutant.key] for mutant in some if mutant.key in verdicts]
