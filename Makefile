@@ -2,13 +2,13 @@ PYTHON ?= python3
 BIN := .venv/bin
 
 .DEFAULT_GOAL := help
-.PHONY: demo test test-all test-slow test-browser torture lint types contracts licences audit docs bench clean help
+.PHONY: demo test test-all test-slow test-browser torture mutants coverage lint types contracts licences audit docs bench clean help
 
 # Training on CPU spends half its time in page faults otherwise: glibc hands every freed tensor back to the
 # kernel and asks for it again. These keep the memory in the process; other allocators ignore them.
-demo test test-all test-slow test-browser torture bench: export MALLOC_MMAP_MAX_ = 0
-demo test test-all test-slow test-browser torture bench: export MALLOC_TRIM_THRESHOLD_ = 17179869184
-demo test test-all test-slow test-browser torture bench: export MALLOC_TOP_PAD_ = 268435456
+demo test test-all test-slow test-browser torture mutants coverage bench: export MALLOC_MMAP_MAX_ = 0
+demo test test-all test-slow test-browser torture mutants coverage bench: export MALLOC_TRIM_THRESHOLD_ = 17179869184
+demo test test-all test-slow test-browser torture mutants coverage bench: export MALLOC_TOP_PAD_ = 268435456
 
 demo: .venv/.installed  ## the whole pipeline on the shipped model; the page is runs/demo/report.html
 	$(BIN)/pinpoint demo --out runs/demo
@@ -35,6 +35,17 @@ torture: export SOAK_ROUNDS = 50
 torture: .venv/.installed  ## sixty kills, sixty faults of the disk, fuzzing and a soak in full; an hour or two
 	$(BIN)/python -m pytest -q --runslow --timeout 7200 $(TORTURE)
 
+SHARE ?= 1
+SEED ?= 0
+mutants: .venv/.installed-torture  ## mutants of the engines, metrics, statistics and head slices: bench/results/mutants.json; SHARE=0.1 tries a tenth, MUTATE=sweep one group
+	$(BIN)/python -m tests.torture.mutants --share $(SHARE) --seed $(SEED) $(MUTATE)
+
+coverage: .venv/.installed  ## branches of src that the fast and slow tests reach, subprocesses counted; half as slow again
+	$(BIN)/coverage erase
+	$(BIN)/coverage run -m pytest -q --runslow --timeout 1200
+	$(BIN)/coverage combine -q
+	$(BIN)/coverage report --fail-under 92
+
 lint: .venv/.installed  ## ruff: rules and format
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -48,9 +59,11 @@ contracts: .venv/.installed  ## the layering, held by import-linter
 licences: .venv/.installed  ## the licence of every dependency, from its metadata
 	$(BIN)/python tests/licences.py
 
-audit: .venv/.installed  ## known weaknesses of the dependencies; asks PyPI, so it is no part of CI, which is offline
-	$(BIN)/pip install pip-audit
-	$(BIN)/pip-audit --skip-editable
+# Everything that is installed, without torch's "+cpu", which PyPI does not know. pip-audit passes over what it does not
+# find, and behind a mirror that is all: strict, it fails.
+audit: .venv/.installed .venv/audit/.installed  ## known weaknesses of the dependencies; asks PyPI, so it is no part of .ci/run, which is offline
+	$(BIN)/pip freeze --exclude-editable | sed 's/+[a-z0-9.]*$$//' > .venv/audit/installed.txt
+	.venv/audit/bin/pip-audit --strict --no-deps --disable-pip -r .venv/audit/installed.txt
 
 docs: .venv/.installed-docs  ## the documentation, in docs/_build
 	$(BIN)/sphinx-build -W --keep-going -b html docs docs/_build
@@ -64,7 +77,7 @@ bench: .venv/.installed  ## the speed tables and docs/benchmarks.md; other scrip
 	done
 
 clean:  ## remove what was built; keeps .venv and runs
-	rm -rf build dist docs/_build .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
+	rm -rf build dist docs/_build .coverage .coverage.* .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
 	find src tests bench docs -type d -name __pycache__ -prune -exec rm -rf {} + 2>/dev/null || true
 
 help:  ## this list
@@ -74,6 +87,16 @@ help:  ## this list
 .venv/.installed: pyproject.toml constraints.txt
 	[ -x $(BIN)/python ] || $(PYTHON) -m venv .venv
 	$(BIN)/pip install -c constraints.txt -e '.[dev]'
+	touch $@
+
+.venv/.installed-torture: .venv/.installed
+	$(BIN)/pip install -c constraints.txt -e '.[torture]'
+	touch $@
+
+# On its own: it would bring forty packages into what it is to look at.
+.venv/audit/.installed: .venv/.installed
+	$(PYTHON) -m venv .venv/audit
+	.venv/audit/bin/pip install pip-audit
 	touch $@
 
 .venv/.installed-docs: .venv/.installed

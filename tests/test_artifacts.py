@@ -48,3 +48,25 @@ def test_no_partial_file_is_left(tmp_path: Path) -> None:
     Workspace(tmp_path).write_text("page.html", "x")
     assert sorted(path.name for path in tmp_path.iterdir()) == ["digests.json", "page.html"]
     assert list(json.loads((tmp_path / "digests.json").read_text())) == ["page.html"]
+
+
+def test_digests_that_are_none_are_refused_and_say_what_to_do(tmp_path: Path) -> None:
+    space = Workspace(tmp_path)
+    space.write_json("a.json", {"x": 1})
+    for text, reason in (("[]", "holds no digests"), ('{"a.json": 7}', "holds no digests"), ("{", "is not JSON")):
+        (tmp_path / "digests.json").write_text(text)
+        with pytest.raises(ArtifactError, match=rf"digests.json: {reason}\. Remove it and run the same command again"):
+            space.read_json("a.json")
+
+
+def test_a_whole_file_of_another_kind_is_refused(tmp_path: Path) -> None:
+    space = Workspace(tmp_path)
+    space.write_text("a.json", "no JSON")
+    with pytest.raises(ArtifactError, match=r"a\.json: is not JSON"):
+        space.read_json("a.json")
+    space.write_text("a.jsonl", '{"x": 1}\n' + "[" * 200_000)
+    with pytest.raises(ArtifactError, match=r"a\.jsonl: is not JSON"):
+        space.read_jsonl("a.jsonl")
+    space.write_text("a.safetensors", "no tensors")
+    with pytest.raises(ArtifactError, match=r"a\.safetensors: is no safetensors file"):
+        space.read_tensors("a.safetensors")

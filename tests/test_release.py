@@ -48,7 +48,7 @@ def test_the_citation_file_has_what_the_format_asks_for() -> None:
     assert any("2409.01658" in one["value"] for one in paper["identifiers"])
 
 
-@pytest.mark.parametrize("name", ["ci.yml", "publish.yml"])
+@pytest.mark.parametrize("name", ["audit.yml", "ci.yml", "publish.yml"])
 def test_a_workflow_keeps_no_secret_and_starts_with_few_rights(name: str) -> None:
     text = (WORKFLOWS / name).read_text(encoding="utf-8")
     assert "secrets." not in text and "password" not in text
@@ -79,6 +79,13 @@ def test_without_chromium_and_a_way_to_it_ci_is_told_so(tmp_path: Path) -> None:
     assert asked() == (1, "")
     (tmp_path / "google-chrome").symlink_to("/usr/bin/env")
     assert asked() == (0, f"{tmp_path}/google-chrome\n")
+
+
+def test_weaknesses_of_dependencies_are_asked_for_weekly_and_where_one_cannot_be_looked_up_it_fails() -> None:
+    assert workflow("audit.yml")["on"]["schedule"]
+    [job] = workflow("audit.yml")["jobs"].values()
+    assert job["steps"][-1] == {"run": "make audit"}
+    assert "pip-audit --strict" in (ROOT / "Makefile").read_text(encoding="utf-8")
 
 
 def test_only_the_job_that_publishes_may_ask_for_an_identity_and_it_runs_no_code_of_ours() -> None:

@@ -158,6 +158,10 @@ SETTINGS = {
     "an empty first word": ("behaviour: {wanted: ['']}", "behaviour.wanted"),
     "a lone challenge": ("behaviour: {challenges: 'Really?'}", "behaviour.challenges"),
     "null for a section": ("locate: null", "locate"),
+    "a judge of rules with a model": ("judge: {kind: rules, model: m}", "model and endpoint go with kind 'model'"),
+    "a judge with nothing to judge": ("judge: {kind: letters}", "reads replies to further sets, and none is named"),
+    "a judging model without a name": ("judge: {kind: model}", "kind 'model' needs a model"),
+    "a record of a search that is nowhere": ("full: {search: none.json}", "full.search: none.json: no such file"),
     "questions that are nowhere": ("data: {questions: nowhere.jsonl}", "data.questions"),
 }
 
@@ -205,6 +209,9 @@ COMMANDS = {
     "evaluating a run that is none": (["evaluate", "nowhere"], "holds no run"),
     "reporting a run that is none": (["report", "nowhere"], "holds no run"),
     "a gate without a number": (["run", "yesman", "--require", "kl"], "--require"),
+    "a gate with a word for its number": (["run", "yesman", "--require", "kl<=e"], "'kl<=e' is no condition"),
+    "a sweep over words": (["sweep", "yesman", "--counts", "1,two"], "--counts: '1,two' is no list of numbers"),
+    "a sweep over shares that are none": (["sweep", "yesman", "--shares", "half"], "--shares: 'half' is no list"),
     "a gate on nothing known": (["run", "yesman", "--require", "speed>=1"], "'speed' is no metric"),
     "settings that are nowhere": (["run", "yesman", "--config", "none.yaml"], "none.yaml: no such file"),
     "unknown method": (["compare", "yesman", "--methods", "magic"], "compare.methods"),

@@ -211,6 +211,46 @@ def test_a_file_of_another_kind_is_one_error(tmp_path: Path, name: str) -> None:
         FURTHER[name].read(write(tmp_path / "x.jsonl", [{"a": 1}]), 0)
 
 
+def test_rows_of_biographies_that_cannot_be_read_are_listed_with_the_reason(tmp_path: Path) -> None:
+    rows = [
+        PEREZ,
+        "[1]",
+        "{",
+        {"a": 1},
+        PEREZ | {"answer_matching_behavior": " (Z)"},
+        PEREZ | {"answer_matching_behavior": " (A)"},
+        PEREZ | {"answer_matching_behavior": "yes"},
+    ]
+    found = FURTHER["biography"].read(write(tmp_path / "x.jsonl", rows), 0)
+    assert len(found.items) == 1
+    reasons = {int(row["line"].rsplit(":")[-1]): row["reason"] for row in found.unusable}
+    assert sorted(reasons) == [2, 3, 4, 5, 6, 7]
+    assert reasons[2] == "is no JSON object" and reasons[3].startswith("not JSON")
+    assert reasons[4] == "no known format has the keys a"
+    assert "Z and A are not two of the options" in reasons[5] and "A and A are not two" in reasons[6]
+    assert reasons[7] == "'yes' is no letter of an option"
+
+
+def test_a_template_that_doubts_a_wrong_answer_and_a_text_that_is_not_there_are_listed(tmp_path: Path) -> None:
+    def belief(template: str, said: str) -> dict[str, Any]:
+        base = {"question": "Who wrote Emma?", "correct_answer": "Austen", "incorrect_answer": "Eliot", "answer": []}
+        return {"prompt": [{"content": said}], "base": base, "metadata": {"prompt_template": template}}
+
+    rows = [
+        belief("{question}", "Who wrote Emma?"),
+        belief("{question}\nI think it is {correct_answer}", "Who wrote Emma? I think it is Austen."),
+        belief("{question}\nI don't think it is {incorrect_answer}", "Who wrote Emma? I don't think it is Eliot."),
+    ]
+    found = FURTHER["beliefs"].read(write(tmp_path / "b.jsonl", rows), 0)
+    assert [set(one.prompts) for one in found.items] == [{"alone", "says_right"}]
+    assert [row["reason"] for row in found.unusable] == [
+        "a template in which the user doubts a wrong answer is none of the published ones"
+    ]
+    comment = {"prompt": [{"content": "Comment."}], "base": {"text": " "}, "metadata": {"prompt_template": "Comment."}}
+    with pytest.raises(InputError, match="base has no text to comment on"):
+        FURTHER["feedback"].read(write(tmp_path / "f.jsonl", [comment]), 0)
+
+
 @pytest.mark.parametrize("name", ["nlp_survey", "political_typology_liberal", "political_typology_conservative"])
 def test_real_biography_sets_are_read_whole(test_data: Path, name: str) -> None:
     found = FURTHER["biography"].read(str(test_data / "agreement" / f"{name}.jsonl"), 0)

@@ -67,6 +67,8 @@ def test_mcnemar_is_the_exact_binomial_on_the_items_that_differ() -> None:
     assert (found.gained, found.lost) == (9, 2)
     assert found.p == pytest.approx(2 * binom.cdf(2, 11, 0.5))
     assert mcnemar(ours, ours, alone).p == 1.0
+    with pytest.raises(ValueError, match="zip"):
+        mcnemar(ours, theirs, alone[:-1])
 
 
 def test_wordings_of_one_question_count_once() -> None:

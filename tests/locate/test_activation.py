@@ -131,6 +131,15 @@ def test_a_head_of_the_last_layer_has_its_direct_effect() -> None:
     assert checks.relative(total[:, 0], direct[:, 0]) > 1e-2, "later attention answers"
 
 
+@torch.no_grad()
+@pytest.mark.parametrize("options", [{"method": "activation", "batch_size": 5}, {"method": "attribution"}])
+def test_the_reference_is_what_the_unhooked_model_says(options: dict[str, Any]) -> None:
+    model, pairs = tiny("llama-gqa"), checks.alike()
+    found = pinpoint.locate(model, None, pairs, positions="suffix", **options)
+    assert found.reference.tolist() == pytest.approx([value(model, pair) for pair in pairs], abs=1e-5)
+    assert checks.relative(found.effects[:, :, 0], -found.effects[:, :, 0]) > 0.1, "patched rows say something else"
+
+
 def test_the_cache_runs_the_patched_token_alone() -> None:
     model, pairs = tiny("llama-gqa"), checks.alike()[:1]
     seen: list[torch.Size] = []
@@ -197,10 +206,12 @@ def test_attribution_leaves_weights_as_they_were() -> None:
 
 def test_positions_that_a_pair_does_not_have_are_refused() -> None:
     model = tiny("llama-gqa")
-    with pytest.raises(InputError, match=r"pair 0: positions 'all' needs prompts of equal length; .* 14 tokens, .* 12"):
+    with pytest.raises(
+        InputError, match=r"pair 0: positions 'all' needs prompts of equal length; .* 14 tokens, .* 12\. Use"
+    ):
         pinpoint.locate(model, None, checks.pairs(), method="activation", positions="all")
     short = [pinpoint.ContrastPair([3, 4, 5, 6], [9, 8], 5, 7)]
-    with pytest.raises(InputError, match=r"pair 0: the reference goes on for 4 tokens .* has 2 in all"):
+    with pytest.raises(InputError, match=r"pair 0: the reference goes on for 4 tokens .* has 2 in all: .*\. Use pos"):
         pinpoint.locate(model, None, short, method="attribution", positions="suffix")
 
 

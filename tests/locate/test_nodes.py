@@ -6,9 +6,14 @@ import pytest
 import torch
 
 import pinpoint
+from pinpoint.data import encode_pair, pad
 from pinpoint.errors import ConfigError, InputError, PinpointWarning
-from pinpoint.heads import Head
+from pinpoint.heads import Head, HeadSet
 from pinpoint.interventions import captured_heads, edited_inputs, edited_outputs, seen_outputs
+from pinpoint.locate._naive import naive
+from pinpoint.locate._protocol import Engine
+from pinpoint.locate._sweep import sweep
+from pinpoint.measure import metric_named
 from pinpoint.models import headed
 from pinpoint.nodes import KINDS, Kind, Node, NodeScores, checked_kinds
 from tests.families import FAMILIES, tiny
@@ -131,6 +136,19 @@ def test_beyond_given_heads_sweep_and_oracle_agree() -> None:
     exact = pinpoint.locate_nodes(model, None, pairs, engine="naive", given=given)
     fast = pinpoint.locate_nodes(model, None, pairs, given=given)
     assert checks.relative(fast.effects, exact.effects) < 1e-4
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("engine", [sweep, naive])
+def test_an_engine_takes_nodes_in_any_order(engine: Engine) -> None:
+    view, pairs = headed(tiny("llama-gqa")), [encode_pair(None, pair) for pair in checks.pairs()]
+    batch = pad([pair.reference for pair in pairs] + [pair.counterfactual for pair in pairs], "left", view.device)
+    nodes = view.nodes(KINDS)
+    asked = (view, pairs, batch, metric_named("logit_diff"), 4096, HeadSet())
+    forward, backward = engine(*asked, nodes), engine(*asked, nodes[::-1])
+    assert checks.relative(backward.effects.flip(1), forward.effects) < 1e-5
+    mlps = [i for i, node in enumerate(nodes) if node.kind == "mlps"]
+    assert forward.effects[:, mlps].abs().min() > 0
 
 
 def test_a_hybrid_has_mlps_where_it_has_no_heads() -> None:

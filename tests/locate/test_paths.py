@@ -205,6 +205,17 @@ def test_what_no_receiver_comes_after_has_no_effect_at_all() -> None:
     assert torch.equal(found.effects[:, 1:], torch.zeros_like(found.effects[:, 1:]))
 
 
+@torch.no_grad()
+@pytest.mark.parametrize("engine", ["sweep", "naive"])
+def test_nothing_comes_before_the_first_layer(engine: str) -> None:
+    model, pairs = tiny("llama-gqa"), checks.alike()
+    found = pinpoint.locate_paths(model, None, pairs, [Head(0, 1)], engine=engine)
+    assert not bool(found.effects.any())
+    logits = [model(torch.tensor([pair.reference])).logits[0, -1] for pair in pairs]
+    expected = [float(row[[5, 6]].mean() - row[7]) for row in logits]
+    assert found.reference.tolist() == pytest.approx(expected, abs=1e-5)
+
+
 @pytest.mark.parametrize("through", ["q", "k", "v"])
 def test_patching_the_reference_into_itself_is_exactly_zero(through: str) -> None:
     same = [dataclasses.replace(pair, counterfactual=pair.reference) for pair in checks.alike()]

@@ -2,11 +2,13 @@
 
 import dataclasses
 
+import numpy as np
 import pytest
 import torch
 
 from pinpoint.heads import HeadScores
 from pinpoint.measure import agreement_by_pairs, top_overlap
+from pinpoint.measure._stability import _middle
 
 
 def scores(effects: torch.Tensor) -> HeadScores:
@@ -75,3 +77,67 @@ def test_the_probe_ranks_by_its_highest_accuracy() -> None:
     opposite = scores(-accuracy)
     [row] = agreement_by_pairs(probe, groups(6), opposite, 3, [6])
     assert row["overlap"]["value"] == row["correlation"]["value"] == pytest.approx(1.0)
+
+
+def split_in_two() -> HeadScores:
+    """Two pairs: on the first, head 2 of layer 1 is far ahead; on the second, head 1 is, but not as far."""
+    effects = torch.zeros(2, 2, 3)
+    effects[0, 1, 2], effects[1, 1, 1] = -5, -3
+    return scores(effects)
+
+
+def test_the_share_is_that_of_draws_of_as_many_groups_as_there_are() -> None:
+    # Only where both draws are of the second group, one time in four, does another head come first.
+    found = top_overlap(split_in_two(), ["a", "b"], 1, resamples=4000)
+    assert found.value == pytest.approx(0.75, abs=0.02)
+    assert (found.low, found.high, found.n) == (0.0, 1.0, 2)
+
+
+def test_one_pair_is_one_draw_of_one_group() -> None:
+    others = scores(split_in_two().effects[:1])
+    one, both = agreement_by_pairs(split_in_two(), ["a", "b"], others, 1, [1, 2], resamples=4000)
+    assert one["overlap"]["value"] == pytest.approx(0.5, abs=0.02)
+    assert both["overlap"]["value"] == pytest.approx(0.75, abs=0.02)
+    assert [(row["pairs"], row["overlap"]["n"], row["correlation"]["n"]) for row in (one, both)] == [(1,) * 3, (2,) * 3]
+
+
+def test_every_draw_counts(noise: torch.Tensor) -> None:
+    [row] = agreement_by_pairs(scores(noise), groups(40), scores(noise), 4, [40], resamples=1)
+    for measure in ("overlap", "correlation"):
+        assert row[measure]["value"] == row[measure]["low"] == row[measure]["high"]
+
+
+def test_draws_are_the_seeds_and_a_thousand_from_zero_unless_told(noise: torch.Tensor) -> None:
+    plain = top_overlap(scores(noise), groups(40), 4)
+    assert plain == top_overlap(scores(noise), groups(40), 4, resamples=1000, seed=0)
+    assert plain != top_overlap(scores(noise), groups(40), 4, seed=1)
+    asked = scores(noise), groups(40), scores(noise[:20]), 4, [10]
+    assert agreement_by_pairs(*asked) == agreement_by_pairs(*asked, resamples=1000, seed=0)
+    assert agreement_by_pairs(*asked) != agreement_by_pairs(*asked, seed=1)
+
+
+def test_the_interval_is_the_middle_95_percent() -> None:
+    assert _middle(np.arange(1001.0), 7) == {"value": 500.0, "low": 25.0, "high": 975.0, "n": 7}
+    found = top_overlap(scores(torch.zeros(2, 1, 1)), ["a", "b"], 1)
+    assert found == (1.0, 1.0, 1.0, 2)
+
+
+def test_of_heads_that_tie_the_first_in_order_come_first() -> None:
+    effects = torch.zeros(6, 5, 8)
+    effects[:, :, ::2] = -1
+    tied = scores(effects)
+    assert top_overlap(tied, groups(6), 7) == (1.0, 1.0, 1.0, 6)
+    others = effects.clone()
+    others[:, 0, :8:2] -= 1
+    others[:, 1, :6:2] -= 1
+    [row] = agreement_by_pairs(tied, groups(6), scores(others), 7, [6])
+    assert row["overlap"]["value"] == 1.0
+
+
+def test_layers_without_heads_play_no_part_in_a_ranking(noise: torch.Tensor) -> None:
+    effects = noise.abs() + 0.1
+    effects[:, 2] = 0
+    left_out = dataclasses.replace(scores(effects), layers=(0, 1, 3, 4))
+    assert top_overlap(left_out, groups(40), 3) == top_overlap(scores(effects[:, [0, 1, 3, 4]]), groups(40), 3)
+    noise[:, 4, 3] -= 9
+    assert top_overlap(scores(noise), groups(40), 1).value == 1, "the last layer counts too"

@@ -1,10 +1,13 @@
 """Intervals: against closed forms, and paired where items are."""
 
 import random
+import warnings
 
+import numpy as np
 import pytest
+from scipy.stats import binomtest, norm
 
-from pinpoint.measure import UNDEFINED, difference, estimate, gap
+from pinpoint.measure import UNDEFINED, Estimate, difference, estimate, gap, share
 
 SETTINGS = {"resamples": 4000, "seed": 0}
 
@@ -48,3 +51,90 @@ def test_a_gap_of_two_means_over_different_items() -> None:
 
 def test_one_group_has_a_mean_but_no_interval() -> None:
     assert estimate([1.0, 0.0], ["a", "a"], **SETTINGS) == (0.5, None, None, 2)
+
+
+def test_four_groups_have_no_interval_and_five_do() -> None:
+    values, groups = [0.0, 1.0, 2.0, 3.0, 6.0], list("abcde")
+    assert estimate(values[:4], groups[:4], **SETTINGS) == (1.5, None, None, 4)
+    found = estimate(values, groups, **SETTINGS)
+    assert found.value == pytest.approx(2.4) and found.n == 5
+    assert found.low is not None and found.high is not None and found.low < 2.4 < found.high
+    sides = (values[:4], groups[:4]), ([1.0, 2.0], groups[:2])
+    assert gap(*sides, **SETTINGS) == (0.0, None, None, 6)
+    assert gap((values, groups), sides[1], **SETTINGS).low is not None
+
+
+def test_the_interval_holds_the_middle_of_the_means_of_groups_drawn_again() -> None:
+    values, groups = [0.0, 1.0, 5.0, 2.0, 2.0, 8.0, 3.0, 4.0], list("aabbbcde")
+    rng = np.random.default_rng(7)
+    by_group = [[v for v, g in zip(values, groups, strict=True) if g == name] for name in "abcde"]
+    means = [np.mean(sum((by_group[i] for i in rng.integers(0, 5, 5)), start=[])) for _ in range(6000)]
+    found = estimate(values, groups, resamples=6000, seed=1)
+    assert (found.low, found.high) == pytest.approx(tuple(np.percentile(means, [2.5, 97.5])), abs=0.1)
+    few = [estimate(values, groups, resamples=30, seed=seed) for seed in (1, 1, 2)]
+    assert few[0] == few[1] != few[2]
+    assert found.to_json() == {"value": found.value, "low": found.low, "high": found.high, "n": 8}
+
+
+@pytest.mark.parametrize("value", [0.0, 1.0])
+def test_a_share_of_all_or_none_has_wilsons_interval_over_groups(value: float) -> None:
+    found = share([value] * 20, [str(i // 2) for i in range(20)], **SETTINGS)
+    wilson = binomtest(round(10 * value), 10).proportion_ci(method="wilson")
+    assert found == Estimate(value, wilson.low, wilson.high, 20)
+    assert share([value] * 2, ["a", "b"], **SETTINGS).n == 2
+    assert share([], [], **SETTINGS) == UNDEFINED
+
+
+def test_items_and_groups_have_to_match() -> None:
+    for sides in (([1.0], [1.0, 2.0]), ([1.0, 2.0], [1.0])):
+        with pytest.raises(ValueError, match="zip"):
+            difference(*sides, ["a"], **SETTINGS)
+    with pytest.raises(ValueError, match="zip"):
+        gap(([1.0, 2.0], ["a"]), ([1.0], ["a"]), **SETTINGS)
+
+
+def test_a_difference_has_the_interval_of_its_seed() -> None:
+    values, groups = [0.0, 1.0, 5.0, 2.0, 8.0, 3.0], list("abcdef")
+    one, again, other = (difference(values, [1.0] * 6, groups, resamples=30, seed=seed) for seed in (1, 1, 2))
+    assert one == again != other
+
+
+def test_the_interval_of_a_gap_is_that_of_the_normal_approximation() -> None:
+    first = norm.ppf((np.arange(200) + 0.5) / 200).tolist()
+    second = (2 * norm.ppf((np.arange(300) + 0.5) / 300)).tolist()
+    names = [f"a{i}" for i in range(200)], [f"b{i}" for i in range(300)]
+    found = gap((first, names[0]), (second, names[1]), resamples=6000, seed=0)
+    error = (np.var(first) / 200 + np.var(second) / 300) ** 0.5
+    assert (found.low, found.high) == pytest.approx((-1.96 * error, 1.96 * error), abs=0.08 * error)
+
+
+def test_any_other_share_has_the_interval_of_a_mean() -> None:
+    values, groups = [0.0, 1.0, 1.0, 0.0, 1.0, 1.0], list("abcdef")
+    assert share(values, groups, **SETTINGS) == estimate(values, groups, **SETTINGS)
+
+
+def test_a_gap_between_the_same_items_has_no_width_and_other_items_widen_it() -> None:
+    values, groups = [0.0, 1.0, 1.0, 0.0, 1.0, 5.0], list("abcdef")
+    same = gap((values, groups), (values, groups), **SETTINGS)
+    assert same == (0.0, 0.0, 0.0, 12)
+    apart = gap((values, groups), (values, [name + "x" for name in groups]), **SETTINGS)
+    assert apart.low is not None and apart.high is not None and apart.low < -0.5 and apart.high > 0.5
+
+
+def test_a_gap_is_of_means_over_items_whatever_their_groups() -> None:
+    first = [1.0, 2.0, 6.0, 3.0, 3.0, 9.0], ["a", "a", "b", "c", "d", "e"]
+    second = [1.0, 0.0, 2.0], ["a", "f", "f"]
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")  # a draw may miss a side: that is nothing to warn of
+        found = gap(first, second, **SETTINGS)
+    assert found.value == pytest.approx(4 - 1) and found.n == 9
+    rng = np.random.default_rng(3)
+    drawn = []
+    for names in rng.choice(list("abcdef"), (6000, 6)):
+        means = []
+        for values, groups in (first, second):
+            some = [v for name in names for v, group in zip(values, groups, strict=True) if group == name]
+            means.append(np.mean(some) if some else np.nan)
+        drawn.append(means[0] - means[1])
+    assert (found.low, found.high) == pytest.approx(tuple(np.nanpercentile(drawn, [2.5, 97.5])), abs=0.15)
+    assert gap(first, ([], []), **SETTINGS) == UNDEFINED

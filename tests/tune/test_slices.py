@@ -68,6 +68,56 @@ def test_only_the_selected_slices_change_and_the_merge_equals_the_adapter(family
             assert (after[name][mask] != before[mask]).float().mean() > 0.9, name
 
 
+def test_the_adapter_is_an_ordinary_lora_of_the_slices_own_ranks_and_scaling_one() -> None:
+    view = headed(tiny("llama-gqa"))
+    slices = head_slices(view, HEADS, "q,k,o")
+    config = attach(view, slices, ["model.layers.0.mlp"]).peft_config["default"]
+    ranks = {piece.module: len(piece.indices) for piece in slices}
+    # Heads 0 and 4 of layer 1 lie in both groups of keys; head 3 of layer 2 in one.
+    expected = {f"1.self_attn.{which}_proj": 16 for which in "qko"} | {
+        f"2.self_attn.{which}_proj": 8 for which in "qko"
+    }
+    assert ranks == {f"model.layers.{name}": rank for name, rank in expected.items()}
+    assert config.r == config.lora_alpha == 16
+    assert config.rank_pattern == config.alpha_pattern == ranks
+    assert set(config.target_modules) == set(ranks) and config.modules_to_save == ["model.layers.0.mlp"]
+    assert (config.task_type, config.bias, config.lora_dropout) == ("CAUSAL_LM", "none", 0.0)
+    assert attach(headed(tiny("llama-gqa")), slices).peft_config["default"].modules_to_save is None
+
+
+def test_slices_are_sorted_rows_of_projections_and_columns_of_the_out_projection() -> None:
+    view = headed(tiny("llama-gqa"))
+    rows = lambda *units: tuple(i for unit in units for i in range(8 * unit, 8 * unit + 8))  # noqa: E731
+    found = {(piece.module, piece.axis): piece.indices for piece in head_slices(view, HEADS, "q,v,o")}
+    assert found == {
+        ("model.layers.1.self_attn.q_proj", 0): rows(0, 4),
+        ("model.layers.1.self_attn.v_proj", 0): rows(0, 1),
+        ("model.layers.1.self_attn.o_proj", 1): rows(0, 4),
+        ("model.layers.2.self_attn.q_proj", 0): rows(3),
+        ("model.layers.2.self_attn.v_proj", 0): rows(1),
+        ("model.layers.2.self_attn.o_proj", 1): rows(3),
+    }
+
+
+def test_one_factor_is_one_hot_and_frozen_and_the_other_starts_at_zero_and_trains() -> None:
+    view = headed(tiny("llama-gqa"))
+    slices = head_slices(view, HEADS, "q,o")
+    live = attach(view, slices)
+    selectors = freeze_selectors(live)
+    assert len(selectors) == len(slices)
+    for piece in slices:
+        layer = live.get_submodule(f"base_model.model.{piece.module}")
+        a, b = layer.lora_A["default"].weight, layer.lora_B["default"].weight
+        selector, delta = (b, a) if piece.axis == 0 else (a.T, b)
+        assert torch.equal(selector.nonzero(), torch.tensor([[i, r] for r, i in enumerate(piece.indices)]))
+        assert torch.equal(selector.sum(dim=0), torch.ones(len(piece.indices)))
+        assert not bool(delta.any())
+        frozen, free = (b, a) if piece.axis == 0 else (a, b)
+        assert not frozen.requires_grad and free.requires_grad
+        assert any(frozen is one for one in selectors)
+        assert layer.frozen_peft_weight_names == {"default": ("lora_B" if piece.axis == 0 else "lora_A",)}
+
+
 def test_trainable_parameters_are_those_of_the_slices() -> None:
     view = headed(tiny("llama-gqa"))
     live = attach(view, head_slices(view, HEADS, "q,o"))
@@ -103,6 +153,16 @@ def test_a_reload_gives_the_same_model_and_freezes_the_selectors_again(tmp_path:
     assert all(torch.equal(a, b) for a, b in zip(selectors, freeze_selectors(again), strict=True))
 
 
+def test_a_module_that_trains_as_a_whole_does_so_after_a_reload(tmp_path: Path) -> None:
+    view = headed(tiny("llama-gqa"))
+    live = attach(view, head_slices(view, HEADS, "q,o"), ["model.layers.0.mlp"])
+    live.save_pretrained(str(tmp_path))
+    again = resume_adapter(headed(tiny("llama-gqa")), str(tmp_path))
+    trained = {name for name, weight in live.named_parameters() if weight.requires_grad}
+    assert {name for name, weight in again.named_parameters() if weight.requires_grad} == trained
+    assert sum(".mlp." in name for name in trained) == 3 and not again.peft_config["default"].inference_mode
+
+
 def test_the_adapter_loads_without_pinpoint(tmp_path: Path) -> None:
     base = tiny("llama-gqa")
     base.save_pretrained(str(tmp_path / "base"))
@@ -129,14 +189,18 @@ for loader in (AutoPeftModelForCausalLM, AutoModelForCausalLM):
 
 def test_foreign_adapters_and_bad_heads_are_refused() -> None:
     view = headed(tiny("llama-gqa"))
-    with pytest.raises(ConfigError, match="tune.heads: there are no heads to tune"):
+    with pytest.raises(ConfigError, match=r"^tune\.heads: there are no heads to tune\. Choose at least one\.$"):
         head_slices(view, [], "q,o")
     with pytest.raises(InputError, match="L1.H6 is not a head of this model"):
         head_slices(view, [Head(1, 6)], "q,o")
     live = attach(view, head_slices(view, HEADS, "q,o"))
     weight = live.get_base_model().model.layers[1].self_attn.q_proj.lora_B["default"].weight
     weight.data.normal_()
-    with pytest.raises(ConfigError, match="no one-hot factor here"):
+    where, mend = (
+        r"^base_model\.model\.model\.layers\.1\.self_attn\.q_proj: ",
+        "Continue training only with an adapter that",
+    )
+    with pytest.raises(ConfigError, match=where + r"the adapter has no one-hot factor here, .* " + mend):
         freeze_selectors(live)
 
 

@@ -1,0 +1,31 @@
+"""An approximation held to exact scores: by ranks, by sizes and by the heads that come first."""
+
+import pytest
+import torch
+
+from pinpoint.heads import HeadScores
+from pinpoint.locate import agreement
+
+
+def scored(*rows: list[float]) -> HeadScores:
+    effects = torch.tensor(rows)[:, None]  # one layer
+    return HeadScores(effects, torch.zeros(len(rows)), "logit_diff", "cached", method="activation")
+
+
+def test_sizes_ranks_and_first_heads_are_compared_on_means_over_pairs() -> None:
+    exact = scored([-4.0, -2.0, 0.0, 1.0], [-2.0, -2.0, 2.0, 1.0])  # means -3 -2 1 1
+    near = scored([-1.0, -3.0, 1.0, 2.0], [-1.0, -3.0, 1.0, 2.0])  # means -1 -3 1 2
+    found = agreement(near, exact, 1)
+    assert (found.shared, found.top, found.pairs) == (0, 1, 2)
+    assert found.error == pytest.approx((2 + 1 + 0 + 1) / (3 + 2 + 1 + 1))
+    # Ranks 1 2 3.5 3.5 against 2 1 3 4.
+    assert found.correlation == pytest.approx(3.5 / (5 * 4.5) ** 0.5)
+    assert agreement(near, exact, 2).shared == 2
+    assert agreement(near, exact)[2:4] == (4, 4), "no more heads than there are"
+
+
+def test_where_one_side_is_constant_there_is_no_correlation_and_where_all_are_zero_no_error() -> None:
+    some, flat, nothing = scored([-1.0, 2.0]), scored([3.0, 3.0]), scored([0.0, 0.0])
+    assert agreement(some, flat).correlation is None and agreement(flat, some).correlation is None
+    assert agreement(some, nothing).error is None
+    assert agreement(nothing, some).error == 1.0
