@@ -85,9 +85,9 @@ def test_it_takes_more_pairs_where_heads_lie_closer(noise: torch.Tensor) -> None
     near[:, 0, 0] -= 0.9
     some = fewest_pairs(scores(near), groups(40), 1)
     assert some is not None and 4 < some < 40
-    # Of that many pairs, 95 % of the draws put the head first; of half as many, they do not.
+    # Of that many pairs, some 95 % of the draws put the head first; of half as many, they do not.
     half, whole = agreement_by_pairs(scores(near), groups(40), scores(near), 1, [some // 2, some])
-    assert half["agreeing"] < 0.95 <= whole["agreeing"]
+    assert half["agreeing"] < 0.92 < whole["agreeing"]
     assert fewest_pairs(scores(noise), groups(40), 4) is None, "the first heads of noise are never settled"
     few = torch.zeros(40, 5, 4)
     few[:, 0, 0] = -1.0

@@ -173,7 +173,7 @@ class CutShort(Silent):
 def test_paths_that_were_cut_short_go_on_and_locating_is_not_done_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    run = run_of(tmp_path, pairs=4)
+    run = run_of(tmp_path, pairs=4, noise_pairs=8)
     first = run.do("locate")
     run.progress = CutShort()
     with pytest.raises(Cut):

@@ -48,7 +48,7 @@ def locate_run(run: Run) -> HeadScores:
     run.note(behaviour_shown(run.view, run.tokenizer, pairs, run.config.locate.metric))
     scores, nodes = _scored(run, pairs, partial_of(run, "locate"))
     run.note(contrast_bites(scores))
-    for name in (*_NODES, "set.json", "paths.json"):
+    for name in (*_NODES, "set.json", "paths.json", "stability.json"):
         space.drop(name)
     if nodes is not None:
         space.write_tensors(_NODES[1], {"effects": nodes.effects}, {"nodes": " ".join(map(str, nodes.nodes))})
