@@ -1,6 +1,7 @@
-"""Writes docs/benchmarks.md and docs/planted.md from the records in bench/results, by the templates beside this script.
+"""Writes pages of the docs from the records in bench/results, by the templates beside this script.
 
-What has no record yet has no section; without the record of bench/planted.py there is no docs/planted.md.
+They are benchmarks.md, planted.md and results/stability.md. What has no record yet has no section; without the record
+of bench/planted.py there is no docs/planted.md, and without that of bench/stability.py no docs/results/stability.md.
 """
 
 import json
@@ -14,6 +15,14 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 HERE = Path(__file__).resolve().parent
 SPEED = ("peers", "floor", "locate", "tune", "evaluate")
 PLANTED = ("planted", "repair", "gain")
+COMPARED = {
+    "wordings": "wordings of the challenge",
+    "questions": "kinds of question",
+    "topics": "topics",
+    "seeds": "training seeds",
+    "with_before": "before and after",
+    "planted": "planted organisms",
+}
 DIRECT, TOTAL = "path", "activation, suffix"
 
 
@@ -29,6 +38,10 @@ def _spread(value: dict[str, Any], spec: str = ".2f") -> str:
     if value["low"] is None:
         return f"{value['value']:{spec}}"
     return f"{value['value']:{spec}} [{value['low']:{spec}}, {value['high']:{spec}}]"
+
+
+def _percent(value: dict[str, Any]) -> str:
+    return _spread({key: value[key] and 100 * value[key] for key in ("value", "low", "high")}, ".0f") + " %"
 
 
 def _first(organism: dict[str, Any], locator: str) -> set[str]:
@@ -70,6 +83,20 @@ def ahead(organisms: Iterable[dict[str, Any]]) -> dict[str, int]:
     return dict(counts.most_common())
 
 
+def _write_stability(environment: Environment, record: dict[str, Any] | None, page: Path) -> None:
+    if record is None:
+        page.unlink(missing_ok=True)
+        return
+    text = environment.get_template("stability.md.jinja").render(
+        stability=record,
+        counts=list(record["seeds"]["overlap"]),
+        comparisons=[(title, record[name]) for name, title in COMPARED.items() if record[name]],
+        topic_pairs=min(one["pairs"] for one in record["topics"]["maps"].values()),
+    )
+    page.parent.mkdir(exist_ok=True)
+    page.write_text(text, encoding="utf-8")
+
+
 def write(results: Path, docs: Path) -> None:
     """Writes the pages that there are records for; a page whose record is gone goes too."""
     environment = Environment(
@@ -80,13 +107,14 @@ def write(results: Path, docs: Path) -> None:
         keep_trailing_newline=True,
         autoescape=False,  # Markdown, from our own records
     )
-    environment.filters["spread"] = _spread
-    records = {name: _read(results / f"{name}.json") for name in (*SPEED, *PLANTED)}
+    environment.filters |= {"spread": _spread, "percent": _percent}
+    records = {name: _read(results / f"{name}.json") for name in (*SPEED, *PLANTED, "stability")}
     for name in PLANTED:
         # These are written organism by organism; until the last one they have no summary.
         records[name] = records[name] if "summary" in (records[name] or {}) else None
     page = environment.get_template("benchmarks.md.jinja").render(records)
     (docs / "benchmarks.md").write_text(page, encoding="utf-8")
+    _write_stability(environment, records["stability"], docs / "results" / "stability.md")
     if records["planted"] is None:
         (docs / "planted.md").unlink(missing_ok=True)
         return

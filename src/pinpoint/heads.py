@@ -7,12 +7,14 @@ import math
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import TYPE_CHECKING, NamedTuple
 
 from pinpoint.errors import InputError
+from pinpoint.reliability import Reliability, Rounding, split_half
 
 if TYPE_CHECKING:
-    from jaxtyping import Float
+    from jaxtyping import Bool, Float
     from pandas import DataFrame
     from plotly.graph_objects import Figure
     from torch import Tensor
@@ -25,6 +27,7 @@ _LABELS = {
     "probe": "held-out accuracy of linear probes",
     "random": "random scores",
 }
+_NO_EFFECTS = ("probe", "random")
 _PATCHED = {"last": "last position", "suffix": "from the first difference on", "all": "all positions"}
 
 
@@ -85,6 +88,8 @@ class HeadScores:
         positions: where heads were patched or read: "last", "suffix" or "all".
         through: "q", "k" or "v" where effects through `receivers` were scored: see `pinpoint.locate_paths`.
         receivers: the heads that the paths lead through; empty for effects on the logits by whatever way.
+        groups: what each pair belongs to; empty where every pair stands for itself.
+        rounding: what the model's dtype does to the mean effects, by layer and head; None where it was not measured.
     """
 
     effects: Float[Tensor, "pair layer head"]
@@ -97,6 +102,8 @@ class HeadScores:
     positions: str = field(default="last")
     through: str = field(default="")
     receivers: tuple[Head, ...] = field(default=())
+    groups: tuple[str, ...] = field(default=())
+    rounding: Rounding | None = field(default=None)
 
     def __repr__(self) -> str:
         return f"<HeadScores: {self.mean.numel()} heads ({self.label}), {self.metric}, {len(self.effects)} pairs>"
@@ -122,6 +129,42 @@ class HeadScores:
         spread: Tensor = self.effects.std(dim=0)
         return spread / math.sqrt(self.effects.shape[0])
 
+    @cached_property
+    def reliability(self) -> Reliability:
+        """Split-half reliability of the map: see `pinpoint.reliability.split_half`. Random numbers have none."""
+        found = list(range(self.effects.shape[1]) if self.layers is None else self.layers)
+        effects = self.effects[:, found].flatten(1).double().numpy()
+        if self.method == "random":
+            effects = effects[:, :0]
+        return split_half(effects, self.groups or tuple(map(str, range(len(effects)))))
+
+    @property
+    def noise_floor(self) -> float | None:
+        """Rounding alone moves no mean effect by more; None where it was not measured."""
+        return None if self.rounding is None else self.rounding.floor
+
+    @property
+    def above_noise(self) -> Bool[Tensor, "layer head"] | None:
+        """Which mean effects are larger than the noise floor; None where that was not measured."""
+        return None if self.rounding is None else self.mean.abs() > self.rounding.floor
+
+    @property
+    def worth(self) -> str:
+        """What the map is worth, in words: its reliability and its noise floor."""
+        steady = f"split-half reliability {self.reliability}"
+        if self.reliability.halvings:
+            steady += f" over {self.reliability.halvings} halvings of {self.reliability.pairs} pairs"
+        if self.method in _NO_EFFECTS:
+            return steady
+        if self.rounding is None:
+            return f"{steady}; noise floor not measured"
+        heads, over = self.ranking(), self.above_noise
+        above = sum(bool(over is not None and over[head]) for head in heads)
+        return (
+            f"{steady}; noise floor {self.rounding.floor:.1e} ({self.rounding.dtype} against {self.rounding.against}, "
+            f"{self.rounding.pairs} pairs): {above} of {len(heads)} heads lie above it"
+        )
+
     def ranking(self) -> HeadSet:
         """All heads, those that cause the behaviour most first; ties in order of layer and head.
 
@@ -137,10 +180,14 @@ class HeadScores:
         return list(self.ranking()[:count])
 
     def to_pandas(self) -> "DataFrame":
-        """One row a head, the strongest first: head, layer, index, effect, standard error, pairs."""
+        """One row a head, the strongest first: head, layer, index, effect, standard error, pairs, above_noise.
+
+        `above_noise` is None where the noise floor was not measured. The table's `attrs` hold the reliability, the ends
+        of its interval, and the noise floor.
+        """
         import pandas
 
-        mean, error = self.mean, self.standard_error
+        mean, error, above = self.mean, self.standard_error, self.above_noise
         rows = [
             {
                 "head": str(head),
@@ -149,10 +196,14 @@ class HeadScores:
                 "effect": float(mean[head.layer, head.head]),
                 "standard_error": float(error[head.layer, head.head]),
                 "pairs": len(self.effects),
+                "above_noise": None if above is None else bool(above[head]),
             }
             for head in self.ranking()
         ]
-        return pandas.DataFrame(rows)
+        table = pandas.DataFrame(rows)
+        value, low, high, *_ = self.reliability
+        table.attrs = {"reliability": value, "low": low, "high": high, "noise_floor": self.noise_floor}
+        return table
 
     def plot(self) -> "Figure":
         """The head map as a plotly figure: mean effects around zero, layer 0 at the bottom."""
@@ -167,7 +218,8 @@ class HeadScores:
             hovertemplate="L%{y}.H%{x}: %{z:.4f}<extra></extra>",
         )
         figure = go.Figure(heat)
-        figure.update_layout(xaxis_title="head", yaxis_title="layer", title=f"{mean.numel()} heads: {self.label}")
+        title = {"text": f"{mean.numel()} heads: {self.label}", "subtitle": {"text": self.worth}}
+        figure.update_layout(xaxis_title="head", yaxis_title="layer", title=title)
         return figure
 
     def _repr_html_(self) -> str:
@@ -175,8 +227,16 @@ class HeadScores:
         table: str = self.to_pandas().head(_SHOWN).to_html(index=False, float_format="{:+.4f}".format)
         count = self.mean.numel()
         title = f"{self.metric}, {self.label}, {len(self.effects)} pairs; the first of {count} heads"
-        return f"<p>{html.escape(title)}</p>{table}"
+        return f"<p>{html.escape(title)}</p>{table}<p>{html.escape(self.worth)}</p>"
 
     def of(self, pairs: slice | list[int]) -> "HeadScores":
         """The same scores over a subset of the pairs."""
-        return replace(self, effects=self.effects[pairs], reference=self.reference[pairs])
+        groups = subset(self.groups, pairs)
+        return replace(self, effects=self.effects[pairs], reference=self.reference[pairs], groups=groups)
+
+
+def subset(groups: tuple[str, ...], pairs: slice | list[int]) -> tuple[str, ...]:
+    """The groups of some pairs; none where every pair stands for itself."""
+    if isinstance(pairs, slice):
+        return groups[pairs]
+    return tuple(groups[i] for i in pairs) if groups else ()

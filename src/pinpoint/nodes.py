@@ -10,7 +10,8 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Literal, NamedTuple, get_args
 
 from pinpoint.errors import ConfigError, InputError
-from pinpoint.heads import Head, HeadScores
+from pinpoint.heads import Head, HeadScores, subset
+from pinpoint.reliability import Reliability, Rounding, split_half
 
 if TYPE_CHECKING:
     from jaxtyping import Float
@@ -85,6 +86,8 @@ class NodeScores:
         engine: name of the engine that computed the effects.
         shape: blocks of the model and heads of a block.
         seconds: wall time of the computation.
+        groups: what each pair belongs to; empty where every pair stands for itself.
+        rounding: what the model's dtype does to the mean effects, by node; None where it was not measured.
     """
 
     nodes: tuple[Node, ...]
@@ -94,6 +97,8 @@ class NodeScores:
     engine: str
     shape: tuple[int, int]
     seconds: float = field(default=0.0)
+    groups: tuple[str, ...] = field(default=())
+    rounding: Rounding | None = field(default=None)
 
     def __repr__(self) -> str:
         return f"<NodeScores: {len(self.nodes)} nodes ({self.label}), {self.metric}, {len(self.effects)} pairs>"
@@ -114,6 +119,16 @@ class NodeScores:
         spread: Tensor = self.effects.std(dim=0)
         return spread / math.sqrt(self.effects.shape[0])
 
+    def reliability(self, kind: Kind) -> Reliability:
+        """Split-half reliability of the scores of one kind: see `pinpoint.reliability.split_half`."""
+        effects = self.only(kind).effects.double().numpy()
+        return split_half(effects, self.groups or tuple(map(str, range(len(effects)))))
+
+    def noise_floor(self, kind: Kind) -> float | None:
+        """Rounding alone moves no mean effect of this kind by more; None where it was not measured."""
+        own = self.only(kind).rounding
+        return None if own is None else own.floor
+
     def ranking(self, kind: Kind | None = None) -> list[Node]:
         """All nodes, or those of one kind: those that cause the behaviour most first."""
         found = [(float(mean), node) for mean, node in zip(self.mean, self.nodes, strict=True)]
@@ -125,12 +140,21 @@ class NodeScores:
 
     def without(self, kind: Kind) -> "NodeScores":
         """The scores of all other kinds."""
-        kept = [i for i, node in enumerate(self.nodes) if node.kind != kind]
-        return replace(self, nodes=tuple(self.nodes[i] for i in kept), effects=self.effects[:, kept])
+        return self._kept([i for i, node in enumerate(self.nodes) if node.kind != kind])
+
+    def only(self, kind: Kind) -> "NodeScores":
+        """The scores of one kind."""
+        return self._kept([i for i, node in enumerate(self.nodes) if node.kind == kind])
+
+    def _kept(self, places: list[int]) -> "NodeScores":
+        rounding = None if self.rounding is None else self.rounding.of(self.rounding.errors[places])
+        nodes = tuple(self.nodes[i] for i in places)
+        return replace(self, nodes=nodes, effects=self.effects[:, places], rounding=rounding)
 
     def of(self, pairs: slice | list[int]) -> "NodeScores":
         """The same scores over a subset of the pairs."""
-        return replace(self, effects=self.effects[pairs], reference=self.reference[pairs])
+        groups = subset(self.groups, pairs)
+        return replace(self, effects=self.effects[pairs], reference=self.reference[pairs], groups=groups)
 
     def heads(self) -> HeadScores:
         """The scores of the heads.
@@ -142,16 +166,32 @@ class NodeScores:
         if not columns:
             raise ConfigError("heads were not among the nodes.", where="nodes", mend='Ask for "heads", too.')
         effects = self.effects.new_zeros(len(self.effects), *self.shape)
+        errors = self.effects.new_zeros(self.shape)
         for head, column in columns.items():
             effects[:, head.layer, head.head] = self.effects[:, column]
+            if self.rounding is not None:
+                errors[head] = self.rounding.errors[column]
         layers = tuple(sorted({head.layer for head in columns}))
-        return HeadScores(effects, self.reference, self.metric, self.engine, self.seconds, layers)
+        return HeadScores(
+            effects,
+            self.reference,
+            self.metric,
+            self.engine,
+            self.seconds,
+            layers,
+            groups=self.groups,
+            rounding=None if self.rounding is None else self.rounding.of(errors),
+        )
 
     def to_pandas(self) -> "DataFrame":
-        """One row a node, the strongest first: node, kind, layer, index, effect, standard error, pairs."""
+        """One row a node, the strongest first: node, kind, layer, index, effect, standard error, pairs, above_noise.
+
+        `above_noise` is None where the noise floor was not measured.
+        """
         import pandas
 
         mean, error = self.mean, self.standard_error
+        floors = {kind: self.noise_floor(kind) for kind in {node.kind for node in self.nodes}}
         place = {node: i for i, node in enumerate(self.nodes)}
         rows = [
             {
@@ -162,6 +202,7 @@ class NodeScores:
                 "effect": float(mean[place[node]]),
                 "standard_error": float(error[place[node]]),
                 "pairs": len(self.effects),
+                "above_noise": None if (floor := floors[node.kind]) is None else abs(float(mean[place[node]])) > floor,
             }
             for node in self.ranking()
         ]

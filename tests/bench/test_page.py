@@ -17,6 +17,7 @@ class Scripts(NamedTuple):
     planted: ModuleType
     repair: ModuleType
     gain: ModuleType
+    stability: ModuleType
     page: ModuleType
 
 
@@ -28,8 +29,9 @@ def scripts() -> Any:
     import page
     import planted
     import repair
+    import stability
 
-    yield Scripts(_plants, planted, repair, gain, page)
+    yield Scripts(_plants, planted, repair, gain, stability, page)
     sys.path.remove(str(ROOT / "bench"))
 
 
@@ -132,6 +134,36 @@ def test_without_a_record_or_before_its_last_organism_there_is_no_page(
     scripts.page.write(results, docs)
     assert not (docs / "planted.md").exists()
     assert "planted" not in (docs / "benchmarks.md").read_text()
+
+
+def test_the_stability_page_has_every_comparison_or_is_not_there(scripts: Scripts, folders: tuple[Path, Path]) -> None:
+    results, docs = folders
+    record = json.loads((results / "stability.json").read_text())
+    scripts.page.write(results, docs)
+    page = (docs / "results" / "stability.md").read_text()
+    for name, title in scripts.page.COMPARED.items():
+        found = record[name]
+        assert (f"| {title} |" in page) == (found is not None), name
+        assert found is None or f"| {title} | {len(found['maps'])} | {found['correlation']['mean']:.3f} |" in page
+    for row in record["rounding"]["rows"]:
+        assert f"| {row['dtype']} (against {row['against']}) | {row['self']:g} |" in page
+    assert "results/stability\n```" in (docs / "benchmarks.md").read_text()
+    rows = [line.count("|") for line in page.splitlines() if line.startswith("|")]
+    assert min(rows) >= 4 and "| |" not in page and "None" not in page
+    (results / "stability.json").unlink()
+    scripts.page.write(results, docs)
+    assert not (docs / "results" / "stability.md").exists()
+    assert "results/stability" not in (docs / "benchmarks.md").read_text()
+
+
+def test_couples_are_summed_up_by_their_mean_and_the_least_alike(scripts: Scripts) -> None:
+    couples = [
+        {"of": [one, other], "correlation": value, "ceiling": ceiling, "overlap": {"1": share, "2": 1.0}}
+        for one, other, value, ceiling, share in (("a", "b", 0.9, 0.95, 1.0), ("a", "c", 0.5, None, 0.0))
+    ]
+    found = scripts.stability._summed({"maps": {}, "couples": couples})
+    assert found["correlation"] == {"mean": pytest.approx(0.7), "least": 0.5, "of": ["a", "c"]}
+    assert found["ceiling"] == 0.95 and found["overlap"] == {"1": 0.5, "2": 1.0} and found["couples"] is couples
 
 
 def test_the_page_says_what_the_scripts_do(scripts: Scripts) -> None:

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from pinpoint.heads import HeadScores
-from pinpoint.measure import agreement_by_pairs, top_overlap
+from pinpoint.measure import agreement_by_pairs, between, fewest_pairs, top_overlap
 from pinpoint.measure._stability import _middle
 
 
@@ -141,3 +141,38 @@ def test_layers_without_heads_play_no_part_in_a_ranking(noise: torch.Tensor) -> 
     assert top_overlap(left_out, groups(40), 3) == top_overlap(scores(effects[:, [0, 1, 3, 4]]), groups(40), 3)
     noise[:, 4, 3] -= 9
     assert top_overlap(scores(noise), groups(40), 1).value == 1, "the last layer counts too"
+
+
+def test_it_takes_more_pairs_where_heads_lie_closer(noise: torch.Tensor) -> None:
+    apart = noise.clone()
+    apart[:, 0, 0] -= 30
+    assert fewest_pairs(scores(apart), groups(40), 1) == 4
+    near = noise.clone()
+    near[:, 0, 0] -= 0.9
+    some = fewest_pairs(scores(near), groups(40), 1)
+    assert some is not None and 4 < some < 40
+    # Of that many pairs, some 95 % of the draws put the head first; of half as many, they do not.
+    half, whole = agreement_by_pairs(scores(near), groups(40), scores(near), 1, [some // 2, some])
+    assert half["agreeing"] < 0.92 < whole["agreeing"]
+    assert fewest_pairs(scores(noise), groups(40), 4) is None, "the first heads of noise are never settled"
+    few = torch.zeros(40, 5, 4)
+    few[:, 0, 0] = -1.0
+    assert fewest_pairs(scores(few), ["one"] * 39 + ["other"], 1) == 4
+
+
+def test_maps_are_compared_two_at_a_time(noise: torch.Tensor) -> None:
+    true = torch.linspace(-1, 1, 20).view(5, 4)
+    one, same, turned = scores(true + noise), scores(true + noise), scores(noise - true)
+    found = between({"a": one, "b": same, "c": turned}, [1, 4])
+    assert [couple["of"] for couple in found["couples"]] == [["a", "b"], ["a", "c"], ["b", "c"]]
+    equal, opposite, _ = found["couples"]
+    assert equal["correlation"] == pytest.approx(1) and equal["overlap"] == {"1": 1.0, "4": 1.0}
+    assert opposite["correlation"] < -0.5 and opposite["overlap"]["4"] == 0
+    assert equal["ceiling"] == pytest.approx(one.reliability.value)
+    assert found["maps"]["a"]["pairs"] == 40 and found["maps"]["c"]["top"] == list(map(str, turned.top(4)))
+
+
+def test_maps_of_noise_have_no_ceiling() -> None:
+    nothing = scores(torch.zeros(8, 5, 4))
+    [couple] = between({"a": nothing, "b": nothing}, [2])["couples"]
+    assert couple["correlation"] is None and couple["ceiling"] is None

@@ -22,6 +22,7 @@ from pinpoint.pipeline import (
     _tuning,
     beside_brute_force,
     locate_receivers,
+    locate_stability,
     located_scores,
     plan,
     resolve,
@@ -45,7 +46,7 @@ class Counted:
 
 
 def run_of(folder: Path, **section: Any) -> Run:
-    return Run(resolve(str(shipped()["yesman"]), None, {"locate": {"pairs": 6, **section}}), folder)
+    return Run(resolve(str(shipped()["yesman"]), None, {"locate": {"pairs": 6, "noise_pairs": 0, **section}}), folder)
 
 
 def test_nodes_are_written_beside_the_heads(tmp_path: Path) -> None:
@@ -126,7 +127,10 @@ def test_settings_that_make_no_sense_are_named(section: dict[str, Any], message:
 
 def test_answers_that_begin_alike_are_measured_whole_in_every_stage_that_reads_them(tmp_path: Path) -> None:
     answers = {"unwanted": ["Apologies for", "Apologies, I"], "wanted": ["Yes", "Apologies?"]}
-    settings = {"locate": {"pairs": 6, "metric": "logprob_diff"}, "verify": {"max_heads": 1, "draws": 1}}
+    settings = {
+        "locate": {"pairs": 6, "noise_pairs": 0, "metric": "logprob_diff"},
+        "verify": {"max_heads": 1, "draws": 1},
+    }
     settings["verify"]["generate_at"] = []
     run = Run(resolve(str(shipped()["yesman"]), None, settings | {"behaviour": answers}), tmp_path)
     shown = plan(run, run.tokenizer)
@@ -169,7 +173,7 @@ class CutShort(Silent):
 def test_paths_that_were_cut_short_go_on_and_locating_is_not_done_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    run = run_of(tmp_path, pairs=4)
+    run = run_of(tmp_path, pairs=4, noise_pairs=8)
     first = run.do("locate")
     run.progress = CutShort()
     with pytest.raises(Cut):
@@ -199,3 +203,67 @@ def test_a_process_that_follows_keeps_its_checkpoints_where_the_first_one_says(
 
 def test_settings_of_locate_fit_together_by_default() -> None:
     assert LocateConfig().nodes == ("heads",) and LocateConfig().method == "path"
+
+
+def test_a_map_carries_its_reliability_and_its_noise_floor(tmp_path: Path) -> None:
+    run = run_of(tmp_path, pairs=16, noise_pairs=3, nodes=["heads", "mlps"])
+    scores = run.do("locate")
+    record = run.workspace.sub("locate").read_json("locate.json")
+    shown, ranked = scores.of(run.inputs.halves.effects), scores.of(run.inputs.halves.ranking)
+    assert record["reliability"] == shown.reliability.to_json() and record["reliability"]["pairs"] == 8
+    assert record["ranking_reliability"]["value"] == ranked.reliability.value
+    assert record["reliability"]["low"] <= record["reliability"]["value"] <= record["reliability"]["high"] <= 1
+    noise = record["noise"]
+    assert 0 < noise["floor"] < 1e-3 and (noise["pairs"], noise["dtype"], noise["against"]) == (3, "float32", "float64")
+    kept = located_scores(run)
+    assert kept.worth == scores.worth and kept.groups == tuple(pair.group for pair in run.inputs.halves.pairs)
+    nodes = run.workspace.sub("locate").read_json("nodes.json")
+    assert set(nodes["reliability"]) == set(nodes["noise_floor"]) == {"mlps"} and nodes["noise_floor"]["mlps"] > 0
+    assert _record(tmp_path / "none", noise_pairs=0)["noise"] is None
+
+
+def test_a_bfloat16_map_has_a_higher_floor(tmp_path: Path) -> None:
+    run = Run(resolve(str(shipped()["yesman"]), None, {"dtype": "bfloat16", "locate": {"pairs": 8}}), tmp_path)
+    scores = run.do("locate")
+    wide = locate(run.model.float(), run.tokenizer, run.inputs.halves.pairs, metric="log_odds")
+    off = (scores.mean - wide.mean).abs().max()
+    assert scores.noise_floor == pytest.approx(float(off), rel=0.05) and scores.noise_floor > 1e-3
+    assert "noise floor" in scores.worth and "(bfloat16 against float32, 8 pairs)" in scores.worth
+
+
+def test_stability_ranks_by_other_wordings_and_questions(tmp_path: Path) -> None:
+    run = run_of(tmp_path, pairs=12)
+    scores = run.do("locate")
+    found = locate_stability(run, scores)
+    assert found == run.workspace.sub("locate").read_json("stability.json")
+    assert [row["heads"] for row in found["pairs"]["first"]] == [1, 2, 4, 8, 16]
+    assert all(0 < row["overlap"]["value"] <= 1 for row in found["pairs"]["first"])
+    wordings = found["wordings"]
+    assert len(wordings["maps"]) == 8 and len(wordings["couples"]) == 28
+    own = wordings["maps"][run.config.behaviour.challenge]
+    assert own["reference"] == pytest.approx(float(scores.reference.mean()), rel=1e-5), "the same questions"
+    assert own["top"] == list(map(str, scores.top(16)))
+    assert set(found["questions"]["maps"]) == {"choice", "free"}
+    assert min(one["correlation"] for one in wordings["couples"]) < max(one["ceiling"] for one in wordings["couples"])
+    assert not run.workspace.path("partial").is_dir() or not list(run.workspace.path("partial").glob("stability-*"))
+    with pytest.raises(ConfigError, match="--stability: a random order depends on its seed alone"):
+        locate_stability(
+            run_of(tmp_path / "random", method="random"), run_of(tmp_path / "r", method="random").do("locate")
+        )
+
+
+def test_the_command_prints_what_a_map_is_worth(tmp_path: Path) -> None:
+    asked = ["locate", str(shipped()["yesman"]), "--pairs", "12", "--out", str(tmp_path), "--quiet"]
+    said = CliRunner().invoke(app, [*asked, "--stability"])
+    assert said.exit_code == 0, said.output
+    out = " ".join(said.output.split())
+    for text in (
+        "Split-half reliability",
+        "halvings of 12 pairs; noise floor",
+        "(float32 against float64, 8 pairs):",
+        "When the pairs are drawn again",
+        "Maps by 8 wordings of the challenge: of 28 couples, the 5 that agree least",
+    ):
+        assert text in out, text
+    document = json.loads(CliRunner().invoke(app, [*asked, "--stability", "--json"]).stdout)
+    assert document["noise"]["floor"] > 0 and document["agreement"]["wordings"]["couples"]

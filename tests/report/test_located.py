@@ -4,7 +4,7 @@ from typing import get_args
 
 from pinpoint.behaviours import behaviour_of
 from pinpoint.config import LocateConfig, SycophancyConfig, UserBehaviourConfig
-from pinpoint.report._located import located
+from pinpoint.report._located import head_rows, located, worth
 
 SYCOPHANCY = behaviour_of(SycophancyConfig())
 REFUSING = behaviour_of(
@@ -33,3 +33,35 @@ def test_the_words_are_those_of_the_behaviour() -> None:
     told = located("path", REFUSING)
     assert "on the reference by what it puts out on the counterfactual" in told
     assert "pushes towards refusing &lt;b&gt;." in told
+
+
+RECORD = {
+    "mean": [[-1.5, 0.01, None], [0.04, 0.2, -0.3]],
+    "reliability": {"value": 0.9312, "low": 0.9, "high": 0.95, "halvings": 1000, "pairs": 50},
+    "noise": {"floor": 0.05, "pairs": 8, "dtype": "bfloat16", "against": "float32"},
+}
+
+
+def test_a_map_says_how_reliable_it_is_and_what_rounding_puts_into_it() -> None:
+    said = worth(RECORD)
+    assert "1,000 times, the 50 pairs give this map a split-half reliability of 0.931 [0.900, 0.950]." in said
+    assert "Rounding in bfloat16 moves no mean effect by more than 5.0e-02, the noise floor (against float32" in said
+    assert said.endswith("2 of the 5 heads lie under it.")
+    assert worth(RECORD | {"noise": RECORD["noise"] | {"floor": 0.02}}).endswith("1 of the 5 heads lies under it.")
+    assert worth(RECORD | {"noise": RECORD["noise"] | {"floor": 1e-6}}).endswith("no head lies under it.")
+
+
+def test_a_run_from_before_says_nothing_of_either() -> None:
+    assert worth({"mean": RECORD["mean"]}) == ""
+    undefined = {"value": None, "low": None, "high": None, "halvings": 0, "pairs": 3}
+    assert worth({"mean": RECORD["mean"], "reliability": undefined, "noise": None}) == ""
+
+
+def test_heads_under_the_noise_floor_are_marked() -> None:
+    record = RECORD | {
+        "ranking": ["L0.H0", "L1.H2", "L1.H0"],
+        "ranking_mean": RECORD["mean"],
+        "standard_error": [[0.1] * 3] * 2,
+    }
+    assert [row["noise"] for row in head_rows(record, set())] == [False, False, True]
+    assert not any(row["noise"] for row in head_rows(record | {"noise": None}, set()))

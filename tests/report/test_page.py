@@ -369,3 +369,17 @@ def test_the_page_of_a_behaviour_from_files_has_the_same_parts_in_its_own_words(
 def test_where_nothing_parts_the_page_says_so(tmp_path: Path) -> None:
     found = own_behaviour(tmp_path, dict.fromkeys(("base", "pinpoint"), "Sorry."))
     assert "= the base's words throughout" in found.words and "≠" not in found.words
+
+
+def test_the_map_says_how_reliable_it_is_and_which_heads_are_noise(tmp_path: Path) -> None:
+    found, record = page(tmp_path), locate()
+    assert "split-half reliability of 0.972 [0.961, 0.981]" in found.words
+    floor, under = record["noise"]["floor"], "under the noise floor"
+    told = [under in text for row in found.figures["heads"]["data"][0]["text"] for text in row]
+    expected = [abs(value) <= floor for row in record["mean"] for value in row]
+    assert told == expected and any(told) and not all(told)
+    assert f"{sum(told)} of the {len(told)} heads lie under it" in found.words
+    plain = page(
+        tmp_path / "before", locate={key: record[key] for key in record if key not in ("reliability", "noise")}
+    )
+    assert under not in json.dumps(plain.figures) and "split-half" not in plain.words

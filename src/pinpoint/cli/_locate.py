@@ -63,6 +63,14 @@ def locate(
     head_set: Annotated[
         int | None, typer.Option("--set", min=1, help="Also search for the set of this many heads that acts jointly.")
     ] = None,
+    stability: Annotated[
+        bool,
+        typer.Option(
+            "--stability",
+            help="Also rank the heads by other draws of the pairs, other wordings of the challenge and each kind of "
+            "question, and say how far the rankings agree.",
+        ),
+    ] = False,
     receivers: Annotated[
         str | None, typer.Option(help="Also score every head by its paths through these: L5.H3,L6.H1.")
     ] = None,
@@ -83,7 +91,7 @@ def locate(
 
     Example: pinpoint locate yesman --nodes heads,mlps --out runs/yesman
     """
-    from pinpoint.cli._tables import print_nodes, print_scores
+    from pinpoint.cli._located import print_nodes, print_scores, print_stability
 
     to, which = _receivers(receivers, through)
     given = {
@@ -107,7 +115,13 @@ def locate(
         locate=section,
     )
     with started(model, config, settings, out, fork=fork, quiet=quiet) as run:
-        from pinpoint.pipeline import beside_brute_force, locate_receivers, located_scores, search_set
+        from pinpoint.pipeline import (
+            beside_brute_force,
+            locate_receivers,
+            locate_stability,
+            located_scores,
+            search_set,
+        )
 
         if to:
             run.view.check(to)
@@ -115,11 +129,13 @@ def locate(
         beside = beside_brute_force(run, scores) if scores.engine == "naive" else None
         steps = search_set(run, head_set) if head_set else []
         sent = locate_receivers(run, to, which) if to else None
+        steady = locate_stability(run, scores) if stability else None
         space = run.workspace.sub("locate")
         record = space.read_json("locate.json")
         others = space.read_json("nodes.json") if space.has("nodes.json") else None
         searched = {"set": space.read_json("set.json")} if head_set else {}
         searched |= {"paths": space.read_json("paths.json")} if to else {}
+        searched |= {"agreement": steady} if steady else {}
     if as_json:
         beyond = {"beyond_heads": others} if others else {}
         print_json(record | ({"sweep": beside._asdict()} if beside else {}) | beyond | searched)
@@ -129,6 +145,8 @@ def locate(
         print_nodes(others)
     if sent is not None:
         print_scores(sent)
+    if steady is not None:
+        print_stability(steady)
     if "against_exact" in record:
         typer.echo(_agreement(record["against_exact"]))
     _tell(steps, scores, beside, run.workspace.root / "locate")

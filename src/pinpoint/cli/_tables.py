@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 from rich.table import Table
 
 from pinpoint.cli._console import results, safe
-from pinpoint.heads import HeadScores
 
 if TYPE_CHECKING:
     from pinpoint.behaviours import Behaviour
@@ -16,34 +15,6 @@ if TYPE_CHECKING:
     from pinpoint.pipeline import Inspection, Plan
 
 _SHOWN = 10
-
-
-def print_scores(scores: HeadScores, count: int = 10) -> None:
-    """The heads that rank first, with their scores."""
-    table = Table(title=f"The first {count} of {scores.mean.numel()} heads ({scores.metric}; {scores.label})")
-    score = {"probe": "accuracy", "random": "number"}.get(scores.method, "effect")
-    for name in ("rank", "head", score, "standard error"):
-        table.add_column(name, justify="right")
-    for rank, head in enumerate(scores.top(count), 1):
-        value = float(scores.mean[head.layer, head.head])
-        shown = f"{value:+.4f}" if score == "effect" else f"{value:.4f}"
-        error = float(scores.standard_error[head.layer, head.head])
-        table.add_row(str(rank), str(head), shown, f"{error:.4f}")
-    results().print(table)
-
-
-def print_nodes(found: dict[str, Any], count: int = 10) -> None:
-    """The nodes beyond heads that cause the behaviour most, with their effects."""
-    rows = found["nodes"]
-    table = Table(
-        title=f"The first {min(count, len(rows))} of {len(rows)} other nodes ({found['metric']}; {found['label']})"
-    )
-    for name in ("rank", "node", "effect", "standard error"):
-        table.add_column(name, justify="right")
-    for rank, row in enumerate(rows[:count], 1):
-        error = "undefined" if row["standard_error"] is None else f"{row['standard_error']:.4f}"
-        table.add_row(str(rank), row["node"], f"{row['effect']:+.4f}", error)
-    results().print(table)
 
 
 def print_inspection(found: Inspection) -> None:

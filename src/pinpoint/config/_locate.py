@@ -40,6 +40,8 @@ class LocateConfig(Settings):
     """What is scored beside heads: groups (heads that share a key/value head), attention (whole layers), mlps."""
     exact_pairs: int = Field(4, ge=0)
     """Pairs on which attribution patching is held to activation patching; 0 for none."""
+    noise_pairs: int = Field(8, ge=0)
+    """Pairs that are scored once more in the next wider dtype, to measure what rounding alone does; 0 for none."""
     metric: Literal["logit_diff", "log_odds", "paper_share", "logprob_diff", "mean_logprob_diff"] = "logit_diff"
     """What effects are measured in: the first three read the answers' first tokens, the others whole answers."""
     engine: Literal["sweep", "naive"] = "sweep"

@@ -5,8 +5,10 @@ from pinpoint.interventions._hooks import after_blocks, edited_inputs, edited_ou
 from pinpoint.interventions._knockout import captured_heads, knockout, resample
 from pinpoint.interventions._steer import Steering, steer
 from pinpoint.interventions._supply import final_logits, next_token_logits, run_block
+from pinpoint.interventions._widened import WIDER, widened
 
 __all__ = [
+    "WIDER",
     "Steering",
     "after_blocks",
     "at_hand",
@@ -23,4 +25,5 @@ __all__ = [
     "seen_inputs",
     "seen_outputs",
     "steer",
+    "widened",
 ]

@@ -136,7 +136,14 @@ def _unembedding_only(view: HeadedModel, tokens: list[int] | None) -> Iterator[N
     weight = head.weight[tokens]
     bias = None if head.bias is None else head.bias[tokens]
     name = next(name for name, module in view.model.named_modules() if module is head)
-    with _supplied(view.model, name, lambda rows: nn.functional.linear(rows.to(weight.device), weight, bias)):
+
+    def unembed(rows: Tensor) -> Tensor:
+        # Rows are wider than the weights where rounding is measured.
+        return nn.functional.linear(
+            rows.to(weight.device), weight.to(rows.dtype), None if bias is None else bias.to(rows)
+        )
+
+    with _supplied(view.model, name, unembed):
         yield
 
 

@@ -49,6 +49,7 @@ def locate(
     padding_side: Literal["left", "right"] = "left",
     given: Sequence[Head] = (),
     seed: int = 0,
+    noise_pairs: int = 0,
     progress: Progress | None = None,
     workspace: Workspace | None = None,
     processes: Processes | None = None,
@@ -91,6 +92,9 @@ def locate(
         given: heads that are patched throughout, under "path". Effects are then what a head adds to theirs, and
             `reference` is the metric with them patched; so sets of heads that stand in for one another come to light.
         seed: of the folds of "probe", and of "random".
+        noise_pairs: pairs that are scored once more in the next wider dtype, weights widened module by module, so that
+            the scores carry their noise floor: what rounding alone does to them. 0 leaves it unmeasured, as do methods
+            without effects, and weights that are quantised or offloaded.
         progress: told of each batch.
         workspace: keeps the scores of each batch; a call with the same arguments goes on from what it holds.
             One workspace is for one model.
@@ -106,7 +110,7 @@ def locate(
         ConfigError: method, positions, metric or engine are unknown or do not go together.
 
     Warns:
-        PinpointWarning: the contrast looks empty.
+        PinpointWarning: the contrast looks empty, or the noise floor cannot be measured.
     """
     from pinpoint.heads import HeadSet
     from pinpoint.locate._locate import Ask, score_heads
@@ -121,6 +125,7 @@ def locate(
         padding_side=padding_side,
         given=HeadSet(given),
         seed=seed,
+        noise_pairs=noise_pairs,
     )
     return score_heads(model, tokenizer, pairs, ask, progress, workspace, processes)
 
@@ -137,6 +142,7 @@ def locate_nodes(
     rows_per_chunk: int = 4096,
     padding_side: Literal["left", "right"] = "left",
     given: Sequence[Head] = (),
+    noise_pairs: int = 0,
     progress: Progress | None = None,
     workspace: Workspace | None = None,
     processes: Processes | None = None,
@@ -159,6 +165,7 @@ def locate_nodes(
         rows_per_chunk: as for `pinpoint.locate`.
         padding_side: as for `pinpoint.locate`.
         given: as for `pinpoint.locate`.
+        noise_pairs: as for `pinpoint.locate`.
         progress: told of each batch.
         workspace: as for `pinpoint.locate`.
         processes: as for `pinpoint.locate`.
@@ -180,6 +187,7 @@ def locate_nodes(
         rows_per_chunk=rows_per_chunk,
         padding_side=padding_side,
         given=HeadSet(given),
+        noise_pairs=noise_pairs,
     )
     return score(model, tokenizer, pairs, ask, progress, workspace, processes)
 
@@ -195,6 +203,7 @@ def locate_paths(
     metric: str = "logit_diff",
     engine: str = "sweep",
     batch_size: int = 32,
+    noise_pairs: int = 0,
     progress: Progress | None = None,
     workspace: Workspace | None = None,
 ) -> HeadScores:
@@ -222,6 +231,7 @@ def locate_paths(
         engine: "sweep" (one decode step of two rows a sender, or as many tokens as are patched, from a cache) or
             "naive" (two whole passes a sender).
         batch_size: rows per forward pass. Does not change the scores.
+        noise_pairs: as for `pinpoint.locate`.
         progress: told of each pair.
         workspace: as for `pinpoint.locate`.
 
@@ -246,5 +256,6 @@ def locate_paths(
         batch_size=batch_size,
         receivers=HeadSet(receivers),
         through=through,
+        noise_pairs=noise_pairs,
     )
     return score_heads(model, tokenizer, pairs, ask, progress, workspace)

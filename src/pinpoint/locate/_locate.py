@@ -23,6 +23,7 @@ from pinpoint.locate._naive import naive
 from pinpoint.locate._naive_paths import naive_paths
 from pinpoint.locate._paths import paths
 from pinpoint.locate._protocol import Effects, Engine
+from pinpoint.locate._rounding import rounding
 from pinpoint.locate._sweep import sweep
 from pinpoint.locate._trial import try_layout
 from pinpoint.measure import Metric, forced, metric_named
@@ -61,6 +62,7 @@ class Ask:
     seed: int = 0
     receivers: HeadSet = field(default_factory=HeadSet)
     through: str = ""
+    noise_pairs: int = 0
 
     def check(self) -> None:
         """Refuses what is unknown, and what does not go together.
@@ -81,6 +83,8 @@ class Ask:
                 )
         elif found := misfit(self.method, self.positions, self.engine, self.kinds, self.metric):
             raise ConfigError(f"{found}.")
+        if self.noise_pairs < 0:
+            raise ConfigError(f"noise_pairs must be 0 or more; got {self.noise_pairs}.")
         if self.given and self.method != "path":
             raise ConfigError(f"heads can be given under method 'path' alone, not under {self.method!r}.")
 
@@ -221,29 +225,34 @@ def score(
     _check_lengths(model, encoded)
     engine = ask.engine_name
     pad_id = getattr(tokenizer, "pad_token_id", None) or 0
-    training = model.training
+    groups = tuple(pair.group or f"pair {i}" for i, pair in enumerate(pairs))
+    training, rounded = model.training, None
     model.eval()
     progress.start(f"{ask.method}: {len(nodes)} {' and '.join(ask.kinds)} ({engine})", len(pairs))
     began = time.perf_counter()
     try:
         if ask.method in _OWN_METRIC:
-            groups = [pair.group or f"pair {i}" for i, pair in enumerate(pairs)]
-            found = _baseline(view, encoded, groups, ask, nodes, progress)
+            found = _baseline(view, encoded, list(groups), ask, nodes, progress)
         else:
             work = _worker(view, ask, metric, nodes, pad_id)
             processes = processes or Processes()
             dealt = batches(encoded, ask.at_once.asked, processes.count, one_by_one=ask.one_by_one)
             found = by_batch(dealt, ask.names_work, work, len(nodes), progress, workspace, processes)
+        seconds = time.perf_counter() - began
+        if ask.noise_pairs and ask.method not in _OWN_METRIC and (processes is None or processes.first):
+            some = slice(ask.noise_pairs)
+            rounded = rounding(view, encoded[some], Effects(found.effects[some], found.reference[some]), work)
     finally:
         model.train(training)
-    seconds = time.perf_counter() - began
     if not found.effects.isfinite().all():
         raise InputError("a score is not finite: the model's weights or logits hold NaN or infinity.")
     name = _OWN_METRIC.get(ask.method, ask.metric)
     if ask.method not in _OWN_METRIC:
         _warn_if_empty(found.effects, name, encoded)
     shape = (view.n_layers, view.n_heads)
-    return NodeScores(tuple(nodes), found.effects, found.reference, name, engine, shape, seconds)
+    return NodeScores(
+        tuple(nodes), found.effects, found.reference, name, engine, shape, seconds, groups=groups, rounding=rounded
+    )
 
 
 def score_heads(

@@ -13,7 +13,7 @@ from pinpoint.measure._reading import gives
 from pinpoint.measure._remote import RemoteChat
 from pinpoint.measure._replier import Replier
 from pinpoint.measure._shift import ReplyRow, anchor_rows, head_means, next_token_kl, reply_kl
-from pinpoint.measure._stability import agreement_by_pairs, top_overlap
+from pinpoint.measure._stability import agreement_by_pairs, between, fewest_pairs, top_overlap
 from pinpoint.measure._stats import UNDEFINED, Estimate, difference, estimate, gap, share
 from pinpoint.measure._tests import Flips, holm, mcnemar
 from pinpoint.measure._values import values, values_of_logits
@@ -43,9 +43,11 @@ __all__ = [
     "Sites",
     "admits_mistake",
     "anchor_rows",
+    "between",
     "attention_shares",
     "difference",
     "estimate",
+    "fewest_pairs",
     "forced",
     "gap",
     "gives",

@@ -1,15 +1,22 @@
 """Whether the heads that come first would come first again, had other pairs been drawn."""
 
-from collections.abc import Sequence
+import math
+from collections.abc import Mapping, Sequence
+from itertools import combinations
 from typing import Any
 
 import numpy as np
-from scipy.stats import rankdata
+from scipy.stats import rankdata, spearmanr
 
 from pinpoint.heads import HeadScores
 from pinpoint.measure._stats import Estimate
 
 _INTERVAL = (2.5, 97.5)
+AGREEING = 0.9
+OFTEN = 0.95
+_FEWEST = 4
+_SIZES = 30
+_ROUNDING = 1e-9
 
 
 def top_overlap(
@@ -74,23 +81,112 @@ def agreement_by_pairs(
 
     Returns:
         Per number of pairs: "pairs"; "overlap", the share of the first `count` heads that are among the first of the
-        other pairs; "correlation", Spearman's, over all heads. Each with the middle 95 % of the draws.
+        other pairs; "correlation", Spearman's, over all heads. Each with the middle 95 % of the draws. And "agreeing",
+        the share of draws whose overlap is 0.9 or more.
     """
     effects, fixed = _effects(scores), _effects(others).mean(axis=0)
     first, ranks = np.argsort(fixed, kind="stable")[:count], rankdata(fixed)
-    _, index = np.unique(np.asarray(groups), return_inverse=True)
-    sums = np.zeros((index.max() + 1, effects.shape[1]))
-    np.add.at(sums, index, effects)
-    rng = np.random.default_rng(seed)
+    sums, rng = _by_group(effects, groups), np.random.default_rng(seed)
     rows = []
     for size in sizes:
         draws = max(1, round(size * len(sums) / len(effects)))  # groups
-        means = np.stack([sums[rng.integers(len(sums), size=draws)].sum(axis=0) for _ in range(resamples)])
+        means = _drawn(sums, draws, resamples, rng)
         tops = np.argsort(means, axis=1, kind="stable")[:, :count]
         overlap = np.isin(tops, first).mean(axis=1)
         correlation = np.corrcoef(np.vstack([ranks, rankdata(means, axis=1)]))[0, 1:]
-        rows.append({"pairs": size, "overlap": _middle(overlap, size), "correlation": _middle(correlation, size)})
+        rows.append(
+            {
+                "pairs": size,
+                "overlap": _middle(overlap, size),
+                "correlation": _middle(correlation, size),
+                "agreeing": float((overlap >= AGREEING - _ROUNDING).mean()),
+            }
+        )
     return rows
+
+
+def _drawn(sums: np.ndarray, draws: int, resamples: int, rng: np.random.Generator) -> np.ndarray:
+    """[resample head], sums over groups drawn with replacement; a ranking does not mind that they are no means."""
+    found: np.ndarray = rng.multinomial(draws, np.full(len(sums), 1 / len(sums)), size=resamples) @ sums
+    return found
+
+
+def _by_group(effects: np.ndarray, groups: Sequence[str]) -> np.ndarray:
+    _, index = np.unique(np.asarray(groups), return_inverse=True)
+    sums = np.zeros((index.max() + 1, effects.shape[1]))
+    np.add.at(sums, index, effects)
+    return sums
+
+
+def fewest_pairs(
+    scores: HeadScores, groups: Sequence[str], count: int, *, resamples: int = 1000, seed: int = 0
+) -> int | None:
+    """How many pairs it takes for the first `count` heads to be those of all pairs.
+
+    Args:
+        scores: of all pairs.
+        groups: what each of them belongs to; whole groups are drawn, with replacement.
+        count: heads at the top.
+        resamples: draws for each number of pairs.
+        seed: of the draws.
+
+    Returns:
+        The fewest pairs from which on 95 % of the draws share at least 90 % of the first heads with all pairs; None
+        where all that there are do not do.
+    """
+    effects = _effects(scores)
+    sums, rng = _by_group(effects, groups), np.random.default_rng(seed)
+    first = np.argsort(sums.sum(axis=0), kind="stable")[:count]
+    enough = None
+    for size in range(len(effects), _FEWEST - 1, -max(1, math.ceil(len(effects) / _SIZES))):
+        means = _drawn(sums, max(1, round(size * len(sums) / len(effects))), resamples, rng)
+        overlap = np.isin(np.argsort(means, axis=1, kind="stable")[:, :count], first).mean(axis=1)
+        if (overlap >= AGREEING - _ROUNDING).mean() < OFTEN:
+            break
+        enough = size
+    return enough
+
+
+def between(maps: Mapping[str, HeadScores], counts: Sequence[int]) -> dict[str, Any]:
+    """How far several maps of the same heads agree, two at a time.
+
+    Args:
+        maps: by name; at least two.
+        counts: numbers of heads at the top.
+
+    Returns:
+        "maps": of each map its "pairs", "reliability", mean "reference" and first heads, "top"; "couples": of every two
+        maps their names "of", Spearman's "correlation" over all heads, the "ceiling" that their reliabilities set it
+        (Spearman 1904: the square root of their product), and the "overlap" of the first heads by their number.
+    """
+    means = {name: _effects(scores).mean(axis=0) for name, scores in maps.items()}
+    firsts = {name: np.argsort(mean, kind="stable") for name, mean in means.items()}
+    most = max(counts, default=1)
+    told = {
+        name: {
+            "pairs": len(scores.effects),
+            "reliability": scores.reliability.to_json(),
+            "reference": float(scores.reference.mean()),
+            "top": list(map(str, scores.top(most))),
+        }
+        for name, scores in maps.items()
+    }
+    couples = []
+    for one, other in combinations(maps, 2):
+        constant = not (np.ptp(means[one]) and np.ptp(means[other]))
+        correlation = None if constant else float(spearmanr(means[one], means[other]).statistic)
+        ours, theirs = (maps[name].reliability.value or 0.0 for name in (one, other))
+        ceiling = math.sqrt(ours * theirs) if ours > 0 and theirs > 0 else None
+        overlap = {str(n): len({*firsts[one][:n]} & {*firsts[other][:n]}) / n for n in counts}
+        couples.append(
+            {
+                "of": [one, other],
+                "correlation": correlation,
+                "ceiling": ceiling,
+                "overlap": overlap,
+            }
+        )
+    return {"maps": told, "couples": couples}
 
 
 def _middle(values: np.ndarray, size: int) -> dict[str, Any]:

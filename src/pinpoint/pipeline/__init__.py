@@ -16,6 +16,7 @@ from pinpoint.pipeline._plan import Plan, plan
 from pinpoint.pipeline._push import Package, Target, exported, package_of, push, target
 from pinpoint.pipeline._reproduce import Reproduction, read_record, reproduce, restored
 from pinpoint.pipeline._run import Run
+from pinpoint.pipeline._steady import locate_stability
 from pinpoint.pipeline._sweeps import sweep_run
 
 __all__ = [
@@ -41,6 +42,7 @@ __all__ = [
     "lineup_of_model",
     "lineup_of_run",
     "locate_receivers",
+    "locate_stability",
     "located_scores",
     "locked",
     "of_run",

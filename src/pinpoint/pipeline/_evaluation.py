@@ -100,7 +100,7 @@ def _summary(run: Run, results: dict[str, Evaluation]) -> dict[str, Any]:
         "model": run.config.model,
         "heads": heads,
         "methods": methods,
-        "locate": {key: located[key] for key in ("engine", "seconds", "pairs")},
+        "locate": {key: located.get(key) for key in ("engine", "seconds", "pairs", "reliability", "noise")},
         "total_parameters": sum(parameter.numel() for parameter in run.model.parameters()),
         "matched_kl": dict([behaviour.matched]) | matched,
         "checks": checks,

@@ -13,11 +13,13 @@ from pinpoint.data import ContrastPair
 from pinpoint.errors import ConfigError
 from pinpoint.heads import Head, HeadScores
 from pinpoint.locate import SetStep, agreement, greedy_set, locate, locate_nodes, locate_paths
-from pinpoint.measure import METRICS, Estimate, top_overlap
+from pinpoint.measure import METRICS
 from pinpoint.nodes import NodeScores
 from pinpoint.pipeline._checks import behaviour_shown, contrast_bites, ranking_stable
 from pinpoint.pipeline._looking import look
 from pinpoint.pipeline._stages import key_of, partial_of
+from pinpoint.pipeline._steady import by_count, overlap
+from pinpoint.reliability import Rounding
 
 if TYPE_CHECKING:
     from pinpoint.pipeline._run import Run
@@ -46,19 +48,25 @@ def locate_run(run: Run) -> HeadScores:
     run.note(behaviour_shown(run.view, run.tokenizer, pairs, run.config.locate.metric))
     scores, nodes = _scored(run, pairs, partial_of(run, "locate"))
     run.note(contrast_bites(scores))
-    for name in (*_NODES, "set.json", "paths.json"):
+    for name in (*_NODES, "set.json", "paths.json", "stability.json"):
         space.drop(name)
     if nodes is not None:
         space.write_tensors(_NODES[1], {"effects": nodes.effects}, {"nodes": " ".join(map(str, nodes.nodes))})
         space.write_json(_NODES[0], _nodes_record(run, nodes))
-    space.write_tensors(
-        "scores.safetensors",
-        {"effects": scores.effects, "reference": scores.reference},
-        {name: getattr(scores, name) for name in ("metric", "engine", "method", "positions")},
-    )
+    _keep(space, scores)
     look(run)
     space.write_json("locate.json", _record(run, scores) | _held_to_exact(run, scores))
     return scores
+
+
+def _keep(space: Workspace, scores: HeadScores) -> None:
+    tensors = {"effects": scores.effects, "reference": scores.reference}
+    names = {name: getattr(scores, name) for name in ("metric", "engine", "method", "positions")}
+    names["groups"] = json.dumps(scores.groups)
+    if (rounding := scores.rounding) is not None:
+        tensors["rounding"] = rounding.errors
+        names |= {"noise_pairs": str(rounding.pairs), "dtype": rounding.dtype, "against": rounding.against}
+    space.write_tensors("scores.safetensors", tensors, names)
 
 
 def _scored(
@@ -72,6 +80,7 @@ def _scored(
         "engine": engine or config.engine,
         "batch_size": config.batch_size,
         "rows_per_chunk": config.rows_per_chunk,
+        "noise_pairs": config.noise_pairs,
         "progress": run.progress,
         "workspace": workspace,
         "processes": run.processes,
@@ -88,23 +97,11 @@ def follow_locate(run: Run, engine: str | None) -> None:
     _scored(run, run.inputs.halves.pairs, None, engine)
 
 
-def _stability(run: Run, scores: HeadScores) -> list[dict[str, Any]]:
-    """How many of the first heads stay first on other pairs, by how many are looked at."""
-    heads = len(scores.ranking())
-    counts = [count for count in (1, 2, 4, 8, 16, 32, 64, 128, 256) if count <= max(1, heads // 4)]
-    return [{"heads": count} | _overlap(run, scores, count).to_json() for count in counts]
-
-
-def _overlap(run: Run, scores: HeadScores, count: int) -> Estimate:
-    pairs, ranking_half, _ = run.inputs.halves
-    groups = [pairs[i].group for i in ranking_half]
-    return top_overlap(scores.of(ranking_half), groups, count, seed=run.config.seed)
-
-
 def located_scores(run: Run) -> HeadScores:
     """The scores that the locate stage left."""
     space = run.workspace.sub("locate")
     tensors, named = space.read_tensors("scores.safetensors")
+    errors = tensors.get("rounding")
     return HeadScores(
         tensors["effects"],
         tensors["reference"],
@@ -114,6 +111,10 @@ def located_scores(run: Run) -> HeadScores:
         method=named["method"],
         positions=named["positions"],
         seconds=space.read_json("locate.json")["seconds"],
+        groups=tuple(json.loads(named["groups"])) if "groups" in named else (),
+        rounding=None
+        if errors is None
+        else Rounding(errors, int(named["noise_pairs"]), named["dtype"], named["against"]),
     )
 
 
@@ -121,7 +122,7 @@ def check_stability(run: Run, count: int) -> None:
     """Notes whether the heads that are to be tuned would be chosen again on other pairs."""
     scores = located_scores(run)
     if scores.method != "random":
-        run.note(ranking_stable(_overlap(run, scores, count), count))
+        run.note(ranking_stable(overlap(run, scores, count), count))
 
 
 def _held_to_exact(run: Run, scores: HeadScores) -> dict[str, Any]:
@@ -157,7 +158,15 @@ def _nodes_record(run: Run, nodes: NodeScores) -> dict[str, Any]:
         }
         for node in ranked.ranking()
     ]
-    return {"metric": nodes.metric, "unit": _UNITS[nodes.metric], "label": nodes.label, "nodes": rows}
+    kinds = dict.fromkeys(node.kind for node in nodes.nodes)
+    return {
+        "metric": nodes.metric,
+        "unit": _UNITS[nodes.metric],
+        "label": nodes.label,
+        "nodes": rows,
+        "reliability": {kind: shown.reliability(kind).to_json() for kind in kinds},
+        "noise_floor": {kind: nodes.noise_floor(kind) for kind in kinds},
+    }
 
 
 def _number(value: float) -> float | None:
@@ -186,7 +195,10 @@ def _record(run: Run, scores: HeadScores) -> dict[str, Any]:
         "ranking_mean": ranked.mean.tolist(),
         "mean": shown.mean.tolist(),
         "standard_error": [[_number(error) for error in row] for row in shown.standard_error.tolist()],
-        "stability": _stability(run, scores),
+        "stability": by_count(run, scores),
+        "reliability": shown.reliability.to_json(),
+        "ranking_reliability": ranked.reliability.to_json(),
+        "noise": None if scores.rounding is None else scores.rounding.to_json(),
         "provenance": provenance(model=run.config.model, **run.chosen),
     }
 
@@ -236,6 +248,7 @@ def locate_receivers(run: Run, receivers: Sequence[Head], through: Literal["q", 
         metric=config.metric,
         engine=config.engine,
         batch_size=config.batch_size,
+        noise_pairs=config.noise_pairs,
         progress=run.progress,
         workspace=partial.sub(name),
     )
@@ -248,6 +261,8 @@ def locate_receivers(run: Run, receivers: Sequence[Head], through: Literal["q", 
         "metric": scores.metric,
         "unit": _UNITS[scores.metric],
         "pairs": len(scores.effects),
+        "reliability": scores.reliability.to_json(),
+        "noise": None if scores.rounding is None else scores.rounding.to_json(),
         "senders": [
             {
                 "head": str(head),

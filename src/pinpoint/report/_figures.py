@@ -73,15 +73,17 @@ def _outlines(heads: Sequence[Head]) -> Figure:
 def _hover(locate: dict[str, Any], tuned: set[Head], shares: Shares | None, apart: str) -> list[list[str]]:
     rank = {text: place for place, text in enumerate(locate["ranking"], start=1)}
     unit, size = html.escape(locate["unit"]), len(rank)
+    floor = (locate.get("noise") or {"floor": -1.0})["floor"]
 
     def text(layer: int, head: int, effect: float | None) -> str:
         error = locate["standard_error"][layer][head]
         name = Head(layer, head)
         spread = "" if error is None else f" (standard error {number(error, '.3f')})"
         ending = "<br>tuned" if name in tuned else ""
+        noise = "<br>under the noise floor" if abs(effect or 0.0) <= floor else ""
         return (
             f"<b>{name}</b><br>effect {number(effect, '+.3f')} {unit}{spread}"
-            f"<br>rank {rank.get(str(name), DASH)} of {size}{looked(layer, head)}{ending}"
+            f"<br>rank {rank.get(str(name), DASH)} of {size}{noise}{looked(layer, head)}{ending}"
         )
 
     def looked(layer: int, head: int) -> str:

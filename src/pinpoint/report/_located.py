@@ -1,9 +1,16 @@
 """What each locator did, for a reader who knows nothing of it."""
 
+from collections.abc import Mapping
+from typing import Any
+
 from markupsafe import Markup
 
 from pinpoint.behaviours import Behaviour
+from pinpoint.heads import Head
+from pinpoint.report._format import count, number
 
+TOP = 10
+"""Heads of the table."""
 _CAUSES = " <strong>A negative effect means that the head pushes towards {shows}.</strong>"
 _LOCATED = {
     "path": "For each head in turn, at the last position, where the reply is about to start, we replaced what it puts "
@@ -27,3 +34,46 @@ def located(method: str, behaviour: Behaviour) -> Markup:
     """How the heads were found."""
     here, there = _SIDES.get(behaviour.kind, _ANY)
     return Markup(_LOCATED[method]).format(here=here, there=there, shows=behaviour.shows)
+
+
+def head_rows(locate: Mapping[str, Any], tuned: set[Head]) -> list[dict[str, Any]]:
+    """The heads that rank first, as texts."""
+    rows = []
+    for rank, text in enumerate(locate["ranking"][:TOP], start=1):
+        layer, head = Head.parse(text)
+        error = locate["standard_error"][layer][head]
+        effect, noise = locate["mean"][layer][head], locate.get("noise")
+        rows.append(
+            {
+                "rank": rank,
+                "head": text,
+                "effect": number(effect, "+.3f"),
+                "noise": noise is not None and abs(effect or 0.0) <= noise["floor"],
+                "error": "" if error is None else f"± {number(error, '.3f')}",
+                "ranked": number(locate["ranking_mean"][layer][head], "+.3f"),
+                "tuned": Head(layer, head) in tuned,
+            }
+        )
+    return rows
+
+
+def worth(locate: Mapping[str, Any]) -> str:
+    """How reliable the map is, and what rounding puts into it; empty for a run from before this was measured."""
+    told = []
+    reliability, noise = locate.get("reliability"), locate.get("noise")
+    if reliability and reliability["value"] is not None:
+        told.append(
+            f"Dealt at random to two halves, {count(reliability['halvings'])} times, the {reliability['pairs']} pairs "
+            f"give this map a split-half reliability of {number(reliability['value'], '.3f')} "
+            f"[{number(reliability['low'], '.3f')}, {number(reliability['high'], '.3f')}]."
+        )
+    if noise:
+        heads = [value for row in locate["mean"] for value in row if value is not None]
+        under = sum(abs(value) <= noise["floor"] for value in heads)
+        lie = f"{count(under)} of the {count(len(heads))} heads" if under else "no head"
+        told.append(
+            f"Rounding in {noise['dtype']} moves no mean effect by more than {number(noise['floor'], '.1e')}, the "
+            f"noise floor (against {noise['against']}, {noise['pairs']} pairs): {lie} lie{'' if under > 1 else 's'} "
+            "under it."
+        )
+    return " ".join(told)

@@ -15,13 +15,12 @@ from pinpoint.masking import masked_text
 from pinpoint.report import _figures, _words
 from pinpoint.report._format import NATS, RATE, count, duration, number, percent, quantity, ratio, shown, within
 from pinpoint.report._html import render
-from pinpoint.report._located import located
+from pinpoint.report._located import TOP, head_rows, located, worth
 from pinpoint.report._looks import Looked, read_looks
 from pinpoint.report._parting import with_partings
 from pinpoint.report._rows import further_rows, label_of, metric_rows
 from pinpoint.report._tradeoff import tradeoffs
 
-_TOP = 10
 _TILES = 3
 _TEMPLATES = {"sycophancy": "page.html.jinja"}
 _ANY = "behaviour.html.jinja"
@@ -100,24 +99,6 @@ def _tiles(summary: dict[str, Any], behaviour: Behaviour) -> list[dict[str, Any]
     ]
 
 
-def _head_rows(locate: dict[str, Any], tuned: set[Head]) -> list[dict[str, Any]]:
-    rows = []
-    for rank, text in enumerate(locate["ranking"][:_TOP], start=1):
-        layer, head = Head.parse(text)
-        error = locate["standard_error"][layer][head]
-        rows.append(
-            {
-                "rank": rank,
-                "head": text,
-                "effect": number(locate["mean"][layer][head], "+.3f"),
-                "error": "" if error is None else f"± {number(error, '.3f')}",
-                "ranked": number(locate["ranking_mean"][layer][head], "+.3f"),
-                "tuned": Head(layer, head) in tuned,
-            }
-        )
-    return rows
-
-
 def _curve_rows(curve: dict[str, Any]) -> list[list[str]]:
     random, matched = (_figures.mean_curve(curve[name]) for name in ("random", "matched"))
     return [
@@ -193,7 +174,8 @@ def _located(run: _Run, tuned: list[Head]) -> dict[str, Any]:
         "locate_seconds": duration(locate["seconds"]),
         "reference": number(locate["reference"], "+.2f"),
         "agreement": _words.agreement(locate["ranking_mean"], locate["mean"]),
-        "head_rows": _head_rows(locate, set(tuned)),
+        "worth": worth(locate),
+        "head_rows": head_rows(locate, set(tuned)),
     }
 
 
@@ -247,7 +229,7 @@ def _context(run: _Run) -> dict[str, Any]:
     built_in = behaviour.kind in _TEMPLATES
     apart = "the challenge" if built_in else "what sets it apart"
     shares = run.looks.shares if run.looks else None
-    first = [Head.parse(text) for text in run.locate["ranking"][:_TOP]]
+    first = [Head.parse(text) for text in run.locate["ranking"][:TOP]]
     figures = {
         "heads": _figures.head_map(run.locate, heads, shares, apart),
         "knockout": _figures.knockout_curve(run.verify["curve"], len(heads), behaviour.shows),

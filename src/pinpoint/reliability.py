@@ -1,0 +1,119 @@
+"""What a map of scores is worth: how far it would come out again, and what rounding alone puts into it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from jaxtyping import Float
+    from torch import Tensor
+
+HALVINGS = 1000
+
+_INTERVAL = (2.5, 97.5)
+_FEWEST_GROUPS = 4
+
+
+class Reliability(NamedTuple):
+    """Split-half reliability of a map of scores; all None where it is undefined.
+
+    Attributes:
+        value: mean over the halvings of Spearman's rank correlation between the maps of both halves, stepped up to the
+            whole by the Spearman-Brown formula.
+        low: the middle 95 % of the halvings begin here. Their spread is not a confidence interval for other pairs:
+            every halving deals the same ones.
+        high: and end here.
+        halvings: how often the pairs were dealt to two halves.
+        pairs: pairs that the map is of.
+    """
+
+    value: float | None
+    low: float | None
+    high: float | None
+    halvings: int
+    pairs: int
+
+    def __str__(self) -> str:
+        if self.value is None:
+            return "undefined"
+        return f"{self.value:.3f} [{self.low:.3f}, {self.high:.3f}]"
+
+    def to_json(self) -> dict[str, Any]:
+        """As a JSON object."""
+        return self._asdict()
+
+
+def split_half(
+    effects: Float[np.ndarray, "pair node"], groups: Sequence[str], *, halvings: int = HALVINGS, seed: int = 0
+) -> Reliability:
+    """How far a ranking of nodes agrees with itself, from random halves of the pairs.
+
+    Whole groups are dealt to the halves. A correlation r of two halves is that of maps from half as many pairs; the
+    whole has 2 r / (1 + r) (Spearman 1910; Brown 1910), for negative r 2 r / (1 + |r|). One halving depends on its
+    luck, so many are averaged (Parsons, Kruijt & Fox 2019, doi 10.1177/2515245919879695).
+
+    Args:
+        effects: scores by pair.
+        groups: what each pair belongs to.
+        halvings: how many.
+        seed: of the dealing.
+
+    Returns:
+        The reliability; undefined with fewer than four groups, or where a half ranks all nodes alike.
+    """
+    from scipy.stats import rankdata
+
+    undefined = Reliability(None, None, None, 0, len(effects))
+    names, index = np.unique(np.asarray(groups), return_inverse=True)
+    if len(names) < _FEWEST_GROUPS or effects.shape[1] < 2:
+        return undefined
+    members = np.zeros((len(names), len(effects)))
+    members[index, np.arange(len(effects))] = 1
+    places = np.random.default_rng(seed).random((halvings, len(names))).argsort(axis=1)
+    first = (places < len(names) // 2).astype(float)  # [halving group]
+    ranks = []
+    for half in (first, 1 - first):
+        weights = half @ members  # [halving pair]
+        ranked = rankdata(weights @ effects / weights.sum(axis=1, keepdims=True), axis=1)
+        ranks.append(ranked - ranked.mean(axis=1, keepdims=True))
+    size = np.sqrt((ranks[0] ** 2).sum(axis=1) * (ranks[1] ** 2).sum(axis=1))
+    if not size.all():
+        return undefined
+    r = (ranks[0] * ranks[1]).sum(axis=1) / size
+    whole = 2 * r / (1 + np.abs(r))
+    low, high = np.percentile(whole, _INTERVAL)
+    return Reliability(float(whole.mean()), float(low), float(high), halvings, len(effects))
+
+
+@dataclass(frozen=True, eq=False)
+class Rounding:
+    """What rounding does to mean scores, measured against the same computation in a wider dtype.
+
+    Attributes:
+        errors: by how much each mean score of `pairs` pairs is off.
+        pairs: pairs that were scored in both dtypes.
+        dtype: the model's.
+        against: the wider one.
+    """
+
+    errors: Float[Tensor, "*node"]
+    pairs: int
+    dtype: str
+    against: str
+
+    @property
+    def floor(self) -> float:
+        """The noise floor: rounding moved no mean score by more. Errors of more pairs average out further."""
+        return float(self.errors.max())
+
+    def of(self, errors: Tensor) -> "Rounding":
+        """The same of other nodes."""
+        return replace(self, errors=errors)
+
+    def to_json(self) -> dict[str, Any]:
+        """As a JSON object, without the errors of each node."""
+        return {"floor": self.floor, "pairs": self.pairs, "dtype": self.dtype, "against": self.against}
