@@ -1,12 +1,14 @@
 """Capture, patch, knock out and steer. The only package that registers hooks or substitutes a module."""
 
 from pinpoint.interventions._at_hand import at_hand, offloading, one_block_at_hand
+from pinpoint.interventions._below import Below
 from pinpoint.interventions._hooks import after_blocks, edited_inputs, edited_outputs, seen_inputs, seen_outputs
 from pinpoint.interventions._knockout import captured_heads, knockout, resample
 from pinpoint.interventions._steer import Steering, steer
 from pinpoint.interventions._supply import final_logits, next_token_logits, run_block
 
 __all__ = [
+    "Below",
     "Steering",
     "after_blocks",
     "at_hand",
