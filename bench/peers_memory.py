@@ -10,6 +10,7 @@ import argparse
 import json
 import os
 import platform
+import shlex
 import sys
 import tempfile
 from pathlib import Path
@@ -69,7 +70,7 @@ def main() -> None:
         found[name] = measure(shape, peers, arguments.environments)
         print(name, json.dumps(found[name]), file=sys.stderr)
     record = {
-        "command": "python bench/peers_memory.py",
+        "command": shlex.join(["python", "bench/peers_memory.py", *(() if len(found) == len(SHAPES) else found)]),
         "machine": f"{platform.machine()}, CPU, {torch.get_num_threads()} threads, float32",
         "shapes": found,
     }

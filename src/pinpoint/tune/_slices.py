@@ -26,7 +26,8 @@ class _Selector(nn.Linear):
     def __init__(self, factor: nn.Linear) -> None:
         nn.Module.__init__(self)
         self.in_features, self.out_features = factor.in_features, factor.out_features
-        self.weight, self.bias = factor.weight, None
+        self.weight = factor.weight
+        self.register_parameter("bias", None)
         self._picks = self.out_features <= self.in_features
         self._indices = self.weight.detach().argmax(dim=1 if self._picks else 0)
 
