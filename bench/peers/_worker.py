@@ -1,7 +1,8 @@
 """What every peer's runner has in common: it answers requests on stdin, so that peers take turns in one run.
 
 A request is one line of JSON, `{"heads": [[layer, head], ...]}`; the answer is one line of JSON with the seconds
-that scoring those heads took and their scores: the change of logit(5) - logit(7), averaged over the pairs.
+that scoring those heads took, their scores: the change of logit(5) - logit(7), averaged over the pairs; and the largest
+resident size of the process since the model was loaded, less what it was before that: weights, and what scoring takes.
 """
 
 import json
@@ -29,16 +30,31 @@ def margin(logits: torch.Tensor) -> torch.Tensor:
     return logits[:, UNWANTED].float() - logits[:, WANTED].float()
 
 
+def _resident(key: str) -> int:
+    """A field of /proc/self/status, in bytes; -1 where the system has none."""
+    status = Path("/proc/self/status")
+    lines = status.read_text().splitlines() if status.exists() else []
+    return next((1024 * int(line.split()[1]) for line in lines if line.startswith(key)), -1)
+
+
+def _forget_peak() -> None:
+    if Path("/proc/self/clear_refs").exists():
+        Path("/proc/self/clear_refs").write_text("5")
+
+
 def serve(load: Callable[[Path], Score]) -> None:
     """Loads once, then answers until stdin ends."""
     answer = sys.stdout
     sys.stdout = sys.stderr  # what a library prints is not an answer
     with torch.no_grad():
+        before = _resident("VmRSS")
         score = load(Path(sys.argv[1]))
+        _forget_peak()
         print("ready", file=answer, flush=True)
         for line in sys.stdin:
             heads = [(layer, head) for layer, head in json.loads(line)["heads"]]
             began = time.perf_counter()
             scores = score(heads)
             seconds = time.perf_counter() - began
-            print(json.dumps({"seconds": seconds, "scores": scores}), file=answer, flush=True)
+            peak = _resident("VmHWM") - before
+            print(json.dumps({"seconds": seconds, "scores": scores, "peak": peak}), file=answer, flush=True)

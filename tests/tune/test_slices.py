@@ -8,6 +8,8 @@ from pathlib import Path
 import pytest
 import torch
 from peft import PeftModel
+from peft.tuners.lora import LoraLayer
+from torch.utils.flop_counter import FlopCounterMode
 from transformers import PreTrainedModel
 
 from pinpoint.errors import ConfigError, InputError
@@ -136,6 +138,35 @@ def test_gradients_equal_those_of_the_slices_themselves() -> None:
     full = base.model.layers[2].self_attn
     assert torch.allclose(attention.q_proj.lora_A["default"].weight.grad, full.q_proj.weight.grad[rows], atol=1e-6)
     assert torch.allclose(attention.o_proj.lora_B["default"].weight.grad, full.o_proj.weight.grad[:, rows], atol=1e-6)
+
+
+@pytest.mark.parametrize("projections", ["q,o", "q,k,v,o"])
+def test_a_slice_costs_the_product_with_its_own_weights_alone(projections: str) -> None:
+    base = tiny("llama-gqa")
+    view = headed(copy.deepcopy(base))
+    slices = head_slices(view, HEADS, projections)
+    counted = []
+    for model in (base, attach(view, slices)):
+        with FlopCounterMode(display=False) as counter, torch.no_grad():
+            model(IDS)
+        counted.append(counter.get_total_flops())
+    across = {piece.module: headed(base).config.hidden_size for piece in slices}
+    assert counted[1] - counted[0] == sum(2 * IDS.numel() * len(s.indices) * across[s.module] for s in slices)
+
+
+def test_a_selector_gives_what_its_matrix_gives() -> None:
+    live = attach(headed(view := tiny("llama-gqa")), head_slices(headed(view), HEADS, "q,k,v,o"))
+    for layer in (layer for layer in live.modules() if isinstance(layer, LoraLayer)):
+        name = layer.frozen_peft_weight_names["default"][0]
+        selector = getattr(layer, name)["default"]
+        for grad in (False, True):
+            x = torch.randn(2, 3, selector.in_features, requires_grad=grad)
+            y = x.detach().clone().requires_grad_(grad)
+            assert torch.equal(selector(x), torch.nn.functional.linear(y, selector.weight))
+        weigh = torch.randn(selector.out_features)
+        (selector(x) * weigh).sum().backward()
+        (torch.nn.functional.linear(y, selector.weight) * weigh).sum().backward()
+        assert torch.equal(x.grad, y.grad)
 
 
 def test_a_reload_gives_the_same_model_and_freezes_the_selectors_again(tmp_path: Path) -> None:

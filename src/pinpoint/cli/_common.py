@@ -34,6 +34,13 @@ Heads = Annotated[
         help="Heads to tune: a number, `auto` (by knockout), `validation` (by tuning), or names: L3.H1,L5.H0."
     ),
 ]
+CachePrefix = Annotated[
+    bool | None,
+    typer.Option(
+        "--cache-prefix/--no-cache-prefix",
+        help="Compute the layers below the lowest tuned head once, not at every epoch.",
+    ),
+]
 Dtype = Annotated[str | None, typer.Option(help="auto, bfloat16, float16 or float32.")]
 Device = Annotated[str | None, typer.Option(help="auto, cpu, cuda, cuda:0, mps...")]
 DeviceMap = Annotated[
@@ -167,6 +174,7 @@ def typed_settings(
     questions: Path | None = None,
     behaviour: Path | None = None,
     heads: str | None = None,
+    cache_prefix: bool | None = None,
     dtype: str | None = None,
     device: str | None = None,
     device_map: str | None = None,
@@ -185,6 +193,8 @@ def typed_settings(
         settings["behaviour"] = str(behaviour)
     if heads is not None:
         settings["tune"] = {"heads": parse_heads(heads)}
+    if cache_prefix is not None:
+        settings["tune"] = settings.get("tune", {}) | {"cache_prefix": cache_prefix}
     if thinking not in (None, "on", "off"):
         raise ConfigError(f"{thinking!r} is neither on nor off.", where="--thinking")
     if thinking is not None:

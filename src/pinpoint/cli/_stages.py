@@ -3,25 +3,26 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import typer
 
-from pinpoint.cli._common import Heads, Json, Quiet, RunFolder, held, parse_heads, print_json, terminal
+from pinpoint.cli._common import CachePrefix, Heads, Json, Quiet, RunFolder, held, parse_heads, print_json, terminal
 
 if TYPE_CHECKING:
     from pinpoint.pipeline import Run
 
 
 @contextmanager
-def opened(folder: Path, quiet: bool, heads: str | None = None) -> Iterator["Run"]:
+def opened(folder: Path, quiet: bool, heads: str | None = None, cache_prefix: bool | None = None) -> Iterator["Run"]:
     """The run in a folder, which is held for the length of the block."""
     from pinpoint.config import of_run
 
     settings = of_run(folder)
-    if heads is not None:
-        tune = settings.tune.model_copy(update={"heads": _frozen(parse_heads(heads))})
-        settings = settings.model_copy(update={"tune": tune})
+    changed: dict[str, Any] = {} if heads is None else {"heads": _frozen(parse_heads(heads))}
+    if cache_prefix is not None:
+        changed["cache_prefix"] = cache_prefix
+    settings = settings.model_copy(update={"tune": settings.tune.model_copy(update=changed)})
     with terminal(quiet=quiet) as progress, held(settings, folder, progress) as run:
         yield run
 
@@ -42,12 +43,14 @@ def verify(run: RunFolder, as_json: Json = False, quiet: Quiet = False) -> None:
     print_json(found) if as_json else print_verification(found, held.inputs.behaviour)
 
 
-def tune(run: RunFolder, heads: Heads = None, as_json: Json = False, quiet: Quiet = False) -> None:
+def tune(
+    run: RunFolder, heads: Heads = None, cache_prefix: CachePrefix = None, as_json: Json = False, quiet: Quiet = False
+) -> None:
     """Tune the chosen heads, and the whole model beside them unless `full` is null.
 
     Example: pinpoint tune runs/yesman --heads 4
     """
-    with opened(run, quiet, heads) as held:
+    with opened(run, quiet, heads, cache_prefix) as held:
         held.do("tune")
         held.do("tune_full")
     record = held.workspace.read_json("tune.json")

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import BeforeValidator
+from pydantic import BeforeValidator, field_validator
 
 from pinpoint.config._base import Settings
 from pinpoint.config._behaviour import BehaviourConfig, SycophancyConfig
@@ -61,6 +61,13 @@ class RunConfig(Settings):
     judge: JudgeConfig = JudgeConfig()
     compare: CompareConfig = CompareConfig()
     sweep: SweepConfig = SweepConfig()
+
+    @field_validator("full")
+    @classmethod
+    def _nothing_is_frozen(cls, full: TuneConfig | None) -> TuneConfig | None:
+        if full is not None and full.cache_prefix:
+            raise ValueError("cache_prefix is for head slices: in full fine-tuning no layer stays as it is")
+        return full
 
     def to_yaml(self) -> str:
         """The resolved settings as YAML that `parse_config` reads back to an equal config."""

@@ -48,6 +48,9 @@ class TuneConfig(Settings):
     weight_decay: float = Field(0.0, ge=0)
     anchor: float = Field(0.0, ge=0)
     """Weight of the KL to the base on neutral dialogues in the loss; 0 for none, as published."""
+    cache_prefix: bool = False
+    """Compute the layers below the lowest tuned head once for every dialogue instead of at every epoch, and keep what
+    they put out on disk; the losses are the same."""
     search: str | None = None
     """A JSON record of the search that chose the learning rate, shown on the page."""
 

@@ -1,6 +1,7 @@
 """Capture, patch, knock out and steer. The only package that registers hooks or substitutes a module."""
 
 from pinpoint.interventions._at_hand import at_hand, offloading, one_block_at_hand
+from pinpoint.interventions._below import Below
 from pinpoint.interventions._hooks import after_blocks, edited_inputs, edited_outputs, seen_inputs, seen_outputs
 from pinpoint.interventions._knockout import captured_heads, knockout, resample
 from pinpoint.interventions._steer import Steering, steer
@@ -9,6 +10,7 @@ from pinpoint.interventions._widened import WIDER, widened
 
 __all__ = [
     "WIDER",
+    "Below",
     "Steering",
     "after_blocks",
     "at_hand",

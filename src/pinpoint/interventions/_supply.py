@@ -26,7 +26,7 @@ class _StandIn(nn.Module):
 
 
 @contextmanager
-def _supplied(parent: nn.Module, name: str, forward: Callable[..., object]) -> Iterator[None]:
+def supplied(parent: nn.Module, name: str, forward: Callable[..., object]) -> Iterator[None]:
     """Makes the module that `parent` keeps under `name` run `forward` instead of its own."""
     original = parent.get_submodule(name)
     try:
@@ -82,9 +82,9 @@ def run_block(
     with ExitStack() as stack:
         if attention is not None:
             forward = _attention(attention[:, None], adds_residual=view.layout.adds_residual)
-            stack.enter_context(_supplied(block, view.layout.attention, forward))
+            stack.enter_context(supplied(block, view.layout.attention, forward))
         for name, output in mixed.items():
-            stack.enter_context(_supplied(block, name, _constant(output[:, None])))
+            stack.enter_context(supplied(block, name, _constant(output[:, None])))
         output = block.forward(hidden[:, None], *args, **kwargs)
     tensor = output[0] if isinstance(output, tuple) else output
     assert isinstance(tensor, torch.Tensor)
@@ -116,7 +116,7 @@ def next_token_logits(
     rows = normed.reshape(-1, 1, normed.shape[-1])
     forward = _constant(_BackboneOutput(last_hidden_state=rows))
     ids = torch.zeros(len(rows), 1, dtype=torch.long, device=normed.device)
-    with _supplied(view.model, view.layout.backbone, forward), _unembedding_only(view, tokens):
+    with supplied(view.model, view.layout.backbone, forward), _unembedding_only(view, tokens):
         logits: Tensor = view.model.forward(input_ids=ids, use_cache=False).logits
     if tokens is not None and logits.shape[-1] != len(tokens):
         logits = logits[..., tokens]
@@ -143,7 +143,7 @@ def _unembedding_only(view: HeadedModel, tokens: list[int] | None) -> Iterator[N
             rows.to(weight.device), weight.to(rows.dtype), None if bias is None else bias.to(rows)
         )
 
-    with _supplied(view.model, name, unembed):
+    with supplied(view.model, name, unembed):
         yield
 
 

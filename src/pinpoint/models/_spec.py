@@ -84,11 +84,16 @@ class HeadedModel:
         return config
 
     @property
+    def positions_by_length(self) -> bool:
+        """Whether the position embeddings of every row of a pass depend on the longest one."""
+        # Long-context RoPE chooses its frequencies by it.
+        rope = getattr(self.config, "rope_parameters", None) or getattr(self.config, "rope_scaling", None)
+        return "longrope" in str(rope)
+
+    @property
     def shares_prefix(self) -> bool:
         """Whether two prompts that begin alike can go on from one cache of what they share."""
-        # Long-context RoPE chooses its frequencies by the longest position of a pass: prompts have to be run whole.
-        rope = getattr(self.config, "rope_parameters", None) or getattr(self.config, "rope_scaling", None)
-        return self.layout.shares_prefix and "longrope" not in str(rope)
+        return self.layout.shares_prefix and not self.positions_by_length
 
     @cached_property
     def layers(self) -> list[nn.Module]:

@@ -149,6 +149,8 @@ class Workshop:
                 "epochs": compare.epochs,
                 # One check, at the end: every method is trained on the same number of tokens.
                 "check_every": 10**9,
+                # Nor does one have less of them to compute.
+                "cache_prefix": False,
             }
         )
         live = self._attach(method, draw, headed(copy.deepcopy(run.model)))

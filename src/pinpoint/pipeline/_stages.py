@@ -14,6 +14,7 @@ from pinpoint.beyond import FURTHER
 
 if TYPE_CHECKING:
     from pinpoint.artifacts import Workspace
+    from pinpoint.config import TuneConfig
     from pinpoint.pipeline._run import Run
 
 _RECORD = "stages.json"
@@ -75,20 +76,27 @@ def _of_tune(run: Run) -> dict[str, Any]:
     named = isinstance(config.tune.heads, tuple)
     return {
         "before": None if named else key_of(run, "verify" if config.tune.heads == "auto" else "locate"),
-        "tune": config.tune.model_dump(mode="json", exclude={"search"}),
+        "tune": _tuning(config.tune),
         **({"counts": config.sweep.counts} if config.tune.heads == "validation" else {}),
         **_of_checks(run),
     }
 
 
 def _of_sweep(run: Run) -> dict[str, Any]:
-    tune = run.config.tune.model_dump(mode="json", exclude={"search", "heads", "max_heads"})
+    tune = _tuning(run.config.tune, "heads", "max_heads")
     return {"locate": key_of(run, "locate"), "tune": tune, **_of_checks(run)}
 
 
 def _of_full(run: Run) -> dict[str, Any]:
     full = run.config.full
-    return {"full": full.model_dump(mode="json") if full else None, **_of_checks(run)}
+    kept = full and full.model_dump(mode="json", exclude={"cache_prefix"})
+    return {"full": kept, **_of_checks(run)}
+
+
+def _tuning(config: TuneConfig, *without: str) -> dict[str, Any]:
+    # What is computed once changes rounding at most, and keys of runs without it stay what they were.
+    kept = config.model_dump(mode="json", exclude={"search", "cache_prefix", *without})
+    return kept | ({"cache_prefix": True} if config.cache_prefix else {})
 
 
 def _of_evaluate(run: Run) -> dict[str, Any]:

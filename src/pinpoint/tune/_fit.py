@@ -4,6 +4,7 @@ import json
 import math
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -29,6 +30,7 @@ from pinpoint.progress import Progress
 from pinpoint.storage import storing
 from pinpoint.tune._alike import check_alike
 from pinpoint.tune._checkpoints import Saved, keep_only, last_checkpoint
+from pinpoint.tune._prefix import cached_prefix
 from pinpoint.tune._trainer import Anchor, Row, trainer_of
 
 Check = Callable[[PreTrainedModel], dict[str, float]]
@@ -137,6 +139,20 @@ def _check_rows(rows: Sequence[Row], tokenizer: PreTrainedTokenizerBase, limit: 
             )
 
 
+def _check_kinds(rows: Sequence[Row], config: TuneConfig, processes: Processes) -> None:
+    preferences = "rejected" in rows[0]
+    if processes.count > 1 and preferences:
+        # Their loss is a mean over rows, those included that fill an epoch's last batch up.
+        raise ConfigError("preference rows are trained on by one process.", mend="Start it without torchrun.")
+    if config.cache_prefix and (preferences or processes.count > 1):
+        why = "preference rows are trained on by TRL's own steps" if preferences else "every process would compute all"
+        raise ConfigError(
+            f"{why}: the layers below cannot be computed once.",
+            where="tune.cache_prefix",
+            mend="Leave it out." if preferences else "Leave it out, or start one process.",
+        )
+
+
 def _arguments(
     config: TuneConfig, seed: int, out: Path, resume: bool, device: torch.device, processes: Processes
 ) -> dict[str, Any]:
@@ -210,13 +226,13 @@ def fit(
         InputError: a row is longer than the model reads, or the loss is not finite.
         StorageError: a checkpoint cannot be written.
         OutOfMemory: a step does not fit the memory; supervised steps are taken in parts before it comes to this.
-        ConfigError: a batch cannot be dealt evenly to the processes; or several have preference rows.
-        CheckFailed: the processes ended with different weights.
+        ConfigError: a batch cannot be dealt evenly to the processes; several have preference rows; or
+            `config.cache_prefix` is set where it cannot be.
+        CheckFailed: the processes ended with different weights; or `config.cache_prefix` is set and the layers below
+            the tuned heads are not the same at every pass.
     """
     processes = processes or Processes()
-    if processes.count > 1 and "rejected" in rows[0]:
-        # Their loss is a mean over rows, those included that fill an epoch's last batch up.
-        raise ConfigError("preference rows are trained on by one process.", mend="Start it without torchrun.")
+    _check_kinds(rows, config, processes)
     _check_rows(rows, tokenizer, getattr(model.config, "max_position_embeddings", None))
     wanted = config.targets if targets is None else targets
     watch = _Watch(config, check, wanted, progress, out / "history.json" if resume else None, processes)
@@ -239,7 +255,12 @@ def fit(
         trainer.state = TrainerState.load_from_json(str(checkpoint.folder / "trainer_state.json"))
     else:
         advice = "Lower its batch_size, or leave full fine-tuning out (full: null)."
-        with told_when_out_of_memory(f"tuning {what}", advice), processes.noticing(), storing(out):
+        with told_when_out_of_memory(f"tuning {what}", advice), processes.noticing(), storing(out), ExitStack() as kept:
+            if config.cache_prefix:
+                below = cached_prefix(
+                    model, trainer.rows(), config.batch_size, out, progress, routers=trainer.aux_loss_enabled
+                )
+                trainer.prefix = kept.enter_context(below)
             trainer.train(resume_from_checkpoint=str(checkpoint.folder) if checkpoint else None)
     model.eval()
     check_alike(model, processes)

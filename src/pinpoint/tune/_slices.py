@@ -20,6 +20,25 @@ from pinpoint.models import HeadedModel
 ADAPTER = "default"
 
 
+class _Selector(nn.Linear):
+    """A one-hot factor that picks columns, or puts them in their places, instead of multiplying: the same numbers."""
+
+    def __init__(self, factor: nn.Linear) -> None:
+        nn.Module.__init__(self)
+        self.in_features, self.out_features = factor.in_features, factor.out_features
+        self.weight = factor.weight
+        self.register_parameter("bias", None)
+        self._picks = self.out_features <= self.in_features
+        self._indices = self.weight.detach().argmax(dim=1 if self._picks else 0)
+
+    def forward(self, input: Tensor) -> Tensor:
+        self._indices = self._indices.to(input.device)
+        if self._picks:
+            return input.index_select(-1, self._indices)
+        places = input.new_zeros(*input.shape[:-1], self.out_features)
+        return places.index_copy(-1, self._indices, input)
+
+
 class Slice(NamedTuple):
     """The part of one projection that belongs to chosen heads."""
 
@@ -129,6 +148,8 @@ def freeze_selectors(model: PeftModel) -> list[nn.Parameter]:
         layer.frozen_peft_weight_names = {ADAPTER: (which,)}
         for key, factor in factors.items():
             factor.requires_grad_(key != which)
+        linear = getattr(layer, which)
+        linear[ADAPTER] = _Selector(linear[ADAPTER])
         frozen.append(factors[which])
     return frozen
 

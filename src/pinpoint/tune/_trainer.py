@@ -1,6 +1,7 @@
 """TRL's trainers, and what they lack: steps in parts, every row once an epoch, a hold on neutral dialogues."""
 
 from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from functools import cached_property
 from typing import Any, NamedTuple
 
@@ -13,6 +14,7 @@ from pinpoint.behaviours import PreferenceRow, TrainingRow
 from pinpoint.data import pad
 from pinpoint.measure import ReplyRow, reply_kl
 from pinpoint.memory import BatchSize, out_of_memory, release
+from pinpoint.tune._prefix import Prefix
 
 Row = TrainingRow | PreferenceRow
 
@@ -34,6 +36,23 @@ class _Supervised(SFTTrainer):
     """
 
     anchor: Anchor | None = None
+    prefix: Prefix | None = None
+
+    def rows(self) -> list[list[int]]:
+        """Token ids of everything that a step may run on."""
+        held = [] if self.anchor is None else [row.ids for row in self.anchor.rows]
+        dataset: Any = self.train_dataset
+        return [*dataset["input_ids"], *held]
+
+    def _below(self, inputs: dict[str, Any]) -> AbstractContextManager[None]:
+        """Skips the frozen layers below, where what they put out is at hand."""
+        if self.prefix is None:
+            return nullcontext()
+        return self.prefix.supplied(inputs["input_ids"], inputs["attention_mask"])
+
+    def compute_loss(self, model: Any, inputs: dict[str, Any], *args: Any, **kwargs: Any) -> Any:
+        with self._below(inputs):
+            return super().compute_loss(model, inputs, *args, **kwargs)  # type: ignore[no-untyped-call]
 
     def get_batch_samples(self, epoch_iterator: Iterator[Any], num_batches: int, device: torch.device) -> Any:
         return super().get_batch_samples(map(self._without_repeats, epoch_iterator), num_batches, device)  # type: ignore[no-untyped-call, unused-ignore]
@@ -84,10 +103,11 @@ class _Supervised(SFTTrainer):
         held = []
         for start in range(0, len(rows), most):
             some = rows[start : start + most]
-            batch = pad([row.ids for row in some], "right", model.device)
-            with torch.no_grad(), model.disable_adapter():
-                before = model(**batch.inputs(), use_cache=False).logits
-            after = model(**batch.inputs(), use_cache=False).logits
+            inputs = pad([row.ids for row in some], "right", model.device).inputs()
+            with self._below(inputs):
+                with torch.no_grad(), model.disable_adapter():
+                    before = model(**inputs, use_cache=False).logits
+                after = model(**inputs, use_cache=False).logits
             kl = torch.cat([reply_kl(before[i, row.deciding], after[i, row.deciding]) for i, row in enumerate(some)])
             share = anchor.weight * kl.sum() / tokens
             self.accelerator.backward(share)
