@@ -161,7 +161,7 @@ SETTINGS = {
     "a judge of rules with a model": ("judge: {kind: rules, model: m}", "model and endpoint go with kind 'model'"),
     "a judge with nothing to judge": ("judge: {kind: letters}", "reads replies to further sets, and none is named"),
     "a judging model without a name": ("judge: {kind: model}", "kind 'model' needs a model"),
-    "a record of a search that is nowhere": ("full: {search: none.json}", "full.search: none.json: no such file"),
+    "a record of a search that is nowhere": ("full: {search: none.json}", "none.json: no such file"),
     "questions that are nowhere": ("data: {questions: nowhere.jsonl}", "data.questions"),
 }
 
