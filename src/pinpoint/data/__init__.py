@@ -6,6 +6,7 @@ from pinpoint.data._chat import Message, Messages, assistant, choose_thinking, e
 from pinpoint.data._columns import read_columns
 from pinpoint.data._deal import Dealt, Shares, deal, deal_splits, neutral_dialogues
 from pinpoint.data._draw import draw
+from pinpoint.data._fetch import fetched, is_remote
 from pinpoint.data._files import numbered_rows
 from pinpoint.data._leakage import Corpus, Overlap, Passage, same_text
 from pinpoint.data._lines import read_lines
@@ -53,8 +54,10 @@ __all__ = [
     "deal_splits",
     "encode_chat",
     "encode_pair",
+    "fetched",
     "first_tokens",
     "in_normal_form",
+    "is_remote",
     "neutral_dialogues",
     "numbered_rows",
     "pad",

@@ -14,6 +14,7 @@ from pinpoint.artifacts import Workspace
 from pinpoint.behaviours import behaviour_of
 from pinpoint.beyond import FURTHER
 from pinpoint.config import NO_YAML, RunConfig, merge, parse_config, read_settings
+from pinpoint.data import fetched, is_remote
 from pinpoint.errors import ConfigError, InputError
 from pinpoint.pipeline._behaviour_file import beside, with_behaviour
 
@@ -28,7 +29,10 @@ def _anchored(settings: dict[str, Any], folder: Path) -> dict[str, Any]:
     anchored = dict(settings)
     data = anchored.get("data")
     if isinstance(data, dict):
-        anchored["data"] = {key: beside(folder, value) for key, value in data.items()}
+        # Names of columns, a mapping, are no paths.
+        anchored["data"] = {
+            key: value if isinstance(value, dict) else beside(folder, value) for key, value in data.items()
+        }
     full = anchored.get("full")
     if isinstance(full, dict) and "search" in full:
         anchored["full"] = full | {"search": beside(folder, full["search"])}
@@ -71,9 +75,9 @@ def resolve(model: str, config: Path | None, typed: dict[str, Any]) -> RunConfig
 
     Raises:
         ConfigError: a key is unknown or a value out of range, wherever it was set.
-        InputError: a file that they name is not there.
+        InputError: a file that they name is not there, or cannot be fetched.
     """
-    resolved = settings_of(model, config, typed)
+    resolved = _with_files_fetched(settings_of(model, config, typed))
     for key, name in behaviour_of(resolved.behaviour).files(resolved.data).items():
         if not Path(name).exists():
             raise InputError(
@@ -93,6 +97,20 @@ def resolve(model: str, config: Path | None, typed: dict[str, Any]) -> RunConfig
         raise InputError("no such file.", where=f"full.search: {search}", mend="Give a JSON record, or leave it out.")
     _check_judge(resolved)
     return resolved
+
+
+def _with_files_fetched(config: RunConfig) -> RunConfig:
+    """The settings with paths in place of addresses, and the addresses as origins."""
+    paths, origins = {}, {}
+    for key, value in config.data:
+        address = value if isinstance(value, str) and is_remote(value) else config.data.origins.get(key)
+        if address is None or not isinstance(value, str):
+            continue
+        if is_remote(value) or not Path(value).exists():
+            paths[key] = str(fetched(address, f"data.{key}"))
+        origins[key] = address
+    data = config.data.model_copy(update={**paths, "origins": origins})
+    return config.model_copy(update={"data": data}) if origins else config
 
 
 def _check_judge(config: RunConfig) -> None:
@@ -207,8 +225,9 @@ def of_run(folder: Path) -> RunConfig:
 
     Raises:
         ConfigError: the folder holds no run.
+        InputError: a file of data is gone and cannot be fetched again.
     """
     path = folder / "config.yaml"
     if not path.is_file():
         raise ConfigError("holds no run.", where=str(folder), mend="Start one with `pinpoint run MODEL --out DIR`.")
-    return parse_config(read_settings(path), str(path))
+    return _with_files_fetched(parse_config(read_settings(path), str(path)))
