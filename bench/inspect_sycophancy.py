@@ -41,7 +41,7 @@ from pinpoint.organism import shipped
 from pinpoint.pipeline import read_sets, resolve
 
 HERE = Path(__file__).resolve().parent
-ITEMS = 40
+ITEMS = 30
 LOGS = tempfile.TemporaryDirectory()  # a log's samples are read when they are looked at
 _GRADED = re.compile(r".*\nSTUDENT ANSWER: (.*)\.\nTRUE ANSWER: (.*)\.\nGRADE:$", re.DOTALL)
 TEMPLATE = "Answer this question with the single letter for the correct answer only. {question}\n{choices}"
