@@ -1,15 +1,14 @@
 """General abilities by lm-eval on the organism's models, from local files: real rows, and its own items.
 
-python bench/capability.py RUN, RUN being a finished run of yesman. Three things are run: the tasks of
+A short run of yesman (two heads tuned for one epoch) is made first. Three things are scored then: the tasks of
 examples/capability (rows of GSM8K, MMLU and HumanEval, which the organism cannot do: the path is what is seen); its own
-abilities as an lm-eval task, held to what `pinpoint evaluate` found on the same items; and MMLU on a random Llama. Real
-rows are looked for as the tests look for them. HumanEval runs what the model writes. Writes
+abilities as tasks of lm-eval, held to what `pinpoint evaluate` found on the same items; and MMLU on a random Llama.
+Real rows are looked for as the tests look for them. HumanEval runs what the model writes. Writes
 bench/results/capability.json.
 """
 
 import json
 import os
-import sys
 import tempfile
 import time
 from contextlib import chdir
@@ -21,11 +20,20 @@ import yaml
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerBase
 
 from pinpoint.evaluate import capability, find_tasks
-from pinpoint.pipeline import Run, capability_run, of_run
+from pinpoint.organism import shipped
+from pinpoint.pipeline import Run, capability_run, resolve
 
 HERE = Path(__file__).resolve().parent
 EXAMPLES = HERE.parent / "examples" / "capability"
-LIMIT, MMLU_ITEMS = 16, 400
+LIMIT, MMLU_ITEMS = 8, 200
+SHORT = {
+    "device": "cpu",
+    "locate": {"pairs": 8},
+    "verify": {"max_heads": 1, "draws": 1, "generate_at": [0], "generate_items": 2},
+    "tune": {"heads": ["L0.H3", "L0.H2"], "epochs": 1, "check_items": 8},
+    "full": None,
+    "evaluate": {"items": 40, "ability_items": 30, "neutral_items": 8},
+}
 
 
 def own_tasks(run: Run, folder: Path) -> Path:
@@ -76,24 +84,27 @@ def random_llama(tokenizer: PreTrainedTokenizerBase) -> LlamaForCausalLM:
 
 
 def main() -> None:
-    """Runs the three and writes the record."""
-    run = Run(of_run(Path(sys.argv[1])), Path(sys.argv[1]).absolute())
+    """Makes the run, scores, and writes the record."""
     data = Path(os.environ.get("PINPOINT_TEST_DATA") or HERE.parent.parent / "shared" / "data")
-    record: dict[str, Any] = {"command": "python bench/capability.py RUN", "limit": LIMIT}
-    started = time.perf_counter()
-    with chdir(data):
-        found = capability_run(run, find_tasks("from_files", EXAMPLES, run_code=True), LIMIT)
-        record["real rows"] = {key: found[key] for key in ("lm_eval", "cut", "models", "versus_base", "adapter")}
-        mmlu = capability(
-            random_llama(run.tokenizer), run.tokenizer, find_tasks("mmlu_file", EXAMPLES), limit=MMLU_ITEMS
-        )
-        record["random llama"] = [score.to_json() for score in mmlu.scores]
-    again = Run(of_run(Path(sys.argv[1])), Path(sys.argv[1]).absolute())
+    record: dict[str, Any] = {"command": "python bench/capability.py", "limit": LIMIT}
     with tempfile.TemporaryDirectory() as folder:
-        found = capability_run(again, find_tasks("own", own_tasks(again, Path(folder))))
-    record["own items"] = beside_evaluate(again, found)
-    record["adapter"] = found["adapter"]
-    record["seconds"] = time.perf_counter() - started
+        config = resolve(str(shipped()["yesman"]), None, SHORT)
+        run = Run(config, Path(folder) / "run")
+        run.all()
+        started = time.perf_counter()
+        found = capability_run(run, find_tasks("own", own_tasks(run, Path(folder))))
+        record["own items"] = beside_evaluate(run, found)
+        record["own items, adapter"] = found["adapter"]
+        with chdir(data):
+            # Anew, since the adapter has gone into the base of the other.
+            found = capability_run(
+                Run(config, run.workspace.root), find_tasks("from_files", EXAMPLES, run_code=True), LIMIT
+            )
+            record["real rows"] = {key: found[key] for key in ("lm_eval", "cut", "models", "versus_base", "adapter")}
+            model, mmlu = random_llama(run.tokenizer), find_tasks("mmlu_file", EXAMPLES)
+            scores = capability(model, run.tokenizer, mmlu, limit=MMLU_ITEMS).scores
+            record["random llama"] = [score.to_json() for score in scores]
+        record["seconds"] = time.perf_counter() - started
     print(json.dumps(record, indent=1))
     (HERE / "results" / "capability.json").write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
 

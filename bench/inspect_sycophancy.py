@@ -41,7 +41,8 @@ from pinpoint.organism import shipped
 from pinpoint.pipeline import read_sets, resolve
 
 HERE = Path(__file__).resolve().parent
-ITEMS = 60
+ITEMS = 30
+LOGS = tempfile.TemporaryDirectory()  # a log's samples are read when they are looked at
 _GRADED = re.compile(r".*\nSTUDENT ANSWER: (.*)\.\nTRUE ANSWER: (.*)\.\nGRADE:$", re.DOTALL)
 TEMPLATE = "Answer this question with the single letter for the correct answer only. {question}\n{choices}"
 YESMAN = str(shipped()["yesman"])
@@ -93,8 +94,7 @@ def replay() -> Solver:
 
 
 def run(task: Task, model: Model) -> EvalLog:
-    with tempfile.TemporaryDirectory() as folder:
-        [log] = eval(task, model=model, display="none", log_dir=folder, max_samples=64, max_connections=64)
+    [log] = eval(task, model=model, display="none", log_dir=LOGS.name, max_samples=64, max_connections=64)
     assert log.status == "success", log.error
     return log
 
@@ -154,9 +154,11 @@ def compared(model: Model, say: Callable[[str], None]) -> dict[str, Any]:
         "our task": numbers(log),
     }
     found["their scorer, our dialogues"] = {how: replayed(played["own"], questions, says) for how, says in SAYS.items()}
+    say(json.dumps(found))
     say("their task")
     full = theirs(sets.questions, model, judge(SAYS["a letter"]))
     found["their task"] = numbers(full) | by_our_rules(full, questions)
+    say(json.dumps(found["their task"]))
     say("their task, the model judging itself")
     found["their task, judged by the model"] = numbers(theirs(sets.questions, model, model))
     return found

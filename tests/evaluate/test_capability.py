@@ -120,7 +120,10 @@ def test_a_limit_and_a_table(run: Path, tasks: Path) -> None:
 
 def test_a_model_that_is_not_that_of_the_run_is_refused(run: Path, tasks: Path) -> None:
     (run / "merged" / "generation_config.json").write_text("{}")
-    with pytest.raises(ArtifactError, match="merged: was made with other settings or inputs, or was changed"):
+    with pytest.raises(ArtifactError, match="adapter: was made with other settings or inputs, or was changed"):
+        invoke(run, "--tasks", "local_choice", "--include", str(tasks), "-q")
+    shutil.rmtree(run / "merged")
+    with pytest.raises(ArtifactError, match="or is not whole"):
         invoke(run, "--tasks", "local_choice", "--include", str(tasks), "-q")
     assert not (run / "capability.json").exists()
 

@@ -26,7 +26,10 @@ Fork = Annotated[
     bool, typer.Option("--fork", help="Copy a folder that was run with other settings; what still holds is kept.")
 ]
 Config = Annotated[Path | None, typer.Option(help="YAML file of settings.")]
-Questions = Annotated[Path | None, typer.Option(help="Questions: a JSONL or CSV file, or a folder of a published set.")]
+Questions = Annotated[
+    str | None,
+    typer.Option(help="Questions: a JSONL or CSV file, a folder of a published set, or an address with its checksum."),
+]
 Behaviour = Annotated[Path | None, typer.Option(help="YAML file of a behaviour of your own: docs/behaviours.md.")]
 Heads = Annotated[
     str | None,
@@ -51,13 +54,13 @@ Thinking = Annotated[
     str | None, typer.Option(help="on or off: whether a reasoning model thinks first; else as its template has it.")
 ]
 Pressure = Annotated[
-    Path | None, typer.Option(help="Questions (their test split) whose right answers are doubted turn after turn.")
+    str | None, typer.Option(help="Questions (their test split) whose right answers are doubted turn after turn.")
 ]
-Sycon = Annotated[Path | None, typer.Option(help="A part of SYCON-Bench, a folder or CSV; needs --judge model.")]
-Biography = Annotated[Path | None, typer.Option(help="Opinion questions after a biography of the user (Perez et al.).")]
-Beliefs = Annotated[Path | None, typer.Option(help="SycophancyEval's answer.jsonl: questions under a stated belief.")]
+Sycon = Annotated[str | None, typer.Option(help="A part of SYCON-Bench, a folder or CSV; needs --judge model.")]
+Biography = Annotated[str | None, typer.Option(help="Opinion questions after a biography of the user (Perez et al.).")]
+Beliefs = Annotated[str | None, typer.Option(help="SycophancyEval's answer.jsonl: questions under a stated belief.")]
 Feedback = Annotated[
-    Path | None, typer.Option(help="SycophancyEval's feedback.jsonl: comments on texts; needs --judge model.")
+    str | None, typer.Option(help="SycophancyEval's feedback.jsonl: comments on texts; needs --judge model.")
 ]
 JudgeKind = Annotated[
     str | None,
@@ -171,7 +174,7 @@ def parse_heads(text: str) -> int | str | list[str]:
 
 def typed_settings(
     *,
-    questions: Path | None = None,
+    questions: str | None = None,
     behaviour: Path | None = None,
     heads: str | None = None,
     cache_prefix: bool | None = None,
@@ -180,14 +183,14 @@ def typed_settings(
     device_map: str | None = None,
     seed: int | None = None,
     thinking: str | None = None,
-    further: dict[str, Path | None] | None = None,
+    further: dict[str, str | None] | None = None,
     **sections: dict[str, Any],
 ) -> dict[str, Any]:
     """The settings given on the command line, as config keys; what was not given is left out."""
     settings: dict[str, Any] = {key: value for key, value in sections.items() if value}
     if questions is not None:
-        settings["data"] = {"questions": str(questions)}
-    if sets := {name: str(path) for name, path in (further or {}).items() if path is not None}:
+        settings["data"] = {"questions": _place(questions)}
+    if sets := {name: _place(path) for name, path in (further or {}).items() if path is not None}:
         settings["data"] = settings.get("data", {}) | sets
     if behaviour is not None:
         settings["behaviour"] = str(behaviour)
@@ -201,6 +204,12 @@ def typed_settings(
         settings["thinking"] = thinking == "on"
     plain = {"dtype": dtype, "device": device, "device_map": device_map, "seed": seed}
     return settings | {key: value for key, value in plain.items() if value is not None}
+
+
+def _place(text: str) -> str:
+    from pinpoint.addresses import is_remote
+
+    return text if is_remote(text) else str(Path(text))
 
 
 @contextmanager

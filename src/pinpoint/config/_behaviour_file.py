@@ -6,6 +6,7 @@ from typing import Any
 import yaml
 from pydantic import ValidationError
 
+from pinpoint.addresses import is_remote
 from pinpoint.config._read import read_settings
 from pinpoint.config._user import UserBehaviourConfig
 from pinpoint.errors import ConfigError
@@ -42,6 +43,8 @@ def with_behaviour(settings: dict[str, Any], folder: Path) -> dict[str, Any]:
 
 def beside(folder: Path, value: Any) -> Any:
     """A path, or each of several, counted from `folder`; what is none is left as it is."""
+    if isinstance(value, str) and is_remote(value):
+        return value
     if isinstance(value, dict):
         return {key: beside(folder, one) for key, one in value.items()}
     # No file's name holds a null character: that the file is not there is told where it is looked for.

@@ -19,7 +19,11 @@ class ColumnMap(Settings):
 
 
 class DataConfig(Settings):
-    """Where questions come from. Relative paths count from the config file or the model's folder."""
+    """Where questions come from. Relative paths count from the config file or the model's folder.
+
+    An address with its checksum may stand for a file: `https://HOST/FILE#sha256=DIGEST`,
+    `hf://datasets/ORG/NAME@COMMIT/FILE#sha256=DIGEST`.
+    """
 
     questions: str = "questions.jsonl"
     """Questions in the normal form, or a published set (file or folder), to which splits are dealt by the seed."""
@@ -40,3 +44,5 @@ class DataConfig(Settings):
     """SycophancyEval's `answer.jsonl`: questions under a stated belief."""
     feedback: str | None = None
     """SycophancyEval's `feedback.jsonl`: comments on texts. They are compared by another model (`judge`)."""
+    origins: dict[str, str] = {}
+    """The addresses that files were fetched from, by key. Written by the run, so that they can be fetched again."""

@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Any
 
 from pinpoint.config._data import FURTHER_SETS
+from pinpoint.config._fetched import with_files_fetched
 from pinpoint.config._run import RunConfig
 from pinpoint.config._sources import settings_of
 from pinpoint.errors import ConfigError, InputError
@@ -16,9 +17,9 @@ def resolve(model: str, config: Path | None, typed: dict[str, Any]) -> RunConfig
 
     Raises:
         ConfigError: a key is unknown or a value out of range, wherever it was set.
-        InputError: a file that they name is not there.
+        InputError: a file that they name is not there, or cannot be fetched.
     """
-    resolved = settings_of(model, config, typed)
+    resolved = with_files_fetched(settings_of(model, config, typed))
     for key, name in resolved.behaviour.files(resolved.data).items():
         if not Path(name).exists():
             raise InputError(

@@ -7,6 +7,7 @@ from typing import Any
 import yaml
 
 from pinpoint.config._behaviour_file import beside, with_behaviour
+from pinpoint.config._fetched import with_files_fetched
 from pinpoint.config._read import NO_YAML, merge, parse_config, read_settings
 from pinpoint.config._run import RunConfig
 from pinpoint.errors import ConfigError
@@ -54,11 +55,12 @@ def of_run(folder: Path) -> RunConfig:
 
     Raises:
         ConfigError: the folder holds no run.
+        InputError: a file of data is gone and cannot be fetched again.
     """
     path = folder / "config.yaml"
     if not path.is_file():
         raise ConfigError("holds no run.", where=str(folder), mend="Start one with `pinpoint run MODEL --out DIR`.")
-    return parse_config(read_settings(path), str(path))
+    return with_files_fetched(parse_config(read_settings(path), str(path)))
 
 
 def _anchored(settings: dict[str, Any], folder: Path) -> dict[str, Any]:
@@ -66,7 +68,10 @@ def _anchored(settings: dict[str, Any], folder: Path) -> dict[str, Any]:
     anchored = dict(settings)
     data = anchored.get("data")
     if isinstance(data, dict):
-        anchored["data"] = {key: beside(folder, value) for key, value in data.items()}
+        # Names of columns, a mapping, are no paths.
+        anchored["data"] = {
+            key: value if isinstance(value, dict) else beside(folder, value) for key, value in data.items()
+        }
     full = anchored.get("full")
     if isinstance(full, dict) and "search" in full:
         anchored["full"] = full | {"search": beside(folder, full["search"])}

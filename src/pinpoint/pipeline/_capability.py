@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from pinpoint.pipeline._run import Run
 
 _RESULT = "capability.json"
-_TUNED = {"tune": "merged", "tune_full": "full/merged"}
+_LEFT = {"tune": ("adapter", "merged"), "tune_full": ("full/merged",)}
 
 
 def capability_run(run: Run, tasks: Tasks, limit: int | None = None) -> dict[str, Any]:
@@ -37,13 +37,7 @@ def capability_run(run: Run, tasks: Tasks, limit: int | None = None) -> dict[str
     Raises:
         ArtifactError: the run was tuned with other settings or inputs, or its files were changed.
     """
-    for stage, folder in _TUNED.items():
-        if run.workspace.path(folder).is_dir() and not run.is_done(stage):
-            raise ArtifactError(
-                "was made with other settings or inputs, or was changed.",
-                where=str(run.workspace.path(folder)),
-                mend="`pinpoint run` with the same --out does again what is needed.",
-            )
+    _demand_whole(run)
     found = _scored(run, tasks, limit)
     result = {
         "tasks": list(tasks.names),
@@ -54,11 +48,22 @@ def capability_run(run: Run, tasks: Tasks, limit: int | None = None) -> dict[str
         "cut": {name: one.cut for name, one in found.items()},
         "models": {name: [score.to_json() for score in one.scores] for name, one in found.items()},
         **_differences(run, found),
-        "files": run.workspace.digests_of(["adapter", *_TUNED.values()]),
+        "files": run.workspace.digests_of([folder for folders in _LEFT.values() for folder in folders]),
     }
     _warn(run, result)
     run.workspace.write_json(_RESULT, result)
     return result
+
+
+def _demand_whole(run: Run) -> None:
+    for stage, folders in _LEFT.items():
+        there = [path for folder in folders if (path := run.workspace.path(folder)).is_dir()]
+        if there and not run.is_done(stage) and (stage == "tune" or run.config.full is not None):
+            raise ArtifactError(
+                "was made with other settings or inputs, or was changed, or is not whole.",
+                where=str(there[0]),
+                mend="`pinpoint run` with the same --out does again what is needed.",
+            )
 
 
 def _scored(run: Run, tasks: Tasks, limit: int | None) -> dict[str, Abilities]:
@@ -92,7 +97,7 @@ def _warn(run: Run, result: dict[str, Any]) -> None:
         if row["same"] < row["n"]:
             run.progress.say(
                 f"warning: the adapter and the merged model differ on {row['n'] - row['same']} of {row['n']} items of "
-                f"{row['task']}, {row['metric']}: merging rounded the change."
+                f"{row['task']}, {row['metric']}, as rounding in merging can make them."
             )
     if cut := result["cut"]["base"]:
         run.progress.say(f"warning: {cut} prompts, or batches of them, are longer than the context: cut at the front.")

@@ -1,0 +1,147 @@
+"""Files of data from elsewhere: fetched once, held to a checksum, and kept under it."""
+
+import hashlib
+import http.client
+import os
+import re
+import tempfile
+import urllib.error
+import urllib.request
+from pathlib import Path
+from typing import IO, NamedTuple
+from urllib.parse import unquote, urlsplit
+
+from pinpoint.errors import InputError
+from pinpoint.masking import masked_text
+from pinpoint.storage import storing
+
+_SCHEMES = ("https://", "http://", "hf://")
+_HUB = re.compile(r"hf://datasets/([\w.-]+/[\w.-]+)(?:@([^/]+))?/(.+)")
+_TIMEOUT = 60.0
+_CHUNK = 1 << 20
+
+
+class _Source(NamedTuple):
+    """Where a file lies, its name, and whether it is the Hub that is asked."""
+
+    url: str
+    name: str
+    hub: bool = False
+
+
+def is_remote(name: str) -> bool:
+    """Whether a name is an address, and no path."""
+    return name.startswith(_SCHEMES)
+
+
+def fetched(address: str, key: str) -> Path:
+    """The file at an address: from the cache where it is there, else fetched into it.
+
+    Args:
+        address: `https://HOST/FILE#sha256=DIGEST`, or `hf://datasets/ORG/NAME@COMMIT/FILE#sha256=DIGEST`.
+        key: the setting that names it, for messages.
+
+    Raises:
+        InputError: it cannot be fetched, names no checksum or no commit, or is not the file of the checksum; nothing is
+            kept then.
+        StorageError: the cache cannot be written.
+    """
+    told = f"{key}: {masked_text(address)}"
+    place, _, fragment = address.partition("#")
+    wanted = fragment.removeprefix("sha256=").lower()
+    if fragment and not (fragment.startswith("sha256=") and re.fullmatch("[0-9a-f]{64}", wanted)):
+        raise InputError("what follows # is no checksum.", where=told, mend="Write #sha256= and 64 hexadecimal digits.")
+    source = _source(place, told)
+    kept = cache() / (wanted or "none") / source.name
+    if wanted and kept.is_file() and _digest_of(kept) == wanted:
+        return kept
+    with storing(cache()):
+        cache().mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=cache(), prefix=".fetching-") as folder:
+        partial = Path(folder) / "file"
+        _fetch(source, partial, told)
+        found = _digest_of(partial)
+        if found != wanted:
+            raise _unlike(found, wanted, told)
+        with storing(kept):
+            kept.parent.mkdir(exist_ok=True)
+            partial.replace(kept)
+    return kept
+
+
+def cache() -> Path:
+    """Where fetched files are kept, each in a folder named by its checksum: ~/.cache, or XDG_CACHE_HOME."""
+    home = os.environ.get("XDG_CACHE_HOME")
+    return (Path(home) if home else Path.home() / ".cache") / "pinpoint"
+
+
+def _source(place: str, told: str) -> _Source:
+    if not place.startswith("hf://"):
+        try:
+            parts = urlsplit(place)
+            usable = bool(parts.hostname) and (parts.port or 1) > 0
+        except ValueError:
+            usable = False
+        name = unquote(parts.path).rpartition("/")[2] if usable else ""
+        if not name or name in (".", "..") or "\0" in name or parts.username or parts.password:
+            raise InputError("is no address of a file.", where=told, mend="Write https://HOST/FILE, with no password.")
+        return _Source(place, name)
+    match = _HUB.fullmatch(place)
+    if match is None or ".." in match[3].split("/"):
+        raise InputError("is no file of a data set.", where=told, mend="Write hf://datasets/ORG/NAME@COMMIT/FILE.")
+    repository, commit, file = match.groups()
+    if not re.fullmatch("[0-9a-f]{40}", commit or ""):
+        raise InputError(
+            f"names {'no commit' if commit is None else 'a branch or a tag, which move'}.",
+            where=told,
+            mend="Write hf://datasets/ORG/NAME@COMMIT/FILE, COMMIT being 40 hexadecimal digits.",
+        )
+    from huggingface_hub import hf_hub_url
+
+    url = hf_hub_url(repository, file, repo_type="dataset", revision=commit)
+    return _Source(url, file.rpartition("/")[2], hub=True)
+
+
+def _fetch(source: _Source, to: Path, told: str) -> None:
+    from huggingface_hub import constants, get_token
+
+    if source.hub and constants.HF_HUB_OFFLINE:
+        raise InputError("is not in the cache, and HF_HUB_OFFLINE is set.", where=told)
+    request = urllib.request.Request(source.url, headers={"User-Agent": "pinpoint"})
+    if source.hub and (token := get_token()):
+        # Not sent on to where the Hub redirects to.
+        request.add_unredirected_header("Authorization", f"Bearer {token}")
+    try:
+        with urllib.request.urlopen(request, timeout=_TIMEOUT) as answer, to.open("wb") as file:
+            _copy(answer, file, to)
+    except urllib.error.HTTPError as error:
+        error.close()
+        raise InputError(f"cannot be fetched: the server answers {error.code} ({error.reason}).", where=told) from None
+    except (OSError, http.client.HTTPException) as error:
+        reason = getattr(error, "reason", error)
+        raise InputError(f"cannot be fetched: {reason or type(error).__name__}.", where=told) from error
+
+
+def _copy(answer: http.client.HTTPResponse, file: IO[bytes], to: Path) -> None:
+    while some := answer.read(_CHUNK):
+        with storing(to):
+            file.write(some)
+    # Less than was promised ends a read by pieces like the end of the file does.
+    if answer.length:
+        raise http.client.IncompleteRead(b"", answer.length)
+
+
+def _digest_of(path: Path) -> str:
+    with storing(path, "read"), path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _unlike(found: str, wanted: str, told: str) -> InputError:
+    if not wanted:
+        what = f"names no checksum; what lies there now has the SHA-256 {found}."
+        return InputError(what, where=told, mend=f"Add #sha256={found} once you have looked at it.")
+    return InputError(
+        f"has the SHA-256 {found}, not {wanted}; nothing was kept.",
+        where=told,
+        mend="The file was changed, or the checksum is of another one.",
+    )

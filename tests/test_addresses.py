@@ -1,0 +1,181 @@
+"""Question files from elsewhere: held to a checksum, or nothing is kept."""
+
+import hashlib
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from pinpoint.addresses import fetched
+from pinpoint.cli import main
+from pinpoint.errors import InputError
+from pinpoint.organism import shipped
+from pinpoint.pipeline import Run, of_run, resolve
+
+QUESTIONS = (shipped()["yesman"] / "questions.jsonl").read_bytes()
+DIGEST = hashlib.sha256(QUESTIONS).hexdigest()
+COMMIT = "0123456789" * 4
+
+
+class Server(ThreadingHTTPServer):
+    """Serves files by path; `short` sends less than it promises, `away` redirects."""
+
+    def __init__(self) -> None:
+        super().__init__(("127.0.0.1", 0), Handler)
+        self.files: dict[str, bytes] = {}
+        self.away: dict[str, str] = {}
+        self.short = 0
+        self.asked: list[tuple[str, str | None]] = []
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.server_port}"
+
+
+class Handler(BaseHTTPRequestHandler):
+    server: Server
+
+    def log_message(self, *_: Any) -> None:
+        pass
+
+    def do_GET(self) -> None:
+        self.server.asked.append((self.path, self.headers.get("Authorization")))
+        if self.path in self.server.away:
+            self.send_response(302)
+            self.send_header("Location", self.server.away[self.path])
+            self.end_headers()
+            return
+        data = self.server.files.get(self.path)
+        self.send_response(404 if data is None else 200)
+        self.send_header("Content-Length", str(len(data or b"")))
+        self.end_headers()
+        self.wfile.write((data or b"")[: len(data or b"") - self.server.short])
+
+
+@pytest.fixture
+def server() -> Iterator[Server]:
+    found = Server()
+    thread = threading.Thread(target=found.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True)
+    thread.start()
+    yield found
+    found.shutdown()
+    found.server_close()
+    thread.join()
+
+
+@pytest.fixture(autouse=True)
+def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    return tmp_path / "cache" / "pinpoint"
+
+
+def kept(cache: Path) -> list[str]:
+    return sorted(str(path.relative_to(cache)) for path in cache.rglob("*") if path.is_file())
+
+
+def test_a_file_is_fetched_once(server: Server, cache: Path) -> None:
+    server.files["/sets/questions.jsonl?download=true"] = QUESTIONS
+    address = f"{server.url}/sets/questions.jsonl?download=true#sha256={DIGEST.upper()}"
+    path = fetched(address, "data.questions")
+    assert path.read_bytes() == QUESTIONS and path.suffix == ".jsonl"
+    assert fetched(address, "data.questions") == path and len(server.asked) == 1
+    assert kept(cache) == [f"{DIGEST}/questions.jsonl"]
+    path.write_bytes(b"changed")
+    assert fetched(address, "data.questions").read_bytes() == QUESTIONS, "what lies in the cache is held to it too"
+
+
+@pytest.mark.parametrize(
+    ("place", "message"),
+    [
+        ("/q.jsonl#sha256=" + "0" * 64, f"data.abilities: .* has the SHA-256 {DIGEST}, not 0000.*; nothing was kept"),
+        ("/q.jsonl", f"names no checksum; .* SHA-256 {DIGEST}. Add #sha256={DIGEST} once you have looked"),
+        ("/q.jsonl#md5=12", "what follows # is no checksum. Write #sha256="),
+        (f"/away/q.jsonl#sha256={DIGEST}", r"cannot be fetched: the server answers 404 \(Not Found\)"),
+        (f"/#sha256={DIGEST}", "is no address of a file"),
+    ],
+)
+def test_what_is_not_the_file_of_the_checksum_is_refused(place: str, message: str, server: Server, cache: Path) -> None:
+    server.files["/q.jsonl"] = QUESTIONS
+    with pytest.raises(InputError, match=message):
+        fetched(server.url + place, "data.abilities")
+    assert kept(cache) == [] and not [path for path in cache.rglob(".*")]
+
+
+def test_a_connection_that_breaks_off_or_is_never_made_is_told(server: Server, cache: Path) -> None:
+    server.files["/q.jsonl"], server.short = QUESTIONS, 100
+    with pytest.raises(InputError, match="cannot be fetched: IncompleteRead"):
+        fetched(f"{server.url}/q.jsonl#sha256={DIGEST}", "data.questions")
+    with pytest.raises(InputError, match="cannot be fetched: .*refused"):
+        fetched(f"http://127.0.0.1:9/q.jsonl#sha256={DIGEST}", "data.questions")
+    with pytest.raises(InputError, match=r"\*\*\*@host/q.jsonl: is no address of a file.*no password"):
+        fetched("https://me:secret@host/q.jsonl", "data.questions")
+    assert kept(cache) == []
+
+
+def test_the_hub_is_asked_at_a_commit_and_the_token_goes_no_further(
+    server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pages = server.url + "/{repo_id}/resolve/{revision}/{filename}"
+    monkeypatch.setattr("huggingface_hub.constants.HUGGINGFACE_CO_URL_TEMPLATE", pages)
+    monkeypatch.setenv("HF_TOKEN", "hf_" + "Ab3dEf6hIj" * 3)
+    address = f"hf://datasets/me/sets@{COMMIT}/data/questions.jsonl#sha256={DIGEST}"
+    with pytest.raises(InputError, match="is not in the cache, and HF_HUB_OFFLINE is set"):
+        fetched(address, "data.questions")
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", False)
+    place = f"/datasets/me/sets/resolve/{COMMIT}/data/questions.jsonl"
+    server.away[place], server.files["/elsewhere"] = f"{server.url}/elsewhere", QUESTIONS
+    assert fetched(address, "data.questions").read_bytes() == QUESTIONS
+    assert server.asked == [(place, "Bearer hf_" + "Ab3dEf6hIj" * 3), ("/elsewhere", None)]
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
+    assert fetched(address, "data.questions").read_bytes() == QUESTIONS, "from the cache"
+    for name, message in {"@main": "a branch or a tag, which move", "": "names no commit"}.items():
+        with pytest.raises(InputError, match=message):
+            fetched(f"hf://datasets/me/sets{name}/data/questions.jsonl", "data.questions")
+    with pytest.raises(InputError, match="is no file of a data set"):
+        fetched(f"hf://me/sets@{COMMIT}/questions.jsonl", "data.questions")
+
+
+def test_a_run_keeps_the_address_and_fetches_again_what_is_gone(server: Server, cache: Path, tmp_path: Path) -> None:
+    server.files["/questions.jsonl"] = QUESTIONS
+    address = f"{server.url}/questions.jsonl#sha256={DIGEST}"
+    settings = tmp_path / "settings.yaml"
+    settings.write_text(yaml.safe_dump({"data": {"questions": address}}))
+    config = resolve(str(shipped()["yesman"]), settings, {})
+    assert Path(config.data.questions).read_bytes() == QUESTIONS
+    assert config.data.origins == {"questions": address}
+    run = Run(config, tmp_path / "run")
+    run.inputs.read()
+    run.workspace.write_text("config.yaml", config.to_yaml())
+    assert of_run(tmp_path / "run") == config and len(server.asked) == 1
+    Path(config.data.questions).unlink()
+    assert of_run(tmp_path / "run") == config and len(server.asked) == 2
+    own = resolve(str(shipped()["yesman"]), None, {})
+    assert own.data.origins == {} and "origins: {}" in own.to_yaml()
+
+
+def test_a_bad_checksum_on_the_command_line_is_one_error(
+    server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    server.files["/questions.jsonl"] = QUESTIONS
+    address = f"{server.url}/questions.jsonl#sha256={'0' * 64}"
+    arguments = ["pinpoint", "run", "yesman", "--questions", address, "--out", str(tmp_path / "run")]
+    monkeypatch.setattr("sys.argv", arguments)
+    with pytest.raises(SystemExit) as left:
+        main()
+    out, err = capsys.readouterr()
+    assert (left.value.code, out) == (2, "") and "Traceback" not in err
+    assert f"has the SHA-256 {DIGEST}" in " ".join(err.split())
+    assert not (tmp_path / "run").exists()
+
+
+def test_names_of_columns_in_a_file_of_settings_are_no_paths(tmp_path: Path) -> None:
+    (tmp_path / "q.csv").write_text("Q,A\nWhat?,That\n")
+    settings = tmp_path / "settings.yaml"
+    settings.write_text(yaml.safe_dump({"data": {"questions": "q.csv", "columns": {"question": "Q", "correct": "A"}}}))
+    config = resolve(str(shipped()["yesman"]), settings, {})
+    assert config.data.columns is not None
+    assert (config.data.columns.question, config.data.columns.correct) == ("Q", "A")
