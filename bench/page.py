@@ -87,7 +87,13 @@ def _write_stability(environment: Environment, record: dict[str, Any] | None, pa
     if record is None:
         page.unlink(missing_ok=True)
         return
+    firsts = Counter(head for one in record["wordings"]["maps"].values() for head in one["top"][:8])
     text = environment.get_template("stability.md.jinja").render(
+        bfloat16_under=next(
+            record["heads"] - row["above"] for row in record["rounding"]["rows"] if row["dtype"] == "bfloat16"
+        ),
+        recurring=dict(firsts.most_common()),
+        settled=max((row["heads"] for row in record["drawn"]["first"] if (row["enough"] or 9) < 9), default="no"),
         stability=record,
         counts=list(record["seeds"]["overlap"]),
         comparisons=[(title, record[name]) for name, title in COMPARED.items() if record[name]],

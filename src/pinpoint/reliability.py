@@ -107,7 +107,7 @@ class Rounding:
 
     @property
     def floor(self) -> float:
-        """The noise floor: rounding moved no mean score by more. Errors of more pairs average out further."""
+        """The noise floor: rounding moved no mean score by more. More pairs average some of it out, not all."""
         return float(self.errors.max())
 
     def of(self, errors: Tensor) -> "Rounding":

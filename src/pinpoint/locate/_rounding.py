@@ -21,8 +21,8 @@ def rounding(
 ) -> Rounding | None:
     """Holds scores to those of the same weights in the next wider dtype.
 
-    Patching the reference into itself gives 0 in any dtype: it rides in every chunk, and equal rows are rounded alike.
-    That proves the patching, and says nothing of how differently rows are rounded that do differ. So the effects
+    Patching the reference into itself gives 0 in any dtype: it rides in every chunk, and what does not differ is not
+    taken to. That proves the patching, and says nothing of how rows are rounded that do differ. So the effects
     themselves are computed again without that rounding.
 
     Args:
