@@ -43,14 +43,15 @@ def exported(finished_run: Path, tmp_path_factory: pytest.TempPathFactory) -> Pa
 
 
 @pytest.fixture
-def names(tmp_path: Path, exported: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
+def names(tmp_path: Path, finished_run: Path, exported: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
     """What a block may take as given: files that its text tells of, a model, pairs and their scores."""
     yesman = shipped()["yesman"]
     for name in ("src/pinpoint/organism/weights/yesman", "org/base", "path/or/hub-id"):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).symlink_to(yesman)
     (tmp_path / "tuned").symlink_to(exported)
-    shutil.copytree(exported / "adapter", tmp_path / "runs" / "demo" / "adapter")
+    (tmp_path / "runs").mkdir()
+    (tmp_path / "runs" / "demo").symlink_to(finished_run)
     monkeypatch.chdir(tmp_path)
     model, tokenizer = pinpoint.load(str(yesman), dtype="float32")
     asked = [
