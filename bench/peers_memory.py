@@ -3,7 +3,7 @@
 Each runs in a process of its own, in the environments of bench/peers.py. What is counted is the weights, once, and the
 most that the process's resident size rises by while heads are scored a second time; malloc hands back at once what is
 freed, so that this is what is in use. A library that runs a forward pass a head is given a few heads, spread over the
-layers: what it holds does not grow with their number. Adds the shapes named, or all, to bench/results/peers_memory.json.
+layers: what it holds does not grow with their number. Adds the shapes named, or all, to results/peers_memory.json.
 """
 
 import argparse
