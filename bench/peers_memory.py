@@ -1,16 +1,15 @@
 """Peak memory of locating, ours and other libraries', beside that of a plain forward pass of the same model.
 
-Each runs in a process of its own, in the environments of bench/peers.py, with the system's own settings of malloc; the
-peak is the process's largest resident size since the model was loaded, less its size before that. A library that runs
-a forward pass a head is given a few heads, spread over the layers: what it holds does not grow with their number.
-Writes bench/results/peers_memory.json.
+Each runs in a process of its own, in the environments of bench/peers.py. What is counted is the weights, once, and the
+most that the process's resident size rises by while heads are scored a second time; malloc hands back at once what is
+freed, so that this is what is in use. A library that runs a forward pass a head is given a few heads, spread over the
+layers: what it holds does not grow with their number. Adds the shapes named, or all, to results/peers_memory.json.
 """
 
 import argparse
 import json
 import os
 import platform
-import shlex
 import sys
 import tempfile
 from pathlib import Path
@@ -25,10 +24,12 @@ from bench._shapes import Shape  # noqa: E402
 from bench.peers import PEERS, SHAPES, Worker, environment, save  # noqa: E402
 
 HEADS = 4
+MALLOC = {"MALLOC_TRIM_THRESHOLD_": "0", "MALLOC_MMAP_THRESHOLD_": "65536", "MALLOC_TOP_PAD_": "0"}
+MALLOC |= {"MALLOC_MMAP_MAX_": "1000000"}
 
 
 def peak(script: str, python: str, folder: Path, heads: list[tuple[int, int]]) -> int:
-    """Bytes that one of them holds at the most, weights included."""
+    """Bytes that one of them holds at the most beside the weights."""
     worker = Worker(script, python, folder)
     worker.score(heads)
     found: int = worker.score(heads)["peak"]
@@ -48,12 +49,9 @@ def measure(shape: Shape, peers: tuple[str, ...], environments: Path) -> dict[st
         for peer in peers:
             script, requirement = PEERS[peer]
             found[peer] = peak(script, environment(environments, requirement), folder, heads)
-    plain = found["plain"]
-    return {
-        "weights": weights,
-        "plain": plain,
-        "over_plain": {name: bytes_ / plain for name, bytes_ in found.items() if name != "plain"},
-    }
+    plain = found.pop("plain")
+    over = {name: (weights + more) / (weights + plain) for name, more in found.items()}
+    return {"weights": weights, "plain": plain, "beside": found, "over_plain": over}
 
 
 def main() -> None:
@@ -62,19 +60,19 @@ def main() -> None:
     parser.add_argument("--environments", type=Path, default=HERE.parent / ".bench")
     parser.add_argument("shapes", nargs="*", default=list(SHAPES))
     arguments = parser.parse_args()
-    for name in [name for name in os.environ if name.startswith("MALLOC_")]:
-        del os.environ[name]
-    found = {}
+    os.environ |= MALLOC
+    path = HERE / "results/peers_memory.json"
+    found = json.loads(path.read_text("utf-8"))["shapes"] if path.exists() else {}
     for name in arguments.shapes:
         shape, peers, _ = SHAPES[name]
         found[name] = measure(shape, peers, arguments.environments)
         print(name, json.dumps(found[name]), file=sys.stderr)
-    record = {
-        "command": shlex.join(["python", "bench/peers_memory.py", *(() if len(found) == len(SHAPES) else found)]),
-        "machine": f"{platform.machine()}, CPU, {torch.get_num_threads()} threads, float32",
-        "shapes": found,
-    }
-    (HERE / "results/peers_memory.json").write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
+        record = {
+            "command": "python bench/peers_memory.py",
+            "machine": f"{platform.machine()}, CPU, {torch.get_num_threads()} threads, float32",
+            "shapes": {label: found[label] for label in SHAPES if label in found},
+        }
+        path.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":

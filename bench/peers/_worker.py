@@ -1,8 +1,8 @@
 """What every peer's runner has in common: it answers requests on stdin, so that peers take turns in one run.
 
 A request is one line of JSON, `{"heads": [[layer, head], ...]}`; the answer is one line of JSON with the seconds
-that scoring those heads took, their scores: the change of logit(5) - logit(7), averaged over the pairs; and the largest
-resident size of the process since the model was loaded, less what it was before that: weights, and what scoring takes.
+that scoring those heads took, their scores: the change of logit(5) - logit(7), averaged over the pairs; and by how many
+bytes the process's resident size rose at the most meanwhile.
 """
 
 import json
@@ -47,12 +47,12 @@ def serve(load: Callable[[Path], Score]) -> None:
     answer = sys.stdout
     sys.stdout = sys.stderr  # what a library prints is not an answer
     with torch.no_grad():
-        before = _resident("VmRSS")
         score = load(Path(sys.argv[1]))
-        _forget_peak()
         print("ready", file=answer, flush=True)
         for line in sys.stdin:
             heads = [(layer, head) for layer, head in json.loads(line)["heads"]]
+            _forget_peak()
+            before = _resident("VmRSS")
             began = time.perf_counter()
             scores = score(heads)
             seconds = time.perf_counter() - began
