@@ -102,7 +102,7 @@ def _try_group(name: str, asked: argparse.Namespace, ends: float) -> None:
     left = [mutant for mutant in every if verdicts.get(mutant.key, "survived") == "survived"]
     random.Random(asked.seed).shuffle(left)
     left.sort(key=lambda mutant: mutant.key not in verdicts)  # survivors first: a test may have come for them
-    if left:
+    if left and time.monotonic() < ends:
         files = [str(ROOT / "tests" / test) for test in tests]
         trial = Trial(left, asked.tests_for, ends, tell)
         quick = f"not ({' or '.join(LEFT_OUT)})"
