@@ -72,6 +72,7 @@ def mutant_of(module: ModuleType, function: str, change: str) -> Mutant:
     return one
 
 
+@pytest.mark.slow
 def test_who_imported_a_function_has_its_mutant_and_a_decorated_one_keeps_its_decorator(restored: None) -> None:
     assert holm({"a": 0.5}) == {"a": 0.5}
     assert put_in_place(mutant_of(_tests, "holm", "        running = None"))
