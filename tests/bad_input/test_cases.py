@@ -161,7 +161,10 @@ SETTINGS = {
     "a judge of rules with a model": ("judge: {kind: rules, model: m}", "model and endpoint go with kind 'model'"),
     "a judge with nothing to judge": ("judge: {kind: letters}", "reads replies to further sets, and none is named"),
     "a judging model without a name": ("judge: {kind: model}", "kind 'model' needs a model"),
-    "a record of a search that is nowhere": ("full: {search: none.json}", "none.json: no such file"),
+    "a record of a search that is nowhere": (
+        "full: {search: none.json}",
+        "none.json: no such file. Give a JSON record",
+    ),
     "questions that are nowhere": ("data: {questions: nowhere.jsonl}", "data.questions"),
 }
 
@@ -227,6 +230,13 @@ COMMANDS = {
 def test_commands(case: str, refused: Callable[..., str]) -> None:
     arguments, message = COMMANDS[case]
     refused(*arguments, message=message)
+
+
+def test_a_run_below_a_file(refused: Callable[..., str], tmp_path: Path) -> None:
+    file = tmp_path / "file"
+    file.write_text("x")
+    out = str(file / "run")
+    refused("locate", "yesman", "--pairs", "4", "--out", out, message=f"{out}: no folder can be made: Not a directory")
 
 
 TRANSCRIPTS = {

@@ -9,6 +9,7 @@ import pytest
 from typer.testing import CliRunner
 
 from pinpoint.cli import app, main
+from pinpoint.errors import CheckFailed
 
 
 def pinpoint(*arguments: str, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
@@ -150,3 +151,9 @@ def test_naive_is_compared_with_the_sweep(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
     assert "sweep: the same ranking" in done.stdout
     assert "x faster" in done.stdout
+
+
+def test_an_engine_that_is_off_fails_the_check(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("pinpoint.cli._check._LIMIT", 0.0)
+    with pytest.raises(CheckFailed, match=r"yesman: the sweep and brute force differ by .* Use --engine naive"):
+        CliRunner().invoke(app, ["check", "yesman", "--verify", "--device", "cpu"], catch_exceptions=False)

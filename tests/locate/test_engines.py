@@ -115,6 +115,11 @@ def test_a_prompt_longer_than_the_model_reads_is_never_cut() -> None:
         pinpoint.locate(tiny("llama-gqa"), None, [*pairs(1, count=1), long])
 
 
+def test_no_pairs_are_an_error() -> None:
+    with pytest.raises(InputError, match="there are no contrast pairs"):
+        pinpoint.locate(tiny("llama-gqa"), None, [])
+
+
 def test_weights_that_hold_nan_are_an_error() -> None:
     model = tiny("llama-gqa")
     model.lm_head.weight.data[5] = float("nan")

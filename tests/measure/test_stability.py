@@ -127,6 +127,8 @@ def test_of_heads_that_tie_the_first_in_order_come_first() -> None:
     effects[:, :, ::2] = -1
     tied = scores(effects)
     assert top_overlap(tied, groups(6), 7) == (1.0, 1.0, 1.0, 6)
+    [row] = agreement_by_pairs(tied, groups(6), tied, 7, [6])
+    assert row["overlap"]["value"] == 1.0
     others = effects.clone()
     others[:, 0, :8:2] -= 1
     others[:, 1, :6:2] -= 1

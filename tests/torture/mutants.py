@@ -9,6 +9,7 @@ import json
 import math
 import os
 import random
+import signal
 import sys
 import time
 from pathlib import Path
@@ -22,7 +23,7 @@ from tests.torture.trying import Trial
 ROOT = Path(__file__).resolve().parents[2]
 SOURCE = ROOT / "src" / "pinpoint"
 RESULTS = ROOT / "bench" / "results" / "mutants.json"
-KEPT = ROOT / ".bench" / "mutants.jsonl"  # those that were killed: tried again only when their file changes
+KEPT = ROOT / ".bench" / "mutants.jsonl"  # what became of each: those that were killed are not tried again
 EQUIVALENT = Path(__file__).with_name("equivalent.json")
 
 # Architectures that are left out: a few say enough of the engines, in a tenth of the time.
@@ -94,13 +95,14 @@ def _try_group(name: str, asked: argparse.Namespace, ends: float) -> None:
 
     def tell(mutant: Mutant, verdict: str) -> None:
         verdicts[mutant.key] = verdict
-        if verdict != "survived":
-            with KEPT.open("a") as file:
-                file.write(json.dumps({mutant.key: verdict}) + "\n")
+        with KEPT.open("a") as file:
+            file.write(json.dumps({mutant.key: verdict}) + "\n")
 
-    left = [mutant for some, _ in drawn.values() for mutant in some if mutant.key not in verdicts]
+    every = [mutant for some, _ in drawn.values() for mutant in some]
+    left = [mutant for mutant in every if verdicts.get(mutant.key, "survived") == "survived"]
     random.Random(asked.seed).shuffle(left)
-    if left:
+    left.sort(key=lambda mutant: mutant.key not in verdicts)  # survivors first: a test may have come for them
+    if left and time.monotonic() < ends:
         files = [str(ROOT / "tests" / test) for test in tests]
         trial = Trial(left, asked.tests_for, ends, tell)
         quick = f"not ({' or '.join(LEFT_OUT)})"
@@ -175,6 +177,7 @@ def main() -> None:
     if asked.fresh:
         KEPT.unlink(missing_ok=True)
     _quick_settings()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # so that a fork does not outlive this process
     for name in asked.groups or GROUPS:
         _try_group(name, asked, ends)
 

@@ -90,9 +90,20 @@ def _in_fork(work: Callable[[], Any], limit: float = math.inf) -> Any:
     pid = os.fork()
     if pid == 0:
         _say(writing, work)
+    os.setpgid(pid, pid)
     os.close(writing)
     os.set_blocking(reading, False)
-    ends, said = time.monotonic() + limit, b""
+    try:
+        said = _heard(reading, time.monotonic() + limit)
+    finally:
+        os.close(reading)
+        os.killpg(pid, signal.SIGKILL)
+        os.waitpid(pid, 0)
+    return json.loads(said) if said else None
+
+
+def _heard(reading: int, ends: float) -> bytes:
+    said = b""
     while time.monotonic() < ends:
         try:
             part = os.read(reading, 1 << 16)
@@ -100,20 +111,15 @@ def _in_fork(work: Callable[[], Any], limit: float = math.inf) -> Any:
             time.sleep(0.005)
             continue
         if not part:
-            break
+            return said
         said += part
-    else:
-        said = b'"timeout"'
-    os.close(reading)
-    os.killpg(pid, signal.SIGKILL)
-    os.waitpid(pid, 0)
-    return json.loads(said) if said else None
+    return b'"timeout"'
 
 
 def _say(writing: int, work: Callable[[], Any]) -> None:
     """Ends this process after writing down what `work` gives."""
     try:
-        os.setpgid(0, 0)
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
         quiet = os.open(os.devnull, os.O_RDWR)
         for stream in range(3):
             os.dup2(quiet, stream)
