@@ -53,7 +53,7 @@ def split_half(
     """How far a ranking of nodes agrees with itself, from random halves of the pairs.
 
     Whole groups are dealt to the halves. A correlation r of two halves is that of maps from half as many pairs; the
-    whole has 2 r / (1 + r) (Spearman 1910; Brown 1910), for negative r 2 r / (1 + |r|). One halving depends on its
+    whole has 2 r / (1 + r) (Spearman 1910; Brown 1910), for negative r 2 r / (1 + abs(r)). One halving depends on its
     luck, so many are averaged (Parsons, Kruijt & Fox 2019, doi 10.1177/2515245919879695).
 
     Args:
@@ -100,7 +100,7 @@ class Rounding:
         against: the wider one.
     """
 
-    errors: Float[Tensor, "*node"]
+    errors: Float[Tensor, "..."]
     pairs: int
     dtype: str
     against: str
