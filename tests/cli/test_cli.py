@@ -146,6 +146,7 @@ def test_locate_prints_other_nodes_and_how_good_an_estimate_is(tmp_path: Path) -
     assert len(record["beyond_heads"]["nodes"]) == 8 and record["method"] == "path"
 
 
+@pytest.mark.slow
 def test_naive_is_compared_with_the_sweep(tmp_path: Path) -> None:
     done = pinpoint("locate", "yesman", "--pairs", "4", "--engine", "naive", "--out", "run", "-q", cwd=tmp_path)
     assert done.returncode == 0, done.stderr

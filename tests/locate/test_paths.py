@@ -19,8 +19,8 @@ from tests.families import FAMILIES, tiny
 from tests.models import checks
 
 LATENT = ("deepseek-v2", "deepseek-v3")
-# Grouped keys; windows and sandwich norms; fused and parallel; learned positions; joint norms; routed; a hybrid.
-FEW = ("llama-gqa", "gemma3", "falcon-40b", "gpt2", "olmo2", "mixtral", "bamba")
+# Grouped keys; windows and sandwich norms; fused and parallel; learned positions; joint norms; routed.
+FEW = ("llama-gqa", "gemma3", "falcon-40b", "gpt2", "olmo2", "mixtral")
 RECEIVERS = [Head(1, 4), Head(2, 1), Head(2, 5)]
 
 

@@ -72,6 +72,7 @@ def test_a_model_alone_can_be_knocked_out_where_it_has_dialogues(tmp_path: Path)
     assert list(bare.say("What is the capital of Australia?"))[-1].replies["base"].text
 
 
+@pytest.mark.slow
 def test_a_model_whose_blocks_are_fetched_says_what_it_says_in_memory(tmp_path: Path) -> None:
     def told(**more: Any) -> tuple[str, float, str]:
         settings = settings_of(str(shipped()["yesman"]), None, {"device": "cpu", **more})

@@ -125,6 +125,7 @@ def test_settings_that_make_no_sense_are_named(section: dict[str, Any], message:
     assert message in str(caught.value)
 
 
+@pytest.mark.slow
 def test_answers_that_begin_alike_are_measured_whole_in_every_stage_that_reads_them(tmp_path: Path) -> None:
     answers = {"unwanted": ["Apologies for", "Apologies, I"], "wanted": ["Yes", "Apologies?"]}
     settings = {
@@ -252,6 +253,7 @@ def test_stability_ranks_by_other_wordings_and_questions(tmp_path: Path) -> None
         )
 
 
+@pytest.mark.slow
 def test_the_command_prints_what_a_map_is_worth(tmp_path: Path) -> None:
     asked = ["locate", str(shipped()["yesman"]), "--pairs", "12", "--out", str(tmp_path), "--quiet"]
     said = CliRunner().invoke(app, [*asked, "--stability"])
