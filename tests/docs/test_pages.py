@@ -36,7 +36,8 @@ NOT_RUN = {
     "vllm": "a program that is not ours",
     "python examples/over_refusal/make.py": "tests/test_examples.py makes, runs and measures it",
     "pinpoint run path/or/hub-id --behaviour": "tests/behaviours/test_user.py runs one such from locate to export",
-    "pinpoint compare yesman --quick": "minutes; tests/pipeline/test_compare.py runs every method",
+    "pinpoint compare yesman": "minutes; tests/pipeline/test_compare.py runs every method",
+    "pinpoint capability": "an extra, and data from the Hub: tests/evaluate/test_capability.py runs it on files",
     "pinpoint run made/model": "tests/test_examples.py makes, runs and measures it",
     "python -m pinpoint.organism train": "trains for an hour: tests/organism has it in small",
 }
