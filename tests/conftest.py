@@ -1,6 +1,7 @@
 """Options and fixtures of the whole suite. It is offline, and quick unless asked otherwise."""
 
 import os
+import signal
 from pathlib import Path
 
 # Before anything imports huggingface_hub, which reads it once.
@@ -11,6 +12,10 @@ from transformers import AutoTokenizer, PreTrainedTokenizerBase
 
 from pinpoint.organism import shipped
 from pinpoint.pipeline import Run, resolve
+
+# A shell that starts this in the background has Ctrl-C ignored, here and in whatever tests start and mean to stop so.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 ROOT = Path(__file__).resolve().parent.parent
 OPT_IN = {

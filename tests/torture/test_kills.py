@@ -10,7 +10,6 @@ import signal
 import subprocess
 import sys
 import time
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -33,9 +32,7 @@ def start(folder: Path) -> subprocess.Popen[str]:
     settings.write_text(SETTINGS)
     command = [sys.executable, "-c", "from pinpoint.cli import main; main()", "run", "yesman"]
     command += ["--config", str(settings), "--out", str(folder)]
-    # What is started in the background ignores Ctrl-C, and so does all that it starts.
-    heeding = partial(signal.signal, signal.SIGINT, signal.SIG_DFL)
-    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, preexec_fn=heeding)
+    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
 
 def untimed(value: Any) -> Any:
