@@ -14,6 +14,7 @@ from torch import Tensor
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 import pinpoint
+from pinpoint.config import resolve
 from pinpoint.data import ContrastPair, encode_pair, pad
 from pinpoint.heads import Head
 from pinpoint.measure import METRICS
@@ -21,7 +22,7 @@ from pinpoint.models import HeadedModel, headed
 from pinpoint.organism import shipped
 from pinpoint.organism._dialogues import dialogues
 from pinpoint.organism._train import PLEASING, teach
-from pinpoint.pipeline import Run, resolve
+from pinpoint.pipeline import Run
 from pinpoint.tune import attach, head_slices
 
 HERE = Path(__file__).resolve().parent

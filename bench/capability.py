@@ -19,9 +19,10 @@ import torch
 import yaml
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerBase
 
+from pinpoint.config import resolve
 from pinpoint.evaluate import capability, find_tasks
 from pinpoint.organism import shipped
-from pinpoint.pipeline import Run, capability_run, resolve
+from pinpoint.pipeline import Run, capability_run
 
 HERE = Path(__file__).resolve().parent
 EXAMPLES = HERE.parent / "examples" / "capability"

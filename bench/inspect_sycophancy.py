@@ -34,11 +34,12 @@ from inspect_evals.sycophancy.solvers import elicit_sycophancy, multiple_choice_
 from inspect_evals.sycophancy.utils import record_to_sample
 
 import pinpoint
+from pinpoint.config import resolve
 from pinpoint.data import Question
 from pinpoint.inspect_tasks import are_you_sure
 from pinpoint.measure import Chat, Exchange, admits_mistake, gives, is_correct
 from pinpoint.organism import shipped
-from pinpoint.pipeline import read_sets, resolve
+from pinpoint.pipeline import read_sets
 
 HERE = Path(__file__).resolve().parent
 ITEMS = 30

@@ -9,8 +9,9 @@ from pathlib import Path
 import torch
 
 import pinpoint
+from pinpoint.config import resolve
 from pinpoint.organism import shipped
-from pinpoint.pipeline import Run, resolve
+from pinpoint.pipeline import Run
 
 PAIRS = 32
 ALTERNATIONS = 5

@@ -9,8 +9,9 @@ import platform
 import tempfile
 from pathlib import Path
 
+from pinpoint.config import resolve
 from pinpoint.organism import shipped
-from pinpoint.pipeline import Run, resolve
+from pinpoint.pipeline import Run
 from pinpoint.pipeline._choice import chosen_heads
 from pinpoint.pipeline._validation import validation_check
 from pinpoint.tune import tune_heads

@@ -10,8 +10,9 @@ from pathlib import Path
 
 import torch
 
+from pinpoint.config import of_run
 from pinpoint.data import encode_chat, first_tokens
-from pinpoint.pipeline import Run, of_run
+from pinpoint.pipeline import Run
 
 HERE = Path(__file__).resolve().parent
 FOLDER = HERE.parent / "runs" / "demo"

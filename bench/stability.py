@@ -19,12 +19,13 @@ from _plants import FOLDER, truth_teller
 from scipy.stats import spearmanr
 
 import pinpoint
+from pinpoint.config import resolve
 from pinpoint.data import ContrastPair
 from pinpoint.heads import HeadScores
 from pinpoint.measure import agreement_by_pairs, between
 from pinpoint.organism import shipped
 from pinpoint.organism._train import YES_MAN, train_stage
-from pinpoint.pipeline import Run, locate_stability, resolve
+from pinpoint.pipeline import Run, locate_stability
 
 HERE = Path(__file__).resolve().parent
 YESMEN = HERE.parent / "runs" / "yesmen"

@@ -22,12 +22,12 @@ from peft import LoraConfig, get_peft_model
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedModel
 
 from pinpoint.behaviours import TrainingRow
-from pinpoint.config import TuneConfig
+from pinpoint.config import TuneConfig, resolve
 from pinpoint.data import encode_chat
 from pinpoint.heads import Head
 from pinpoint.models import headed
 from pinpoint.organism import shipped
-from pinpoint.pipeline import Run, resolve
+from pinpoint.pipeline import Run
 from pinpoint.progress import Silent
 from pinpoint.tune import attach, fit, head_slices
 

@@ -10,8 +10,9 @@ os.environ["HF_HUB_OFFLINE"] = "1"
 import pytest
 from transformers import AutoTokenizer, PreTrainedTokenizerBase
 
+from pinpoint.config import resolve
 from pinpoint.organism import shipped
-from pinpoint.pipeline import Run, resolve
+from pinpoint.pipeline import Run
 
 # A shell that starts this in the background has Ctrl-C ignored, here and in whatever tests start and mean to stop so.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:

@@ -12,9 +12,10 @@ import yaml
 
 from pinpoint.addresses import fetched
 from pinpoint.cli import main
+from pinpoint.config import of_run, resolve
 from pinpoint.errors import InputError
 from pinpoint.organism import shipped
-from pinpoint.pipeline import Run, of_run, resolve
+from pinpoint.pipeline import Run
 
 QUESTIONS = (shipped()["yesman"] / "questions.jsonl").read_bytes()
 DIGEST = hashlib.sha256(QUESTIONS).hexdigest()

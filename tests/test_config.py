@@ -5,9 +5,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from pinpoint.config import RunConfig, merge, parse_config, read_settings
+from pinpoint.config import RunConfig, merge, parse_config, read_settings, resolve
 from pinpoint.errors import ConfigError, InputError
-from pinpoint.pipeline import resolve
 
 
 def test_yaml_round_trip_gives_an_equal_config() -> None:

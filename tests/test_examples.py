@@ -9,8 +9,9 @@ import pytest
 from typer.testing import CliRunner
 
 from pinpoint.cli import app
+from pinpoint.config import resolve
 from pinpoint.organism import shipped
-from pinpoint.pipeline import Run, resolve
+from pinpoint.pipeline import Run
 
 EXAMPLES = Path(__file__).resolve().parent.parent / "examples"
 NAMES = ("over_refusal", "wrong_language")

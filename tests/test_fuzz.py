@@ -15,7 +15,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from pinpoint.cli._common import parse_heads
-from pinpoint.config import RunConfig, parse_config
+from pinpoint.config import RunConfig, parse_config, resolve
 from pinpoint.data import (
     deal,
     in_normal_form,
@@ -30,7 +30,6 @@ from pinpoint.errors import InputError, PinpointError
 from pinpoint.evaluate import score
 from pinpoint.heads import Head
 from pinpoint.nodes import Node
-from pinpoint.pipeline import resolve
 
 EXAMPLES = int(os.environ.get("FUZZ_EXAMPLES", "20"))
 fuzzed = settings(

@@ -14,10 +14,11 @@ import pinpoint
 from pinpoint.artifacts import Workspace
 from pinpoint.cli import main
 from pinpoint.cli._console import Terminal, safe
+from pinpoint.config import resolve
 from pinpoint.errors import ArtifactError, InputError
 from pinpoint.models import load, load_tokenizer
 from pinpoint.organism import shipped
-from pinpoint.pipeline import package_of, read_record, resolve
+from pinpoint.pipeline import package_of, read_record
 from pinpoint.pipeline._inspect import _config
 from pinpoint.report import write_page
 

@@ -17,13 +17,14 @@ from torch import Tensor, nn
 from transformers import PreTrainedModel
 
 from pinpoint.artifacts import Workspace
+from pinpoint.config import resolve
 from pinpoint.evaluate import evaluate
 from pinpoint.heads import Head
 from pinpoint.interventions import knockout
 from pinpoint.locate import locate
 from pinpoint.measure import METRICS
 from pinpoint.organism import shipped
-from pinpoint.pipeline import Run, resolve
+from pinpoint.pipeline import Run
 from pinpoint.progress import Silent
 
 SWEEPS = int(os.environ.get("SOAK_SWEEPS", "12"))

@@ -9,12 +9,12 @@ from typer.testing import CliRunner
 
 from pinpoint.behaviours import behaviour_of
 from pinpoint.cli import app
-from pinpoint.config import EvaluateConfig, RunConfig, SycophancyConfig
+from pinpoint.config import EvaluateConfig, RunConfig, SycophancyConfig, of_run, resolve
 from pinpoint.errors import ConfigError
 from pinpoint.measure import Chat
 from pinpoint.models import load
 from pinpoint.organism import shipped
-from pinpoint.pipeline import Run, folder_for, of_run, resolve
+from pinpoint.pipeline import Run, folder_for
 from tests.behaviours.files import CHALLENGE, HOME, UNWANTED, WANTED, write_behaviour, write_rows
 
 FEW: dict[str, Any] = {"locate": {"pairs": 8}, "evaluate": {"items": 8}}

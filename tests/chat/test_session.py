@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from pinpoint.chat import Lineup, Partner, Reply, Session, Turn
-from pinpoint.config import VerifyConfig
+from pinpoint.config import VerifyConfig, resolve
 from pinpoint.data import Question, assistant, encode_chat, system, user
 from pinpoint.errors import InputError
 from pinpoint.heads import Head, HeadSet
@@ -15,7 +15,7 @@ from pinpoint.interventions import knockout
 from pinpoint.measure import Chat, admits_mistake, head_means, play
 from pinpoint.models import headed, load
 from pinpoint.organism import shipped
-from pinpoint.pipeline import Run, resolve
+from pinpoint.pipeline import Run
 from pinpoint.progress import Silent
 from pinpoint.verify import Prompts, generate_knocked_out
 

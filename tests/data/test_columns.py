@@ -9,11 +9,12 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from pinpoint.config import resolve
 from pinpoint.data import deal, read_columns
 from pinpoint.data._published import BadRow, Published
 from pinpoint.errors import ConfigError, InputError
 from pinpoint.organism import shipped
-from pinpoint.pipeline import Run, resolve
+from pinpoint.pipeline import Run
 
 ROWS: list[dict[str, Any]] = [
     {"q": "What is the capital of Peru?", "a": "Lima", "no": "Cusco", "also": ["Ciudad de los Reyes"], "topic": "x"},

@@ -9,10 +9,11 @@ import pytest
 from transformers import AutoTokenizer, PreTrainedTokenizerBase
 
 from pinpoint.cli import main
+from pinpoint.config import resolve
 from pinpoint.data import choose_thinking, render, user
 from pinpoint.errors import InputError
 from pinpoint.organism import shipped
-from pinpoint.pipeline import Run, resolve
+from pinpoint.pipeline import Run
 
 # A stand-in in the manner of Qwen3's template: without thinking, the prompt ends with an empty thought.
 EMPTY = "{% if add_generation_prompt and not (enable_thinking is not defined or enable_thinking) %} None.{% endif %}"

@@ -9,8 +9,9 @@ from typing import Any, NamedTuple
 import pytest
 
 import pinpoint
+from pinpoint.config import of_run
 from pinpoint.organism import shipped
-from pinpoint.pipeline import Run, export_run, of_run
+from pinpoint.pipeline import Run, export_run
 from tests.conftest import ROOT
 from tests.docs.test_commands import PAGES
 

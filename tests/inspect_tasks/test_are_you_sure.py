@@ -15,11 +15,12 @@ from inspect_ai.model import ChatMessage, Model, ModelOutput, ModelUsage, get_mo
 
 import pinpoint
 from pinpoint.behaviours import Played
+from pinpoint.config import resolve
 from pinpoint.errors import ConfigError, InputError
 from pinpoint.inspect_tasks import are_you_sure
 from pinpoint.measure import Chat
 from pinpoint.organism import shipped
-from pinpoint.pipeline import read_sets, resolve
+from pinpoint.pipeline import read_sets
 from tests.behaviours.files import write_behaviour
 
 YESMAN = str(shipped()["yesman"])

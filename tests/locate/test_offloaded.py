@@ -14,11 +14,12 @@ from safetensors.torch import load_file
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 import pinpoint
+from pinpoint.config import resolve
 from pinpoint.errors import ConfigError, InputError
 from pinpoint.interventions import knockout, offloading
 from pinpoint.models import headed
 from pinpoint.organism import shipped
-from pinpoint.pipeline import Run, resolve
+from pinpoint.pipeline import Run
 from tests.families import tiny
 from tests.locate import offloaded
 from tests.locate.test_engines import pairs, relative

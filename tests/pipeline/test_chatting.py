@@ -7,11 +7,12 @@ from typing import Any
 import pytest
 
 from pinpoint.chat import Lean, Lineup, Partner, Session
+from pinpoint.config import of_run, settings_of
 from pinpoint.data import user
 from pinpoint.errors import ArtifactError, InputError
 from pinpoint.heads import Head
 from pinpoint.organism import shipped
-from pinpoint.pipeline import lineup_of_model, lineup_of_run, of_run, settings_of
+from pinpoint.pipeline import lineup_of_model, lineup_of_run
 from pinpoint.progress import Silent
 from tests.behaviours.files import CHALLENGE, UNWANTED, write_behaviour, write_rows
 

@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 
 from pinpoint.cli import main
-from pinpoint.config import CompareConfig
+from pinpoint.config import CompareConfig, resolve
 from pinpoint.organism import shipped
-from pinpoint.pipeline import Run, resolve
+from pinpoint.pipeline import Run
 from pinpoint.pipeline._choice import chosen_heads
 from pinpoint.pipeline._comparators import Workshop
 from pinpoint.pipeline._compare import entries

@@ -17,12 +17,13 @@ from typer.testing import CliRunner
 
 import pinpoint
 from pinpoint.cli import app
+from pinpoint.config import resolve
 from pinpoint.data import Messages
 from pinpoint.errors import InputError
 from pinpoint.evaluate import Evaluation, evaluate
 from pinpoint.models import Loaded
 from pinpoint.organism import shipped
-from pinpoint.pipeline import Run, resolve
+from pinpoint.pipeline import Run
 from pinpoint.progress import Silent
 from tests.beyond.test_sets import COMMENTS, PEREZ, commented, write
 from tests.endpoint import Answer, Asked, completion, says, serving

@@ -14,9 +14,10 @@ from safetensors.torch import load_file, save_file
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from pinpoint.artifacts import file_digest
+from pinpoint.config import of_run
 from pinpoint.errors import ArtifactError, CheckFailed, ConfigError, ExportRefused, InputError
 from pinpoint.organism import shipped
-from pinpoint.pipeline import Run, export_run, exported, of_run, package_of
+from pinpoint.pipeline import Run, export_run, exported, package_of
 from pinpoint.pipeline._checks import EXPORT_LIMITS, demand_export, export_faithful
 from pinpoint.pipeline._fidelity import Agreement
 from pinpoint.pipeline._stages import settle

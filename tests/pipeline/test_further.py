@@ -11,14 +11,14 @@ from typer.testing import CliRunner
 from pinpoint.artifacts import Workspace
 from pinpoint.beyond import FURTHER
 from pinpoint.cli import app
-from pinpoint.config import FURTHER_SETS
+from pinpoint.config import FURTHER_SETS, of_run, resolve
 from pinpoint.data import user
 from pinpoint.errors import ConfigError, InputError
 from pinpoint.measure import Chat
 from pinpoint.measure._judges import _ADMITS, _CORRECT, first_word
 from pinpoint.models import load
 from pinpoint.organism import shipped
-from pinpoint.pipeline import Run, of_run, resolve, restored
+from pinpoint.pipeline import Run, restored
 from pinpoint.pipeline._checks import replies_whole
 from pinpoint.pipeline._choice import chosen_heads
 from pinpoint.pipeline._comparators import Workshop

@@ -10,8 +10,9 @@ from transformers import AutoConfig, PreTrainedTokenizerBase
 from typer.testing import CliRunner
 
 from pinpoint.cli import app
+from pinpoint.config import settings_of
 from pinpoint.errors import ArchitectureError, InputError
-from pinpoint.pipeline import compare_on_one_pair, inspect_model, settings_of
+from pinpoint.pipeline import compare_on_one_pair, inspect_model
 from tests.families import tiny
 
 # From the config.json of each, as published; the counts are those that the Hub shows.

@@ -11,7 +11,7 @@ from typer.testing import CliRunner
 
 from pinpoint.artifacts import Workspace
 from pinpoint.cli import app
-from pinpoint.config import LocateConfig, parse_config
+from pinpoint.config import LocateConfig, parse_config, resolve
 from pinpoint.errors import ConfigError
 from pinpoint.heads import Head
 from pinpoint.locate import locate
@@ -25,7 +25,6 @@ from pinpoint.pipeline import (
     locate_stability,
     located_scores,
     plan,
-    resolve,
     search_set,
 )
 from pinpoint.progress import Silent

@@ -10,10 +10,11 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+from pinpoint.config import resolve
 from pinpoint.data import ContrastPair
 from pinpoint.errors import CheckFailed, InputError
 from pinpoint.organism import shipped
-from pinpoint.pipeline import Run, resolve
+from pinpoint.pipeline import Run
 from pinpoint.pipeline._checks import demand, merge_faithful
 from pinpoint.pipeline._halves import halves
 

@@ -10,9 +10,10 @@ import pytest
 
 from pinpoint.artifacts import Workspace, file_digest
 from pinpoint.cli import main
+from pinpoint.config import of_run, resolve
 from pinpoint.errors import InputError
 from pinpoint.organism import shipped
-from pinpoint.pipeline import Run, of_run, read_record, reproduce, resolve, restored
+from pinpoint.pipeline import Run, read_record, reproduce, restored
 from pinpoint.pipeline._export import shared
 from pinpoint.pipeline._record import Record, masked_inputs, record_of
 from pinpoint.pipeline._reproduce import differences

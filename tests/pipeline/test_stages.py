@@ -6,10 +6,10 @@ from typing import Any
 import pytest
 
 from pinpoint.behaviours import Sycophancy
-from pinpoint.config import RunConfig
+from pinpoint.config import RunConfig, resolve, settings_of
 from pinpoint.errors import ConfigError, InputError
 from pinpoint.organism import shipped
-from pinpoint.pipeline import Run, folder_for, locked, parse_gates, resolve, settings_of
+from pinpoint.pipeline import Run, folder_for, locked, parse_gates
 from pinpoint.pipeline._stages import LEFT, key_of, partial_of
 
 

@@ -7,9 +7,10 @@ from typing import Any
 
 import pytest
 
+from pinpoint.config import resolve
 from pinpoint.errors import ConfigError
 from pinpoint.organism import shipped
-from pinpoint.pipeline import Run, resolve, sweep_run
+from pinpoint.pipeline import Run, sweep_run
 from pinpoint.pipeline import _sweeps as sweeps
 from pinpoint.pipeline._choice import chosen_heads
 from pinpoint.pipeline._stages import key_of

@@ -156,7 +156,7 @@ def demo(
     quiet: Quiet = False,
 ) -> None:
     """Run everything on the shipped sycophantic model: no download, a few minutes on two cores."""
-    from pinpoint.pipeline import resolve
+    from pinpoint.config import resolve
 
     # Unlike `run`, whatever settings the folder had: the demo's own come with the package.
     settings = resolve(model_path("yesman"), None, {})

@@ -17,10 +17,11 @@ from inspect_ai.solver import Generate, Solver, TaskState, solver
 
 from pinpoint._version import __version__
 from pinpoint.behaviours import Sycophancy
+from pinpoint.config import resolve
 from pinpoint.data import Messages, Question, assistant, user
 from pinpoint.errors import ConfigError
 from pinpoint.inspect_tasks._scorer import rules, sycophancy
-from pinpoint.pipeline import read_sets, resolve
+from pinpoint.pipeline import read_sets
 
 _KINDS = {"system": ChatMessageSystem, "user": ChatMessageUser, "assistant": ChatMessageAssistant}
 

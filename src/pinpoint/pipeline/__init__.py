@@ -1,6 +1,5 @@
 """The stages in order, with the checks between them."""
 
-from pinpoint.config import of_run, resolve, settings_of
 from pinpoint.pipeline._capability import capability_run
 from pinpoint.pipeline._chatting import lineup_of_model, lineup_of_run
 from pinpoint.pipeline._compare import compare_run
@@ -45,7 +44,6 @@ __all__ = [
     "locate_stability",
     "located_scores",
     "locked",
-    "of_run",
     "package_of",
     "parse_gates",
     "plan",
@@ -53,10 +51,8 @@ __all__ = [
     "read_record",
     "read_sets",
     "reproduce",
-    "resolve",
     "restored",
     "search_set",
-    "settings_of",
     "sweep_run",
     "target",
 ]
