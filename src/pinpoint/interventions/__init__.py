@@ -4,6 +4,7 @@ from pinpoint.interventions._at_hand import at_hand, offloading, one_block_at_ha
 from pinpoint.interventions._below import Below
 from pinpoint.interventions._hooks import after_blocks, edited_inputs, edited_outputs, seen_inputs, seen_outputs
 from pinpoint.interventions._knockout import captured_heads, knockout, resample
+from pinpoint.interventions._only_at import only_at
 from pinpoint.interventions._steer import Steering, steer
 from pinpoint.interventions._supply import final_logits, next_token_logits, run_block
 from pinpoint.interventions._widened import WIDER, widened
@@ -22,6 +23,7 @@ __all__ = [
     "next_token_logits",
     "offloading",
     "one_block_at_hand",
+    "only_at",
     "resample",
     "run_block",
     "seen_inputs",

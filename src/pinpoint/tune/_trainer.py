@@ -3,15 +3,19 @@
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from functools import cached_property
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 import torch
 from datasets import Dataset
+from peft import PeftModel
 from torch import Tensor
+from torch.nn import functional
+from transformers import PreTrainedModel
 from trl import DPOConfig, DPOTrainer, SFTConfig, SFTTrainer
 
 from pinpoint.behaviours import PreferenceRow, TrainingRow
 from pinpoint.data import pad
+from pinpoint.interventions import only_at
 from pinpoint.measure import ReplyRow, reply_kl
 from pinpoint.memory import BatchSize, out_of_memory, release
 from pinpoint.tune._prefix import Prefix
@@ -50,9 +54,20 @@ class _Supervised(SFTTrainer):
             return nullcontext()
         return self.prefix.supplied(inputs["input_ids"], inputs["attention_mask"])
 
+    def _base(self) -> PreTrainedModel:
+        model: Any = self.accelerator.unwrap_model(self.model)
+        base: Any = model.get_base_model() if isinstance(model, PeftModel) else model
+        return cast(PreTrainedModel, base)
+
     def compute_loss(self, model: Any, inputs: dict[str, Any], *args: Any, **kwargs: Any) -> Any:
-        with self._below(inputs):
-            return super().compute_loss(model, inputs, *args, **kwargs)  # type: ignore[no-untyped-call]
+        """TRL's loss, of the positions that have one: where it has no kernel of its own, it unembeds all."""
+        labels = inputs["labels"][:, 1:]
+        scored = labels != -100
+        # As TRL takes labels of processes that share a row: already shifted.
+        given = {name: value for name, value in inputs.items() if name != "labels"}
+        given["shift_labels"] = labels[scored].unsqueeze(0)
+        with self._below(inputs), only_at(self._base(), functional.pad(scored, (0, 1))):
+            return super().compute_loss(model, given, *args, **kwargs)  # type: ignore[no-untyped-call]
 
     def get_batch_samples(self, epoch_iterator: Iterator[Any], num_batches: int, device: torch.device) -> Any:
         return super().get_batch_samples(map(self._without_repeats, epoch_iterator), num_batches, device)  # type: ignore[no-untyped-call, unused-ignore]
@@ -104,12 +119,14 @@ class _Supervised(SFTTrainer):
         for start in range(0, len(rows), most):
             some = rows[start : start + most]
             inputs = pad([row.ids for row in some], "right", model.device).inputs()
-            with self._below(inputs):
+            replies = torch.zeros_like(inputs["input_ids"], dtype=torch.bool)
+            for i, row in enumerate(some):
+                replies[i, row.deciding] = True
+            with self._below(inputs), only_at(self._base(), replies):
                 with torch.no_grad(), model.disable_adapter():
-                    before = model(**inputs, use_cache=False).logits
-                after = model(**inputs, use_cache=False).logits
-            kl = torch.cat([reply_kl(before[i, row.deciding], after[i, row.deciding]) for i, row in enumerate(some)])
-            share = anchor.weight * kl.sum() / tokens
+                    before = model(**inputs, use_cache=False).logits[0]
+                after = model(**inputs, use_cache=False).logits[0]
+            share = anchor.weight * reply_kl(before, after).sum() / tokens
             self.accelerator.backward(share)
             held.append(share.detach())
         return held
