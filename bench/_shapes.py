@@ -44,8 +44,10 @@ class Shape(NamedTuple):
         return self.shared + self.after
 
 
-def make_model(shape: Shape, attention: str = "sdpa") -> LlamaForCausalLM:
-    """Random weights, the same for every caller."""
+def make_model(
+    shape: Shape, attention: str = "sdpa", dtype: torch.dtype = torch.float32, device: str = "cpu"
+) -> LlamaForCausalLM:
+    """Random weights, the same for every caller on a device; made there."""
     config = LlamaConfig(
         vocab_size=shape.vocabulary,
         hidden_size=shape.d_model,
@@ -58,7 +60,13 @@ def make_model(shape: Shape, attention: str = "sdpa") -> LlamaForCausalLM:
         attn_implementation=attention,
     )
     torch.manual_seed(0)
-    return LlamaForCausalLM(config).eval()
+    before = torch.get_default_dtype()
+    torch.set_default_dtype(dtype)
+    try:
+        with torch.device(device):
+            return LlamaForCausalLM(config).eval()
+    finally:
+        torch.set_default_dtype(before)
 
 
 def make_pairs(shape: Shape) -> list[pinpoint.ContrastPair]:

@@ -4,13 +4,22 @@ from pathlib import Path
 
 import torch
 from _worker import Score, margin, prompts, serve
-from transformers import AutoModelForCausalLM
+from transformers import AutoModelForCausalLM, PreTrainedModel
 
 
 def load(folder: Path) -> Score:
-    """Freezes the out projections' inputs at the reference's, patches one head's slice."""
-    model = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32).eval()
-    reference, counterfactual = prompts(folder)
+    """The weights and prompts of a folder, in float32."""
+    return scorer(AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32).eval(), *prompts(folder))
+
+
+def scorer(model: PreTrainedModel, reference: torch.Tensor, counterfactual: torch.Tensor) -> Score:
+    """Freezes the out projections' inputs at the reference's, patches one head's slice.
+
+    Args:
+        model: in the layout of Llama.
+        reference: [pair token].
+        counterfactual: [pair token].
+    """
     projections = [block.self_attn.o_proj for block in model.model.layers]
     width = model.config.head_dim
 

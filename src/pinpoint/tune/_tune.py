@@ -4,7 +4,7 @@ import copy
 import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from peft import PeftModel
@@ -16,6 +16,7 @@ from pinpoint.config import TuneConfig
 from pinpoint.data import Dialogue, Messages, encode_chat, pad
 from pinpoint.errors import InputError
 from pinpoint.heads import Head
+from pinpoint.interventions import only_at
 from pinpoint.measure import anchor_rows
 from pinpoint.models import headed
 from pinpoint.processes import Processes
@@ -53,8 +54,12 @@ def _next_token_logits(
     model: PreTrainedModel | PeftModel, tokenizer: PreTrainedTokenizerBase, prompts: Sequence[Messages]
 ) -> torch.Tensor:
     batch = pad([encode_chat(tokenizer, prompt) for prompt in prompts], "left", model.device)
-    logits: torch.Tensor = model(**batch.inputs(), use_cache=False).logits
-    return logits[:, -1].float()
+    last = torch.zeros_like(batch.input_ids, dtype=torch.bool)
+    last[:, -1] = True
+    base: Any = model.get_base_model() if isinstance(model, PeftModel) else model
+    with only_at(base, last):
+        logits: torch.Tensor = model(**batch.inputs(), use_cache=False).logits
+    return logits[0].float()
 
 
 def _refuse_quantised(model: PreTrainedModel) -> None:

@@ -1,0 +1,204 @@
+"""Models of real shapes with random weights on one GPU: seconds to locate among all heads, and a training step.
+
+Each model is run in a process of its own. Locating: 100 dialogues of 200 tokens, of which a pair shares 180; the time
+of hooked transformers, which takes a forward pass a head, is extrapolated from that of a few heads, whose scores are
+compared. Training: batches of 8 dialogues of 200 tokens, the last 24 with a loss, weights in bfloat16 but for full
+fine-tuning, which trains in float32; a method that does not fit is said so. Writes bench/results/gpu.json after every
+cell. `--device cpu --models tiny` runs the same code on a small model.
+"""
+
+import argparse
+import gc
+import json
+import platform
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import torch
+from peft import LoraConfig, get_peft_model
+from torch import Tensor
+
+HERE = Path(__file__).resolve().parent
+sys.path[:0] = [str(HERE.parent), str(HERE / "peers")]
+
+from hooked_transformers import scorer  # noqa: E402
+
+import pinpoint  # noqa: E402
+from bench._shapes import Shape, forward_flops, make_model, make_pairs, sweep_flops  # noqa: E402
+from pinpoint.heads import Head  # noqa: E402
+from pinpoint.interventions import only_at  # noqa: E402
+from pinpoint.memory import out_of_memory  # noqa: E402
+from pinpoint.models import headed  # noqa: E402
+from pinpoint.tune import attach, head_slices  # noqa: E402
+
+RESULTS = HERE / "results/gpu.json"
+MODELS = {
+    "Llama-2-7B": Shape(32, 32, 32, 128, 11008, 32000, 100, 180, 20),
+    "Llama-2-13B": Shape(40, 40, 40, 128, 13824, 32000, 100, 180, 20),
+    "Mistral-7B": Shape(32, 32, 8, 128, 14336, 32000, 100, 180, 20),
+    "Qwen2.5-32B": Shape(64, 40, 8, 128, 27648, 152064, 100, 180, 20),
+    "tiny": Shape(4, 4, 2, 16, 96, 512, 6, 18, 6),
+}
+TRAINED = ("pinpoint_top", "pinpoint_all", "lora", "full")
+TURNS, SAMPLE, BATCH, STEPS, REPLY = 3, 4, 8, 5, 24
+
+
+def _seconds(device: str, work: Callable[[], object]) -> float:
+    wait = torch.cuda.synchronize if device == "cuda" else lambda: None
+    wait()
+    began = time.perf_counter()
+    work()
+    wait()
+    return time.perf_counter() - began
+
+
+def _peak(device: str) -> int | None:
+    return torch.cuda.max_memory_allocated() if device == "cuda" else None
+
+
+def locate(shape: Shape, device: str, dtype: torch.dtype) -> dict[str, Any]:
+    """All heads by our sweep, a sample by hooks, and a plain pass over the references, taking turns."""
+    model, pairs = make_model(shape, dtype=dtype, device=device), make_pairs(shape)
+    reference, counterfactual = (
+        torch.tensor([getattr(pair, side) for pair in pairs], device=device) for side in ("reference", "counterfactual")
+    )
+    every = [(layer, head) for layer in range(shape.layers) for head in range(shape.heads)]
+    sample = every[:: max(1, len(every) // SAMPLE)][:SAMPLE]
+    hooked = scorer(model, reference, counterfactual)
+    found: dict[str, Any] = {}
+
+    @torch.no_grad()
+    def by_hooks() -> None:
+        found["hooked"] = hooked(sample)
+
+    def by_sweep() -> None:
+        found["sweep"] = pinpoint.locate(model, None, pairs)
+
+    @torch.no_grad()
+    def forward() -> None:
+        model(input_ids=reference, logits_to_keep=1, use_cache=False)
+
+    works = {"forward": forward, "sweep": by_sweep, "hooked": by_hooks}
+    peaks = {}
+    for name, work in works.items():  # warms up
+        if device == "cuda":
+            torch.cuda.reset_peak_memory_stats()
+        work()
+        peaks[name] = _peak(device)
+    times = {name: [_seconds(device, work) for _ in range(TURNS)] for name, work in works.items()}
+    median = {name: statistics.median(several) for name, several in times.items()}
+    # Beside the sample it runs both prompts for what it freezes, and the unpatched reference.
+    a_pass = median["hooked"] / (len(sample) + 3)
+    ours = found["sweep"].mean
+    scale = max(abs(float(value)) for value in found["hooked"])
+    apart = max(abs(float(ours[at]) - value) for at, value in zip(sample, found["hooked"], strict=True))
+    return {
+        "heads": len(every),
+        "seconds": median["sweep"],
+        "tflops": sweep_flops(shape) / median["sweep"] / 1e12,
+        "forward_tflops": forward_flops(shape) / median["forward"] / 1e12,
+        "hooked_seconds": a_pass * (len(every) + 3),
+        "hooked_sample": len(sample),
+        "difference": apart / scale,
+        "peak_bytes": peaks["sweep"],
+        "forward_peak_bytes": peaks["forward"],
+    }
+
+
+def _trainable(method: str, shape: Shape, device: str, dtype: torch.dtype) -> Any:
+    if method == "full":
+        return make_model(shape, dtype=torch.float32, device=device).requires_grad_(True)
+    model = make_model(shape, dtype=dtype, device=device).requires_grad_(False)
+    if method == "lora":
+        # get_peft_model is not generic over what it wraps.
+        return get_peft_model(model, LoraConfig(task_type="CAUSAL_LM", r=16, target_modules="all-linear"))  # type: ignore[arg-type]
+    low = 0 if method == "pinpoint_all" else shape.layers // 2
+    some = max(1, shape.layers * shape.heads // 25)  # the paper's share: about 4 % of the heads
+    every = [Head(layer, head) for layer in range(low, shape.layers) for head in range(shape.heads)]
+    chosen = [every[i * len(every) // some] for i in range(some)]
+    return attach(headed(model), head_slices(headed(model), chosen, "q,o"))
+
+
+def step_of(model: Any, shape: Shape, device: str) -> Callable[[], None]:
+    """A forward and backward pass and AdamW's step, with logits where there is a loss."""
+    base = model.get_base_model() if hasattr(model, "get_base_model") else model
+    trained = [weight for weight in model.parameters() if weight.requires_grad]
+    optimiser = torch.optim.AdamW(trained, lr=1e-5)
+    generator = torch.Generator().manual_seed(0)
+    ids = torch.randint(3, shape.vocabulary, (BATCH, shape.tokens), generator=generator).to(device)
+    reply = min(REPLY, shape.tokens // 2)
+    scored = torch.zeros_like(ids, dtype=torch.bool)
+    scored[:, -reply - 1 : -1] = True
+    labels = ids[:, -reply:].reshape(-1)
+
+    def step() -> None:
+        with only_at(base, scored), torch.autocast(device, torch.bfloat16, enabled=device == "cuda"):
+            logits: Tensor = model(input_ids=ids, use_cache=False).logits[0]
+        torch.nn.functional.cross_entropy(logits.float(), labels).backward()
+        optimiser.step()
+        optimiser.zero_grad(set_to_none=True)
+
+    return step
+
+
+def train(method: str, shape: Shape, device: str, dtype: torch.dtype) -> dict[str, Any]:
+    """Tokens a second and peak memory of one method."""
+    try:
+        model = _trainable(method, shape, device, dtype).train()
+        step = step_of(model, shape, device)
+        step()
+        seconds = [_seconds(device, step) for _ in range(STEPS)]
+    except Exception as error:
+        if not out_of_memory(error):
+            raise
+        return {"fits": False}
+    tokens = BATCH * shape.tokens / statistics.median(seconds)
+    return {"fits": True, "tokens_a_second": tokens, "peak_bytes": _peak(device)}
+
+
+def child(name: str, what: str, device: str, dtype: torch.dtype) -> None:
+    """One cell, printed."""
+    shape = MODELS[name]
+    told = locate(shape, device, dtype) if what == "locate" else train(what, shape, device, dtype)
+    gc.collect()
+    print(json.dumps(told))
+
+
+def main() -> None:
+    """Every cell in a process of its own; the record is written after each."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--models", nargs="*", choices=MODELS, default=[name for name in MODELS if name != "tiny"])
+    parser.add_argument("--device", choices=("cuda", "cpu"), default="cuda")
+    parser.add_argument("--out", type=Path, default=RESULTS)
+    parser.add_argument("--cell", nargs=2, metavar=("MODEL", "WHAT"), help=argparse.SUPPRESS)
+    arguments = parser.parse_args()
+    dtype = torch.bfloat16 if arguments.device == "cuda" else torch.float32
+    if arguments.device == "cuda" and not torch.cuda.is_available():
+        parser.error("no CUDA device is here; --device cpu --models tiny tries the script out")
+    if arguments.cell:
+        child(*arguments.cell, arguments.device, dtype)
+        return
+    record = {
+        "command": "python bench/gpu.py",
+        "machine": torch.cuda.get_device_name() if arguments.device == "cuda" else platform.machine(),
+        "dtype": str(dtype).removeprefix("torch."),
+        "torch": torch.__version__,
+        "models": {},
+    }
+    for name in arguments.models:
+        cells = record["models"].setdefault(name, {"shape": MODELS[name]._asdict()})
+        # Tuning is measured at the shapes that the paper tunes.
+        for what in ("locate", *(TRAINED if name != "Qwen2.5-32B" else ())):
+            command = [sys.executable, __file__, "--device", arguments.device, "--cell", name, what]
+            cells[what] = json.loads(subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout)
+            print(name, what, cells[what], file=sys.stderr, flush=True)
+            arguments.out.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
