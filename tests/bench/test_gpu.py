@@ -35,6 +35,7 @@ def test_a_small_model_on_a_cpu_goes_through_every_cell(tmp_path: Path) -> None:
     assert "| tiny | 16 |" in page(results, docs)
 
 
+@pytest.mark.slow
 def test_without_a_card_one_line_says_so() -> None:
     import torch
 
