@@ -13,14 +13,18 @@ demo test test-all test-slow test-browser torture mutants coverage bench: export
 demo: .venv/.installed  ## the whole pipeline on the shipped model; the page is runs/demo/report.html
 	$(BIN)/pinpoint demo --out runs/demo
 
+# Two tests at a time, each on one core: models this small gain nothing from a second.
+WORKERS ?= 2
+PYTEST = OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n $(WORKERS) --dist loadfile
+
 test: .venv/.installed  ## the tests that take seconds, offline
-	$(BIN)/python -m pytest -q
+	$(PYTEST)
 
 test-all: .venv/.installed  ## the slow tests too
-	$(BIN)/python -m pytest -q --runslow
+	$(PYTEST) --runslow
 
 test-slow: .venv/.installed  ## the slow tests alone
-	$(BIN)/python -m pytest -q --runslow -m slow
+	$(PYTEST) --runslow -m slow
 
 test-browser: .venv/.installed-browser  ## the pages in Chromium; pictures in build/screenshots
 	$(BIN)/python -m pytest -q --runbrowser tests/browser
