@@ -11,6 +11,8 @@ from pinpoint.models import HeadedModel, pick_device
 # Of a prompt of the built-in contrast, what both sides begin with alike.
 _SHARED = 0.75
 _ANSWERS = 16  # tokens that the sweep unembeds to
+_REPLY = 0.25  # of a training dialogue
+_TILE = 32768  # tokens that TRL unembeds to at once
 
 
 class Workload(NamedTuple):
@@ -196,7 +198,11 @@ def tune_cost(view: HeadedModel, dtype: torch.dtype, work: Workload) -> Cost:
     kept = view.n_layers * (6 * shape.width + 6 * shape.inner + 3 * shape.heads_width)
     # Weight, gradient and two moments of what trains, and the frozen one-hot factors, all in float32.
     optimiser = work.trained * 4 * 5
-    # The base stays beside the copy that is tuned. Of the logits, the loss and its gradient keep float32 copies.
-    peak = 2 * parameters * size + optimiser + tokens * (kept * size + shape.vocabulary * (size + 16))
-    flops = work.steps * tokens * 2 * (2 * shape.blocks + 2 * shape.width * shape.vocabulary)
+    # Replies alone are unembedded, a part of the vocabulary at a time; the loss and its gradient take float32 copies.
+    scored = round(_REPLY * tokens)
+    logits = scored * min(shape.vocabulary, _TILE) * (size + 28)
+    # The base stays beside the copy that is tuned.
+    peak = 2 * parameters * size + optimiser + tokens * kept * size + logits
+    # Unembedded, once more for the gradient, and back.
+    flops = work.steps * 2 * (tokens * 2 * shape.blocks + scored * 3 * shape.width * shape.vocabulary)
     return Cost(int(peak), flops)
