@@ -90,6 +90,18 @@ def test_partial_results_of_other_settings_go(tmp_path: Path) -> None:
     assert list((tmp_path / "partial").iterdir()) == []
 
 
+def test_what_a_process_left_that_ended_after_its_record_goes_with_the_next(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = Run(settings(), tmp_path)
+    for stage in LEFT:
+        partial_of(run, stage).write_text("rows.jsonl", "")
+    monkeypatch.setattr(Run, "is_done", lambda *_: True)
+    monkeypatch.setattr(Run, "report", lambda _: tmp_path)
+    run.all()
+    assert not list((tmp_path / "partial").iterdir())
+
+
 def test_other_settings_in_an_old_folder_are_named_or_forked(tmp_path: Path) -> None:
     out = tmp_path / "run"
     Run(settings(locate={"pairs": 8}), out).do("locate")

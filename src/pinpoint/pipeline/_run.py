@@ -18,7 +18,7 @@ from pinpoint.pipeline._evaluation import evaluate_run
 from pinpoint.pipeline._inputs import Inputs
 from pinpoint.pipeline._locating import follow_locate, locate_run
 from pinpoint.pipeline._record import RECORD, write_record
-from pinpoint.pipeline._stages import LEFT, settle, settled
+from pinpoint.pipeline._stages import LEFT, clear, settle, settled
 from pinpoint.pipeline._tunable import check_tunable
 from pinpoint.pipeline._tuning import follow_tune, follow_tune_full, tune_full_run, tune_run
 from pinpoint.pipeline._verifying import verify_run
@@ -170,7 +170,9 @@ class Run:
         for number, stage in enumerate(LEFT, 1):
             kept = self.is_done(stage)
             self.progress.say(f"[{number}/{len(LEFT) + 1}] {stage}" + (": done before, kept" if kept else ""))
-            if not kept:
+            if kept:
+                clear(self, stage)
+            else:
                 self.do(stage)
         self.progress.say(f"[{len(LEFT) + 1}/{len(LEFT) + 1}] report")
         return self.report()

@@ -170,4 +170,9 @@ def settle(run: Run, stage: str) -> None:
     space = run.workspace
     known = space.read_json(_RECORD) if space.has(_RECORD) else {}
     space.write_json(_RECORD, known | {stage: {"key": key_of(run, stage), "files": space.digests_of(LEFT[stage])}})
-    space.drop(f"partial/{stage}-{key_of(run, stage)[:16]}")
+    clear(run, stage)
+
+
+def clear(run: Run, stage: str) -> None:
+    """Drops what the stage kept while it was not done; a process may end between its record and this."""
+    run.workspace.drop(f"partial/{stage}-{key_of(run, stage)[:16]}")
