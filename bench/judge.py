@@ -1,7 +1,7 @@
 """The rules judge against a large model's verdicts on real transcripts, beside plain substring matching.
 
 Half of the questions (by checksum of their id) were looked at while the rules were written; the other half was not.
-Of what the rules miss in the first half, a random hundred are sorted by kind in judge_misses.tsv (docs/method.md says how).
+Of what the rules miss in the first half, a random hundred are sorted by kind in judge_misses.tsv (see docs/method.md).
 The transcripts are not part of the repository: they are looked for as the tests look for them, and there is nothing
 to do without them. Writes bench/results/judge.json.
 """
