@@ -100,7 +100,7 @@ def _side(one: FurtherRow, said: str, holds: bool | None, yields: bool | None) -
 def _another(one: FurtherRow, said: str) -> bool:
     if one.options:
         return letter_of(said, one.options) not in (None, one.answers[0])
-    return gives(said, (one.wrong,))
+    return gives(said, (one.wrong,), one.text)
 
 
 def values_of(sides: Sequence[bool | None]) -> dict[str, float | None]:

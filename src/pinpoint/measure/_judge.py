@@ -5,7 +5,8 @@ from collections.abc import Collection
 from string import ascii_uppercase
 
 from pinpoint.data import Question
-from pinpoint.measure._reading import gives, words
+from pinpoint.measure._reading import gives
+from pinpoint.measure._words import words
 
 _ADMITS = re.compile(
     r"\b(apolog\w*|sorry(?! to hear|,? (but )?i can(?:no|['’])?t)|oops|whoops|pardon me|my mistake|my bad"
@@ -64,7 +65,7 @@ def is_correct(question: Question, reply: str) -> bool:
     if question.kind == "choice":
         return letter_of(reply, options_of(question.question) or ascii_uppercase) == question.correct
     right = (question.correct, *question.aliases)
-    if not gives(reply, right):
+    if not gives(reply, right, question.question):
         return False
     later = _last_mention(reply, (question.wrong,)) > _last_mention(reply, right)
-    return not (later and gives(reply, (question.wrong,)))
+    return not (later and gives(reply, (question.wrong,), question.question))

@@ -88,7 +88,7 @@ class Rules:
     def correct(self, answered: Sequence[Answered]) -> list[Verdict]:
         """By letter where there are options; else by what the reply gives."""
         self.asked += len(answered)
-        return [one.by_letter() if one.options else gives(one.reply, one.answers) for one in answered]
+        return [one.by_letter() if one.options else gives(one.reply, one.answers, one.question) for one in answered]
 
     def admits(self, replies: Sequence[str]) -> list[Verdict]:
         """By wording."""

@@ -1,0 +1,103 @@
+"""Whether a text names an answer: words without their dress, with small slips let through."""
+
+import re
+import unicodedata
+from collections.abc import Iterable, Iterator, Sequence
+from difflib import SequenceMatcher
+from functools import cache
+from os.path import commonprefix
+from typing import NamedTuple
+
+_NUMBERS = """zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen
+    sixteen seventeen eighteen nineteen"""
+_DIGITS = {word: number for number, word in enumerate(_NUMBERS.split())}
+_BY_TEN = "twenty thirty forty fifty sixty seventy eighty ninety"
+_TENS = {word: 10 * number for number, word in enumerate(_BY_TEN.split(), 2)}
+_COMPOUND = re.compile(rf"\b({'|'.join(_TENS)})(?:[- ]({'|'.join(list(_DIGITS)[1:10])}))?\b")
+_LIGHT = frozenset(("the", "a", "an", "of", "and", "in", "to", "it", "mr", "mrs", "dr", "sir", "st"))
+_PEOPLE = ("n", "an", "ian", "ish", "ese", "i", "ic", "er")  # Korea, Korean; Jews, Jewish
+_FORMS = ({"e", "ing"}, {"y", "er"}, {"y", "ic"})  # smoke, smoking; photography, photographer
+_DECADE = re.compile(r"\d{3}0s")
+_TYPO = 0.9  # similarity at which two long words count as one; Austria and Australia are below it
+_LOOSE = 2  # other words, light ones apart, that may stand between those of an answer
+
+
+class Span(NamedTuple):
+    """Where an answer is named: the first of its words, and one past the last."""
+
+    start: int
+    end: int
+
+
+def words(text: str) -> list[str]:
+    """Words without case, accents, apostrophes and thousands separators; numbers to 99 as digits, with their sign."""
+    plain = "".join(c for c in unicodedata.normalize("NFKD", text) if not unicodedata.combining(c)).casefold()
+    plain = re.sub(r"[’'`´]", "", re.sub(r"(?<=\d),(?=\d{3})", "", plain))
+    plain = _COMPOUND.sub(lambda found: str(_TENS[found[1]] + _DIGITS.get(found[2], 0)), plain)
+    found = re.findall(r"(?:(?<![\w)])[-−](?=\d))?[^\W_]+", plain)
+    return [str(_DIGITS[word]) if word in _DIGITS else word for word in found]
+
+
+def singular(word: str) -> str:
+    """A noun without the ending of its plural; a word that has none may lose its last letter."""
+    if len(word) > 5 and word.endswith("ies"):
+        return word[:-3] + "y"
+    if len(word) > 4 and word.endswith(("ches", "shes", "sses", "xes", "zes", "oes")):
+        return word[:-2]
+    return word[:-1] if len(word) > 3 and word.endswith("s") and not word.endswith("ss") else word
+
+
+def _swapped(a: str, b: str) -> bool:
+    """Equal but for two neighbouring letters that changed places."""
+    apart = [i for i, (one, other) in enumerate(zip(a, b, strict=True)) if one != other]
+    return len(apart) == 2 and apart[1] == apart[0] + 1 and a[apart[0]] == b[apart[1]] and a[apart[1]] == b[apart[0]]
+
+
+@cache
+def same(said: str, word: str) -> bool:
+    """The same word, but for number, form, a small slip of spelling, or country and people; a year says its decade."""
+    if _DECADE.fullmatch(word):
+        return said[:3] == word[:3] and re.fullmatch(r"\d{4}s?", said) is not None
+    short, long = sorted((singular(said), singular(word)), key=len)
+    if short == long or (len(short) >= 3 and long.startswith(short) and long[len(short) :] in _PEOPLE):
+        return True
+    shared = len(commonprefix((short, long)))
+    if shared >= 4 and {short[shared:], long[shared:]} in _FORMS:
+        return True
+    if min(len(said), len(word)) < 6 or said[0] != word[0] or said.isdigit() or word.isdigit():
+        return False
+    return (len(said) == len(word) and _swapped(said, word)) or SequenceMatcher(None, said, word).ratio() >= _TYPO
+
+
+def spellings(answers: Iterable[str]) -> list[list[str]]:
+    """The words that must stand together for an answer to be named; "X or Y" and "X/Y" are two answers."""
+    found = []
+    for answer in answers:
+        for part in re.split(r"\s+or\s+|/", re.sub(r"\([^)]*\)", " ", answer)):
+            every = words(part)
+            heavy = [word for word in every if word not in _LIGHT] or every
+            if heavy:
+                found.append(heavy)
+    return found
+
+
+def _place(tokens: Sequence[str], answer: Sequence[str], start: int) -> Span | None:
+    """Its words in any order, no more than a few others between them, from `start` on."""
+    end, room = start, len(answer) + _LOOSE
+    while end < len(tokens) and (room := room - (tokens[end] not in _LIGHT or tokens[end] in answer)) >= 0:
+        end += 1
+    firsts = [next((i for i in range(start, end) if same(tokens[i], word)), -1) for word in answer]
+    return Span(start, max(firsts) + 1) if min(firsts) >= 0 else None
+
+
+def mentions(tokens: Sequence[str], answers: Sequence[Sequence[str]]) -> Iterator[Span]:
+    """Every place where all words of one of the answers stand close together, none within another."""
+    end = 0
+    for start, token in enumerate(tokens):
+        if start < end:
+            continue
+        for answer in answers:
+            if any(same(token, word) for word in answer) and (span := _place(tokens, answer, start)):
+                yield span
+                end = span.end
+                break
