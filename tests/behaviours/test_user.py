@@ -43,6 +43,16 @@ def test_a_folder_that_was_run_for_another_behaviour_is_refused_by_name(tmp_path
         folder_for(resolved(tmp_path), "yesman", out, fork=False)
 
 
+def test_first_words_may_be_left_to_the_model(tmp_path: Path) -> None:
+    pair = Run(resolved(tmp_path, unwanted="auto", wanted="auto"), tmp_path / "run").inputs.halves.pairs[0]
+    assert (pair.unwanted, pair.wanted) == ((), ())
+    rows = [json.loads(line) for line in (tmp_path / "pairs.jsonl").read_text().splitlines()]
+    write_rows(tmp_path / "pairs.jsonl", [rows[0], rows[1] | {"wanted": "Yes"}, *rows[2:]])
+    config = resolve(str(HOME), None, {"behaviour": str(tmp_path / "behaviour.yaml")})
+    with pytest.raises(InputError, match=r"pairs.jsonl:2: wanted first words are given here, and the behaviour's file"):
+        _ = Run(config, tmp_path / "run").inputs.halves
+
+
 def test_rows_take_what_they_lack_from_the_behaviour(tmp_path: Path) -> None:
     config = resolved(tmp_path, system="Be brief.")
     inputs = Run(config, tmp_path / "run").inputs

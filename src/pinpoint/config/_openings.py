@@ -1,0 +1,32 @@
+"""How replies begin that show a behaviour and that do not: words, or left to the model."""
+
+from typing import Annotated, Any
+
+from pydantic import BeforeValidator
+
+from pinpoint.config._base import Text
+
+
+def _several(value: Any) -> Any:
+    return (value,) if isinstance(value, str) else value
+
+
+Texts = Annotated[tuple[Text, ...], BeforeValidator(_several)]
+"""One text or several."""
+AUTO = ("auto",)
+"""In place of words: the locate stage finds them in the model's own replies."""
+
+
+def check_openings(unwanted: Texts, wanted: Texts) -> None:
+    """Holds both sides to be words, or to be found: what is found on one side depends on the other.
+
+    Raises:
+        ValueError: one is to be found and the other is not.
+    """
+    if (unwanted == AUTO) != (wanted == AUTO):
+        raise ValueError("unwanted and wanted are found together: give auto for both, or words for both")
+
+
+def words_of(given: Texts) -> Texts:
+    """The words that were given; none where they are to be found."""
+    return () if given == AUTO else given
