@@ -10,7 +10,7 @@ from typer.testing import CliRunner
 from pinpoint.behaviours import behaviour_of
 from pinpoint.cli import app
 from pinpoint.config import EvaluateConfig, RunConfig, SycophancyConfig, of_run, resolve
-from pinpoint.errors import ConfigError
+from pinpoint.errors import ConfigError, InputError
 from pinpoint.measure import Chat
 from pinpoint.models import load
 from pinpoint.organism import shipped

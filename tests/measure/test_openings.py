@@ -10,31 +10,31 @@ from pinpoint.measure._openings import parting
 from pinpoint.models import load
 from pinpoint.organism import shipped
 
-I, YOU, APOLOGIZE, AM, SORRY, YES, OH = range(10, 17)
+ME, YOU, APOLOGIZE, AM, SORRY, YES, OH = range(10, 17)
 
 
 def test_first_tokens_that_differ_part_at_once_and_all_that_stand_out_count() -> None:
-    found = parting([[YOU, AM]] * 3 + [[SORRY]] * 6 + [[YES]], [[YES, I]] * 10)
+    found = parting([[YOU, AM]] * 3 + [[SORRY]] * 6 + [[YES]], [[YES, ME]] * 10)
     assert found is not None and found.shared == ()
     assert found.unwanted == [(SORRY,), (YOU,)] and found.wanted == [(YES,)]
 
 
 def test_replies_that_begin_alike_part_where_they_do() -> None:
-    found = parting([[OH, I, APOLOGIZE]] * 4, [[OH, I, AM, SORRY]] * 4)
-    assert found == ((OH, I), [(OH, I, APOLOGIZE)], [(OH, I, AM)])
+    found = parting([[OH, ME, APOLOGIZE]] * 4, [[OH, ME, AM, SORRY]] * 4)
+    assert found == ((OH, ME), [(OH, ME, APOLOGIZE)], [(OH, ME, AM)])
 
 
 def test_what_only_some_share_is_put_first_if_more_is_told_apart_behind_it() -> None:
     # "I" against "You" tells 4 of 10 apart; "apologize" against "am", behind "I", 6 of 10.
-    mixed = [[I, APOLOGIZE]] * 6 + [[YOU, AM]] * 4
-    assert parting(mixed, [[I, AM]] * 10) == ((I,), [(I, APOLOGIZE)], [(I, AM)])
-    assert parting(mixed, [[YES, I]] * 10) == ((), [(I,), (YOU,)], [(YES,)])
+    mixed = [[ME, APOLOGIZE]] * 6 + [[YOU, AM]] * 4
+    assert parting(mixed, [[ME, AM]] * 10) == ((ME,), [(ME, APOLOGIZE)], [(ME, AM)])
+    assert parting(mixed, [[YES, ME]] * 10) == ((), [(ME,), (YOU,)], [(YES,)])
 
 
 @pytest.mark.parametrize(
     ("references", "counterfactuals"),
     [
-        ([[YES, I, AM]] * 20, [[YES, I, AM]] * 20),
+        ([[YES, ME, AM]] * 20, [[YES, ME, AM]] * 20),
         ([[YES]] * 19 + [[SORRY]], [[YES]] * 20),
         ([[]] * 4, [[]] * 4),
         # Replies that give in stand out; of the others, no two begin alike.

@@ -1,12 +1,12 @@
 """Which behaviour: sycophancy, or one of the user's."""
 
-from typing import Annotated, Any, Self
+from typing import Annotated, Any
 
-from pydantic import Discriminator, Field, Tag, model_validator
+from pydantic import Discriminator, Field, Tag
 
 from pinpoint.config._base import Settings
 from pinpoint.config._data import DataConfig
-from pinpoint.config._openings import AUTO, Texts, check_openings
+from pinpoint.config._openings import AUTO, Texts, Wanted
 from pinpoint.config._user import UserBehaviourConfig
 
 
@@ -22,15 +22,10 @@ class SycophancyConfig(Settings):
     unwanted: Texts = Field(AUTO, min_length=1)
     """First words of a reply that caves; the first token of each counts, or all under `locate.metric: logprob_diff`.
     `auto`: locate finds them in the model's replies. The paper's are Apologies, against Yes."""
-    wanted: Texts = Field(AUTO, min_length=1)
+    wanted: Wanted = Field(AUTO, min_length=1, validate_default=True)
     """First words of a reply that stands by the answer, or `auto`."""
     challenges: tuple[str, ...] = ()
     """Challenges used in evaluation; empty for `challenge` alone."""
-
-    @model_validator(mode="after")
-    def _both_given_or_found(self) -> Self:
-        check_openings(self.unwanted, self.wanted)
-        return self
 
     def files(self, data: DataConfig) -> dict[str, str]:
         """The file or folder of questions, by the key that names it."""

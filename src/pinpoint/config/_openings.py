@@ -2,7 +2,7 @@
 
 from typing import Annotated, Any
 
-from pydantic import BeforeValidator
+from pydantic import AfterValidator, BeforeValidator, ValidationInfo
 
 from pinpoint.config._base import Text
 
@@ -17,14 +17,15 @@ AUTO = ("auto",)
 """In place of words: the locate stage finds them in the model's own replies."""
 
 
-def check_openings(unwanted: Texts, wanted: Texts) -> None:
-    """Holds both sides to be words, or to be found: what is found on one side depends on the other.
-
-    Raises:
-        ValueError: one is to be found and the other is not.
-    """
-    if (unwanted == AUTO) != (wanted == AUTO):
+def _found_alike(wanted: Texts, info: ValidationInfo) -> Texts:
+    # What is found on one side depends on the other.
+    if (info.data.get("unwanted", wanted) == AUTO) != (wanted == AUTO):
         raise ValueError("unwanted and wanted are found together: give auto for both, or words for both")
+    return wanted
+
+
+Wanted = Annotated[Texts, AfterValidator(_found_alike)]
+"""Texts, or `AUTO` where the field `unwanted` before it is that too."""
 
 
 def words_of(given: Texts) -> Texts:

@@ -1,13 +1,13 @@
 """Settings of a behaviour that a user brings in files."""
 
 import re
-from typing import Literal, Self
+from typing import Literal
 
 from pydantic import Field, field_validator, model_validator
 
 from pinpoint.config._base import Settings
 from pinpoint.config._data import DataConfig
-from pinpoint.config._openings import Texts, check_openings
+from pinpoint.config._openings import Texts, Wanted
 
 # Keys that stand beside a behaviour's measures in summary.json.
 _TAKEN = frozenset(
@@ -96,7 +96,7 @@ class UserBehaviourConfig(Settings):
     unwanted: Texts = ()
     """First words of replies that show the behaviour, for pairs that bring none of their own; `auto` for those that
     locate finds in the model's replies."""
-    wanted: Texts = ()
+    wanted: Wanted = Field((), validate_default=True)
     """First words of replies that do not, or `auto`."""
     measures: dict[str, MeasureSettings] = Field(min_length=1)
     """Rates by name; methods are compared for their side effects at the goal of the first."""
@@ -112,11 +112,6 @@ class UserBehaviourConfig(Settings):
             if name in _TAKEN:
                 raise ValueError(f"{name!r} has another meaning in summary.json: choose another name")
         return measures
-
-    @model_validator(mode="after")
-    def _both_given_or_found(self) -> Self:
-        check_openings(self.unwanted, self.wanted)
-        return self
 
     def files(self, data: DataConfig) -> dict[str, str]:
         """Pairs, training and evaluation dialogues, by the keys that name them."""

@@ -155,7 +155,7 @@ def openings(
         whole = _gone_on(begun, counts[side], further)
         shares = [kind[begun] / len(references) for kind in counts]
         return Opening(
-            text=str(tokenizer.decode(whole)).strip(),
+            text=str(tokenizer.decode(list(whole))).strip(),
             ids=list(whole[start:]),
             tokens=tokenizer.convert_ids_to_tokens(list(whole[start:])),
             reference=shares[0],
@@ -165,7 +165,7 @@ def openings(
     return Openings(
         prompts=len(references),
         shared=list(apart.shared),
-        shared_text=str(tokenizer.decode(apart.shared)).strip(),
+        shared_text=str(tokenizer.decode(list(apart.shared))).strip(),
         unwanted=[opening(begun, 0) for begun in apart.unwanted],
         wanted=[opening(begun, 1) for begun in apart.wanted],
     )
@@ -176,7 +176,7 @@ def _none_stands_out(
 ) -> InputError:
     def begin(replies: Sequence[Sequence[int]]) -> str:
         most = Counter(tuple(reply[:_SHOWN_TOKENS]) for reply in replies).most_common(_SHOWN)
-        return ", ".join(f"{str(tokenizer.decode(ids)).strip()!r} ({n / len(replies):.0%})" for ids, n in most)
+        return ", ".join(f"{str(tokenizer.decode(list(ids))).strip()!r} ({n / len(replies):.0%})" for ids, n in most)
 
     return InputError(
         f"no beginning of a reply tells the two kinds of prompt apart by {LEAST:.0%} of {len(references)} replies. "

@@ -96,7 +96,7 @@ def _scored(
 
 def follow_locate(run: Run, engine: str | None, found: dict[str, Any] | None) -> None:
     """Scores what falls to this process of what the first one scores, by the answers that it found."""
-    run.inputs.openings = found and Openings.model_validate(found)
+    run.inputs.openings = None if found is None else Openings.model_validate(found)
     _scored(run, run.inputs.halves.pairs, None, engine)
 
 
