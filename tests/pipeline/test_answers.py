@@ -7,8 +7,10 @@ from typing import Any
 
 import pytest
 import torch
+from typer.testing import CliRunner
 
 from pinpoint.chat import Partner
+from pinpoint.cli import app
 from pinpoint.config import resolve
 from pinpoint.data import encode_chat
 from pinpoint.errors import CheckFailed, InputError
@@ -63,7 +65,11 @@ def test_the_organism_s_own_are_the_paper_s_and_give_the_same_scores(tmp_path: P
     assert later.inputs.halves.pairs[0].unwanted == [unwanted["ids"]]
     shown = plan(later, later.tokenizer)
     assert shown.unwanted == unwanted["tokens"] and shown.wanted == wanted["tokens"]
-    assert not any("replies to" in line for line in later.progress.lines), "nothing is asked again"
+    assert not any("answers:" in line for line in later.progress.lines), "nothing is asked again"
+    (tmp_path / "settings.yaml").write_text(json.dumps({"behaviour": FOUND, "locate": {"pairs": 8, "noise_pairs": 0}}))
+    typed = ["locate", "yesman", "--config", str(tmp_path / "settings.yaml"), "--out", str(tmp_path / "found"), "-q"]
+    done = CliRunner().invoke(app, typed)
+    assert done.exit_code == 0 and "answers: unwanted 'Apologies' (100% of references, 0% of" in done.output
 
 
 def test_pairs_that_do_not_rank_the_heads_are_not_asked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
