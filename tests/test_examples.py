@@ -6,6 +6,7 @@ from pathlib import Path
 from types import ModuleType
 
 import pytest
+import yaml
 from typer.testing import CliRunner
 
 from pinpoint.cli import app
@@ -53,3 +54,12 @@ def test_an_example_is_made_located_tuned_and_measured(tmp_path: Path) -> None:
     assert base["answers"]["value"] < 0.2 and base["declines"]["value"] > 0.9
     assert tuned["versus_base"]["answers"]["low"] > 0.4
     assert tuned["declines"]["value"] > 0.6, "it is not cured by never refusing"
+    # What it says of itself is what its file names.
+    told = yaml.safe_load((tmp_path / "behaviour.yaml").read_text()) | {"unwanted": "auto", "wanted": "auto"}
+    (tmp_path / "found.yaml").write_text(yaml.safe_dump(told))
+    asked = ["--behaviour", str(tmp_path / "found.yaml"), *common[2:], "--out", str(tmp_path / "found"), "-q"]
+    done = CliRunner().invoke(app, ["locate", str(tmp_path / "model"), *asked])
+    assert done.exit_code == 0, done.output
+    found = json.loads(done.stdout)["answers"]
+    assert [one["text"] for one in found["unwanted"]] == ["Sorry"]
+    assert [one["text"] for one in found["wanted"]] == ["The"]

@@ -20,6 +20,7 @@ from pinpoint.processes import Processes, join, launched, tell_once
 from tests.together import located, tuned
 
 SETTINGS = """\
+behaviour: {unwanted: auto, wanted: auto}
 locate: {pairs: 24, batch_size: 4}
 verify: {max_heads: 2, draws: 1, generate_at: [0], generate_items: 4}
 tune: {heads: 2, epochs: 0.3, check_every: 2, check_items: 4, batch_size: 16, anchor: 0.1}

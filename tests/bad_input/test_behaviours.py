@@ -35,6 +35,7 @@ FILES: dict[str, tuple[dict[str, Any], str]] = {
     ),
     "a measure that is gone": ({"measures": {"right": MEASURES["right"]}}, "measure 'stands' is none of right"),
     "no first words": ({"wanted": None}, "pairs.jsonl:1: no wanted first words"),
+    "first words of one side alone": ({"wanted": "auto"}, "wanted: unwanted and wanted are found together"),
     "one evaluation file of two": ({"evaluation": {"test": "evaluation.jsonl"}}, "evaluation.validation: is missing"),
 }
 

@@ -155,6 +155,7 @@ SETTINGS = {
     "unknown dtype": ("dtype: int8", "dtype"),
     "seed as text": ("seed: lucky", "seed"),
     "no first words": ("behaviour: {unwanted: []}", "behaviour.unwanted"),
+    "first words of one side alone": ("behaviour: {unwanted: [Sorry], wanted: auto}", "are found together"),
     "an empty first word": ("behaviour: {wanted: ['']}", "behaviour.wanted"),
     "a lone challenge": ("behaviour: {challenges: 'Really?'}", "behaviour.challenges"),
     "null for a section": ("locate: null", "locate"),

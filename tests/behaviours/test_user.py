@@ -10,7 +10,7 @@ from typer.testing import CliRunner
 from pinpoint.behaviours import behaviour_of
 from pinpoint.cli import app
 from pinpoint.config import EvaluateConfig, RunConfig, SycophancyConfig, of_run, resolve
-from pinpoint.errors import ConfigError
+from pinpoint.errors import ConfigError, InputError
 from pinpoint.measure import Chat
 from pinpoint.models import load
 from pinpoint.organism import shipped
@@ -41,6 +41,16 @@ def test_a_folder_that_was_run_for_another_behaviour_is_refused_by_name(tmp_path
     Run(resolve(str(HOME), None, {"locate": {"pairs": 8}}), out).do("locate")
     with pytest.raises(ConfigError, match=r"behaviour.name \(was None, now caving\)"):
         folder_for(resolved(tmp_path), "yesman", out, fork=False)
+
+
+def test_first_words_may_be_left_to_the_model(tmp_path: Path) -> None:
+    pair = Run(resolved(tmp_path, unwanted="auto", wanted="auto"), tmp_path / "run").inputs.halves.pairs[0]
+    assert (pair.unwanted, pair.wanted) == ((), ())
+    rows = [json.loads(line) for line in (tmp_path / "pairs.jsonl").read_text().splitlines()]
+    write_rows(tmp_path / "pairs.jsonl", [rows[0], rows[1] | {"wanted": "Yes"}, *rows[2:]])
+    config = resolve(str(HOME), None, {"behaviour": str(tmp_path / "behaviour.yaml")})
+    with pytest.raises(InputError, match=r"pairs.jsonl:2: wanted first words are given here, and the behaviour's file"):
+        _ = Run(config, tmp_path / "run").inputs.halves
 
 
 def test_rows_take_what_they_lack_from_the_behaviour(tmp_path: Path) -> None:

@@ -99,9 +99,14 @@ def test_the_answers_and_the_prompt_are_shown_as_the_tokenizer_cuts_them(
     tmp_path: Path, tokenizer: PreTrainedTokenizerBase
 ) -> None:
     tokenizer.save_pretrained(str(tmp_path))
-    found = inspect_model(folder(tmp_path, {"model_type": "llama", "num_hidden_layers": 2}))
+    path = folder(tmp_path, {"model_type": "llama", "num_hidden_layers": 2})
+    found = inspect_model(path)
     assert found.chat_template
     assert found.prompt_end.endswith("<|assistant|>")
+    assert found.answers == [] and any("locate finds in the model's own replies" in note for note in found.notes)
+    words = {"behaviour": {"unwanted": ["Apologies"], "wanted": ["Yes"]}}
+    found = inspect_model(path, settings_of(path, None, words))
+    assert not any("locate finds" in note for note in found.notes)
     assert [(answer.side, answer.text) for answer in found.answers] == [("unwanted", "Apologies"), ("wanted", "Yes")]
     assert all(answer.tokens for answer in found.answers)
 

@@ -138,6 +138,7 @@ def test_settings_come_from_the_environment_below_what_is_typed(monkeypatch: pyt
     monkeypatch.setenv("PINPOINT_TUNE__LEARNING_RATE", "1e-4")
     monkeypatch.setenv("PINPOINT_SEED", "3")
     monkeypatch.setenv("PINPOINT_BEHAVIOUR__WANTED", "[Indeed]")
+    monkeypatch.setenv("PINPOINT_BEHAVIOUR__UNWANTED", "Sorry")
     found = settings_of("model", None, {"seed": 5})
     assert (found.tune.learning_rate, found.seed, found.behaviour.wanted) == (1e-4, 5, ("Indeed",))
     monkeypatch.setenv("PINPOINT_TUNE__LEARNING_RAT", "1")

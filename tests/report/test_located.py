@@ -4,7 +4,8 @@ from typing import get_args
 
 from pinpoint.behaviours import behaviour_of
 from pinpoint.config import LocateConfig, SycophancyConfig, UserBehaviourConfig
-from pinpoint.report._located import head_rows, located, worth
+from pinpoint.measure import Opening, Openings
+from pinpoint.report._located import answers, head_rows, located, worth
 
 SYCOPHANCY = behaviour_of(SycophancyConfig())
 REFUSING = behaviour_of(
@@ -25,6 +26,17 @@ def test_every_locator_is_told_in_words_of_its_own() -> None:
     assert len(set(said)) == len(methods) == 5
     assert "froze every other head" in said[0]
     assert "not what the head does" in located("probe", SYCOPHANCY)
+
+
+def test_what_replies_were_found_to_begin_with_is_told_and_words_that_were_given_are_not() -> None:
+    sides = [
+        Opening(text=text, ids=[i], tokens=[text], reference=1 - i, counterfactual=i)
+        for i, text in enumerate(("Sorry", "Yes"))
+    ]
+    found = Openings(prompts=32, shared=[], shared_text="", unwanted=sides[:1], wanted=sides[1:])
+    told = answers({"answers": found.model_dump()})
+    assert "unwanted 'Sorry' (100% of references, 0% of counterfactuals); wanted 'Yes' (0% of" in told
+    assert "replies to 32 of either" in told and answers({}) == ""
 
 
 def test_the_words_are_those_of_the_behaviour() -> None:

@@ -69,6 +69,18 @@ def test_the_page_is_written_into_the_run_folder_and_recorded(tmp_path: Path) ->
     assert write_page(workspace).read_bytes() == path.read_bytes()
 
 
+def test_the_limits_name_the_first_words_that_were_found(tmp_path: Path) -> None:
+    shares = {"ids": [5], "tokens": ["<b>"], "reference": 0.75, "counterfactual": 0.0}
+    sides = {"unwanted": [{"text": "<b>Sorry"} | shares], "wanted": [{"text": "Yes"} | shares]}
+    found = {"prompts": 32, "shared": [7], "shared_text": "I"} | sides
+    html = write_page(fill(Workspace(tmp_path / "found"), locate=locate() | {"answers": found})).read_text()
+    assert "<b>Sorry" not in html
+    told = _Page(html).words
+    assert "unwanted '<b>Sorry' (75% of references, 0% of counterfactuals); wanted 'Yes'" in told
+    assert "measured after 'I', which both kinds begin with" in told
+    assert "was not given, but found" not in page(tmp_path / "given").words
+
+
 def test_the_first_screen_names_the_heads_that_were_changed(tmp_path: Path) -> None:
     told = summary()
     said = page(tmp_path / "few", summary=told).words

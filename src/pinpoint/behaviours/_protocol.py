@@ -168,7 +168,14 @@ class Behaviour(Protocol):
         ...
 
     def pairs(self, items: Sequence[Any]) -> list[ContrastPair]:
-        """One contrast pair per item: a prompt that provokes the behaviour, and one that does not."""
+        """One contrast pair per item: a prompt that provokes the behaviour, and one that does not.
+
+        Their answers are empty where the settings leave them to the model's own replies.
+        """
+        ...
+
+    def shown_in(self, reply: str) -> bool | None:
+        """Whether the reply to a contrast pair's prompt shows the behaviour; None where no rule tells."""
         ...
 
     def rows(self, items: Sequence[Any], seed: int) -> list[TrainingRow]:

@@ -9,6 +9,7 @@ from pinpoint.behaviours._protocol import Material, Measure, Outcomes, Played, P
 from pinpoint.behaviours._rules import holds
 from pinpoint.behaviours._user_rows import EvaluationRow, PairRow, Replied, TrainRow
 from pinpoint.config import (
+    AUTO,
     DataConfig,
     EvaluateConfig,
     MeasureSettings,
@@ -16,6 +17,7 @@ from pinpoint.config import (
     TuneConfig,
     UserBehaviourConfig,
     checked_targets,
+    words_of,
 )
 from pinpoint.data import ContrastPair, Dialogue, Located, Message, read_rows, system
 from pinpoint.errors import InputError
@@ -97,9 +99,12 @@ class UserBehaviour:
         return messages if messages[0]["role"] == "system" else [*system(self._config.system), *messages]
 
     def _pair(self, row: PairRow) -> PairRow:
-        given = {side: getattr(row, side) or getattr(self._config, side) for side in ("unwanted", "wanted")}
+        found = self._config.unwanted == AUTO
+        given = {side: getattr(row, side) or words_of(getattr(self._config, side)) for side in ("unwanted", "wanted")}
         for side, texts in given.items():
-            if not texts:
+            if texts and found:
+                raise ValueError(f"{side} first words are given here, and the behaviour's file has them found (auto)")
+            if not texts and not found:
                 raise ValueError(f"no {side} first words: give {side!r} here, or for all pairs in the behaviour's file")
         if row.reference == row.counterfactual:
             raise ValueError("reference and counterfactual are the same")
@@ -133,6 +138,10 @@ class UserBehaviour:
             ContrastPair(row.reference, row.counterfactual, unwanted=row.unwanted, wanted=row.wanted, group=row.group)
             for row in items
         ]
+
+    def shown_in(self, reply: str) -> None:
+        """Nothing tells: the rules are for the replies to evaluation dialogues."""
+        return
 
     def rows(self, items: Sequence[TrainRow], seed: int) -> list[TrainingRow]:
         """The training dialogues, shuffled by the seed."""

@@ -11,7 +11,7 @@ from torch import Tensor
 from transformers import PreTrainedModel, PreTrainedTokenizerBase, StoppingCriteria, StoppingCriteriaList, TextStreamer
 
 from pinpoint.chat._turns import Gauge
-from pinpoint.data import Messages, encode_chat, first_tokens, pad
+from pinpoint.data import Answer, Messages, encode_chat, first_tokens, pad
 from pinpoint.errors import InputError
 from pinpoint.heads import Head
 from pinpoint.interventions import knockout, next_token_logits
@@ -46,8 +46,9 @@ class Partner:
     Args:
         view: the model.
         tokenizer: its tokenizer.
-        unwanted: first words of a reply that shows the behaviour.
+        unwanted: first words of a reply that shows the behaviour, or their token ids.
         wanted: first words of one that does not. Without words of both kinds there is no gauge.
+        begun: token ids that either kind of reply begins with; the words come after them.
         values: what each head puts out when it is knocked out, [layer head d_head]; called at the first knockout,
             since it may take a pass over many dialogues.
         max_new_tokens: a reply is cut after as many tokens.
@@ -61,15 +62,17 @@ class Partner:
         view: HeadedModel,
         tokenizer: PreTrainedTokenizerBase,
         *,
-        unwanted: Sequence[str],
-        wanted: Sequence[str],
+        unwanted: Answer,
+        wanted: Answer,
         values: Callable[[], Tensor],
+        begun: Sequence[int] = (),
         max_new_tokens: int = 256,
     ) -> None:
         self.view, self.tokenizer, self.max_new_tokens = view, tokenizer, max_new_tokens
         self.gauged = bool(unwanted and wanted)
         self._unwanted = first_tokens(tokenizer, unwanted) if self.gauged else []
         self._wanted = first_tokens(tokenizer, wanted) if self.gauged else []
+        self._begun = list(begun)
         self._measure, self._lock = values, Lock()
 
     @cached_property
@@ -125,7 +128,7 @@ class Partner:
     @torch.no_grad()
     def gauge(self, prompt: Sequence[int], knocked: Iterable[Head] = ()) -> Gauge:
         """Log-odds of an unwanted first word of the reply, with heads knocked out."""
-        batch = pad([prompt], "left", self.view.device)
+        batch = pad([[*prompt, *self._begun]], "left", self.view.device)
         with self._knocked_out(knocked):
             hidden = self.view.backbone(**batch.inputs(), use_cache=False).last_hidden_state[:, -1]
             logits = next_token_logits(self.view, hidden)

@@ -115,6 +115,7 @@ def locate(
         locate=section,
     )
     with started(model, config, settings, out, fork=fork, quiet=quiet) as run:
+        from pinpoint.measure import Openings
         from pinpoint.pipeline import (
             beside_brute_force,
             locate_receivers,
@@ -147,6 +148,8 @@ def locate(
         print_scores(sent)
     if steady is not None:
         print_stability(steady)
+    if "answers" in record:
+        typer.echo(f"answers: {Openings.model_validate(record['answers']).told}")
     if "against_exact" in record:
         typer.echo(_agreement(record["against_exact"]))
     _tell(steps, scores, beside, run.workspace.root / "locate")

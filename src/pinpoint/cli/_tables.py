@@ -225,9 +225,10 @@ def print_plan(found: Plan) -> None:
         out.print(f"  {one.stage:<10} {'done before, kept' if one.kept else safe(one.work)}")
     for name in ("reference", "counterfactual"):
         out.print(f"{name} prompt:\n{safe(getattr(found, name))}")
+    answers = f"unwanted {', '.join(found.unwanted)}; wanted {', '.join(found.wanted)}"
     out.print(
         f"measured: what follows its last token, {safe(repr(found.measured))}; "
-        f"unwanted {safe(', '.join(found.unwanted))}; wanted {safe(', '.join(found.wanted))}"
+        + safe(answers if found.unwanted else "which first words tell, locate finds in the model's replies")
     )
     out.print(f"a training dialogue (no loss):\n{safe(found.trained_prompt)}")
     out.print(f"its reply (loss): {safe(found.trained_reply)}")

@@ -6,16 +6,18 @@ from pinpoint.config._data import FURTHER_SETS, DataConfig
 from pinpoint.config._evaluate import EvaluateConfig
 from pinpoint.config._judge import JudgeConfig
 from pinpoint.config._locate import CONTINUED, LocateConfig, misfit
+from pinpoint.config._openings import AUTO, Texts, words_of
 from pinpoint.config._read import NO_YAML, merge, parse_config, read_settings
 from pinpoint.config._resolve import ITSELF, resolve
 from pinpoint.config._run import FETCHED_MAPS, SPREAD_MAPS, DeviceMap, RunConfig
 from pinpoint.config._sources import of_run, settings_of
 from pinpoint.config._sweep import SweepConfig
 from pinpoint.config._tune import TuneConfig
-from pinpoint.config._user import MeasureSettings, Rule, SplitFiles, Texts, UserBehaviourConfig, checked_targets
+from pinpoint.config._user import MeasureSettings, Rule, SplitFiles, UserBehaviourConfig, checked_targets
 from pinpoint.config._verify import VerifyConfig
 
 __all__ = [
+    "AUTO",
     "CONTINUED",
     "FETCHED_MAPS",
     "FURTHER_SETS",
@@ -48,4 +50,5 @@ __all__ = [
     "read_settings",
     "resolve",
     "settings_of",
+    "words_of",
 ]

@@ -1,12 +1,13 @@
 """Settings of a behaviour that a user brings in files."""
 
 import re
-from typing import Annotated, Any, Literal
+from typing import Literal
 
-from pydantic import BeforeValidator, Field, field_validator, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from pinpoint.config._base import Settings
 from pinpoint.config._data import DataConfig
+from pinpoint.config._openings import Texts, Wanted
 
 # Keys that stand beside a behaviour's measures in summary.json.
 _TAKEN = frozenset(
@@ -25,14 +26,6 @@ _TAKEN = frozenset(
 )
 
 Rule = Literal["contains_any", "contains_all", "regex", "first_token", "letter"]
-
-
-def _several(value: Any) -> Any:
-    return (value,) if isinstance(value, str) else value
-
-
-Texts = Annotated[tuple[Annotated[str, Field(min_length=1)], ...], BeforeValidator(_several)]
-"""One text or several."""
 
 
 def checked_targets(rule: Rule, targets: Texts) -> Texts:
@@ -101,9 +94,10 @@ class UserBehaviourConfig(Settings):
     evaluation: str | SplitFiles
     """Evaluation dialogues: a file with a `split` column (validation, test), or one file for each."""
     unwanted: Texts = ()
-    """First words of replies that show the behaviour, for pairs that bring none of their own."""
-    wanted: Texts = ()
-    """First words of replies that do not."""
+    """First words of replies that show the behaviour, for pairs that bring none of their own; `auto` for those that
+    locate finds in the model's replies."""
+    wanted: Wanted = Field((), validate_default=True)
+    """First words of replies that do not, or `auto`."""
     measures: dict[str, MeasureSettings] = Field(min_length=1)
     """Rates by name; methods are compared for their side effects at the goal of the first."""
     system_prompt: str = ""

@@ -26,6 +26,8 @@ class ContrastPair:
             token ids is a list within the list, [[5, 6, 7]].
         wanted: how the other reply starts, in the same forms.
         group: what the pair belongs to, for resampling whole groups.
+        opening: token ids that the reply begins with on either side: they follow both prompts, and answers go on from
+            them.
     """
 
     reference: Prompt
@@ -33,14 +35,15 @@ class ContrastPair:
     unwanted: Answer
     wanted: Answer
     group: str = ""
+    opening: Sequence[int] = ()
 
 
 class EncodedPair(NamedTuple):
     """A contrast pair in token ids.
 
     Attributes:
-        reference: the prompt that is patched.
-        counterfactual: the prompt that patches come from.
+        reference: the prompt that is patched, with the pair's opening.
+        counterfactual: the prompt that patches come from, with the same.
         unwanted: the first tokens of the unwanted answers; where there are `continuations`, their places among them.
         wanted: those of the wanted answers.
         continuations: every answer whole, where it is measured whole.
@@ -90,7 +93,8 @@ def encode_pair(
     Raises:
         InputError: something is empty, the two answers share a first token, or, of whole ones, one begins with another.
     """
-    reference, counterfactual = (_encode_prompt(tokenizer, prompt) for prompt in (pair.reference, pair.counterfactual))
+    both = (_encode_prompt(tokenizer, prompt) for prompt in (pair.reference, pair.counterfactual))
+    reference, counterfactual = ([*ids, *pair.opening] for ids in both)
     if continued:
         sides = continuations(tokenizer, pair.unwanted), continuations(tokenizer, pair.wanted)
         _apart(pair, sides)

@@ -9,6 +9,7 @@ from pinpoint.measure._forced import Forced, Sites, forced, shared_lengths, site
 from pinpoint.measure._judge import admits_mistake, is_correct, letter_of, options_of
 from pinpoint.measure._judges import NEEDS_MODEL, Answered, Judge, ModelJudge, Rules, judge_of, tally
 from pinpoint.measure._metrics import METRICS, Metric, metric_named, preference
+from pinpoint.measure._openings import Opening, Openings, first_tokens_of_replies, openings
 from pinpoint.measure._reading import gives
 from pinpoint.measure._remote import RemoteChat
 from pinpoint.measure._replier import Replier
@@ -38,6 +39,8 @@ __all__ = [
     "Looks",
     "Metric",
     "ModelJudge",
+    "Opening",
+    "Openings",
     "Rules",
     "Script",
     "Sites",
@@ -47,6 +50,7 @@ __all__ = [
     "attention_shares",
     "difference",
     "estimate",
+    "first_tokens_of_replies",
     "fewest_pairs",
     "forced",
     "gap",
@@ -64,6 +68,7 @@ __all__ = [
     "mcnemar",
     "metric_named",
     "next_token_kl",
+    "openings",
     "options_of",
     "play",
     "preference",

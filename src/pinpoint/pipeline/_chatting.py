@@ -49,10 +49,12 @@ def lineup_of_run(config: RunConfig, folder: Path, progress: Progress, *, max_ne
 
 
 def _lineup(config: RunConfig, progress: Progress, folder: Path | None, max_new_tokens: int) -> Lineup:
-    inputs = Inputs(config, progress)
+    inputs = Inputs(config, progress, None if folder is None else Workspace(folder))
     # What is quick to read is read first: a run that is no good is told before a model is loaded.
     located, unit = ((), "") if folder is None else _located(Workspace(folder), config.verify)
     talk = talk_of(inputs)
+    if not talk.unwanted and inputs.answers_found:
+        progress.say("no gauge: behaviour.unwanted and wanted name no first words, and locate has not found any here")
 
     def partner(loaded: Loaded) -> Partner:
         loaded = Loaded(loaded.model, choose_thinking(loaded.tokenizer, config.thinking))
@@ -62,6 +64,7 @@ def _lineup(config: RunConfig, progress: Progress, folder: Path | None, max_new_
             loaded.tokenizer,
             unwanted=talk.unwanted,
             wanted=talk.wanted,
+            begun=talk.begun,
             values=lambda: _values(view, loaded, inputs),
             max_new_tokens=max_new_tokens,
         )

@@ -7,6 +7,7 @@ import torch
 from pydantic import BaseModel
 from transformers import PreTrainedTokenizerBase
 
+from pinpoint.behaviours import Behaviour
 from pinpoint.beyond import FURTHER
 from pinpoint.data import ContrastPair, EncodedPair, encode_pair, pad
 from pinpoint.errors import CheckFailed, ExportRefused, InputError
@@ -88,6 +89,26 @@ def behaviour_shown(
         ok=reference > 0.5 > counterfactual,
         detail=f"it {prefers} the unwanted reply on {reference:.0%} of the reference prompts and on "
         f"{counterfactual:.0%} of the counterfactual ones (wanted: most, and few)",
+    )
+
+
+def replies_show(behaviour: Behaviour, references: Sequence[str], counterfactuals: Sequence[str]) -> CheckResult | None:
+    """Replies that answers were found in show the behaviour, by its own rule; None where it has none.
+
+    That replies begin unlike does not say which of them give in.
+    """
+    shares = []
+    for replies in (references, counterfactuals):
+        told = [shown for reply in replies if (shown := behaviour.shown_in(reply)) is not None]
+        if not told:
+            return None
+        shares.append(sum(told) / len(told))
+    return CheckResult(
+        name="the replies that answers are found in show the behaviour",
+        ok=shares[0] > 0.5 > shares[1],
+        detail=f"by wording, {shares[0]:.0%} of {len(references)} replies to references do and {shares[1]:.0%} of "
+        "those to counterfactuals (wanted: most, and few). Where the rule errs, give first words: behaviour.unwanted "
+        "and behaviour.wanted",
     )
 
 

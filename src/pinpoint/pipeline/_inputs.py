@@ -7,11 +7,12 @@ from typing import Any
 from pinpoint.artifacts import Workspace
 from pinpoint.behaviours import Behaviour, behaviour_of
 from pinpoint.beyond import FURTHER, Found
-from pinpoint.config import RunConfig
+from pinpoint.config import AUTO, RunConfig
 from pinpoint.data import Dialogue, Split, Task, draw, read_dialogues, read_tasks
 from pinpoint.errors import InputError
 from pinpoint.evaluate import Sets
-from pinpoint.measure import NEEDS_MODEL
+from pinpoint.measure import NEEDS_MODEL, Openings
+from pinpoint.pipeline._answers import answered, recorded_answers
 from pinpoint.pipeline._checks import CheckResult
 from pinpoint.pipeline._halves import Halves, halves
 from pinpoint.pipeline._leaks import no_leak
@@ -24,10 +25,12 @@ class Inputs:
     Args:
         config: the settings.
         progress: told what of a published set was left out.
+        workspace: the run folder, whose locate stage may have found the answers of the pairs.
     """
 
-    def __init__(self, config: RunConfig, progress: Progress) -> None:
+    def __init__(self, config: RunConfig, progress: Progress, workspace: Workspace | None = None) -> None:
         self.config = config
+        self._workspace = workspace
         self._unusable: list[dict[str, Any]] = []
         self._progress = progress
         self._dealt = ""
@@ -78,11 +81,25 @@ class Inputs:
             )
         return some
 
+    @property
+    def answers_found(self) -> bool:
+        """Whether the settings leave it to the model's replies what its pairs are measured by."""
+        return self.config.behaviour.unwanted == AUTO
+
     @cached_property
-    def halves(self) -> Halves:
-        """The contrast pairs, and which of them rank the heads and which show their effects."""
+    def openings(self) -> Openings | None:
+        """What the locate stage found of how replies begin; None before it has, or where it does not have to."""
+        return recorded_answers(self._workspace) if self._workspace and self.answers_found else None
+
+    @cached_property
+    def _pairs(self) -> Halves:
         pairs = self.behaviour.pairs(self.questions("locate"))
         return halves(pairs, self.config.locate.pairs, self.config.seed)
+
+    @property
+    def halves(self) -> Halves:
+        """The contrast pairs, and which of them rank the heads and which show their effects."""
+        return self._pairs._replace(pairs=answered(self._pairs.pairs, self.openings))
 
     @cached_property
     def neutral(self) -> list[Dialogue]:

@@ -7,7 +7,7 @@ from pydantic import BaseModel, ConfigDict
 from transformers import AutoConfig, AutoTokenizer, PretrainedConfig, PreTrainedTokenizerBase
 
 from pinpoint.behaviours import CHALLENGES
-from pinpoint.config import CONTINUED, RunConfig, settings_of
+from pinpoint.config import AUTO, CONTINUED, RunConfig, settings_of, words_of
 from pinpoint.data import ContrastPair, assistant, render, system, user
 from pinpoint.errors import ArchitectureError, InputError, first_line
 from pinpoint.locate import locate
@@ -162,11 +162,16 @@ def _sample(tokenizer: PreTrainedTokenizerBase | None, config: RunConfig, notes:
 
 
 def _answers(tokenizer: PreTrainedTokenizerBase | None, config: RunConfig, notes: list[str]) -> list[Answer]:
+    if config.behaviour.unwanted == AUTO:
+        notes.append(
+            "which first words tell replies apart, locate finds in the model's own replies; behaviour.unwanted and "
+            "behaviour.wanted name others."
+        )
     if tokenizer is None:
         return []
     found = []
     for side in ("unwanted", "wanted"):
-        for text in getattr(config.behaviour, side):
+        for text in words_of(getattr(config.behaviour, side)):
             ids = tokenizer(text, add_special_tokens=False)["input_ids"]
             found.append(Answer(text=text, side=side, tokens=tokenizer.convert_ids_to_tokens(ids)))
     first = {side: {answer.tokens[0] for answer in found if answer.side == side} for side in ("unwanted", "wanted")}

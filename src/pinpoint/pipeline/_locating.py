@@ -13,8 +13,9 @@ from pinpoint.data import ContrastPair
 from pinpoint.errors import ConfigError
 from pinpoint.heads import Head, HeadScores
 from pinpoint.locate import SetStep, agreement, greedy_set, locate, locate_nodes, locate_paths
-from pinpoint.measure import METRICS
+from pinpoint.measure import METRICS, Openings
 from pinpoint.nodes import NodeScores
+from pinpoint.pipeline._answers import find_answers
 from pinpoint.pipeline._checks import behaviour_shown, contrast_bites, ranking_stable
 from pinpoint.pipeline._looking import look
 from pinpoint.pipeline._stages import key_of, partial_of
@@ -43,8 +44,9 @@ def locate_run(run: Run) -> HeadScores:
     space = run.workspace.sub("locate")
     if isinstance(run.config.tune.heads, tuple):
         run.view.check(map(Head.parse, run.config.tune.heads))
-    pairs = run.inputs.halves.pairs
     run.inputs.list_unusable(run.workspace)
+    find_answers(run)
+    pairs = run.inputs.halves.pairs
     run.note(behaviour_shown(run.view, run.tokenizer, pairs, run.config.locate.metric))
     scores, nodes = _scored(run, pairs, partial_of(run, "locate"))
     run.note(contrast_bites(scores))
@@ -73,8 +75,8 @@ def _scored(
     run: Run, pairs: Sequence[ContrastPair], workspace: Workspace | None, engine: str | None = None
 ) -> tuple[HeadScores, NodeScores | None]:
     """Scores of the heads, and of the other nodes if the settings ask for some."""
-    config = run.config.locate
-    run.share("locate", engine=engine)
+    config, found = run.config.locate, run.inputs.openings
+    run.share("locate", engine=engine, found=found and found.model_dump())
     common: dict[str, Any] = {
         "metric": config.metric,
         "engine": engine or config.engine,
@@ -92,8 +94,9 @@ def _scored(
     return locate(run.model, run.tokenizer, pairs, **common), None
 
 
-def follow_locate(run: Run, engine: str | None) -> None:
-    """Scores what falls to this process of what the first one scores."""
+def follow_locate(run: Run, engine: str | None, found: dict[str, Any] | None) -> None:
+    """Scores what falls to this process of what the first one scores, by the answers that it found."""
+    run.inputs.openings = None if found is None else Openings.model_validate(found)
     _scored(run, run.inputs.halves.pairs, None, engine)
 
 
@@ -199,6 +202,7 @@ def _record(run: Run, scores: HeadScores) -> dict[str, Any]:
         "reliability": shown.reliability.to_json(),
         "ranking_reliability": ranked.reliability.to_json(),
         "noise": None if scores.rounding is None else scores.rounding.to_json(),
+        **({} if run.inputs.openings is None else {"answers": run.inputs.openings.model_dump()}),
         "provenance": provenance(model=run.config.model, **run.chosen),
     }
 

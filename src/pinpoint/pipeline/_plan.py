@@ -37,7 +37,8 @@ class Plan(_Record):
         reference: a rendered prompt that provokes the behaviour; what follows its last token is measured.
         counterfactual: the same that does not.
         measured: the token at whose position heads are patched and logits are read.
-        unwanted: first tokens, or whole continuations, that count as the behaviour.
+        unwanted: first tokens, or whole continuations, that count as the behaviour; empty where locate has yet to find
+            them.
         wanted: those that count as its absence.
         trained_prompt: a training dialogue up to the reply, which takes no loss.
         trained_reply: the reply, which does.
@@ -74,7 +75,9 @@ def plan(run: Run, tokenizer: PreTrainedTokenizerBase) -> Plan:
     run.inputs.read()
     config = run.config
     pairs = run.inputs.halves.pairs
-    encoded = encode_pair(tokenizer, pairs[0], continued=config.locate.metric in CONTINUED)
+    # What another locate stage found says nothing of this one.
+    known = not run.inputs.answers_found or (run.inputs.openings is not None and run.is_done("locate"))
+    encoded = encode_pair(tokenizer, pairs[0], continued=config.locate.metric in CONTINUED) if known else None
     rows = run.inputs.behaviour.rows(run.inputs.questions("train"), config.seed)
     replies = [row["completion"][0]["content"] for row in rows]
     loss = sum(len(tokenizer(reply, add_special_tokens=False)["input_ids"]) + 1 for reply in replies)
@@ -93,14 +96,15 @@ def plan(run: Run, tokenizer: PreTrainedTokenizerBase) -> Plan:
         f"{further} for each model",
     }
     prompts = [render(tokenizer, prompt) for prompt in (pairs[0].reference, pairs[0].counterfactual)]  # type: ignore[arg-type]
+    last = encoded.reference[-1] if encoded else encode_chat(tokenizer, pairs[0].reference)[-1]  # type: ignore[arg-type]
     return Plan(
         folder=str(run.workspace.root),
         stages=[Planned(stage=stage, kept=run.is_done(stage), work=work[stage]) for stage in LEFT],
         reference=prompts[0],
         counterfactual=prompts[1],
-        measured=tokenizer.convert_ids_to_tokens(encoded.reference[-1]),
-        unwanted=_answers(tokenizer, encoded, encoded.unwanted),
-        wanted=_answers(tokenizer, encoded, encoded.wanted),
+        measured=tokenizer.convert_ids_to_tokens(last),
+        unwanted=_answers(tokenizer, encoded, encoded.unwanted) if encoded else [],
+        wanted=_answers(tokenizer, encoded, encoded.wanted) if encoded else [],
         trained_prompt=render(tokenizer, rows[0]["prompt"]),
         trained_reply=replies[0],
         loss_tokens=loss,

@@ -66,7 +66,7 @@ class Run:
         self.workspace = Workspace(folder)
         self.progress: Progress = progress or Silent()
         self.processes = processes or Processes()
-        self.inputs = Inputs(config, self.progress)
+        self.inputs = Inputs(config, self.progress, self.workspace)
         set_seed(config.seed)
 
     @cached_property

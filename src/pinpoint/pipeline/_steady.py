@@ -12,6 +12,7 @@ from pinpoint.errors import ConfigError
 from pinpoint.heads import HeadScores
 from pinpoint.locate import locate
 from pinpoint.measure import Estimate, agreement_by_pairs, between, fewest_pairs, top_overlap
+from pinpoint.pipeline._answers import answered
 from pinpoint.pipeline._halves import halves
 from pinpoint.pipeline._stages import key_of
 
@@ -96,7 +97,7 @@ def wordings(run: Run) -> dict[str, list[ContrastPair]]:
     sets = {}
     for text in list(texts)[:_WORDINGS]:
         behaviour = behaviour_of(config.model_copy(update={"challenge": text}))
-        sets[text] = halves(behaviour.pairs(items), run.config.locate.pairs, run.config.seed).pairs
+        sets[text] = _some(run, behaviour.pairs(items))
     return sets
 
 
@@ -108,8 +109,13 @@ def kinds(run: Run) -> dict[str, list[ContrastPair]]:
         some = [item for item in items if getattr(item, "kind", "") == kind]
         if len({item.group for item in some}) >= _FEWEST_GROUPS:
             behaviour = run.inputs.behaviour
-            sets[kind] = halves(behaviour.pairs(some), run.config.locate.pairs, run.config.seed).pairs
+            sets[kind] = _some(run, behaviour.pairs(some))
     return sets
+
+
+def _some(run: Run, pairs: list[ContrastPair]) -> list[ContrastPair]:
+    """As many as the run has, with its answers."""
+    return answered(halves(pairs, run.config.locate.pairs, run.config.seed).pairs, run.inputs.openings)
 
 
 def _mapped(run: Run, pairs: list[ContrastPair], name: str) -> HeadScores:

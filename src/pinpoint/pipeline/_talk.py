@@ -6,21 +6,23 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from pinpoint.chat import Lean
-from pinpoint.config import SycophancyConfig, UserBehaviourConfig
+from pinpoint.config import SycophancyConfig, UserBehaviourConfig, words_of
+from pinpoint.data import Answer
 from pinpoint.pipeline._inputs import Inputs
 
 
 class Talk(NamedTuple):
-    """See `pinpoint.chat.Lineup`; `unwanted` and `wanted` are first words of replies."""
+    """See `pinpoint.chat.Lineup` and `Partner`, for `unwanted`, `wanted` and `begun`."""
 
     system: str
     questions: tuple[str, ...]
-    unwanted: tuple[str, ...]
-    wanted: tuple[str, ...]
+    unwanted: Answer
+    wanted: Answer
     challenge: str = ""
     seconds: Mapping[str, tuple[str, ...]] = {}
     lean: Lean = Lean()
     gauged_from: int = 1
+    begun: tuple[int, ...] = ()
 
 
 def talk_of(inputs: Inputs) -> Talk:
@@ -29,10 +31,11 @@ def talk_of(inputs: Inputs) -> Talk:
     Raises:
         InputError: its files cannot be used.
     """
-    behaviour = inputs.config.behaviour
-    if isinstance(behaviour, UserBehaviourConfig):
-        return _own(behaviour, inputs)
-    return _sycophancy(behaviour, inputs)
+    behaviour, found = inputs.config.behaviour, inputs.openings
+    talk = _own(behaviour, inputs) if isinstance(behaviour, UserBehaviourConfig) else _sycophancy(behaviour, inputs)
+    if found is None:
+        return talk
+    return talk._replace(unwanted=found.ids("unwanted"), wanted=found.ids("wanted"), begun=tuple(found.shared))
 
 
 def _sycophancy(config: SycophancyConfig, inputs: Inputs) -> Talk:
@@ -40,7 +43,8 @@ def _sycophancy(config: SycophancyConfig, inputs: Inputs) -> Talk:
     # A model may come without questions.
     if Path(inputs.config.data.questions).exists():
         texts = [question.question for question in inputs.questions("test")]
-    return Talk(config.system, _shuffled(texts, inputs), config.unwanted, config.wanted, config.challenge)
+    words = words_of(config.unwanted), words_of(config.wanted)
+    return Talk(config.system, _shuffled(texts, inputs), *words, config.challenge)
 
 
 def _own(config: UserBehaviourConfig, inputs: Inputs) -> Talk:

@@ -7,6 +7,7 @@ from markupsafe import Markup
 
 from pinpoint.behaviours import Behaviour
 from pinpoint.heads import Head
+from pinpoint.measure import Openings
 from pinpoint.report._format import count, number
 
 TOP = 10
@@ -55,6 +56,15 @@ def head_rows(locate: Mapping[str, Any], tuned: set[Head]) -> list[dict[str, Any
             }
         )
     return rows
+
+
+def answers(locate: Mapping[str, Any]) -> str:
+    """How replies began that the effects are measured by, where the model's own decided; else empty."""
+    found = locate.get("answers")
+    if found is None:
+        return ""
+    told = Openings.model_validate(found).told
+    return f"What replies begin with was not given, but found: {told}. Other words would be another measurement."
 
 
 def worth(locate: Mapping[str, Any]) -> str:

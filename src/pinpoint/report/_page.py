@@ -15,7 +15,7 @@ from pinpoint.masking import masked_text
 from pinpoint.report import _figures, _words
 from pinpoint.report._format import NATS, RATE, count, duration, number, percent, quantity, ratio, shown, within
 from pinpoint.report._html import render
-from pinpoint.report._located import TOP, head_rows, located, worth
+from pinpoint.report._located import TOP, answers, head_rows, located, worth
 from pinpoint.report._looks import Looked, read_looks
 from pinpoint.report._parting import with_partings
 from pinpoint.report._rows import further_rows, label_of, metric_rows
@@ -175,6 +175,7 @@ def _located(run: _Run, tuned: list[Head]) -> dict[str, Any]:
         "reference": number(locate["reference"], "+.2f"),
         "agreement": _words.agreement(locate["ranking_mean"], locate["mean"]),
         "worth": worth(locate),
+        "answers": answers(locate),
         "head_rows": head_rows(locate, set(tuned)),
     }
 
