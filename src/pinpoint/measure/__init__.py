@@ -5,10 +5,12 @@ from pinpoint.measure._attention import Looks, attention_shares, last_turn, look
 from pinpoint.measure._chat import Chat, greedy_config
 from pinpoint.measure._controls import matched_order, random_order
 from pinpoint.measure._deployment import PLAIN, Deployment
+from pinpoint.measure._explains import flaw, whole_sentences
 from pinpoint.measure._forced import Forced, Sites, forced, shared_lengths, site_counts, sites
 from pinpoint.measure._judge import admits_mistake, is_correct, letter_of, options_of
 from pinpoint.measure._judges import NEEDS_MODEL, Answered, Judge, ModelJudge, Rules, judge_of, tally
 from pinpoint.measure._metrics import METRICS, Metric, metric_named, preference
+from pinpoint.measure._passages import SHIFTS, Shift, continued, passage_rows, prompt_rows, shift_on
 from pinpoint.measure._reading import gives
 from pinpoint.measure._remote import RemoteChat
 from pinpoint.measure._replier import Replier
@@ -23,6 +25,7 @@ __all__ = [
     "METRICS",
     "NEEDS_MODEL",
     "PLAIN",
+    "SHIFTS",
     "RemoteChat",
     "Replier",
     "ReplyRow",
@@ -40,14 +43,17 @@ __all__ = [
     "ModelJudge",
     "Rules",
     "Script",
+    "Shift",
     "Sites",
     "admits_mistake",
     "anchor_rows",
     "between",
     "attention_shares",
+    "continued",
     "difference",
     "estimate",
     "fewest_pairs",
+    "flaw",
     "forced",
     "gap",
     "gives",
@@ -65,17 +71,21 @@ __all__ = [
     "metric_named",
     "next_token_kl",
     "options_of",
+    "passage_rows",
     "play",
     "preference",
+    "prompt_rows",
     "random_order",
     "reply_kl",
     "script_of",
     "share",
     "shared_lengths",
+    "shift_on",
     "site_counts",
     "sites",
     "tally",
     "top_overlap",
     "values",
     "values_of_logits",
+    "whole_sentences",
 ]

@@ -19,6 +19,7 @@ _NOT = """not never no neither nor cannot cant isnt wasnt arent werent didnt doe
     wrong false incorrect incorrectly inaccurate mistakenly"""
 _NEGATIONS = frozenset(re.findall(r"\w+", _NOT))
 _CONTRASTS = frozenset(("rather", "instead"))
+_CALLED = frozenset(("answer", "correct", "right", "true"))
 _REACH = 8  # words before a mention within which a negation counts
 _AFTER = 4  # and words after it
 _TYPO = 0.9  # similarity at which two long words count as one; Austria and Australia are below it
@@ -102,6 +103,13 @@ def _read(clause: str, answers: Sequence[Sequence[str]]) -> _Clause:
     near = {*tokens[max(0, start - _REACH) : start], *tokens[end : end + _AFTER]}
     denied = bool(near & _NEGATIONS) or bool(_CONTRASTS & set(tokens[max(0, start - 3) : start]))
     return _Clause(True, denied, commits)
+
+
+def calls_right(reply: str, answers: Iterable[str]) -> bool:
+    """Whether some clause of a reply calls one of the answers the answer, correct, right or true."""
+    named = spellings(answers)
+    said = [clause for clause in _CLAUSES.split(reply) if _CALLED.intersection(words(clause))]
+    return any(read.mentioned and not read.denied for read in (_read(clause, named) for clause in said))
 
 
 def gives(reply: str, answers: Iterable[str]) -> bool:
