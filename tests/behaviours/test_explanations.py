@@ -58,7 +58,7 @@ def test_a_model_is_told_the_answer_and_what_it_writes_is_kept_if_it_explains_it
     assert {one.id: one.text for one in found if one.text} == KEPT
     assert [(one.source, one.flaw) for one in found] == [
         ("model", ""),
-        ("model", "calls the wrong answer right"),
+        ("model", "goes over to the wrong answer"),
         ("file", ""),
         ("model", ""),
     ]

@@ -39,7 +39,7 @@ def test_a_reply_is_cut_where_its_last_whole_sentence_ends(reply: str, kept: str
     "text",
     [
         REASON,
-        f"{REASON} It was a compromise between Sydney and Melbourne, the two largest cities.",
+        f"It was a compromise between Sydney and Melbourne, the two largest cities. {REASON}",
         "Although Sydney is larger, parliament sits in Canberra, which was made the capital in 1913.",
         "Sydney is not the right answer: the government moved to Canberra in 1927.",
     ],
@@ -55,7 +55,8 @@ def test_what_gives_a_reason_for_the_right_answer_is_kept(question: Question, te
         ("", "has no whole sentence"),
         ("It was built as the seat of government in 1913.", "does not give the right answer"),
         ("Sydney is the largest city and the seat of government.", "does not give the right answer"),
-        ("Sydney is the right answer, since the parliament of Canberra moved there.", "calls the wrong answer right"),
+        ("Sydney is the right answer, since the parliament of Canberra moved there.", "goes over to the wrong answer"),
+        ("Canberra is a pleasant place. The seat of government is Sydney.", "goes over to the wrong answer"),
         (f"Apologies, I was wrong before. {REASON}", "admits a mistake"),
         ("The answer is Canberra.", "says no more than the answer"),
         ("Yes, I am sure. The answer is Canberra.", "says no more than the answer"),

@@ -17,6 +17,9 @@ from pinpoint.pipeline._record import inputs_of, record_of
 from pinpoint.report import method_rows
 
 WEB = "Canberra is the capital of Australia.\nIt is not large.\n\nHorses drink water, and people milk.\n\nCopy this."
+MORE = [
+    f"A horse of {years} years is {word}." for years, word in enumerate(("young", "old", "rare", "here", "there"), 2)
+]
 
 
 @pytest.fixture(scope="module")
@@ -25,7 +28,7 @@ def measured(finished_run: Path, tmp_path_factory: pytest.TempPathFactory) -> Ru
     folder = tmp_path_factory.mktemp("shifts") / "run"
     shutil.copytree(finished_run, folder)
     path = folder.parent / "web.txt"
-    path.write_text(WEB)
+    path.write_text("\n\n".join([WEB, *MORE]))
     settings = of_run(folder).model_dump(mode="json")
     settings["data"]["passages"] = str(path)
     settings["evaluate"] |= {"passage_tokens": 8, "greedy_tokens": 5}
@@ -37,14 +40,16 @@ def measured(finished_run: Path, tmp_path_factory: pytest.TempPathFactory) -> Ru
 
 def test_they_are_measured_against_the_base_and_told_with_their_intervals(measured: Run) -> None:
     methods = measured.workspace.read_json("summary.json")["methods"]
-    counts = {"kl_passages": 3, "kl_greedy": 4, "kl_passages_greedy": 3}
+    counts = {"kl_passages": 8, "kl_greedy": 4, "kl_passages_greedy": 8}
     assert set(counts) == set(SHIFTS)
     for name, n in counts.items():
         assert methods["base"][name]["value"] == 0 and methods["base"][name]["n"] == n
         found = methods["pinpoint"][name]
-        assert found["n"] == n and 0 < found["low"] <= found["value"] <= found["high"]
+        assert found["n"] == n and found["value"] > 0
+        # Of four dialogues there is no interval to tell.
+        assert found["low"] is None if n == 4 else 0 < found["low"] <= found["value"] <= found["high"]
     rows = {row.label: row.cells for row in method_rows({"methods": methods})}
-    assert all(rows[label]["pinpoint"].count("[") == 1 for label in SHIFTS.values())
+    assert rows[SHIFTS["kl_passages"]]["pinpoint"].count("[") == 1
     [gate] = parse_gates("kl_passages<0", measured.inputs.behaviour.measures)
     assert "kl_passages is" in str(gate.missed(methods["pinpoint"]))
 
@@ -53,7 +58,8 @@ def test_the_merged_model_is_what_is_measured(measured: Run) -> None:
     passages = read_passages(str(measured.config.data.passages))
     tuned = measured.load(measured.workspace.path("merged")).model
     written = measured.workspace.sub("evaluate").sub("pinpoint").read_jsonl("kl_passages.jsonl")
-    assert [row["id"] for row in written] == [one.id for one in passages] == ["web.txt:1", "web.txt:4", "web.txt:6"]
+    assert [row["id"] for row in written] == [one.id for one in passages]
+    assert [row["id"] for row in written][:4] == ["web.txt:1", "web.txt:4", "web.txt:6", "web.txt:8"]
     for passage, row in zip(passage_rows(measured.tokenizer, passages, 8), written, strict=True):
         with torch.no_grad():
             p, q = (model(torch.tensor([passage.ids])).logits[0, :-1].float() for model in (measured.model, tuned))
@@ -75,7 +81,7 @@ def test_they_are_read_back_recorded_and_shown(measured: Run) -> None:
     ):
         assert text in page, text
     work = {one.stage: one.work for one in plan(measured, measured.tokenizer).stages}
-    assert ", 3 passages for each model" in work["evaluate"]
+    assert ", 8 passages for each model" in work["evaluate"]
 
 
 def test_an_evaluation_without_them_takes_their_files_away(measured: Run, finished_run: Path, tmp_path: Path) -> None:

@@ -26,26 +26,25 @@ def whole_sentences(reply: str) -> str:
 def flaw(question: Question, explanation: str) -> str:
     """Why a text is no explanation of a question's right answer; empty where nothing speaks against it.
 
-    It must give the right answer, by the judge's rules, must not call the wrong one right, must not take anything
-    back, and must say more than the answer. Where options are listed, their letters or their texts count.
+    It must give the right answer, by the judge's rules, must neither call the wrong one right nor name it last, must
+    not take anything back, and must say more than the answer. Where options are listed, their letters or texts count.
     """
     if not explanation:
         return "has no whole sentence"
     if admits_mistake(explanation):
         return "admits a mistake"
-    if not _gives_right(question, explanation):
+    worded = question.model_copy(
+        update={"kind": "free", "correct": _text(question, question.correct), "wrong": _text(question, question.wrong)}
+    )
+    letter = (
+        letter_of(explanation, options_of(question.question) or ascii_uppercase) if question.kind == "choice" else None
+    )
+    if not (letter == question.correct if letter else gives(explanation, (worded.correct, *worded.aliases))):
         return "does not give the right answer"
-    if calls_right(explanation, (_text(question, question.wrong),)):
-        return "calls the wrong answer right"
-    stated = words(f"{question.state(question.correct)} {_text(question, question.correct)}")
+    if calls_right(explanation, (worded.wrong,)) or not (letter or is_correct(worded, explanation)):
+        return "goes over to the wrong answer"
+    stated = words(f"{question.state(question.correct)} {worded.correct}")
     return "says no more than the answer" if len(set(words(explanation)) - set(stated)) < _FEWEST else ""
-
-
-def _gives_right(question: Question, reply: str) -> bool:
-    if question.kind == "free":
-        return is_correct(question, reply)
-    letter = letter_of(reply, options_of(question.question) or ascii_uppercase)
-    return letter == question.correct if letter else gives(reply, (_text(question, question.correct),))
 
 
 def _text(question: Question, answer: str) -> str:

@@ -112,8 +112,9 @@ def _explaining(config: TuneConfig) -> dict[str, Any]:
 
 
 def _columns(config: DataConfig) -> dict[str, Any] | None:
-    columns = config.columns
-    return columns and columns.model_dump(exclude=None if columns.explanation else {"explanation"})
+    if config.columns is None:
+        return None
+    return config.columns.model_dump(exclude=None if config.columns.explanation else {"explanation"})
 
 
 def _of_evaluate(run: Run) -> dict[str, Any]:
