@@ -87,7 +87,7 @@ def _counts(found: list[Explanation], questions: int) -> dict[str, Any]:
 def told(counts: Mapping[str, Any]) -> str:
     """The counts as a line."""
     reasons = "; ".join(f"{n} x {reason}" for reason, n in counts["refused"].items())
-    refused = f", {sum(counts['refused'].values())} of its others refused ({reasons})" if reasons else ""
+    refused = f"; {sum(counts['refused'].values())} of the model's refused ({reasons})" if reasons else ""
     return (
         f"explanations for {counts['questions']} training questions: {counts['from_file']} from the file, "
         f"{counts['written']} by the model{refused}"
