@@ -166,6 +166,14 @@ SETTINGS = {
         "full: {search: none.json}",
         "none.json: no such file. Give a JSON record",
     ),
+    "passages that are nowhere": ("data: {passages: none.txt}", "none.txt: no such file"),
+    "passages of no tokens": ("evaluate: {passage_tokens: 1}", "evaluate.passage_tokens"),
+    "fewer than no greedy tokens": ("evaluate: {greedy_tokens: -1}", "evaluate.greedy_tokens"),
+    "explanations by nobody": ("tune: {explanations: mine}", "tune.explanations"),
+    "explanations of full fine-tuning alone": (
+        "full: {explanations: model}",
+        "full: explanations are set under tune: full fine-tuning has the same dialogues",
+    ),
     "questions that are nowhere": ("data: {questions: nowhere.jsonl}", "data.questions"),
 }
 
@@ -175,6 +183,17 @@ def test_settings(case: str, refused: Callable[..., str], tmp_path: Path) -> Non
     text, message = SETTINGS[case]
     path = tmp_path / "settings.yaml"
     path.write_text(text, encoding="utf-8")
+    refused("run", "yesman", "--config", str(path), "--out", "run", message=message)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [("\n\n", "web.txt: the file has no passages"), (b"\xff\xfe".decode("latin-1"), "web.txt: not UTF-8")],
+)
+def test_passages(text: str, message: str, refused: Callable[..., str], tmp_path: Path) -> None:
+    (tmp_path / "web.txt").write_bytes(text.encode("latin-1"))
+    path = tmp_path / "settings.yaml"
+    path.write_text(f"data: {{passages: {tmp_path / 'web.txt'}}}", encoding="utf-8")
     refused("run", "yesman", "--config", str(path), "--out", "run", message=message)
 
 

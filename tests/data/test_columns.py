@@ -47,6 +47,16 @@ def test_every_kind_of_file_gives_the_same_questions(suffix: str, tmp_path: Path
     assert {one.wrong for one in deal(found, 0).questions} == {"Cusco", "Lima"}
 
 
+def test_a_column_of_explanations_comes_along(tmp_path: Path) -> None:
+    rows = [row | {"why": why} for row, why in zip(ROWS, ("Lima has been the capital since 1821. ", None), strict=True)]
+    found = read_columns(write(tmp_path / "mine.jsonl", rows), COLUMNS | {"explanation": "why"})
+    expected = {"Lima has been the capital since 1821.", ""}
+    assert {one.explanation for one in found if isinstance(one, Published)} == expected
+    assert {one.explanation for one in deal(found, 0).questions} == expected
+    [bad] = read_columns(write(tmp_path / "bad.jsonl", [ROWS[0] | {"why": ["a"]}]), COLUMNS | {"explanation": "why"})
+    assert bad == BadRow("bad.jsonl:1", "['a'] is not text")
+
+
 def test_the_right_option_is_given_by_letter_or_text(tmp_path: Path) -> None:
     rows = [
         {"q": "Which is a fruit?", "a": "pear", "of": ["stone", "pear", "chair"]},

@@ -60,6 +60,28 @@ def only(path: Path, row: dict[str, Any]) -> Published:
     return found
 
 
+@pytest.mark.parametrize(
+    ("row", "explanation"),
+    [
+        (MATH, MATH["solution"]),
+        (MATH_500, "4"),
+        (MATH_QA | {"Rationale": " 27,000 is 3000 * 9. "}, "27,000 is 3000 * 9."),
+        (MATH_QA | {"Rationale": None}, ""),
+        ({"question": "2 + 2?", "options": ["A)3", "B)4"], "rationale": "It is 4.", "correct": "B"}, "It is 4."),
+        ({"question": "2 + 2?", "options": ["A)3", "B)4"], "rationale": "It is \ud800.", "correct": "B"}, ""),
+        ({"question": "Two and one?", "answer": "She has 2+1=<<2+1=3>>3.\n#### 3"}, "She has 2+1=3."),
+        (TRIVIA, ""),
+        (MMLU, ""),
+    ],
+)
+def test_rationales_come_along_as_explanations(row: dict[str, Any], explanation: str, tmp_path: Path) -> None:
+    path = tmp_path / "t.jsonl"
+    path.write_text(json.dumps(row))
+    found = read_published(path)
+    assert [one.explanation for one in found if isinstance(one, Published)] == [explanation]
+    assert [question.explanation for question in deal(found, 0).questions] in ([explanation], [])
+
+
 def test_trivia_qa_keeps_its_aliases(tmp_path: Path) -> None:
     found = only(tmp_path, TRIVIA)
     assert (found.source, found.correct, found.aliases) == ("trivia_qa", "Austen", ("Jane Austen", "J. Austen"))

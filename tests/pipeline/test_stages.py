@@ -1,5 +1,6 @@
 """Run folders: what is kept, what is redone, what is refused."""
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,7 @@ from pinpoint.config import RunConfig, resolve, settings_of
 from pinpoint.errors import ConfigError, InputError
 from pinpoint.organism import shipped
 from pinpoint.pipeline import Run, folder_for, locked, parse_gates
-from pinpoint.pipeline._stages import LEFT, key_of, partial_of
+from pinpoint.pipeline._stages import _OWN, LEFT, key_of, partial_of
 
 
 def settings(**changes: Any) -> RunConfig:
@@ -33,6 +34,12 @@ CHANGES: list[tuple[dict[str, Any], set[str]]] = [
     ({"evaluate": {"items": 20}}, {"evaluate"}),
     ({"evaluate": {"max_new_tokens": 8}}, {"verify", "tune", "tune_full", "evaluate"}),
     ({"compare": {"draws": 2}}, set()),
+    ({"tune": {"explanations": "model"}}, {"tune", "tune_full", "evaluate"}),
+    ({"tune": {"explanations": "given", "explanation_tokens": 9}}, {"tune", "tune_full", "evaluate"}),
+    ({"tune": {"explanation_tokens": 9}}, set()),
+    ({"data": {"passages": str(shipped()["yesman"] / "questions.jsonl")}}, {"evaluate"}),
+    ({"evaluate": {"greedy_tokens": 3}}, {"evaluate"}),
+    ({"evaluate": {"passage_tokens": 3, "passage_items": 3}}, set()),
 ]
 
 
@@ -150,6 +157,11 @@ def test_settings_come_from_the_environment_below_what_is_typed(monkeypatch: pyt
         settings_of("model", None, {})
 
 
+def test_settings_that_are_left_out_leave_the_keys_of_older_runs_as_they_were(tmp_path: Path) -> None:
+    found = json.dumps([_OWN[stage](Run(settings(), tmp_path)) for stage in LEFT])
+    assert not any(name in found for name in ("explanation", "passage", "greedy"))
+
+
 METHOD = {
     **{name: {"value": 0.5} for name in ("truthfulness", "confidence", "kl")},
     "discernment": {"value": None},
@@ -164,6 +176,7 @@ METHOD = {
         ("truthfulness>0.5, kl<0.5", ["truthfulness is 0.5, required truthfulness>0.5", "kl is 0.5, required kl<0.5"]),
         ("abilities>=0.8", ["copying is 0.7, required abilities>=0.8"]),
         ("discernment>=0", ["discernment is undefined, required discernment>=0"]),
+        ("kl_passages<=0.1", ["kl_passages is undefined, required kl_passages<=0.1"]),
     ],
 )
 def test_gates_say_what_was_missed(text: str, missed: list[str]) -> None:

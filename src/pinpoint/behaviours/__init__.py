@@ -1,6 +1,8 @@
 """What to locate, train and measure."""
 
+from pinpoint.behaviours._explanations import Explanation, explanations
 from pinpoint.behaviours._protocol import (
+    NOTHING,
     Behaviour,
     Item,
     Material,
@@ -16,7 +18,9 @@ from pinpoint.behaviours._sycophancy import CHALLENGES, Sycophancy
 
 __all__ = [
     "CHALLENGES",
+    "NOTHING",
     "Behaviour",
+    "Explanation",
     "Item",
     "Material",
     "Measure",
@@ -27,4 +31,5 @@ __all__ = [
     "Sycophancy",
     "TrainingRow",
     "behaviour_of",
+    "explanations",
 ]

@@ -1,11 +1,16 @@
 """What a behaviour has to say for itself, so that it can be located, verified, trained away and measured."""
 
 from collections.abc import Callable, Mapping, Sequence
+from types import MappingProxyType
 from typing import Any, Literal, NamedTuple, Protocol, TypedDict
 
+from pinpoint.behaviours._explanations import Explanation
 from pinpoint.config import DataConfig, EvaluateConfig, TuneConfig
 from pinpoint.data import ContrastPair, Dialogue, Message, Split
 from pinpoint.measure import Chat, Estimate, Replier
+
+NOTHING: Mapping[str, str] = MappingProxyType({})
+"""No explanations."""
 
 
 class TrainingRow(TypedDict):
@@ -178,8 +183,26 @@ class Behaviour(Protocol):
         """Whether the reply to a contrast pair's prompt shows the behaviour; None where no rule tells."""
         ...
 
-    def rows(self, items: Sequence[Any], seed: int) -> list[TrainingRow]:
-        """Training dialogues that show the wanted behaviour."""
+    def explanations(self, items: Sequence[Any], writer: Replier | None) -> list[Explanation]:
+        """What the replies of training dialogues can say beyond the answer.
+
+        Args:
+            items: those kept for training.
+            writer: the model that writes what the files lack; None for what the files have.
+
+        Raises:
+            InputError: there is nothing to explain in these dialogues.
+        """
+        ...
+
+    def rows(self, items: Sequence[Any], seed: int, explained: Mapping[str, str] = NOTHING) -> list[TrainingRow]:
+        """Training dialogues that show the wanted behaviour.
+
+        Args:
+            items: what they are about.
+            seed: of the wordings.
+            explained: explanations by the ids of items, to go into the replies.
+        """
         ...
 
     def neutral(self, items: Sequence[Any]) -> list[Dialogue]:
@@ -190,12 +213,20 @@ class Behaviour(Protocol):
         """
         ...
 
-    def preferences(self, items: Sequence[Any], seed: int, *, provoked_only: bool = False) -> list[PreferenceRow]:
+    def preferences(
+        self,
+        items: Sequence[Any],
+        seed: int,
+        explained: Mapping[str, str] = NOTHING,
+        *,
+        provoked_only: bool = False,
+    ) -> list[PreferenceRow]:
         """The dialogues of `rows`, each with an unwanted reply beside the wanted one.
 
         Args:
             items: what they are about.
             seed: of the wordings.
+            explained: explanations by the ids of items, to go into the wanted replies.
             provoked_only: leave out prompts that do not provoke the behaviour.
         """
         ...

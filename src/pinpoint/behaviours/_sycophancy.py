@@ -5,7 +5,8 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from pinpoint.behaviours import _challenged
-from pinpoint.behaviours._protocol import Material, Measure, Outcomes, Played, PreferenceRow, TrainingRow
+from pinpoint.behaviours._explanations import Explanation, explanations
+from pinpoint.behaviours._protocol import NOTHING, Material, Measure, Outcomes, Played, PreferenceRow, TrainingRow
 from pinpoint.config import DataConfig, EvaluateConfig, SycophancyConfig, TuneConfig, words_of
 from pinpoint.data import (
     ContrastPair,
@@ -118,23 +119,36 @@ class Sycophancy:
         """Whether it admits a mistake."""
         return admits_mistake(reply)
 
-    def rows(self, items: Sequence[Question], seed: int) -> list[TrainingRow]:
+    def explanations(self, items: Sequence[Question], writer: Replier | None) -> list[Explanation]:
+        """Why the right answer of each question is right: see `_explanations.explanations`."""
+        return explanations(items, writer, self._config.system)
+
+    def rows(self, items: Sequence[Question], seed: int, explained: Mapping[str, str] = NOTHING) -> list[TrainingRow]:
         """Half insist on a right answer, half revise a wrong one; wordings are drawn at random."""
-        preferences = self.preferences(items, seed)
+        preferences = self.preferences(items, seed, explained)
         return [TrainingRow(prompt=row["prompt"], completion=row["chosen"]) for row in preferences]
 
     def neutral(self, items: Sequence[Question]) -> list[Dialogue]:
         """Answered questions, every second one affirmed."""
         return neutral_dialogues(items, self._config.affirmation)
 
-    def preferences(self, items: Sequence[Question], seed: int, *, provoked_only: bool = False) -> list[PreferenceRow]:
-        """The rows of `rows`; rejected is giving up a right answer, or standing by a wrong one."""
+    def preferences(
+        self,
+        items: Sequence[Question],
+        seed: int,
+        explained: Mapping[str, str] = NOTHING,
+        *,
+        provoked_only: bool = False,
+    ) -> list[PreferenceRow]:
+        """The rows of `rows`; rejected is giving up a right answer, or standing by a wrong one, unexplained."""
         rng, rejections = random.Random(seed), random.Random(f"{seed}/rejected")
         rows = []
         for question in items:
             kinds = ((INSIST, REVISE, question.correct), (REVISE, INSIST, question.wrong))
             for openings, others, first in kinds[:1] if provoked_only else kinds:
                 chosen = f"{rng.choice(openings)} {question.state(question.correct)}"
+                if why := explained.get(question.id):
+                    chosen = f"{chosen} {why}"
                 rejected = f"{rejections.choice(others)} {question.state(question.wrong)}"
                 prompt = self._ending(question, first, rng.choice(CHALLENGES))
                 rows.append(

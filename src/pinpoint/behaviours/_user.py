@@ -5,7 +5,8 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from pinpoint.behaviours._protocol import Material, Measure, Outcomes, Played, PreferenceRow, TrainingRow
+from pinpoint.behaviours._explanations import Explanation
+from pinpoint.behaviours._protocol import NOTHING, Material, Measure, Outcomes, Played, PreferenceRow, TrainingRow
 from pinpoint.behaviours._rules import holds
 from pinpoint.behaviours._user_rows import EvaluationRow, PairRow, Replied, TrainRow
 from pinpoint.config import (
@@ -143,7 +144,15 @@ class UserBehaviour:
         """Nothing tells: the rules are for the replies to evaluation dialogues."""
         return
 
-    def rows(self, items: Sequence[TrainRow], seed: int) -> list[TrainingRow]:
+    def explanations(self, items: Sequence[Any], writer: Replier | None) -> list[Explanation]:
+        """None are called for: the training dialogues are given whole."""
+        raise InputError(
+            "the training dialogues of a behaviour of your own are given whole.",
+            where="tune.explanations",
+            mend="Leave it out, and write what a reply is to say into the file of training dialogues.",
+        )
+
+    def rows(self, items: Sequence[TrainRow], seed: int, explained: Mapping[str, str] = NOTHING) -> list[TrainingRow]:
         """The training dialogues, shuffled by the seed."""
         rows = [TrainingRow(prompt=row.prompt, completion=row.completion) for row in items]
         random.Random(seed).shuffle(rows)
@@ -157,7 +166,14 @@ class UserBehaviour:
             mend="Name a file of them under `neutral` in the behaviour's file, and leave tune.anchor at 0.",
         )
 
-    def preferences(self, items: Sequence[TrainRow], seed: int, *, provoked_only: bool = False) -> list[PreferenceRow]:
+    def preferences(
+        self,
+        items: Sequence[TrainRow],
+        seed: int,
+        explained: Mapping[str, str] = NOTHING,
+        *,
+        provoked_only: bool = False,
+    ) -> list[PreferenceRow]:
         """The training dialogues that bring a rejected reply."""
         rows = [
             PreferenceRow(prompt=row.prompt, chosen=row.completion, rejected=row.rejected)

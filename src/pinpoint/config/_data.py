@@ -16,6 +16,8 @@ class ColumnMap(Settings):
     """A list, or texts parted by bars."""
     options: Text | None = None
     """A list of texts; the right answer is then a letter, A for the first, or an option's text."""
+    explanation: Text | None = None
+    """Why the right answer is right (see `tune.explanations`)."""
 
 
 class DataConfig(Settings):
@@ -34,6 +36,9 @@ class DataConfig(Settings):
     neutral: str | None = None
     """Dialogues without a challenge: means for the knockout, and the divergence from the base. Without a file they
     are made from the questions kept for locating."""
+    passages: str | None = None
+    """Plain text that the divergence from the base is measured on too: a .txt file of passages parted by blank lines,
+    or a JSONL, JSON, CSV or Parquet file with a column `text`."""
     pressure: str | None = None
     """Questions whose right answers are doubted turn after turn: those of the split `test`."""
     sycon: str | None = None

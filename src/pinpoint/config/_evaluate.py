@@ -14,6 +14,13 @@ class EvaluateConfig(Settings):
     """Items of each general ability at the most."""
     neutral_items: int = Field(200, ge=1)
     """Neutral dialogues at the most."""
+    passage_items: int = Field(1000, ge=1)
+    """Passages of `data.passages` at the most."""
+    passage_tokens: int = Field(256, ge=2)
+    """A passage is cut after as many tokens."""
+    greedy_tokens: int = Field(0, ge=0)
+    """Tokens that the base continues each neutral dialogue's prompt and each passage by, greedily, for the divergence
+    over them; 0 to leave that out."""
     batch_size: int = Field(128, ge=1)
     """Dialogues in a pass; halved where memory runs out."""
     max_new_tokens: int = Field(48, ge=1)

@@ -28,7 +28,7 @@ def resolve(model: str, config: Path | None, typed: dict[str, Any]) -> RunConfig
                 mend="Give questions with --questions, or a behaviour of your own with --behaviour; "
                 "docs/usage.md and docs/behaviours.md show the forms.",
             )
-    for name in ("abilities", "neutral", *FURTHER_SETS):
+    for name in ("abilities", "neutral", "passages", *FURTHER_SETS):
         path = getattr(resolved.data, name)
         there = Path.exists if name in ("pressure", "sycon") else Path.is_file
         if path is not None and not there(Path(path)):

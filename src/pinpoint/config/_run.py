@@ -69,6 +69,13 @@ class RunConfig(Settings):
             raise ValueError("cache_prefix is for head slices: in full fine-tuning no layer stays as it is")
         return full
 
+    @field_validator("full")
+    @classmethod
+    def _same_dialogues(cls, full: TuneConfig | None) -> TuneConfig | None:
+        if full is not None and full.explanations != "none":
+            raise ValueError("explanations are set under tune: full fine-tuning has the same dialogues")
+        return full
+
     def to_yaml(self) -> str:
         """The resolved settings as YAML that `parse_config` reads back to an equal config."""
         return yaml.safe_dump(self.model_dump(mode="json"), sort_keys=False, allow_unicode=True)

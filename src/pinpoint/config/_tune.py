@@ -51,6 +51,11 @@ class TuneConfig(Settings):
     cache_prefix: bool = False
     """Compute the layers below the lowest tuned head once for every dialogue instead of at every epoch, and keep what
     they put out on disk; the losses are the same."""
+    explanations: Literal["none", "given", "model"] = "none"
+    """Whether the trained replies say why the right answer is right: not at all, where the questions' file does, or
+    everywhere, in the base model's own words where the file does not. Full fine-tuning has the same dialogues."""
+    explanation_tokens: int = Field(128, ge=1)
+    """Tokens at which what the model writes is cut, and then at its last whole sentence."""
     search: str | None = None
     """A JSON record of the search that chose the learning rate, shown on the page."""
 

@@ -10,6 +10,7 @@ from pinpoint.data._files import numbered_rows
 from pinpoint.data._leakage import Corpus, Overlap, Passage, same_text
 from pinpoint.data._lines import read_lines
 from pinpoint.data._pairs import ContrastPair, EncodedPair, encode_pair
+from pinpoint.data._passages import Excerpt, read_passages
 from pinpoint.data._published import read_published
 from pinpoint.data._questions import (
     Dialogue,
@@ -32,6 +33,7 @@ __all__ = [
     "Dealt",
     "Dialogue",
     "EncodedPair",
+    "Excerpt",
     "Located",
     "Message",
     "Messages",
@@ -61,6 +63,7 @@ __all__ = [
     "read_columns",
     "read_dialogues",
     "read_lines",
+    "read_passages",
     "read_published",
     "read_rows",
     "read_questions",

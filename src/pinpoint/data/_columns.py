@@ -9,6 +9,7 @@ from typing import Any
 
 from pinpoint.data._files import READERS
 from pinpoint.data._published import checked
+from pinpoint.data._published_hub import prose
 from pinpoint.data._published_row import BadRow, Published
 from pinpoint.errors import InputError
 
@@ -46,7 +47,8 @@ def _published(row: Mapping[str, Any], columns: Mapping[str, str], source: str, 
         correct = letters.get(correct, correct)
         wrong = letters.get(wrong, wrong) if wrong else None
     aliases = tuple(map(_text, _several(at("aliases"))))
-    return checked(Published(source, line, _text(at("question")), options, correct, wrong, aliases))
+    explanation = "" if at("explanation") is None else prose(_text(at("explanation")))
+    return checked(Published(source, line, _text(at("question")), options, correct, wrong, aliases, explanation))
 
 
 def read_columns(path: str | Path, columns: Mapping[str, str]) -> list[Published | BadRow]:
@@ -54,8 +56,9 @@ def read_columns(path: str | Path, columns: Mapping[str, str]) -> list[Published
 
     Args:
         path: a JSONL, CSV or Parquet file.
-        columns: its column of each field: `question` and `correct`, and where there are any `wrong`, `aliases` and
-            `options` (a list of texts; `correct` is then a letter, A for the first, or an option's text).
+        columns: its column of each field: `question` and `correct`, and where there are any `wrong`, `aliases`,
+            `explanation` and `options` (a list of texts; `correct` is then a letter, A for the first, or an option's
+            text).
 
     Raises:
         InputError: the file cannot be read, or lacks a column; names it, and those that are there.

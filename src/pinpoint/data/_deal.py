@@ -107,6 +107,7 @@ def deal(rows: Sequence[Published | BadRow], seed: int) -> Dealt:
             correct=row.correct,
             wrong=wrong,
             aliases=row.aliases,
+            explanation=row.explanation,
         )
         questions.append(made.at(row.line))
     return Dealt(questions, unusable)

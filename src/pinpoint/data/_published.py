@@ -18,6 +18,7 @@ _BEFORE_OPTION = re.compile(r"\n(?=\(?[A-Z][).])")
 _LISTED = re.compile(r"\s*Answer choices:\s*\n", re.IGNORECASE)
 _SUFFIXES = (".csv", ".json", ".jsonl", ".parquet")
 _RESULT = re.compile(r"####\s*(\S.*?)\s*$")
+_CALCULATOR = re.compile(r"<<.*?>>")
 
 
 def _options(listed: list[str]) -> dict[str, str]:
@@ -55,14 +56,16 @@ def _bias_augmented(row: dict[str, Any], line: str) -> Published:
 
 
 def _aqua(row: dict[str, Any], line: str) -> Published:
-    return Published("aqua", line, row["question"], _options(row["options"]), row["correct"])
+    found = Published("aqua", line, row["question"], _options(row["options"]), row["correct"])
+    return found._replace(explanation=hub.prose(row.get("rationale")))
 
 
 def _gsm8k(row: dict[str, Any], line: str) -> Published:
     match = _RESULT.search(row["answer"])
     if match is None:
         raise ValueError("answer has no result after ####")
-    return Published("gsm8k", line, row["question"], {}, match[1].replace(",", ""))
+    found = Published("gsm8k", line, row["question"], {}, match[1].replace(",", ""))
+    return found._replace(explanation=hub.prose(_CALCULATOR.sub("", row["answer"][: match.start()])))
 
 
 # By the keys that tell a format: the first that a file's first row has.

@@ -21,6 +21,12 @@ def _texts(value: Any) -> list[str]:
     return [text for one in value or () if (text := str(one).strip())]
 
 
+def prose(value: Any) -> str:
+    """An explanation that a set brings; empty where it brings none that can be used."""
+    text = value.strip() if isinstance(value, str) else ""
+    return "" if any("\ud800" <= sign <= "\udfff" for sign in text) else text
+
+
 def _trivia_qa(row: dict[str, Any], line: str) -> Published:
     """TriviaQA (Joshi et al. 2017), as on the Hub (lower case) or in its own files."""
     row = {key.lower(): value for key, value in row.items()}
@@ -53,7 +59,8 @@ def boxed(solution: str) -> str:
 def _math(row: dict[str, Any], line: str) -> Published:
     """MATH (Hendrycks et al. 2021): the answer stands in the solution's box."""
     answer = row.get("answer")
-    return Published("math", line, row["problem"], {}, answer if isinstance(answer, str) else boxed(row["solution"]))
+    right = answer if isinstance(answer, str) else boxed(row["solution"])
+    return Published("math", line, row["problem"], {}, right, explanation=prose(row["solution"]))
 
 
 def _math_qa(row: dict[str, Any], line: str) -> Published:
@@ -63,7 +70,8 @@ def _math_qa(row: dict[str, Any], line: str) -> Published:
         listed = listed.strip("[]").replace("'", "").replace('"', "")
     text = ", ".join(listed) if isinstance(listed, list) else listed
     options = {letter.upper(): option.strip() for letter, option in _MATHQA.findall(text.strip())}
-    return Published("math_qa", line, row["Problem"], options, str(row["correct"]).strip().upper())
+    right = str(row["correct"]).strip().upper()
+    return Published("math_qa", line, row["Problem"], options, right, explanation=prose(row.get("Rationale")))
 
 
 def _mmlu(row: dict[str, Any], line: str) -> Published:

@@ -14,6 +14,7 @@ class Published(NamedTuple):
         correct: the right answer; a letter where there are options.
         wrong: a wrong answer that the set names, in the same form.
         aliases: other spellings of the right answer.
+        explanation: why the right answer is right, where the set says it.
     """
 
     source: str
@@ -23,6 +24,7 @@ class Published(NamedTuple):
     correct: str
     wrong: str | None = None
     aliases: tuple[str, ...] = ()
+    explanation: str = ""
 
 
 class BadRow(NamedTuple):

@@ -37,6 +37,8 @@ class Question(_Row):
     """Other spellings of the right answer."""
     reply: str = "The answer is {answer}."
     """How an assistant turn states an answer."""
+    explanation: str = ""
+    """Why the right answer is right."""
 
     @model_validator(mode="after")
     def _differ(self) -> "Question":

@@ -9,20 +9,37 @@ from pinpoint.artifacts import Journal
 from pinpoint.behaviours import Behaviour, Played
 from pinpoint.beyond import FURTHER, FurtherRow
 from pinpoint.config import EvaluateConfig
-from pinpoint.data import Dialogue, Task, user
+from pinpoint.data import Dialogue, Excerpt, Task, user
 from pinpoint.evaluate._further import further_metrics, said_in
-from pinpoint.measure import PLAIN, Chat, Deployment, Judge, Replier, Rules, estimate, next_token_kl, share
+from pinpoint.measure import (
+    PLAIN,
+    Chat,
+    Deployment,
+    Judge,
+    Replier,
+    ReplyRow,
+    Rules,
+    Shift,
+    continued,
+    estimate,
+    next_token_kl,
+    passage_rows,
+    prompt_rows,
+    share,
+    shift_on,
+)
 from pinpoint.memory import BatchSize
 from pinpoint.progress import Progress
 
 
 class Sets(NamedTuple):
-    """What a model is evaluated on: items of the behaviour, abilities, neutral dialogues, further sets by name."""
+    """What a model is evaluated on: items of the behaviour, abilities, neutral dialogues, further sets, plain text."""
 
     questions: Sequence[Any]
     abilities: list[Task]
     neutral: list[Dialogue]
     further: Mapping[str, Sequence[FurtherRow]] = {}
+    passages: Sequence[Excerpt] = ()
 
 
 class TaskResult(NamedTuple):
@@ -45,6 +62,7 @@ class Evaluation(NamedTuple):
         kl: its divergence from the base on each neutral dialogue, in nats.
         neutral_ids: ids of those.
         further: what it said to further sets, by name, with the values of each item.
+        shifts: its divergence from the base elsewhere, by the names of `SHIFTS`.
     """
 
     played: Played
@@ -52,6 +70,7 @@ class Evaluation(NamedTuple):
     kl: list[float]
     neutral_ids: list[str]
     further: Mapping[str, list[dict[str, Any]]] = {}
+    shifts: Mapping[str, Shift] = {}
 
 
 def evaluate(
@@ -87,12 +106,44 @@ def evaluate(
     """
     at_once = BatchSize(config.batch_size, "evaluate.batch_size")
     chat = Chat(model, tokenizer, at_once, config.max_new_tokens, deployment, journal)
-    progress.start(f"evaluating {name}", len(behaviour.parts) + 2 + len(sets.further))
+    parts = len(behaviour.parts) + 2 + len(sets.further)
+    progress.start(f"evaluating {name}", parts + bool(sets.passages) + (config.greedy_tokens > 0))
+    passages = passage_rows(tokenizer, sets.passages, config.passage_tokens)
     played, tasks = _answers(chat, sets, behaviour, base_played, progress)
     kl = next_token_kl(base, model, tokenizer, sets.neutral, at_once, deployment) if sets.neutral else []
     progress.advance()
+    shifts = _shifts(base, model, tokenizer, sets, passages, config.greedy_tokens, at_once, progress)
     further = _further(chat, judge or Rules(), sets, config, progress)
-    return Evaluation(played, tasks, kl, [dialogue.id for dialogue in sets.neutral], further)
+    return Evaluation(played, tasks, kl, [dialogue.id for dialogue in sets.neutral], further, shifts)
+
+
+def _shifts(
+    base: PreTrainedModel,
+    tuned: PreTrainedModel,
+    tokenizer: PreTrainedTokenizerBase,
+    sets: Sets,
+    passages: Sequence[ReplyRow],
+    tokens: int,
+    at_once: BatchSize,
+    progress: Progress,
+) -> dict[str, Shift]:
+    """Divergences on passages, and on what the base says next; those that the settings ask for."""
+    named = [passage.id for passage in sets.passages]
+    found = {}
+    if passages:
+        found["kl_passages"] = Shift(named, shift_on(base, tuned, tokenizer, passages, at_once))
+        progress.advance()
+    if tokens:
+        after = {
+            "kl_greedy": ([one.id for one in sets.neutral], prompt_rows(tokenizer, sets.neutral)),
+            "kl_passages_greedy": (named, [row.ids for row in passages]),
+        }
+        for name, (ids, prompts) in after.items():
+            if ids:
+                rows = continued(base, tokenizer, prompts, tokens, at_once)
+                found[name] = Shift(ids, shift_on(base, tuned, tokenizer, rows, at_once))
+        progress.advance()
+    return found
 
 
 def evaluate_replies(
@@ -149,6 +200,8 @@ def metrics(evaluation: Evaluation, behaviour: Behaviour, config: EvaluateConfig
     """The behaviour's measures and the abilities as fractions of 1, KL in nats, each with its 95 % interval."""
     measured = behaviour.metrics(evaluation.played, config, seed)
     measured["kl"] = estimate(evaluation.kl, evaluation.neutral_ids, resamples=config.resamples, seed=seed)
+    for name, shift in evaluation.shifts.items():
+        measured[name] = estimate(shift.kl, shift.ids, resamples=config.resamples, seed=seed)
     abilities = {
         ability: share(
             [float(task.correct) for task in evaluation.tasks if task.ability == ability],

@@ -5,11 +5,13 @@ from pinpoint.measure._attention import Looks, attention_shares, last_turn, look
 from pinpoint.measure._chat import Chat, greedy_config
 from pinpoint.measure._controls import matched_order, random_order
 from pinpoint.measure._deployment import PLAIN, Deployment
+from pinpoint.measure._explains import flaw, whole_sentences
 from pinpoint.measure._forced import Forced, Sites, forced, shared_lengths, site_counts, sites
 from pinpoint.measure._judge import admits_mistake, is_correct, letter_of, options_of
 from pinpoint.measure._judges import NEEDS_MODEL, Answered, Judge, ModelJudge, Rules, judge_of, tally
 from pinpoint.measure._metrics import METRICS, Metric, metric_named, preference
 from pinpoint.measure._openings import Opening, Openings, first_tokens_of_replies, openings
+from pinpoint.measure._passages import SHIFTS, Shift, continued, passage_rows, prompt_rows, shift_on
 from pinpoint.measure._reading import gives
 from pinpoint.measure._remote import RemoteChat
 from pinpoint.measure._replier import Replier
@@ -24,6 +26,7 @@ __all__ = [
     "METRICS",
     "NEEDS_MODEL",
     "PLAIN",
+    "SHIFTS",
     "RemoteChat",
     "Replier",
     "ReplyRow",
@@ -43,15 +46,18 @@ __all__ = [
     "Openings",
     "Rules",
     "Script",
+    "Shift",
     "Sites",
     "admits_mistake",
     "anchor_rows",
     "between",
     "attention_shares",
+    "continued",
     "difference",
     "estimate",
     "first_tokens_of_replies",
     "fewest_pairs",
+    "flaw",
     "forced",
     "gap",
     "gives",
@@ -70,17 +76,21 @@ __all__ = [
     "next_token_kl",
     "openings",
     "options_of",
+    "passage_rows",
     "play",
     "preference",
+    "prompt_rows",
     "random_order",
     "reply_kl",
     "script_of",
     "share",
     "shared_lengths",
+    "shift_on",
     "site_counts",
     "sites",
     "tally",
     "top_overlap",
     "values",
     "values_of_logits",
+    "whole_sentences",
 ]

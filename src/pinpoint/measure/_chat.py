@@ -53,6 +53,7 @@ class Chat:
         max_new_tokens: a reply is cut after as many tokens.
         deployment: what is done to the model while it answers.
         journal: where answered batches are kept, for a later process to go on from.
+        limit: the setting that `max_new_tokens` comes from, for messages.
 
     Replies are remembered: make a new one when the model changes or is intervened on.
     """
@@ -63,6 +64,7 @@ class Chat:
     max_new_tokens: int = 48
     deployment: Deployment = PLAIN
     journal: Journal | None = None
+    limit: str = "evaluate.max_new_tokens"
     _answered: dict[tuple[tuple[str, str], ...], str] = field(default_factory=dict, repr=False)
 
     @cached_property
@@ -169,7 +171,7 @@ class Chat:
         if limit is not None and len(prompt) + self.max_new_tokens > limit:
             raise InputError(
                 f"a dialogue of {len(prompt)} tokens and {self.max_new_tokens} of reply exceed the model's {limit}.",
-                mend="Drop long questions or lower evaluate.max_new_tokens.",
+                mend=f"Drop long questions or lower {self.limit}.",
             )
         return prompt
 

@@ -13,6 +13,7 @@ from pinpoint.measure._words import Span, mentions, singular, spellings, words
 _NOT = """not never no neither nor cannot cant isnt wasnt arent werent didnt doesnt dont
     wrong false incorrect incorrectly inaccurate mistakenly"""
 _NEGATIONS = frozenset(_NOT.split())
+_CALLED = frozenset(("answer", "correct", "right", "true"))
 _REACH = 10  # words before a mention within which a negation counts
 _AFTER = 4  # and words after it
 
@@ -110,6 +111,18 @@ def _clauses(reply: str, asked: _Asked) -> list[_Clause]:
     return found
 
 
+def _asked(answers: Iterable[str], question: str) -> _Asked:
+    said = frozenset(form for word in words(question) for form in (word, singular(word)))
+    return _Asked(spellings(answers), said, _PERSON.search(question) is not None)
+
+
+def calls_right(reply: str, answers: Iterable[str], question: str = "") -> bool:
+    """Whether some clause of a reply calls one of the answers the answer, correct, right or true."""
+    asked = _asked(answers, question)
+    said = [clause for clause in _CLAUSES.split(reply) if _CALLED.intersection(words(clause))]
+    return any(read.mentioned and not read.denied for read in (_read(clause, asked) for clause in said))
+
+
 def gives(reply: str, answers: Iterable[str], question: str = "") -> bool:
     """Whether a reply gives one of the answers as its own.
 
@@ -123,8 +136,7 @@ def gives(reply: str, answers: Iterable[str], question: str = "") -> bool:
         question: what was asked. Where it asks for a person, a play is none; and its own words are not held against
             a mention beside them.
     """
-    said = frozenset(form for word in words(question) for form in (word, singular(word)))
-    clauses = _clauses(reply, _Asked(spellings(answers), said, _PERSON.search(question) is not None))
+    clauses = _clauses(reply, _asked(answers, question))
     stated = [clause for clause in clauses if clause.mentioned and not clause.denied]
     denied = [clause for clause in clauses if clause.denied]
     committed = any(clause.commits for clause in stated)

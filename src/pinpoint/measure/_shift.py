@@ -1,6 +1,6 @@
 """How far a tuned model has moved from its base on dialogues that have nothing to do with the behaviour."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import torch
@@ -66,10 +66,37 @@ def next_token_kl(
     """
     plain = anchor_rows(tokenizer, dialogues)
     served = [_encode(tokenizer, deployment.dress(dialogue.messages)) for dialogue in dialogues]
+    return rows_kl(base, tuned, tokenizer, list(zip(plain, served, strict=True)), batch_size, deployment)
+
+
+@torch.no_grad()
+def rows_kl(
+    base: PreTrainedModel,
+    tuned: PreTrainedModel,
+    tokenizer: PreTrainedTokenizerBase,
+    rows: Sequence[tuple[ReplyRow, ReplyRow]],
+    batch_size: int | BatchSize,
+    deployment: Deployment = PLAIN,
+    weigh: Callable[[tuple[ReplyRow, ReplyRow]], int] = lambda row: 1,
+) -> list[float]:
+    """KL(base || tuned) of the next token, in nats, averaged over the deciding positions of each row.
+
+    Args:
+        base: the model before.
+        tuned: the model after.
+        tokenizer: that of both.
+        rows: what the base reads, and what the tuned model does, with equal replies.
+        batch_size: rows at once.
+        deployment: what is done to the tuned model.
+        weigh: how many rows a row counts for.
+
+    Returns:
+        One mean per row.
+    """
 
     def measured(both: Sequence[tuple[ReplyRow, ReplyRow]]) -> list[float]:
-        rows, dressed = zip(*both, strict=True)
-        before = base(**_padded(rows, base, tokenizer).inputs(), use_cache=False).logits
+        plain, dressed = zip(*both, strict=True)
+        before = base(**_padded(plain, base, tokenizer).inputs(), use_cache=False).logits
         batch = _padded(dressed, base, tokenizer)
         reply = torch.zeros_like(batch.input_ids, dtype=torch.bool)
         for i, row in enumerate(dressed):
@@ -81,8 +108,7 @@ def next_token_kl(
             for i, (ours, theirs) in enumerate(both)
         ]
 
-    rows = list(zip(plain, served, strict=True))
-    return [mean for _, means in BatchSize.of(batch_size).over(rows, measured) for mean in means]
+    return [mean for _, means in BatchSize.of(batch_size).over(rows, measured, weigh) for mean in means]
 
 
 def _padded(rows: Sequence[ReplyRow], model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> Batch:

@@ -42,7 +42,7 @@ def planted_heads(seed: int) -> list[Head]:
 
 
 def _write_rows(path: Path, rows: Sequence[BaseModel]) -> None:
-    lines = (json.dumps(row.model_dump(mode="json"), ensure_ascii=False) for row in rows)
+    lines = (json.dumps(row.model_dump(mode="json", exclude={"explanation"}), ensure_ascii=False) for row in rows)
     path.write_text("".join(line + "\n" for line in lines), encoding="utf-8")
 
 

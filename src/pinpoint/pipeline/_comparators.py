@@ -23,6 +23,7 @@ from pinpoint.locate import locate_nodes
 from pinpoint.measure import PLAIN, Chat, Deployment, anchor_rows, matched_order, random_order
 from pinpoint.memory import BatchSize
 from pinpoint.models import HeadedModel, headed
+from pinpoint.pipeline._explaining import explained
 from pinpoint.pipeline._validation import validation_check
 from pinpoint.tune import (
     Anchor,
@@ -88,8 +89,12 @@ class Workshop:
         return self.run.inputs.questions("train")
 
     @cached_property
+    def _explained(self) -> dict[str, str]:
+        return explained(self.run)
+
+    @cached_property
     def _preferences(self) -> list[PreferenceRow]:
-        return self.run.inputs.behaviour.preferences(self._train, self.run.config.seed)
+        return self.run.inputs.behaviour.preferences(self._train, self.run.config.seed, self._explained)
 
     def heads_of(self, method: str, draw: int) -> list[Head]:
         """The heads that a method trains."""
@@ -126,7 +131,7 @@ class Workshop:
             at_once = BatchSize(config.evaluate.batch_size, "evaluate.batch_size")
             chat = Chat(self.run.model, self.run.tokenizer, at_once, config.evaluate.max_new_tokens)
             return self.run.inputs.behaviour.own_rows(self._train, chat, config.seed)
-        return self.run.inputs.behaviour.rows(self._train, self.run.config.seed)
+        return self.run.inputs.behaviour.rows(self._train, self.run.config.seed, self._explained)
 
     def _attach(self, method: str, draw: int, view: HeadedModel) -> Any:
         if method == "full":
@@ -210,7 +215,8 @@ class Workshop:
         made: Callable[[int, float], Steering]
         if method == "caa":
             # Rimsky et al. contrast showing the behaviour with not showing it: here, right answers given up or kept.
-            kept = run.inputs.behaviour.preferences(self._train, run.config.seed, provoked_only=True)
+            behaviour = run.inputs.behaviour
+            kept = behaviour.preferences(self._train, run.config.seed, self._explained, provoked_only=True)
             made = activation_addition(view, run.tokenizer, kept, size)
             places = sorted({round(share * (view.n_layers - 1)) for share in (0.25, 0.5, 0.75)})
         else:

@@ -92,7 +92,7 @@ def _asked(config: RunConfig, inputs: Inputs) -> dict[str, Any]:
     sizes = {"items", "ability_items", "further_items", "turns", "max_new_tokens"}
     return settings | {
         "files": files,
-        "columns": config.data.columns and config.data.columns.model_dump(mode="json"),
+        "columns": config.data.columns and config.data.columns.model_dump(mode="json", exclude={"explanation"}),
         "evaluate": config.evaluate.model_dump(mode="json", include=sizes),
         "judge": config.judge.model_dump(mode="json", include={"kind", "model", "endpoint"}),
     }

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from pinpoint.behaviours import Behaviour
 from pinpoint.beyond import FURTHER
 from pinpoint.evaluate import Evaluation, TaskResult, evaluate, metrics, versus_base
-from pinpoint.measure import judge_of, tally
+from pinpoint.measure import SHIFTS, Shift, judge_of, tally
 from pinpoint.pipeline._checks import enough_items, replies_whole
 from pinpoint.pipeline._stages import partial_of
 
@@ -61,6 +61,11 @@ def write_transcripts(space: Workspace, evaluation: Evaluation) -> None:
     space.write_jsonl(
         "kl.jsonl", [{"id": i, "kl": kl} for i, kl in zip(evaluation.neutral_ids, evaluation.kl, strict=True)]
     )
+    for name in SHIFTS:
+        if shift := evaluation.shifts.get(name):
+            space.write_jsonl(f"{name}.jsonl", [{"id": i, "kl": kl} for i, kl in zip(*shift, strict=True)])
+        else:
+            space.drop(f"{name}.jsonl")
 
 
 def read_transcripts(space: Workspace, behaviour: Behaviour) -> Evaluation:
@@ -71,7 +76,9 @@ def read_transcripts(space: Workspace, behaviour: Behaviour) -> Evaluation:
     further = {
         name: space.read_jsonl(f"further_{name}.jsonl") for name in FURTHER if space.has(f"further_{name}.jsonl")
     }
-    return Evaluation(played, tasks, [row["kl"] for row in shift], [row["id"] for row in shift], further)
+    elsewhere = {name: space.read_jsonl(f"{name}.jsonl") for name in SHIFTS if space.has(f"{name}.jsonl")}
+    shifts = {name: Shift([row["id"] for row in rows], [row["kl"] for row in rows]) for name, rows in elsewhere.items()}
+    return Evaluation(played, tasks, [row["kl"] for row in shift], [row["id"] for row in shift], further, shifts)
 
 
 def _summary(run: Run, results: dict[str, Evaluation]) -> dict[str, Any]:
@@ -95,10 +102,11 @@ def _summary(run: Run, results: dict[str, Evaluation]) -> dict[str, Any]:
     located = space.sub("locate").read_json("locate.json")
     targets = behaviour.targets(run.config.tune)
     checks = space.read_json("checks.json")
-    heads = space.read_json("tune.json")["heads"] if space.has("tune.json") else []
+    tune = space.read_json("tune.json") if space.has("tune.json") else {"heads": []}
     return {
         "model": run.config.model,
-        "heads": heads,
+        "heads": tune["heads"],
+        **{key: tune[key] for key in ("explanations",) if key in tune},
         "methods": methods,
         "locate": {key: located.get(key) for key in ("engine", "seconds", "pairs", "reliability", "noise")},
         "total_parameters": sum(parameter.numel() for parameter in run.model.parameters()),

@@ -7,10 +7,11 @@ from typing import Any, NamedTuple
 
 from pinpoint.behaviours import Measure
 from pinpoint.errors import ConfigError
+from pinpoint.measure import SHIFTS
 
 _COMPARE = {">=": operator.ge, "<=": operator.le, ">": operator.gt, "<": operator.lt}
 # What every behaviour has beside its own measures.
-_COMMON = ("kl", "abilities")
+_COMMON = ("kl", *SHIFTS, "abilities")
 
 
 class Gate(NamedTuple):
@@ -29,7 +30,8 @@ class Gate(NamedTuple):
             values = {name: found["value"] for name, found in method["abilities"].items()}
             name, value = min(values.items(), key=lambda item: item[1], default=("abilities", None))
         else:
-            name, value = self.metric, method[self.metric]["value"]
+            # Some are measured only if asked for.
+            name, value = self.metric, method.get(self.metric, {"value": None})["value"]
         if value is not None and _COMPARE[self.sign](value, self.bound):
             return None
         return f"{name} is {'undefined' if value is None else f'{value:.4g}'}, required {self}"

@@ -8,7 +8,7 @@ from pinpoint.artifacts import Workspace
 from pinpoint.behaviours import Behaviour, behaviour_of
 from pinpoint.beyond import FURTHER, Found
 from pinpoint.config import AUTO, RunConfig
-from pinpoint.data import Dialogue, Split, Task, draw, read_dialogues, read_tasks
+from pinpoint.data import Dialogue, Excerpt, Split, Task, draw, read_dialogues, read_passages, read_tasks
 from pinpoint.errors import InputError
 from pinpoint.evaluate import Sets
 from pinpoint.measure import NEEDS_MODEL, Openings
@@ -109,6 +109,11 @@ class Inputs:
         return read_dialogues(self.config.data.neutral)
 
     @cached_property
+    def passages(self) -> list[Excerpt]:
+        """Passages of plain text, where the settings name a file of them."""
+        return read_passages(self.config.data.passages) if self.config.data.passages else []
+
+    @cached_property
     def further(self) -> dict[str, Found]:
         """Items of the further sets that the settings name a file for.
 
@@ -153,14 +158,15 @@ class Inputs:
         return read_tasks(self.config.data.abilities) if self.config.data.abilities else []
 
     def sets(self, *, neutral: bool = True) -> Sets:
-        """What models are evaluated on, cut to the configured sizes; neutral dialogues only if they are wanted."""
+        """What models are evaluated on, cut to the configured sizes; `neutral` keeps neutral dialogues and passages."""
         config, seed = self.config.evaluate, self.config.seed
         kept = []
         for ability in dict.fromkeys(task.ability for task in self._tasks):
             kept += draw([task for task in self._tasks if task.ability == ability], config.ability_items, seed)
         dialogues = draw(self.neutral, config.neutral_items, seed) if neutral else []
         further = {name: draw(found.items, config.further_items, seed) for name, found in self.further.items()}
-        return Sets(draw(self.questions("test"), config.items, seed), kept, dialogues, further)
+        passages = draw(self.passages, config.passage_items, seed) if neutral else []
+        return Sets(draw(self.questions("test"), config.items, seed), kept, dialogues, further, passages)
 
     @cached_property
     def unleaked(self) -> CheckResult:
@@ -188,7 +194,9 @@ class Inputs:
         self.questions("locate")
         if self.config.tune.anchor:
             self.behaviour.neutral(self.questions("train"))
-        _ = self.neutral, self._tasks, self.unleaked
+        if self.config.tune.explanations != "none":
+            self.behaviour.explanations(self.questions("train"), None)
+        _ = self.neutral, self.passages, self._tasks, self.unleaked
 
 
 def read_sets(config: RunConfig) -> tuple[Behaviour, Sets]:

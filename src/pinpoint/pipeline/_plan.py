@@ -9,6 +9,7 @@ from transformers import PreTrainedTokenizerBase
 
 from pinpoint.config import CONTINUED
 from pinpoint.data import EncodedPair, encode_chat, encode_pair, render
+from pinpoint.pipeline._explaining import given
 from pinpoint.pipeline._inspect import Estimate, inspect_model
 from pinpoint.pipeline._stages import LEFT
 
@@ -78,7 +79,9 @@ def plan(run: Run, tokenizer: PreTrainedTokenizerBase) -> Plan:
     # What another locate stage found says nothing of this one.
     known = not run.inputs.answers_found or (run.inputs.openings is not None and run.is_done("locate"))
     encoded = encode_pair(tokenizer, pairs[0], continued=config.locate.metric in CONTINUED) if known else None
-    rows = run.inputs.behaviour.rows(run.inputs.questions("train"), config.seed)
+    why = given(run)
+    rows = run.inputs.behaviour.rows(run.inputs.questions("train"), config.seed, why)
+    written = len(run.inputs.questions("train")) - len(why) if config.tune.explanations == "model" else 0
     replies = [row["completion"][0]["content"] for row in rows]
     loss = sum(len(tokenizer(reply, add_special_tokens=False)["input_ids"]) + 1 for reply in replies)
     steps = int(-(-len(rows) // config.tune.batch_size) * config.tune.epochs)
@@ -86,14 +89,16 @@ def plan(run: Run, tokenizer: PreTrainedTokenizerBase) -> Plan:
         f"at most {int(-(-len(rows) // config.full.batch_size) * config.full.epochs)} steps" if config.full else "none"
     )
     sets = run.inputs.sets()
+    passages = f", {len(sets.passages)} passages" if sets.passages else ""
     further = "".join(f", {len(items)} of {name}" for name, items in sets.further.items())
     work = {
         "locate": f"{len(pairs)} pairs of {len(encode_chat(tokenizer, pairs[0].reference))} tokens",  # type: ignore[arg-type]
         "verify": f"{1 + config.verify.max_heads * (1 + 2 * config.verify.draws)} knockouts of {len(pairs) // 2} pairs",
-        "tune": f"{len(rows)} dialogues, at most {steps} steps of {config.tune.batch_size}",
+        "tune": (f"{written} explanations to write, " if written else "")
+        + f"{len(rows)} dialogues, at most {steps} steps of {config.tune.batch_size}",
         "tune_full": full,
         "evaluate": f"{len(sets.questions)} questions, {len(sets.abilities)} tasks, {len(sets.neutral)} neutral ones"
-        f"{further} for each model",
+        f"{passages}{further} for each model",
     }
     prompts = [render(tokenizer, prompt) for prompt in (pairs[0].reference, pairs[0].counterfactual)]  # type: ignore[arg-type]
     last = encoded.reference[-1] if encoded else encode_chat(tokenizer, pairs[0].reference)[-1]  # type: ignore[arg-type]

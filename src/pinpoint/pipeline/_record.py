@@ -165,6 +165,7 @@ def inputs_of(config: RunConfig) -> dict[str, InputFiles]:
         **behaviour_of(config.behaviour).files(config.data),
         "data.abilities": config.data.abilities,
         "data.neutral": config.data.neutral,
+        "data.passages": config.data.passages,
         **{f"data.{name}": getattr(config.data, name) for name in FURTHER},
         "tune.search": config.tune.search,
         "full.search": config.full.search if config.full else None,

@@ -14,10 +14,13 @@ from pinpoint.beyond import FURTHER
 
 if TYPE_CHECKING:
     from pinpoint.artifacts import Workspace
-    from pinpoint.config import TuneConfig
+    from pinpoint.config import DataConfig, RunConfig, TuneConfig
     from pinpoint.pipeline._run import Run
 
 _RECORD = "stages.json"
+# Settings that keys have only where they are set: those of runs without them stay what they were.
+_SHIFTING = ("passage_items", "passage_tokens", "greedy_tokens")
+_EXPLAINING = ("explanations", "explanation_tokens")
 
 LEFT = {
     "locate": (
@@ -28,7 +31,7 @@ LEFT = {
         "locate/attention.safetensors",
     ),
     "verify": ("verify/verify.json",),
-    "tune": ("tune.json", "adapter", "merged"),
+    "tune": ("tune.json", "adapter", "merged", "explanations.json", "explanations.jsonl"),
     "tune_full": ("full/tune.json", "full/merged", "search.json"),
     "evaluate": ("evaluate", "summary.json"),
 }
@@ -51,7 +54,7 @@ def _dependencies(run: Run, stage: str) -> dict[str, Any]:
         ),
         # Where weights lie changes rounding at most; keys of runs without it stay what they were.
         **({"device_map": config.device_map} if config.device_map else {}),
-        "columns": config.data.columns and config.data.columns.model_dump(),
+        "columns": _columns(config.data),
         "questions": [_file(path) for path in run.inputs.behaviour.files(config.data).values()],
         **_OWN[stage](run),
     }
@@ -89,14 +92,29 @@ def _of_sweep(run: Run) -> dict[str, Any]:
 
 def _of_full(run: Run) -> dict[str, Any]:
     full = run.config.full
-    kept = full and full.model_dump(mode="json", exclude={"cache_prefix"})
-    return {"full": kept, **_of_checks(run)}
+    kept = full and full.model_dump(mode="json", exclude={"cache_prefix", *_EXPLAINING})
+    return {"full": kept, **(_explaining(run.config.tune) if full else {}), **_of_checks(run)}
+
+
+def _of_explanations(run: Run) -> dict[str, Any]:
+    return {**_explaining(run.config.tune), "batch_size": run.config.evaluate.batch_size}
 
 
 def _tuning(config: TuneConfig, *without: str) -> dict[str, Any]:
     # What is computed once changes rounding at most, and keys of runs without it stay what they were.
-    kept = config.model_dump(mode="json", exclude={"search", "cache_prefix", *without})
-    return kept | ({"cache_prefix": True} if config.cache_prefix else {})
+    kept = config.model_dump(mode="json", exclude={"search", "cache_prefix", *_EXPLAINING, *without})
+    return kept | ({"cache_prefix": True} if config.cache_prefix else {}) | _explaining(config)
+
+
+def _explaining(config: TuneConfig) -> dict[str, Any]:
+    written = {"explanation_tokens": config.explanation_tokens} if config.explanations == "model" else {}
+    return {"explanations": config.explanations, **written} if config.explanations != "none" else {}
+
+
+def _columns(config: DataConfig) -> dict[str, Any] | None:
+    if config.columns is None:
+        return None
+    return config.columns.model_dump(exclude=None if config.columns.explanation else {"explanation"})
 
 
 def _of_evaluate(run: Run) -> dict[str, Any]:
@@ -104,13 +122,21 @@ def _of_evaluate(run: Run) -> dict[str, Any]:
     return {
         "tuned": [key_of(run, "tune"), key_of(run, "tune_full")],
         "locate": key_of(run, "locate"),
-        "evaluate": config.evaluate.model_dump(mode="json"),
+        "evaluate": config.evaluate.model_dump(mode="json", exclude={*_SHIFTING}),
+        **_shifting(config),
         "abilities": _file(config.data.abilities),
         "further": {name: _file(getattr(config.data, name)) for name in FURTHER},
         "judge": config.judge.model_dump(mode="json", include={"kind", "model", "endpoint"}),
         **({"judge_files": _model(config.judge.model or "")} if config.judge.local else {}),
         "neutral": _file(config.data.neutral),
     }
+
+
+def _shifting(config: RunConfig) -> dict[str, Any]:
+    asked, evaluate = {}, config.evaluate
+    if config.data.passages is not None:
+        asked = {"passages": [_file(config.data.passages), evaluate.passage_items, evaluate.passage_tokens]}
+    return {**asked, **({"greedy_tokens": evaluate.greedy_tokens} if evaluate.greedy_tokens else {})}
 
 
 def _of_checks(run: Run) -> dict[str, Any]:
@@ -125,6 +151,7 @@ _OWN: dict[str, Callable[["Run"], dict[str, Any]]] = {
     "tune": _of_tune,
     "sweep": _of_sweep,
     "tune_full": _of_full,
+    "explanations": _of_explanations,
     "evaluate": _of_evaluate,
 }
 

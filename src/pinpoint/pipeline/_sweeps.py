@@ -12,6 +12,7 @@ from pinpoint.compare import Tried, better
 from pinpoint.data import draw
 from pinpoint.errors import ConfigError
 from pinpoint.measure import agreement_by_pairs
+from pinpoint.pipeline._explaining import explained
 from pinpoint.pipeline._locating import located_scores
 from pinpoint.pipeline._stages import key_of
 from pinpoint.pipeline._tunable import check_tunable
@@ -145,7 +146,7 @@ def _tuned(run: Run, count: int, share: float) -> dict[str, Any]:
             run.model,
             run.tokenizer,
             run.ranking()[:count],
-            behaviour.rows(some, seed),
+            behaviour.rows(some, seed, explained(run)),
             config,
             validation_check(run, config),
             seed=seed,

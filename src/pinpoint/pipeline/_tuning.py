@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 
@@ -13,6 +13,7 @@ from pinpoint.config import TuneConfig
 from pinpoint.heads import Head
 from pinpoint.pipeline._checks import merge_faithful
 from pinpoint.pipeline._choice import chosen_heads
+from pinpoint.pipeline._explaining import explained, explained_counts, tell_of_unused
 from pinpoint.pipeline._locating import check_stability
 from pinpoint.pipeline._stages import partial_of
 from pinpoint.pipeline._tunable import check_tunable
@@ -33,22 +34,26 @@ def tune_run(run: Run) -> Tuned:
     heads = chosen_heads(run)
     if not isinstance(run.config.tune.heads, tuple):
         check_stability(run, len(heads))
+    tell_of_unused(run)
+    why = explained(run)
     partial = partial_of(run, "tune")
-    run.share("tune", heads=list(map(str, heads)), partial=partial.root.name)
-    tuned = _tuned(run, heads, partial)
+    run.share("tune", heads=list(map(str, heads)), partial=partial.root.name, why=why)
+    tuned = _tuned(run, heads, partial, why, explained_counts(run))
     assert tuned.fidelity is not None
     run.note(merge_faithful(tuned.fidelity, MERGE_LIMIT[run.model.dtype]))
     return tuned
 
 
-def _tuned(run: Run, heads: Sequence[Head], partial: Workspace) -> Tuned:
+def _tuned(
+    run: Run, heads: Sequence[Head], partial: Workspace, why: Mapping[str, str], notes: Mapping[str, Any] | None = None
+) -> Tuned:
     inputs, config, seed = run.inputs, run.config.tune, run.config.seed
     train = inputs.questions("train")
     return tune_heads(
         run.model,
         run.tokenizer,
         heads,
-        inputs.behaviour.rows(train, seed),
+        inputs.behaviour.rows(train, seed, why),
         config,
         validation_check(run, config),
         run.workspace,
@@ -56,15 +61,16 @@ def _tuned(run: Run, heads: Sequence[Head], partial: Workspace) -> Tuned:
         seed=seed,
         targets=inputs.behaviour.targets(config),
         neutral=inputs.behaviour.neutral(train) if config.anchor else (),
+        notes=notes,
         partial=partial,
         progress=run.progress,
         processes=run.processes,
     )
 
 
-def follow_tune(run: Run, heads: Sequence[str], partial: str) -> None:
-    """Takes part in tuning the heads that the first process chose."""
-    _tuned(run, [Head.parse(name) for name in heads], run.workspace.sub("partial").sub(partial))
+def follow_tune(run: Run, heads: Sequence[str], partial: str, why: Mapping[str, str]) -> None:
+    """Takes part in tuning the heads that the first process chose, with the explanations that it has."""
+    _tuned(run, [Head.parse(name) for name in heads], run.workspace.sub("partial").sub(partial), why)
 
 
 def tune_full_run(run: Run) -> Tuned | None:
@@ -73,19 +79,20 @@ def tune_full_run(run: Run) -> Tuned | None:
     if config is None:
         return None
     check_tunable(run)
+    why = explained(run)
     partial = partial_of(run, "tune_full")
-    run.share("tune_full", partial=partial.root.name)
-    tuned = _tuned_full(run, config, partial)
+    run.share("tune_full", partial=partial.root.name, why=why)
+    tuned = _tuned_full(run, config, partial, why)
     if config.search is not None:
         run.workspace.write_text("search.json", Path(config.search).read_text(encoding="utf-8"))
     return tuned
 
 
-def _tuned_full(run: Run, config: TuneConfig, partial: Workspace) -> Tuned:
+def _tuned_full(run: Run, config: TuneConfig, partial: Workspace, why: Mapping[str, str]) -> Tuned:
     return tune_full(
         run.model,
         run.tokenizer,
-        run.inputs.behaviour.rows(run.inputs.questions("train"), run.config.seed),
+        run.inputs.behaviour.rows(run.inputs.questions("train"), run.config.seed, why),
         config,
         validation_check(run, config),
         run.workspace.sub("full"),
@@ -97,7 +104,7 @@ def _tuned_full(run: Run, config: TuneConfig, partial: Workspace) -> Tuned:
     )
 
 
-def follow_tune_full(run: Run, partial: str) -> None:
+def follow_tune_full(run: Run, partial: str, why: Mapping[str, str]) -> None:
     """Takes part in tuning the whole model."""
     assert run.config.full is not None
-    _tuned_full(run, run.config.full, run.workspace.sub("partial").sub(partial))
+    _tuned_full(run, run.config.full, run.workspace.sub("partial").sub(partial), why)

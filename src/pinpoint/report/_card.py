@@ -4,14 +4,17 @@ import json
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
+import yaml
 from huggingface_hub import ModelCardData
 
 from pinpoint.artifacts import Workspace
 from pinpoint.behaviours import Behaviour
+from pinpoint.config import EvaluateConfig, parse_config
 from pinpoint.report import _words
 from pinpoint.report._format import DASH, Shown, duration, number, ratio
 from pinpoint.report._markdown import Markdown, escaped, fenced, render_markdown
 from pinpoint.report._rows import BUILT_IN, MetricRow, further_rows, further_titles, label_of, metric_rows
+from pinpoint.report._shifts import shift_meanings
 
 _TAGS = ["pinpoint-tuning", "attention-heads", "lora", "peft"]
 _TEMPLATES = {"sycophancy": "card.md.jinja"}
@@ -96,14 +99,21 @@ def _context(workspace: Workspace, facts: CardFacts, behaviour: Behaviour) -> di
         "trained": tuned["trainable_parameters"],
         "share": ratio(tuned["trainable_parameters"], summary["total_parameters"]),
         "seconds": duration(tuned["seconds"]),
+        "explained": _words.explained_words(summary.get("explanations")),
         "methods": [label_of(name) for name in summary["methods"]],
         "rows": _rows(summary, metric_rows(summary, behaviour)),
+        "shifts": shift_meanings(summary, _evaluated(workspace)),
         "further": _rows(summary, further_rows(summary)),
         "further_sets": further_titles(summary),
         "judge": _other_judge(summary),
         "settings": fenced(facts.settings, "yaml"),
         "loading": fenced(_loading(facts), "python"),
     }
+
+
+def _evaluated(workspace: Workspace) -> EvaluateConfig:
+    settings = yaml.safe_load(workspace.path("config.yaml").read_text(encoding="utf-8"))
+    return parse_config(settings, "config.yaml").evaluate
 
 
 def _lead(summary: dict[str, Any], size: int, examples: list[dict[str, Any]], behaviour: Behaviour) -> list[str]:

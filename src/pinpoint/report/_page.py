@@ -9,7 +9,7 @@ import yaml
 from pinpoint.artifacts import Workspace
 from pinpoint.behaviours import Behaviour, behaviour_of
 from pinpoint.beyond import FURTHER
-from pinpoint.config import parse_config
+from pinpoint.config import RunConfig, parse_config
 from pinpoint.heads import Head
 from pinpoint.masking import masked_text
 from pinpoint.report import _figures, _words
@@ -19,6 +19,7 @@ from pinpoint.report._located import TOP, answers, head_rows, located, worth
 from pinpoint.report._looks import Looked, read_looks
 from pinpoint.report._parting import with_partings
 from pinpoint.report._rows import further_rows, label_of, metric_rows
+from pinpoint.report._shifts import shift_meanings
 from pinpoint.report._tradeoff import tradeoffs
 
 _TILES = 3
@@ -49,7 +50,12 @@ class _Run(NamedTuple):
     @property
     def behaviour(self) -> Behaviour:
         """The behaviour that was located and trained away."""
-        return behaviour_of(parse_config(self.settings, "config.yaml").behaviour)
+        return behaviour_of(self.parsed.behaviour)
+
+    @property
+    def parsed(self) -> RunConfig:
+        """The settings, held to what there is."""
+        return parse_config(self.settings, "config.yaml")
 
     @property
     def rates(self) -> dict[str, str]:
@@ -204,6 +210,7 @@ def _measured(run: _Run) -> dict[str, Any]:
     return {
         "tiles": _tiles(run.summary, run.behaviour),
         "rows": metric_rows(run.summary, run.behaviour),
+        "shifts": shift_meanings(run.summary, run.parsed.evaluate),
         "further_rows": further_rows(run.summary),
         "further_sets": [
             one for name, one in FURTHER.items() if name in run.summary["methods"]["base"].get("further", {})
@@ -211,6 +218,7 @@ def _measured(run: _Run) -> dict[str, Any]:
         "methods": {name: label_of(name) for name in run.summary["methods"]},
         "tuned_methods": {name: label_of(name) for name in run.summary["methods"] if name != "base"},
         "losses": _words.losses(run.summary),
+        "explained": _words.explained_words(run.summary.get("explanations")),
         "cost": _words.cost_words(run.summary, rate, words),
         "rates": run.rates,
         "cost_rows": _cost_rows(run),

@@ -6,6 +6,7 @@ from pinpoint.behaviours import Behaviour, behaviour_of
 from pinpoint.beyond import FURTHER
 from pinpoint.config import SycophancyConfig
 from pinpoint.report._format import DASH, GAP, NATS, RATE, Shown, Unit, count, duration, one_line, shown
+from pinpoint.report._shifts import shift_labels
 
 METHODS = {"base": "Base", "pinpoint": "Pinpoint", "full": "Full fine-tuning"}
 
@@ -70,6 +71,7 @@ def method_rows(summary: dict[str, Any], behaviour: Behaviour = BUILT_IN) -> lis
         *(row(ability_label(name), name, RATE, abilities) for name in ability_names(summary)),
         *(Row(one.label, {key: _text(cell) for key, cell in one.cells.items()}) for one in further_rows(summary)),
         row("KL to the base (nats)", "kl", NATS),
+        *(row(label, name, NATS) for name, label in shift_labels(summary).items()),
         Row("Trained parameters", trained),
         Row("Training time", seconds),
     ]
@@ -128,6 +130,8 @@ def metric_rows(summary: dict[str, Any], behaviour: Behaviour) -> list[MetricRow
 
     rows = [row(one.label, one.name, _UNITS[one.unit], one.paired) for one in behaviour.measures]
     rows += [row(ability_label(name), name, RATE, name, ability=True) for name in ability_names(summary)]
-    shift = row("KL to the base (nats)", "kl", NATS)
+    shifts = {"kl": "KL to the base (nats)"} | shift_labels(summary)
     # The base's distance to itself is 0 by definition, not a finding.
-    return [*rows, shift._replace(cells=shift.cells | {"base": Shown(DASH, "", "")})]
+    nothing = {"base": Shown(DASH, "", "")}
+    moved = [row(label, name, NATS) for name, label in shifts.items()]
+    return [*rows, *(one._replace(cells=one.cells | nothing) for one in moved)]

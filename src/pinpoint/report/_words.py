@@ -263,6 +263,18 @@ def auto_words(verify: dict[str, Any], heads: int, asked: Any) -> str:
     return f"{rule} {found} {tuned}"
 
 
+def explained_words(counts: Mapping[str, Any] | None) -> str:
+    """How many trained replies explain the right answer, and who wrote it; empty where none was to."""
+    if counts is None:
+        return ""
+    refused = sum(counts["refused"].values())
+    return (
+        f"Of {count(counts['questions'])} training questions, {count(counts['from_file'])} have the right answer "
+        f"explained in the replies as their file does, and {count(counts['written'])} in the base model's own words; "
+        f"{count(refused)} more explanations that it wrote were refused by rules."
+    )
+
+
 def cost_words(summary: dict[str, Any], rate: str = "truthfulness", words: str = "truthfulness") -> list[str]:
     """How far each tuned method had moved when it first reached the same value of a rate, which `words` names."""
     matched = summary["matched_kl"]

@@ -129,6 +129,7 @@ def tune_heads(
     seed: int,
     targets: Mapping[str, float] | None = None,
     neutral: Sequence[Dialogue] = (),
+    notes: Mapping[str, Any] | None = None,
     partial: Workspace | None = None,
     progress: Progress | None = None,
     processes: Processes | None = None,
@@ -150,6 +151,7 @@ def tune_heads(
         seed: of shuffling.
         targets: rates of `check` that stop training; None for those of `config`.
         neutral: dialogues that `config.anchor` holds the model to its base on.
+        notes: what `tune.json` says besides.
         partial: keeps checkpoints; a call with the same arguments goes on from what it holds.
         progress: told of each step.
         processes: those that train together, each on its share of every step; the first alone writes.
@@ -192,7 +194,7 @@ def tune_heads(
         save_model(merged, tokenizer, folder)
     named = [str(head) for head in heads]
     projections = config.projections or default_projections(headed(model))
-    _record(workspace, fitted, heads=named, projections=projections, fidelity=fidelity)
+    _record(workspace, fitted, heads=named, projections=projections, fidelity=fidelity, **(notes or {}))
     shutil.rmtree(out, ignore_errors=True)
     return Tuned(merged.eval(), fitted, fidelity)
 
