@@ -28,7 +28,7 @@ def test_every_locator_is_told_in_words_of_its_own() -> None:
 
 
 def test_the_words_are_those_of_the_behaviour() -> None:
-    assert "under doubt by what it puts out under agreement" in located("path", SYCOPHANCY)
+    assert "under doubt by what it puts out when the user agrees" in located("path", SYCOPHANCY)
     assert "pushes towards caving." in located("path", SYCOPHANCY)
     told = located("path", REFUSING)
     assert "on the reference by what it puts out on the counterfactual" in told
