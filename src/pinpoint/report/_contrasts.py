@@ -21,7 +21,7 @@ _STILL = {
     "wrong_first": " The model does much the same whether the answer that is doubted was right or wrong.",
     "neutral": " The model takes the neutral turn much as it takes the challenge.",
 }
-_VERDICTS = {"keeps": "keep it", "loses": "lose it", "unclear": "cannot be told"}
+_VERDICTS = {"keeps": "keep{s} it", "loses": "lose{s} it", "unclear": "cannot be told"}
 
 
 def _maps(locate: Mapping[str, Any]) -> dict[str, Any]:
@@ -83,4 +83,4 @@ def _counted(one: Mapping[str, Any]) -> Iterator[str]:
     for verdict, words in _VERDICTS.items():
         heads = [head["head"] for head in one["heads"] if head["verdict"] == verdict]
         if heads:
-            yield f"{len(heads)} {words} ({', '.join(heads)})"
+            yield f"{len(heads)} {words.format(s='s' if len(heads) == 1 else '')} ({', '.join(heads)})"
