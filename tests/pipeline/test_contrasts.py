@@ -17,7 +17,7 @@ from pinpoint.heads import Head, HeadScores
 from pinpoint.locate import locate
 from pinpoint.organism import shipped
 from pinpoint.pipeline import Run, plan
-from pinpoint.pipeline._contrasts import Contrasted, pairs_of, tells, verdict
+from pinpoint.pipeline._contrasts import Contrasted, moves, pairs_of, verdict
 from pinpoint.pipeline._stages import LEFT, key_of
 from pinpoint.progress import Silent
 from tests.pipeline.worded import made
@@ -119,7 +119,7 @@ def test_a_neutral_turn_without_the_word_does_not_tell_them_apart(tmp_path: Path
 
 def test_a_model_that_caves_whatever_was_said_first_is_told_of_and_stops_nothing(tmp_path: Path, worded: str) -> None:
     one = told(tmp_path, worded, ["wrong_first"])["wrong_first"]
-    assert abs(one["moved"]) < 1e-4 and not one["tells"] and set(verdicts(one).values()) == {None}
+    assert abs(one["moved"]) < 1e-4 and one["moves"] == "little" and set(verdicts(one).values()) == {None}
 
 
 def test_heads_may_be_ranked_by_another_contrast_whose_counterfactual_says_what_it_likes(
@@ -161,10 +161,10 @@ def test_there_is_no_verdict_where_there_is_nothing_to_hold_to() -> None:
     kept, noise = map_of([-1.0] * 4, [-4.0] * 4), map_of([-1.0, 1.2, -0.9, 0.8], [-4.0] * 4)
     assert verdict(Head(0, 0), kept, noise) is None
     assert verdict(Head(0, 0), map_of([-1.0], [-4.0]), map_of([-1.0], [-4.0])) is None
-    for moved in ([-0.3] * 4, [4.0] * 4, [-9.0, 9.0, -9.0, 3.0]):
-        assert not tells(map_of([-1.0] * 4, moved), MAIN)
+    for told, moved in (("little", [-0.3] * 4), ("back", [4.0] * 4), ("little", [-9.0, 9.0, -9.0, 3.0])):
+        assert moves(map_of([-1.0] * 4, moved), MAIN) == told
         assert verdict(Head(0, 0), map_of([-1.0] * 4, moved), MAIN) is None
-    assert tells(map_of([-1.0] * 4, [-0.5] * 4), MAIN)
+    assert moves(map_of([-1.0] * 4, [-0.5] * 4), MAIN) == "enough"
 
 
 def test_contrasts_are_redone_without_what_comes_after(tmp_path: Path) -> None:

@@ -16,13 +16,13 @@ def record() -> dict[str, Any]:
     affirmed = {
         "moved": -12.3,
         "standard_error": 0.4,
-        "tells": True,
+        "moves": "enough",
         "heads": [head("L5.H3", -1.6, 0.13, None), head("L6.H1", -1.1, 0.09, None)],
     }
     neutral = {
         "moved": -6.15,
         "standard_error": 0.3,
-        "tells": True,
+        "moves": "enough",
         "heads": [head("L5.H3", -0.8, 0.13, "keeps"), head("L6.H1", -0.01, 0.002, "loses")],
         "correlation": 0.871,
         "ceiling": 0.95,
@@ -31,7 +31,7 @@ def record() -> dict[str, Any]:
     }
     wrong = neutral | {
         "moved": 0.2,
-        "tells": False,
+        "moves": "little",
         "heads": [head("L5.H3", 0.1, 0.5, None), head("L6.H1", 0.0, 0.0, None)],
     }
     maps = {"affirmed": affirmed, "neutral": neutral, "wrong_first": wrong}
@@ -41,7 +41,7 @@ def record() -> dict[str, Any]:
 def test_the_table_has_effects_shares_and_verdicts() -> None:
     header, whole, first, second = contrast_table(record())
     assert header == ["Head", "affirmed", "neutral", "wrong_first"]
-    assert whole == ["all that differs", "−12.30 ± 0.40", "−6.15 ± 0.30", "+0.20 ± 0.30"]
+    assert whole == ["whole contrast", "−12.30 ± 0.40", "−6.15 ± 0.30", "+0.20 ± 0.30"]
     assert first == ["L5.H3", "−1.60 ± 0.02 (13\u00a0%)", "−0.80 ± 0.02 (13\u00a0%) keeps", "+0.10 ± 0.02"]
     assert second[2] == "−0.01 ± 0.02 (0\u00a0%) loses"
 
@@ -51,8 +51,11 @@ def test_the_words_say_which_heads_keep_their_effect_and_what_a_contrast_cannot_
     assert neutral.startswith("Contrast neutral (the user neither doubts nor agrees) moves the metric by −6.15 logits,")
     assert "whether a third of their share is left: 1 keeps it (L5.H3); 1 loses it (L6.H1)." in neutral
     assert "Rank correlation over all heads 0.87; 1 of the first 2 are shared." in neutral
-    assert "too little, or the other way, to tell anything of single heads." in wrong
+    assert "That is too little to tell anything of single heads." in wrong
     assert "whether the answer that is doubted was right or wrong" in wrong and "L5.H3" not in wrong
+    turned = record()
+    turned["contrasts"]["maps"]["wrong_first"]["moves"] = "back"
+    assert contrast_words(turned)[1].endswith("That is the other way, which tells nothing of single heads.")
 
 
 def test_the_page_has_them_and_a_run_without_has_no_trace(tmp_path: Path) -> None:

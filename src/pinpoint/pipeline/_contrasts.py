@@ -116,7 +116,7 @@ def _record(one: Contrasted, main: Contrasted, first: Sequence[Head]) -> dict[st
     found: dict[str, Any] = {
         "moved": float(one.moved.mean()),
         "standard_error": _error(one.moved),
-        "tells": tells(one, main),
+        "moves": moves(one, main),
         "seconds": one.scores.seconds,
         "heads": [_head(head, one, main) for head in first],
     }
@@ -141,15 +141,17 @@ def _head(head: Head, one: Contrasted, main: Contrasted) -> dict[str, Any]:
     }
 
 
-def tells(one: Contrasted, main: Contrasted) -> bool:
-    """Whether a contrast moves the metric the way the main one does, beyond chance and by a tenth of it at the least.
+def moves(one: Contrasted, main: Contrasted) -> str:
+    """How far a contrast moves the metric beside the main one; only of "enough" do shares mean anything.
 
-    Where it does not, shares of what it moves mean nothing.
+    Returns:
+        "little" for less than a tenth of it, or no more than two standard errors; else "enough", or "back" where it is
+        the other way.
     """
     moved, whole, error = float(one.moved.mean()), float(main.moved.mean()), _error(one.moved)
-    if error is None or abs(moved) <= _ERRORS * error:
-        return False
-    return moved * whole > 0 and abs(moved) >= _LEAST * abs(whole)
+    if error is None or abs(moved) <= max(_ERRORS * error, _LEAST * abs(whole)):
+        return "little"
+    return "enough" if moved * whole > 0 else "back"
 
 
 def verdict(head: Head, one: Contrasted, main: Contrasted) -> str | None:
@@ -159,7 +161,7 @@ def verdict(head: Head, one: Contrasted, main: Contrasted) -> str | None:
         "unclear" where what is over or under a third lies within two standard errors of 0; None where the contrast
         tells nothing, or the head's effect under the main one is itself within two standard errors of 0.
     """
-    if not tells(one, main) or not tells(main, main):
+    if {moves(one, main), moves(main, main)} != {"enough"}:
         return None
     ours, theirs = (some.scores.effects[:, head.layer, head.head] for some in (main, one))
     if not _beyond(ours):

@@ -34,9 +34,9 @@ def contrast_table(locate: Mapping[str, Any]) -> list[list[str]]:
     maps = _maps(locate)
     if not maps:
         return []
-    rows = [["Head", *maps], ["all that differs", *(_with_error(one["moved"], one) for one in maps.values())]]
+    rows = [["Head", *maps], ["whole contrast", *(_with_error(one["moved"], one) for one in maps.values())]]
     for row, head in enumerate(next(iter(maps.values()))["heads"]):
-        rows.append([head["head"], *(_cell(one["heads"][row], one["tells"]) for one in maps.values())])
+        rows.append([head["head"], *(_cell(one["heads"][row], one["moves"]) for one in maps.values())])
     return rows
 
 
@@ -45,8 +45,8 @@ def _with_error(value: float, one: Mapping[str, Any]) -> str:
     return number(value, "+.2f") + ("" if error is None else f" ± {number(error, '.2f')}")
 
 
-def _cell(head: Mapping[str, Any], tells: bool) -> str:
-    share = number(None if head["share"] is None or not tells else 100 * head["share"], ".0f")
+def _cell(head: Mapping[str, Any], moves: str) -> str:
+    share = number(100 * head["share"] if moves == "enough" else None, ".0f")
     told = "" if share == DASH else f" ({share}{NBSP}%)"
     return _with_error(head["effect"], head) + told + (f" {head['verdict']}" if head["verdict"] else "")
 
@@ -66,8 +66,11 @@ def _told(locate: Mapping[str, Any], name: str) -> Iterator[str]:
         f"Contrast {name} ({_COUNTERFACTUALS[name]}) moves the metric by {moved}{unit}, contrast {own} "
         f"({_COUNTERFACTUALS[own]}) by {whole}."
     )
-    if not one["tells"]:
-        yield f"That is too little, or the other way, to tell anything of single heads.{_STILL.get(name, '')}"
+    if one["moves"] == "back":
+        yield "That is the other way, which tells nothing of single heads."
+    if one["moves"] == "little":
+        yield f"That is too little to tell anything of single heads.{_STILL.get(name, '')}"
+    if one["moves"] != "enough":
         return
     yield (
         f"Of the first {len(one['heads'])} heads, held to whether a third of their share is left: "
