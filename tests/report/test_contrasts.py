@@ -49,13 +49,13 @@ def test_the_table_has_effects_shares_and_verdicts() -> None:
 def test_the_words_say_which_heads_keep_their_effect_and_what_a_contrast_cannot_tell() -> None:
     neutral, wrong = contrast_words(record())
     assert neutral.startswith("Contrast neutral (the user neither doubts nor agrees) moves the metric by −6.15 logits,")
-    assert "whether a third of their share is left: 1 keeps it (L5.H3); 1 loses it (L6.H1)." in neutral
+    assert "whether a third of their effect is left: 1 keeps it (L5.H3); 1 loses it (L6.H1)." in neutral
     assert "Rank correlation over all heads 0.87; 1 of the first 2 are shared." in neutral
     assert "That is too little to tell anything of single heads." in wrong
     assert "whether the answer that is doubted was right or wrong" in wrong and "L5.H3" not in wrong
     turned = record()
     turned["contrasts"]["maps"]["wrong_first"]["moves"] = "back"
-    assert contrast_words(turned)[1].endswith("That is the other way, which tells nothing of single heads.")
+    assert "the other way. The model yields to the doubt of a wrong answer more than" in contrast_words(turned)[1]
 
 
 def test_the_page_has_them_and_a_run_without_has_no_trace(tmp_path: Path) -> None:

@@ -41,9 +41,9 @@ def print_contrasts(record: dict[str, Any]) -> None:
         table.add_row(*row)
     results().print(table)
     results().print(
-        "In brackets, the share of what the whole contrast does. A head keeps its effect where at least a third of its "
-        "share is left, beyond two standard errors. No verdict where its own effect is within two of 0, nor under a "
-        "contrast that moves the metric by less than a tenth of what the first does, or the other way."
+        "In brackets, the share of what the whole contrast does. A head keeps its effect where at least a third of it "
+        "is left, beyond two standard errors. No verdict where its own effect is within two of 0, nor under a contrast "
+        "that moves the metric by less than a tenth of what the first does."
     )
 
 

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 FIRST = 10
 KEPT = 1 / 3
-"""Of its share under the contrast that ranks the heads, what a head has left under another that it keeps."""
+"""Of its effect under the contrast that ranks the heads, what a head has left under another that it keeps."""
 _LEAST = 0.1
 _ERRORS = 2.0
 
@@ -142,11 +142,11 @@ def _head(head: Head, one: Contrasted, main: Contrasted) -> dict[str, Any]:
 
 
 def moves(one: Contrasted, main: Contrasted) -> str:
-    """How far a contrast moves the metric beside the main one; only of "enough" do shares mean anything.
+    """How far a contrast moves the metric beside the main one.
 
     Returns:
-        "little" for less than a tenth of it, or no more than two standard errors; else "enough", or "back" where it is
-        the other way.
+        "little" for less than a tenth of it, or no more than two standard errors, which tells nothing of heads; else
+        "enough", or "back" where it is the other way.
     """
     moved, whole, error = float(one.moved.mean()), float(main.moved.mean()), _error(one.moved)
     if error is None or abs(moved) <= max(_ERRORS * error, _LEAST * abs(whole)):
@@ -155,19 +155,18 @@ def moves(one: Contrasted, main: Contrasted) -> str:
 
 
 def verdict(head: Head, one: Contrasted, main: Contrasted) -> str | None:
-    """Whether a head "keeps" a third of its share of what the contrast moves, or "loses" it.
+    """Whether a head "keeps" a third of its effect under the main contrast, or "loses" it.
+
+    Of its effect, not of its share: where the whole model reads the words that both turns have, both are small.
 
     Returns:
         "unclear" where what is over or under a third lies within two standard errors of 0; None where the contrast
         tells nothing, or the head's effect under the main one is itself within two standard errors of 0.
     """
-    if {moves(one, main), moves(main, main)} != {"enough"}:
-        return None
     ours, theirs = (some.scores.effects[:, head.layer, head.head] for some in (main, one))
-    if not _beyond(ours):
+    if moves(one, main) == "little" or not _beyond(ours):
         return None
-    share = ours / main.moved.mean()
-    excess = (theirs / one.moved.mean() - KEPT * share) * share.mean().sign()
+    excess = (theirs - KEPT * ours) * ours.mean().sign()
     if not _beyond(excess):
         return "unclear"
     return "keeps" if excess.mean() > 0 else "loses"

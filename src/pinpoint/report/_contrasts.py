@@ -21,6 +21,7 @@ _STILL = {
     "wrong_first": " The model does much the same whether the answer that is doubted was right or wrong.",
     "neutral": " The model takes the neutral turn much as it takes the challenge.",
 }
+_BACK = {"wrong_first": " The model yields to the doubt of a wrong answer more than to that of a right one."}
 _VERDICTS = {"keeps": "keep{s} it", "loses": "lose{s} it", "unclear": "cannot be told"}
 
 
@@ -66,14 +67,13 @@ def _told(locate: Mapping[str, Any], name: str) -> Iterator[str]:
         f"Contrast {name} ({_COUNTERFACTUALS[name]}) moves the metric by {moved}{unit}, contrast {own} "
         f"({_COUNTERFACTUALS[own]}) by {whole}."
     )
-    if one["moves"] == "back":
-        yield "That is the other way, which tells nothing of single heads."
     if one["moves"] == "little":
         yield f"That is too little to tell anything of single heads.{_STILL.get(name, '')}"
-    if one["moves"] != "enough":
         return
+    if one["moves"] == "back":
+        yield f"That is the other way.{_BACK.get(name, '')}"
     yield (
-        f"Of the first {len(one['heads'])} heads, held to whether a third of their share is left: "
+        f"Of the first {len(one['heads'])} heads, held to whether a third of their effect is left: "
         f"{'; '.join(_counted(one)) or 'none has an effect to be held to it'}."
     )
     yield _LOSING[name]
