@@ -81,11 +81,10 @@ class RunConfig(Settings):
     @property
     def further_contrasts(self) -> tuple[Contrast, ...]:
         """The contrasts that the first heads are held to, beside the one that ranks them."""
-        asked = self.locate.contrasts
         if not self.contrast or not self.locate.can_contrast:
             return ()
-        if asked is None:
-            asked = ("neutral",) if self.contrast == "affirmed" else ("affirmed",)
+        usual: tuple[Contrast, ...] = ("neutral",) if self.contrast == "affirmed" else ("affirmed",)
+        asked = usual if self.locate.contrasts is None else self.locate.contrasts
         return tuple(name for name in dict.fromkeys(asked) if name != self.contrast)
 
     @field_validator("full")
