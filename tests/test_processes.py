@@ -11,6 +11,7 @@ import time
 from pathlib import Path
 
 import pytest
+import torch
 from safetensors.torch import load_file
 from typer.testing import CliRunner
 
@@ -118,7 +119,10 @@ def test_two_processes_give_the_scores_of_one_and_one_document(alone: Path, shar
     folder, out = shared
     one, two = scores(alone), scores(folder)
     assert all(float((one[name] - two[name]).abs().max()) <= 1e-6 for name in one)
-    assert json.loads(out)["ranking"] == json.loads((alone / "locate" / "locate.json").read_text())["ranking"]
+    told, found = json.loads((alone / "locate" / "locate.json").read_text()), json.loads(out)
+    assert found["ranking"] == told["ranking"]
+    ours, theirs = (torch.tensor(one["contrasts"]["maps"]["neutral"]["effects"]["mean"]) for one in (told, found))
+    assert float((ours - theirs).abs().max()) <= 1e-6
     assert sorted(path.name for path in folder.iterdir()) == sorted(path.name for path in alone.iterdir())
 
 

@@ -38,6 +38,10 @@ def test_help_lists_every_command_and_imports_no_torch() -> None:
             ("locate", "yesman", "--metric", "logits"),
             "locate.metric: input should be 'logit_diff', 'log_odds'",
         ),
+        (
+            ("locate", "yesman", "--contrasts", "neutral, polar"),
+            "locate.contrasts.1: input should be 'affirmed', 'neutral' or 'wrong_first'",
+        ),
         (("locate", "yesman", "--questions", "no.jsonl"), "error: data.questions: no such file or folder"),
     ],
 )

@@ -25,6 +25,8 @@ CHANGES: list[tuple[dict[str, Any], set[str]]] = [
     ({"locate": {"pairs": 20}}, set(LEFT) - {"tune_full"}),
     ({"locate": {"method": "activation"}}, set(LEFT) - {"tune_full"}),
     ({"locate": {"nodes": ["heads", "mlps"]}}, set(LEFT) - {"tune_full"}),
+    ({"locate": {"contrasts": ["neutral", "wrong_first"]}}, {"locate"}),
+    ({"behaviour": {"contrast": "neutral"}}, set(LEFT)),
     ({"verify": {"draws": 2}}, {"verify"}),
     ({"verify": {"draws": 2}, "tune": {"heads": "auto"}}, {"verify", "tune", "evaluate"}),
     ({"tune": {"heads": 3}}, {"tune", "evaluate"}),

@@ -40,7 +40,7 @@ def test_what_replies_were_found_to_begin_with_is_told_and_words_that_were_given
 
 
 def test_the_words_are_those_of_the_behaviour() -> None:
-    assert "under doubt by what it puts out under agreement" in located("path", SYCOPHANCY)
+    assert "under doubt by what it puts out when the user agrees" in located("path", SYCOPHANCY)
     assert "pushes towards caving." in located("path", SYCOPHANCY)
     told = located("path", REFUSING)
     assert "on the reference by what it puts out on the counterfactual" in told

@@ -77,6 +77,12 @@ def locate(
     through: Annotated[
         str | None, typer.Option(help="What of the receivers the paths lead through: q (default), k or v.")
     ] = None,
+    contrasts: Annotated[
+        str | None,
+        typer.Option(
+            help="Hold the first heads to further contrasts, by commas: affirmed, neutral, wrong_first; or none."
+        ),
+    ] = None,
     pairs: Annotated[int | None, typer.Option(help="Contrast pairs at the most.")] = None,
     dtype: Dtype = None,
     device: Device = None,
@@ -91,13 +97,14 @@ def locate(
 
     Example: pinpoint locate yesman --nodes heads,mlps --out runs/yesman
     """
-    from pinpoint.cli._located import print_nodes, print_scores, print_stability
+    from pinpoint.cli._located import print_contrasts, print_nodes, print_scores, print_stability
 
     to, which = _receivers(receivers, through)
     given = {
         "method": method,
         "positions": positions,
-        "nodes": None if nodes is None else [kind.strip() for kind in nodes.split(",")],
+        "nodes": None if nodes is None else _listed(nodes),
+        "contrasts": None if contrasts is None else _listed(contrasts) if contrasts.strip() != "none" else [],
         "exact_pairs": exact_pairs,
         "engine": engine,
         "metric": metric,
@@ -142,6 +149,7 @@ def locate(
         print_json(record | ({"sweep": beside._asdict()} if beside else {}) | beyond | searched)
         return
     print_scores(scores)
+    print_contrasts(record)
     if others:
         print_nodes(others)
     if sent is not None:
@@ -153,6 +161,10 @@ def locate(
     if "against_exact" in record:
         typer.echo(_agreement(record["against_exact"]))
     _tell(steps, scores, beside, run.workspace.root / "locate")
+
+
+def _listed(text: str) -> list[str]:
+    return [one.strip() for one in text.split(",")]
 
 
 def _tell(steps: Sequence["SetStep"], scores: "HeadScores", beside: "Comparison | None", folder: Path) -> None:

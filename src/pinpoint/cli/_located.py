@@ -27,6 +27,26 @@ def print_scores(scores: HeadScores, count: int = 10) -> None:
         results().print(f"{scores.worth[0].upper()}{scores.worth[1:]}.")
 
 
+def print_contrasts(record: dict[str, Any]) -> None:
+    """The first heads under further contrasts; nothing where none was scored."""
+    from pinpoint.report import contrast_table
+
+    if not (rows := contrast_table(record)):
+        return
+    title = f"Under further contrasts, on the {record['contrasts']['pairs']} pairs that did not rank the heads"
+    table = Table(title=title, title_justify="left")
+    for i, name in enumerate(rows[0]):
+        table.add_column(name, justify="right" if i else "left")
+    for row in rows[1:]:
+        table.add_row(*row)
+    results().print(table)
+    results().print(
+        "In brackets, the share of what the whole contrast does. A head keeps its effect where at least a third of it "
+        "is left, beyond two standard errors. No verdict where its own effect is within two of 0, nor under a contrast "
+        "that moves the metric by less than a tenth of what the first does."
+    )
+
+
 def print_nodes(found: dict[str, Any], count: int = 10) -> None:
     """The nodes beyond heads that cause the behaviour most, with their effects, and what the scores are worth."""
     rows = found["nodes"]

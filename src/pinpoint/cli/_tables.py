@@ -225,6 +225,8 @@ def print_plan(found: Plan) -> None:
         out.print(f"  {one.stage:<10} {'done before, kept' if one.kept else safe(one.work)}")
     for name in ("reference", "counterfactual"):
         out.print(f"{name} prompt:\n{safe(getattr(found, name))}")
+    for name, prompt in found.contrasts.items():
+        out.print(f"counterfactual prompt of the further contrast {name}:\n{safe(prompt)}")
     answers = f"unwanted {', '.join(found.unwanted)}; wanted {', '.join(found.wanted)}"
     out.print(
         f"measured: what follows its last token, {safe(repr(found.measured))}; "

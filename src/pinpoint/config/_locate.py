@@ -6,10 +6,13 @@ from typing import Literal, Self
 from pydantic import Field, model_validator
 
 from pinpoint.config._base import Settings
+from pinpoint.config._behaviour import Contrast
 from pinpoint.nodes import Kind
 
 CONTINUED = ("logprob_diff", "mean_logprob_diff")
 """Metrics of whole continuations."""
+NO_EFFECTS = ("probe", "random")
+"""Methods whose scores are no effects."""
 
 
 def misfit(method: str, positions: str, engine: str, nodes: Sequence[str], metric: str = "logit_diff") -> str | None:
@@ -47,6 +50,9 @@ class LocateConfig(Settings):
     engine: Literal["sweep", "naive"] = "sweep"
     pairs: int = Field(100, ge=2)
     """Contrast pairs at the most; half rank the heads, the other half show their effects."""
+    contrasts: tuple[Contrast, ...] | None = None
+    """Further contrasts that the first heads are held to: affirmed, neutral, wrong_first; [] for none, null for neutral
+    (affirmed where another ranks the heads). docs/method.md says what each tells."""
     batch_size: int = Field(32, ge=1)
     """Pairs in a pass, or patched prompts under activation patching; halved where memory runs out."""
     rows_per_chunk: int = Field(4096, ge=1)
@@ -57,4 +63,14 @@ class LocateConfig(Settings):
             raise ValueError("nodes must hold heads: the stages after this one need their ranking")
         if found := misfit(self.method, self.positions, self.engine, self.nodes, self.metric):
             raise ValueError(found)
+        if self.contrasts and not self.can_contrast:
+            raise ValueError(
+                "contrasts go with methods path, activation and attribution, which give effects, at positions 'last', "
+                "since their prompts differ in length"
+            )
         return self
+
+    @property
+    def can_contrast(self) -> bool:
+        """Whether further contrasts can be scored: they compare effects, and their prompts differ in length."""
+        return self.method not in NO_EFFECTS and self.positions == "last"

@@ -4,10 +4,10 @@ from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import BeforeValidator, field_validator
+from pydantic import BeforeValidator, ValidationInfo, field_validator
 
 from pinpoint.config._base import Settings
-from pinpoint.config._behaviour import BehaviourConfig, SycophancyConfig
+from pinpoint.config._behaviour import BehaviourConfig, Contrast, SycophancyConfig
 from pinpoint.config._compare import CompareConfig
 from pinpoint.config._data import DataConfig
 from pinpoint.config._evaluate import EvaluateConfig
@@ -61,6 +61,31 @@ class RunConfig(Settings):
     judge: JudgeConfig = JudgeConfig()
     compare: CompareConfig = CompareConfig()
     sweep: SweepConfig = SweepConfig()
+
+    @field_validator("locate")
+    @classmethod
+    def _contrasts_there(cls, locate: LocateConfig, info: ValidationInfo) -> LocateConfig:
+        # A behaviour that was refused is told of by itself.
+        if locate.contrasts and not isinstance(info.data.get("behaviour", SycophancyConfig()), SycophancyConfig):
+            raise ValueError(
+                f"contrasts {', '.join(locate.contrasts)} are the built-in behaviour's: a behaviour of your own has "
+                "the pairs of its file alone"
+            )
+        return locate
+
+    @property
+    def contrast(self) -> str:
+        """The contrast that ranks the heads; empty for a behaviour of the user's, whose pairs have no name."""
+        return self.behaviour.contrast if isinstance(self.behaviour, SycophancyConfig) else ""
+
+    @property
+    def further_contrasts(self) -> tuple[Contrast, ...]:
+        """The contrasts that the first heads are held to, beside the one that ranks them."""
+        if not self.contrast or not self.locate.can_contrast:
+            return ()
+        usual: tuple[Contrast, ...] = ("neutral",) if self.contrast == "affirmed" else ("affirmed",)
+        asked = usual if self.locate.contrasts is None else self.locate.contrasts
+        return tuple(name for name in dict.fromkeys(asked) if name != self.contrast)
 
     @field_validator("full")
     @classmethod

@@ -11,6 +11,7 @@ from pinpoint.config import CONTINUED
 from pinpoint.data import ContrastPair, encode_chat
 from pinpoint.measure import Openings, first_tokens_of_replies, openings
 from pinpoint.pipeline._checks import replies_show
+from pinpoint.pipeline._contrasts import pairs_of
 from pinpoint.pipeline._stages import partial_of
 
 if TYPE_CHECKING:
@@ -64,6 +65,9 @@ def find_answers(run: Run) -> None:
 
 def _found(run: Run) -> tuple[Openings, dict[str, list[str]]]:
     pairs, ranking_half, _ = run.inputs.halves
+    if run.config.contrast not in ("", "affirmed"):
+        # Only where the user agrees is there a word of standing by the answer.
+        pairs = pairs_of(run, "affirmed")
     some = [pairs[i] for i in ranking_half[:_PROMPTS]]
     run.progress.start(f"replies to {len(some)} pairs, for what they begin with", 0)
     asked: list[Any] = [pair.reference for pair in some] + [pair.counterfactual for pair in some]

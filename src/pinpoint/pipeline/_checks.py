@@ -52,25 +52,42 @@ def demand(result: CheckResult) -> CheckResult:
 
 
 @torch.no_grad()
-def _share_unwanted(
+def values_on(
     view: HeadedModel, tokenizer: PreTrainedTokenizerBase, pairs: Sequence[ContrastPair], side: str, metric: Metric
-) -> float:
+) -> list[float]:
+    """The metric on one side of each pair, "reference" or "counterfactual".
+
+    Raises:
+        InputError: a logit is not finite.
+    """
     encoded = [encode_pair(tokenizer, pair, continued=metric.over is not None) for pair in pairs]
 
-    def counted(some: Sequence[EncodedPair]) -> int:
+    def measured(some: Sequence[EncodedPair]) -> list[float]:
         runs = forced(some)
         batch = pad([getattr(run, side) for run in runs], "left", view.device)
         hidden = view.backbone(**batch.inputs(), use_cache=False).last_hidden_state
         logits = next_token_logits(view, sites(batch.last, runs).at(hidden))
         if not logits.isfinite().all():
             raise InputError("a logit is not finite: the model's weights hold NaN or infinity, or its dtype overflows.")
-        return int((values_of_logits(logits, some, metric) > 0).sum())
+        found: list[float] = values_of_logits(logits, some, metric).tolist()
+        return found
 
-    return sum(count for _, count in BatchSize(_PROMPTS, "prompts").over(encoded, counted)) / len(encoded)
+    return [value for _, values in BatchSize(_PROMPTS, "prompts").over(encoded, measured) for value in values]
+
+
+def _share_unwanted(
+    view: HeadedModel, tokenizer: PreTrainedTokenizerBase, pairs: Sequence[ContrastPair], side: str, metric: Metric
+) -> float:
+    return sum(value > 0 for value in values_on(view, tokenizer, pairs, side, metric)) / len(pairs)
 
 
 def behaviour_shown(
-    view: HeadedModel, tokenizer: PreTrainedTokenizerBase, pairs: Sequence[ContrastPair], metric: str = "log_odds"
+    view: HeadedModel,
+    tokenizer: PreTrainedTokenizerBase,
+    pairs: Sequence[ContrastPair],
+    metric: str = "log_odds",
+    *,
+    opposed: bool = True,
 ) -> CheckResult:
     """The model shows the behaviour on most reference prompts, and not on most counterfactual ones.
 
@@ -79,6 +96,7 @@ def behaviour_shown(
         tokenizer: its tokenizer.
         pairs: the pairs.
         metric: above 0 where the model prefers the unwanted reply; of the metrics of the next token, log-odds are read.
+        opposed: whether counterfactual prompts are there to get the wanted reply; else the model may say what it likes.
     """
     read = preference(metric)
     reference = _share_unwanted(view, tokenizer, pairs, "reference", read)
@@ -86,9 +104,9 @@ def behaviour_shown(
     prefers = "prefers" if read.over else "starts"
     return CheckResult(
         name="the model shows the behaviour",
-        ok=reference > 0.5 > counterfactual,
+        ok=reference > 0.5 and (counterfactual < 0.5 or not opposed),
         detail=f"it {prefers} the unwanted reply on {reference:.0%} of the reference prompts and on "
-        f"{counterfactual:.0%} of the counterfactual ones (wanted: most, and few)",
+        f"{counterfactual:.0%} of the counterfactual ones (wanted: most{', and few' if opposed else ' of the first'})",
     )
 
 

@@ -19,7 +19,7 @@ class Workload(NamedTuple):
     """What a stage is to do.
 
     Attributes:
-        pairs: contrast pairs.
+        pairs: contrast pairs, those of further contrasts among them.
         batch: pairs at a time.
         rows: patched rows at a time.
         tokens: length of a prompt.
@@ -60,7 +60,7 @@ class Workload(NamedTuple):
         locate = config.locate
         batch = min(locate.batch_size, locate.pairs)
         return cls(
-            locate.pairs,
+            round(locate.pairs * (1 + len(config.further_contrasts) / 2)),  # half of them again for each
             batch,
             locate.rows_per_chunk,
             tokens,

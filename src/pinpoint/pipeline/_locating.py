@@ -17,6 +17,7 @@ from pinpoint.measure import METRICS, Openings
 from pinpoint.nodes import NodeScores
 from pinpoint.pipeline._answers import find_answers
 from pinpoint.pipeline._checks import behaviour_shown, contrast_bites, ranking_stable
+from pinpoint.pipeline._contrasts import contrasts
 from pinpoint.pipeline._looking import look
 from pinpoint.pipeline._stages import key_of, partial_of
 from pinpoint.pipeline._steady import by_count, overlap
@@ -41,13 +42,16 @@ class Comparison(NamedTuple):
 
 def locate_run(run: Run) -> HeadScores:
     """Scores all heads; writes `locate/scores.safetensors` and `locate/locate.json`, and `nodes.*` where asked."""
+    from pinpoint.report import contrast_words
+
     space = run.workspace.sub("locate")
     if isinstance(run.config.tune.heads, tuple):
         run.view.check(map(Head.parse, run.config.tune.heads))
     run.inputs.list_unusable(run.workspace)
     find_answers(run)
     pairs = run.inputs.halves.pairs
-    run.note(behaviour_shown(run.view, run.tokenizer, pairs, run.config.locate.metric))
+    opposed = run.config.contrast in ("", "affirmed")
+    run.note(behaviour_shown(run.view, run.tokenizer, pairs, run.config.locate.metric, opposed=opposed))
     scores, nodes = _scored(run, pairs, partial_of(run, "locate"))
     run.note(contrast_bites(scores))
     for name in (*_NODES, "set.json", "paths.json", "stability.json"):
@@ -57,7 +61,10 @@ def locate_run(run: Run) -> HeadScores:
         space.write_json(_NODES[0], _nodes_record(run, nodes))
     _keep(space, scores)
     look(run)
-    space.write_json("locate.json", _record(run, scores) | _held_to_exact(run, scores))
+    record = _record(run, scores) | _held_to_exact(run, scores) | contrasts(run, scores)
+    for text in contrast_words(record):
+        run.progress.say(text)
+    space.write_json("locate.json", record)
     return scores
 
 

@@ -9,6 +9,7 @@ from transformers import PreTrainedTokenizerBase
 
 from pinpoint.config import CONTINUED
 from pinpoint.data import EncodedPair, encode_chat, encode_pair, render
+from pinpoint.pipeline._contrasts import pairs_of
 from pinpoint.pipeline._explaining import given
 from pinpoint.pipeline._inspect import Estimate, inspect_model
 from pinpoint.pipeline._stages import LEFT
@@ -37,6 +38,7 @@ class Plan(_Record):
         stages: the stages in order.
         reference: a rendered prompt that provokes the behaviour; what follows its last token is measured.
         counterfactual: the same that does not.
+        contrasts: the counterfactual of each further contrast, by name.
         measured: the token at whose position heads are patched and logits are read.
         unwanted: first tokens, or whole continuations, that count as the behaviour; empty where locate has yet to find
             them.
@@ -51,6 +53,7 @@ class Plan(_Record):
     stages: list[Planned]
     reference: str
     counterfactual: str
+    contrasts: dict[str, str]
     measured: str
     unwanted: list[str]
     wanted: list[str]
@@ -91,8 +94,10 @@ def plan(run: Run, tokenizer: PreTrainedTokenizerBase) -> Plan:
     sets = run.inputs.sets()
     passages = f", {len(sets.passages)} passages" if sets.passages else ""
     further = "".join(f", {len(items)} of {name}" for name, items in sets.further.items())
+    contrasts = config.further_contrasts
+    again = f", {len(run.inputs.halves.effects)} of them also under {', '.join(contrasts)}" if contrasts else ""
     work = {
-        "locate": f"{len(pairs)} pairs of {len(encode_chat(tokenizer, pairs[0].reference))} tokens",  # type: ignore[arg-type]
+        "locate": f"{len(pairs)} pairs of {len(encode_chat(tokenizer, pairs[0].reference))} tokens{again}",  # type: ignore[arg-type]
         "verify": f"{1 + config.verify.max_heads * (1 + 2 * config.verify.draws)} knockouts of {len(pairs) // 2} pairs",
         "tune": (f"{written} explanations to write, " if written else "")
         + f"{len(rows)} dialogues, at most {steps} steps of {config.tune.batch_size}",
@@ -107,6 +112,7 @@ def plan(run: Run, tokenizer: PreTrainedTokenizerBase) -> Plan:
         stages=[Planned(stage=stage, kept=run.is_done(stage), work=work[stage]) for stage in LEFT],
         reference=prompts[0],
         counterfactual=prompts[1],
+        contrasts={name: render(tokenizer, pairs_of(run, name)[0].counterfactual) for name in contrasts},  # type: ignore[arg-type]
         measured=tokenizer.convert_ids_to_tokens(last),
         unwanted=_answers(tokenizer, encoded, encoded.unwanted) if encoded else [],
         wanted=_answers(tokenizer, encoded, encoded.wanted) if encoded else [],

@@ -14,6 +14,7 @@ from pinpoint.errors import ConfigError
 from pinpoint.heads import Head, HeadSet
 from pinpoint.models import HeadedModel, Loaded, headed, load
 from pinpoint.pipeline._checks import CheckResult, demand
+from pinpoint.pipeline._contrasts import follow_contrast
 from pinpoint.pipeline._evaluation import evaluate_run
 from pinpoint.pipeline._inputs import Inputs
 from pinpoint.pipeline._locating import follow_locate, locate_run
@@ -36,6 +37,7 @@ STAGES: dict[str, Callable[["Run"], Any]] = {
 # What the other processes do when the first one shares its work.
 _FOLLOWED: dict[str, Callable[..., None]] = {
     "locate": follow_locate,
+    "contrast": follow_contrast,
     "tune": follow_tune,
     "tune_full": follow_tune_full,
 }

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from pinpoint._version import __version__
 from pinpoint.artifacts import file_digest
 from pinpoint.beyond import FURTHER
+from pinpoint.config import NEUTRAL_TURN
 
 if TYPE_CHECKING:
     from pinpoint.artifacts import Workspace
@@ -46,12 +47,11 @@ def key_of(run: Run, stage: str) -> str:
 
 def _dependencies(run: Run, stage: str) -> dict[str, Any]:
     config = run.config
+    settings = config.model_dump(mode="json", include={"revision", "dtype", "device", "seed", "thinking", "behaviour"})
     return {
         "version": __version__,
         "model": _model(config.model),
-        "settings": config.model_dump(
-            mode="json", include={"revision", "dtype", "device", "seed", "thinking", "behaviour"}
-        ),
+        "settings": settings | {"behaviour": _behaviour(config)},
         # Where weights lie changes rounding at most; keys of runs without it stay what they were.
         **({"device_map": config.device_map} if config.device_map else {}),
         "columns": _columns(config.data),
@@ -60,14 +60,28 @@ def _dependencies(run: Run, stage: str) -> dict[str, Any]:
     }
 
 
+def _behaviour(config: RunConfig) -> dict[str, Any]:
+    # Keys of runs by the contrast that there always was stay what they were.
+    unused = {"affirmed": {"contrast", "neutral_turn"}, "wrong_first": {"neutral_turn"}}
+    return config.behaviour.model_dump(mode="json", exclude=unused.get(config.contrast))
+
+
+def _of_ranking(run: Run) -> dict[str, Any]:
+    """What the scores and the ranking depend on, which the stages after it read."""
+    return {"locate": run.config.locate.model_dump(mode="json", exclude={"contrasts"})}
+
+
 def _of_locate(run: Run) -> dict[str, Any]:
-    return {"locate": run.config.locate.model_dump(mode="json")}
+    further, asked = run.config.further_contrasts, run.config.locate.contrasts
+    told = {} if asked is None else {"contrasts": list(further)}
+    turn = getattr(run.config.behaviour, "neutral_turn", NEUTRAL_TURN)
+    return _of_ranking(run) | told | ({"neutral_turn": turn} if "neutral" in further and turn != NEUTRAL_TURN else {})
 
 
 def _of_verify(run: Run) -> dict[str, Any]:
     config = run.config
     return {
-        "locate": key_of(run, "locate"),
+        "locate": key_of(run, "ranking"),
         "verify": config.verify.model_dump(mode="json"),
         "resamples": config.evaluate.resamples,
         **_of_checks(run),
@@ -78,7 +92,7 @@ def _of_tune(run: Run) -> dict[str, Any]:
     config = run.config
     named = isinstance(config.tune.heads, tuple)
     return {
-        "before": None if named else key_of(run, "verify" if config.tune.heads == "auto" else "locate"),
+        "before": None if named else key_of(run, "verify" if config.tune.heads == "auto" else "ranking"),
         "tune": _tuning(config.tune),
         **({"counts": config.sweep.counts} if config.tune.heads == "validation" else {}),
         **_of_checks(run),
@@ -87,7 +101,7 @@ def _of_tune(run: Run) -> dict[str, Any]:
 
 def _of_sweep(run: Run) -> dict[str, Any]:
     tune = _tuning(run.config.tune, "heads", "max_heads")
-    return {"locate": key_of(run, "locate"), "tune": tune, **_of_checks(run)}
+    return {"locate": key_of(run, "ranking"), "tune": tune, **_of_checks(run)}
 
 
 def _of_full(run: Run) -> dict[str, Any]:
@@ -121,7 +135,7 @@ def _of_evaluate(run: Run) -> dict[str, Any]:
     config = run.config
     return {
         "tuned": [key_of(run, "tune"), key_of(run, "tune_full")],
-        "locate": key_of(run, "locate"),
+        "locate": key_of(run, "ranking"),
         "evaluate": config.evaluate.model_dump(mode="json", exclude={*_SHIFTING}),
         **_shifting(config),
         "abilities": _file(config.data.abilities),
@@ -146,6 +160,7 @@ def _of_checks(run: Run) -> dict[str, Any]:
 
 
 _OWN: dict[str, Callable[["Run"], dict[str, Any]]] = {
+    "ranking": _of_ranking,
     "locate": _of_locate,
     "verify": _of_verify,
     "tune": _of_tune,

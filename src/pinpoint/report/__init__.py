@@ -2,6 +2,7 @@
 
 from pinpoint.report._card import CardFacts, model_card
 from pinpoint.report._comparison import comparison_rows, write_comparison
+from pinpoint.report._contrasts import contrast_table, contrast_words
 from pinpoint.report._page import write_page
 from pinpoint.report._rows import Row, ability_label, further_rows, method_rows
 from pinpoint.report._sweep import SWEEP_TITLES, sweep_tables, write_sweep
@@ -11,6 +12,8 @@ __all__ = [
     "CardFacts",
     "Row",
     "comparison_rows",
+    "contrast_table",
+    "contrast_words",
     "ability_label",
     "further_rows",
     "method_rows",

@@ -20,20 +20,21 @@ _LOCATED = {
     "activation": "For each head in turn, we replaced what it puts out {here} by what it puts out {there}, and let "
     "everything after it respond. What then changes in the first word of the reply is the head's doing and that of "
     "all who read from it." + _CAUSES,
-    "attribution": "For each head, we estimated from slopes what replacing its output {here} by that {there} would do "
-    "to the first word of the reply. <strong>These are estimates, not measured effects.</strong>" + _CAUSES,
+    "attribution": "For each head, we estimated from slopes what replacing its output {here} by what it puts out "
+    "{there} would do to the first word of the reply. <strong>These are estimates, not measured effects.</strong>"
+    + _CAUSES,
     "probe": "For each head, a linear probe learnt to tell the two versions apart from what the head puts out where "
     "the reply is about to start. The score is how often it is right on questions it has not seen. <strong>It says "
     "what can be read from a head, not what the head does.</strong>",
     "random": "<strong>The heads were put in a random order</strong>, as a baseline: their numbers mean nothing.",
 }
-_SIDES = {"sycophancy": ("under doubt", "under agreement")}
-_ANY = ("on the reference", "on the counterfactual")
+_HERE = {"sycophancy": "under doubt"}
+_ANY = "on the reference"
 
 
 def located(method: str, behaviour: Behaviour) -> Markup:
     """How the heads were found."""
-    here, there = _SIDES.get(behaviour.kind, _ANY)
+    here, there = _HERE.get(behaviour.kind, _ANY), behaviour.counterfactual
     return Markup(_LOCATED[method]).format(here=here, there=there, shows=behaviour.shows)
 
 

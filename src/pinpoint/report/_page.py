@@ -13,6 +13,7 @@ from pinpoint.config import RunConfig, parse_config
 from pinpoint.heads import Head
 from pinpoint.masking import masked_text
 from pinpoint.report import _figures, _words
+from pinpoint.report._contrasts import contrast_table, contrast_words
 from pinpoint.report._format import NATS, RATE, count, duration, number, percent, quantity, ratio, shown, within
 from pinpoint.report._html import render
 from pinpoint.report._located import TOP, answers, head_rows, located, worth
@@ -183,6 +184,8 @@ def _located(run: _Run, tuned: list[Head]) -> dict[str, Any]:
         "worth": worth(locate),
         "answers": answers(locate),
         "head_rows": head_rows(locate, set(tuned)),
+        "contrast_table": contrast_table(locate),
+        "contrast_words": contrast_words(locate),
     }
 
 
@@ -253,6 +256,7 @@ def _context(run: _Run) -> dict[str, Any]:
         "summary": summary,
         "name": _words.short_name(summary["model"]),
         "behaviour": behaviour,
+        "versus": behaviour.counterfactual.removeprefix("when "),
         "causal": run.locate.get("method", "path") in _CAUSAL,
         "lead": _lead(run, size),
         "examples": [with_partings(one, _TURNS if built_in else _TURNS[1:2]) for one in run.examples],

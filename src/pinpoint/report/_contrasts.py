@@ -1,0 +1,89 @@
+"""What further contrasts say of the heads that one contrast ranked first, in a table and in words."""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from pinpoint.report._format import DASH, NBSP, number
+
+_COUNTERFACTUALS = {
+    "affirmed": "the user agrees",
+    "neutral": "the user neither doubts nor agrees",
+    "wrong_first": "the same doubt of a wrong answer",
+}
+_LOSING = {
+    "affirmed": "A head that loses it does the same whether the user doubts or agrees.",
+    "neutral": "A head that loses it reads the words that the neutral turn shares with the challenge, such as “don’t”, "
+    "or agreement alone; one that keeps it tells doubt from a question without any.",
+    "wrong_first": "A head that keeps it tells a right answer from a wrong one; one that loses it answers to the "
+    "challenge, whatever was challenged.",
+}
+_STILL = {
+    "wrong_first": " The model does much the same whether the answer that is doubted was right or wrong.",
+    "neutral": " The model takes the neutral turn much as it takes the challenge.",
+}
+_BACK = {"wrong_first": " The model yields to the doubt of a wrong answer more than to that of a right one."}
+_VERDICTS = {"keeps": "keep{s} it", "loses": "lose{s} it", "unclear": "cannot be told"}
+
+
+def _maps(locate: Mapping[str, Any]) -> dict[str, Any]:
+    found: dict[str, Any] = locate.get("contrasts", {}).get("maps", {})
+    return found
+
+
+def contrast_table(locate: Mapping[str, Any]) -> list[list[str]]:
+    """A header, then the whole contrasts, then the first heads; empty for a run without further contrasts."""
+    maps = _maps(locate)
+    if not maps:
+        return []
+    rows = [["Head", *maps], ["whole contrast", *(_with_error(one["moved"], one) for one in maps.values())]]
+    for row, head in enumerate(next(iter(maps.values()))["heads"]):
+        rows.append([head["head"], *(_cell(one["heads"][row], one["moves"]) for one in maps.values())])
+    return rows
+
+
+def _with_error(value: float, one: Mapping[str, Any]) -> str:
+    error = one["standard_error"]
+    return number(value, "+.2f") + ("" if error is None else f" ± {number(error, '.2f')}")
+
+
+def _cell(head: Mapping[str, Any], moves: str) -> str:
+    share = number(100 * head["share"] if moves == "enough" else None, ".0f")
+    told = "" if share == DASH else f" ({share}{NBSP}%)"
+    return _with_error(head["effect"], head) + told + (f" {head['verdict']}" if head["verdict"] else "")
+
+
+def contrast_words(locate: Mapping[str, Any]) -> list[str]:
+    """A few sentences for each further contrast; none for a run without."""
+    maps = _maps(locate)
+    return [" ".join(_told(locate, name)) for name in maps if name != locate["contrast"]]
+
+
+def _told(locate: Mapping[str, Any], name: str) -> Iterator[str]:
+    maps, own = _maps(locate), locate["contrast"]
+    one, main = maps[name], maps[own]
+    unit = "" if locate["unit"] == "%" else f" {locate['unit']}"
+    moved, whole = (number(each["moved"], "+.2f") for each in (one, main))
+    yield (
+        f"Contrast {name} ({_COUNTERFACTUALS[name]}) moves the metric by {moved}{unit}, contrast {own} "
+        f"({_COUNTERFACTUALS[own]}) by {whole}."
+    )
+    if one["moves"] == "little":
+        yield f"That is too little to tell anything of single heads.{_STILL.get(name, '')}"
+        return
+    if one["moves"] == "back":
+        yield f"That is the other way.{_BACK.get(name, '')}"
+    yield (
+        f"Of the first {len(one['heads'])} heads, held to whether a third of their effect is left: "
+        f"{'; '.join(_counted(one)) or 'none has an effect to be held to it'}."
+    )
+    yield _LOSING[name]
+    if one["correlation"] is not None:
+        correlation = number(one["correlation"], ".2f")
+        yield f"Rank correlation over all heads {correlation}; {one['shared']} of the first {one['top']} are shared."
+
+
+def _counted(one: Mapping[str, Any]) -> Iterator[str]:
+    for verdict, words in _VERDICTS.items():
+        heads = [head["head"] for head in one["heads"] if head["verdict"] == verdict]
+        if heads:
+            yield f"{len(heads)} {words.format(s='s' if len(heads) == 1 else '')} ({', '.join(heads)})"
