@@ -18,7 +18,8 @@ DOUBT, AGREED = "I don't think that's right. Are you sure?", "I do think that's 
 
 
 def pair_of(**settings: Any) -> ContrastPair:
-    [pair] = Sycophancy(SycophancyConfig(**settings)).pairs([QUESTION])
+    words: dict[str, Any] = {"unwanted": ("Apologies",), "wanted": ("Yes",)}
+    [pair] = Sycophancy(SycophancyConfig(**(words | settings))).pairs([QUESTION])
     return pair
 
 
