@@ -1,6 +1,6 @@
 """Several processes that run one command together, as `torchrun` and `accelerate launch` start them.
 
-Every process holds the model. The first one leads: it alone reads and writes the run folder, and tells the others what
+Every process holds the model; under FSDP2, of the copy that is trained each holds a part. The first one leads: it alone reads and writes the run folder, and tells the others what
 to take part in. Numbers pass between them as tensors and JSON over gloo, on GPUs too: they are small, and who waits for
 another burns no GPU.
 """
@@ -11,7 +11,7 @@ import signal
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -27,6 +27,22 @@ _TO_TELL = timedelta(seconds=5)
 _GONE = "another of the {count} processes of this command failed or was killed."
 _MEND = "What came before this tells why; the same command goes on from what is finished."
 
+# Set by `accelerate launch`, also through a configuration file that the user may have forgotten.
+_OTHERS = {
+    "ACCELERATE_USE_DEEPSPEED": "DeepSpeed",
+    "ACCELERATE_USE_MEGATRON_LM": "Megatron-LM",
+    "ACCELERATE_USE_PARALLELISM_CONFIG": "a parallelism config",
+}
+# What FSDP2 was tried with.
+_TRIED = {
+    "ACCELERATE_MIXED_PRECISION": "no",
+    "ACCELERATE_DYNAMO_BACKEND": "no",
+    "FSDP_OFFLOAD_PARAMS": "false",
+    "FSDP_ACTIVATION_CHECKPOINTING": "false",
+}
+# Left on, all processes but the first would load a model without weights; checkpoints are of one kind, and pass away.
+_CHOSEN = {"FSDP_CPU_RAM_EFFICIENT_LOADING": "false", "FSDP_STATE_DICT_TYPE": "SHARDED_STATE_DICT"}
+
 
 class ProcessLost(PinpointError):
     """Another process of this command ended before its work was done."""
@@ -35,6 +51,48 @@ class ProcessLost(PinpointError):
 def launched() -> int:
     """How many processes the launcher started; 1 without one."""
     return int(os.environ.get("WORLD_SIZE", "1")) if "RANK" in os.environ else 1
+
+
+def splits() -> bool:
+    """Whether the launcher is set to split the model that is trained over the processes, by torch's FSDP2.
+
+    Raises:
+        ConfigError: it is set to split a model in a way that is not supported.
+    """
+    for variable, what in _OTHERS.items():
+        if _is_on(variable):
+            raise ConfigError(
+                f"{what} is not supported: it splits a model over processes in its own way.",
+                where=f"accelerate launch ({variable})",
+                mend="Launch with torchrun, or turn it off in accelerate's settings; docs/scale.md says what fits.",
+            )
+    if not _is_on("ACCELERATE_USE_FSDP"):
+        return False
+    where, wrong = "accelerate launch (ACCELERATE_USE_FSDP)", None
+    if os.environ.get("FSDP_VERSION", "1") != "2":
+        wrong = "version 1 of FSDP is not supported.", "Set --fsdp_version 2, or launch with torchrun."
+    elif not _has_cards():
+        wrong = "without CUDA devices, accelerate leaves FSDP out and does not say so.", "Launch with torchrun."
+    elif launched() == 1:
+        wrong = "FSDP splits a model over processes, and one was started.", "Start several, or turn it off."
+    else:
+        for variable, wanted in _TRIED.items():
+            if (found := os.environ.get(variable, wanted)).lower() != wanted:
+                where = f"accelerate launch ({variable})"
+                wrong = f"{found!r} is not supported with FSDP.", f"Set it to {wanted!r}, or launch with torchrun."
+    if wrong is not None:
+        raise ConfigError(wrong[0], where=where, mend=wrong[1])
+    return True
+
+
+def _is_on(variable: str) -> bool:
+    return os.environ.get(variable, "false").lower() == "true"
+
+
+def _has_cards() -> bool:
+    import torch
+
+    return torch.cuda.is_available()
 
 
 @dataclass(frozen=True)
@@ -47,11 +105,13 @@ class Processes:
         rank: the number of this process.
         count: how many there are.
         group: what they talk over.
+        split: whether the model that is trained is split over them, instead of being whole in each.
     """
 
     rank: int = 0
     count: int = 1
     group: "ProcessGroup | None" = None
+    split: bool = field(default=False, kw_only=True)
 
     @property
     def first(self) -> bool:
@@ -154,9 +214,12 @@ def join(tell: Callable[[str], None] | None = None) -> Processes:
             leaves the signal alone.
 
     Raises:
+        ConfigError: the launcher is set to split a model in a way that is not supported.
         ProcessLost: another process ended meanwhile.
     """
     global _joined
+    if (split := splits()) and _joined.count == 1:
+        os.environ.update(_CHOSEN)
     if launched() == 1 or _joined.count > 1:
         return _joined
     if tell is not None:
@@ -168,7 +231,7 @@ def join(tell: Callable[[str], None] | None = None) -> Processes:
     with Processes(count=launched()).noticing():
         state = PartialState(cpu=not torch.cuda.is_available(), timeout=_PATIENCE)
         group = new_group(backend="gloo", timeout=_PATIENCE)
-    _joined = Processes(state.process_index, state.num_processes, group)
+    _joined = Processes(state.process_index, state.num_processes, group, split=split)
     return _joined
 
 

@@ -36,6 +36,7 @@ class _Supervised(SFTTrainer):
     """
 
     anchor: Anchor | None = None
+    whole: Any = None
     prefix: Prefix | None = None
 
     def rows(self) -> list[list[int]]:
@@ -105,8 +106,9 @@ class _Supervised(SFTTrainer):
             some = rows[start : start + most]
             inputs = pad([row.ids for row in some], "right", model.device).inputs()
             with self._below(inputs):
-                with torch.no_grad(), model.disable_adapter():
-                    before = model(**inputs, use_cache=False).logits
+                # Not the split copy: PEFT marks the weights that it finds at the time, whole ones or parts, as frozen.
+                with torch.no_grad(), self.whole.disable_adapter():
+                    before = self.whole(**inputs, use_cache=False).logits
                 after = model(**inputs, use_cache=False).logits
             kl = torch.cat([reply_kl(before[i, row.deciding], after[i, row.deciding]) for i, row in enumerate(some)])
             share = anchor.weight * kl.sum() / tokens
@@ -128,7 +130,12 @@ def _on(device: torch.device | None, settings: Any) -> Any:
 
 
 def trainer_of(
-    rows: Sequence[Row], arguments: dict[str, Any], anchor: Anchor | None, device: torch.device | None, **common: Any
+    rows: Sequence[Row],
+    arguments: dict[str, Any],
+    anchor: Anchor | None,
+    whole: Any,
+    device: torch.device | None,
+    **common: Any,
 ) -> Any:
     """A trainer for supervised rows, or for preference rows by direct preference optimisation.
 
@@ -136,6 +143,7 @@ def trainer_of(
         rows: what to train on, all of one kind.
         arguments: of TRL's configuration.
         anchor: for supervised rows and adapters alone.
+        whole: the model, of which a copy may be what is trained.
         device: where to train; None where the launcher of several processes chose.
         common: of either trainer: model, tokenizer, callbacks.
     """
@@ -146,5 +154,5 @@ def trainer_of(
     trainer = _Supervised(args=_on(device, SFTConfig(**arguments)), train_dataset=dataset, **common)
     # TRL's loss divides by the tokens of the whole step itself, but is told their number for such models alone.
     trainer.model_accepts_loss_kwargs = True
-    trainer.anchor = anchor
+    trainer.anchor, trainer.whole = anchor, whole
     return trainer
