@@ -60,10 +60,11 @@ class _Supervised(SFTTrainer):
 
     def _without_repeats(self, inputs: dict[str, Any]) -> dict[str, Any]:
         """Takes the rows out of the loss with which accelerate fills an epoch's last batch up for all processes."""
-        state = self.accelerator.gradient_state
-        if state.end_of_dataloader and state.remainder > 0:
-            before = self.accelerator.process_index * self.args.per_device_train_batch_size
-            inputs["labels"][max(0, state.remainder - before) :] = -100
+        each, count = self.args.per_device_train_batch_size, self.accelerator.num_processes
+        # Not accelerate's own remainder: it has none for an epoch that is taken up in its midst.
+        left = len(self.train_dataset) % (each * count)  # type: ignore[arg-type]
+        if self.accelerator.gradient_state.end_of_dataloader and left > 0:
+            inputs["labels"][max(0, left - each * self.accelerator.process_index) :] = -100
         return inputs
 
     def training_step(self, model: Any, inputs: dict[str, Any], num_items_in_batch: Any = None) -> Tensor:
