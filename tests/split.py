@@ -1,6 +1,7 @@
-"""Tuning under FSDP2: `accelerate launch --use_fsdp --fsdp_version 2 ... -m tests.split KIND FOLDER CUT BEST`.
+"""Tuning whose model is split over processes: `accelerate launch --use_fsdp ... -m tests.split FOLDER KIND:CUT...`.
 
-On cards as it is. On CPUs, after the one patch of `on_cpus`, by which accelerate does there what it does on cards.
+On cards as accelerate does it. On CPUs after `on_cpus`, by which accelerate does there what it does on cards. Started
+by torchrun, the same with the whole model in each process. `-m tests.split pinpoint ...` is the command line.
 """
 
 import functools
@@ -13,19 +14,19 @@ from typing import Any
 import torch
 from accelerate.state import AcceleratorState, PartialState
 from accelerate.utils import DistributedType
-from safetensors.torch import save_file
 from torch.distributed.tensor import DTensor
 from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel
 
 from pinpoint import processes as launched
 from pinpoint.artifacts import Workspace
 from pinpoint.behaviours import TrainingRow
+from pinpoint.cli import main
 from pinpoint.config import TuneConfig
 from pinpoint.data import Dialogue
 from pinpoint.heads import Head
 from pinpoint.organism import shipped
 from pinpoint.processes import Processes, join, leave
-from pinpoint.tune import Tuned, tune_full, tune_heads
+from pinpoint.tune import Tuned, _fit, tune_full, tune_heads
 from tests.together import WORDS
 
 HEADS = [Head(0, 1), Head(3, 2)]
@@ -52,7 +53,7 @@ class Cut(Exception):
 
 
 def on_cpus() -> None:
-    """Has accelerate split over CPUs: of a device it looks at nothing but the kind of the processes it found."""
+    """Has accelerate split over CPUs. It leaves that out for processes of the CPU, and goes by their kind alone."""
     begin = AcceleratorState.__init__
 
     @functools.wraps(begin)
@@ -66,8 +67,8 @@ def on_cpus() -> None:
     launched._has_cards = lambda: True
 
 
-def check_of(model: PreTrainedModel, cut: int, best: int) -> Callable[[PreTrainedModel], dict[str, float]]:
-    """A check that looks at the whole of a model, in numbers; it fails the `cut`th time and is content the `best`th."""
+def check_of(model: PreTrainedModel, cut: int) -> Callable[[PreTrainedModel], dict[str, float]]:
+    """A check that says of a model what its weights and its function are; the `cut`th time, it fails."""
     ids, checks = torch.arange(5, 25, device=model.device)[None], 0
 
     def check(tuned: PreTrainedModel) -> dict[str, float]:
@@ -79,17 +80,17 @@ def check_of(model: PreTrainedModel, cut: int, best: int) -> Callable[[PreTraine
         weights = sum(float(one.detach().double().sum()) for one in tuned.parameters() if one.requires_grad)
         with torch.no_grad():
             logit = float(tuned(ids).logits.max())
-        return {"truthfulness": float(checks >= best), "confidence": 1.0, "weights": weights, "logit": logit}
+        return {"truthfulness": 0.0, "confidence": 0.0, "weights": weights, "logit": logit}
 
     return check
 
 
-def tuned(kind: str, folder: Path, processes: Processes | None = None, cut: int = 0, best: int = 99) -> Tuned:
+def tuned(kind: str, folder: Path, processes: Processes | None = None, cut: int = 0) -> Tuned:
     """Tunes, for two epochs, "heads" with an anchor, or the "full" model."""
     path = str(shipped()["truth-teller"])
     model = AutoModelForCausalLM.from_pretrained(path, dtype=torch.float32).eval()
     model.to("cuda" if torch.cuda.is_available() else "cpu")
-    tokenizer, check = AutoTokenizer.from_pretrained(path), check_of(model, cut, best)
+    tokenizer, check = AutoTokenizer.from_pretrained(path), check_of(model, cut)
     space = {"seed": 0, "partial": Workspace(folder / "partial"), "processes": processes}
     where = Workspace(folder)
     if kind == "full":
@@ -99,15 +100,37 @@ def tuned(kind: str, folder: Path, processes: Processes | None = None, cut: int 
     return tune_heads(model, tokenizer, HEADS, ROWS, config, check, where, **space, **more)  # type: ignore[arg-type]
 
 
+def share(model: torch.nn.Module) -> float:
+    """How much of a model this process holds."""
+    own = sum((one.to_local() if isinstance(one, DTensor) else one).numel() for one in model.parameters())
+    return own / sum(one.numel() for one in model.parameters())
+
+
+def together(folder: Path, plan: list[str]) -> None:
+    """Tunes as the plan says, and writes what this process has of it."""
+    shares, take_back = [], _fit.take_back
+
+    def seen(model: torch.nn.Module, trained: torch.nn.Module) -> None:
+        shares.append(share(trained))
+        take_back(model, trained)
+
+    _fit.take_back = seen
+    processes = join()
+    for step in plan:
+        kind, cut = step.split(":")
+        done = tuned(kind, folder / kind, processes, int(cut))
+        assert AcceleratorState().is_fsdp2 == processes.split
+        assert share(done.model) == 1
+        found = {"losses": done.fitted.losses, "checks": [one.metrics for one in done.fitted.history], "shares": shares}
+        (folder / f"{kind}-{processes.rank}.json").write_text(json.dumps(found))
+    leave()
+
+
 if __name__ == "__main__":
     if not torch.cuda.is_available():
         on_cpus()
-    kind, folder, cut, best = sys.argv[1], Path(sys.argv[2]), int(sys.argv[3]), int(sys.argv[4])
-    processes = join()
-    assert processes.split
-    done = tuned(kind, folder, processes, cut, best)
-    assert AcceleratorState().is_fsdp2
-    assert not any(isinstance(one, DTensor) for one in done.model.parameters())
-    save_file({name: one.detach().cpu().clone() for name, one in done.model.named_parameters()}, folder / f"{processes.rank}.safetensors")
-    (folder / f"{processes.rank}.json").write_text(json.dumps([done.fitted.losses, done.fitted.history]))
-    leave()
+    if sys.argv[1] == "pinpoint":
+        del sys.argv[0]
+        main()
+    else:
+        together(Path(sys.argv[1]), sys.argv[2:])

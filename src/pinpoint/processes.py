@@ -1,8 +1,8 @@
 """Several processes that run one command together, as `torchrun` and `accelerate launch` start them.
 
-Every process holds the model; under FSDP2, of the copy that is trained each holds a part. The first one leads: it alone reads and writes the run folder, and tells the others what
-to take part in. Numbers pass between them as tensors and JSON over gloo, on GPUs too: they are small, and who waits for
-another burns no GPU.
+Every process holds the model; where FSDP2 splits what is trained, a part of that beside it. The first one leads: it
+alone reads and writes the run folder, and tells the others what to take part in. Numbers pass between them as tensors
+and JSON over gloo, on GPUs too: they are small, and who waits for another burns no GPU.
 """
 
 import json

@@ -21,8 +21,9 @@ Model = TypeVar("Model", bound=PreTrainedModel | PeftModel)
 
 def split_copy(model: Model) -> Model:
     """A copy for the trainer to split. Its weights lie in the host's memory: it goes to the device in parts."""
-    weights = {id(one): nn.Parameter(one.detach().to("cpu", copy=True), one.requires_grad) for one in model.parameters()}
-    return copy.deepcopy(model, weights)
+    kept = {id(one): one for one in model.parameters()}
+    weights = {key: nn.Parameter(one.detach().to("cpu", copy=True), one.requires_grad) for key, one in kept.items()}
+    return copy.deepcopy(model, dict[int, Any](weights))
 
 
 def take_back(model: nn.Module, trained: nn.Module) -> None:
@@ -56,10 +57,10 @@ def check_kind(checkpoint: Path, processes: Processes) -> None:
     Raises:
         ConfigError: it was written the other way.
     """
-    split = any(checkpoint.glob("pytorch_model_fsdp*"))
-    if split != processes.split:
+    if any(checkpoint.glob("pytorch_model_fsdp*")) != processes.split:
+        begun, other = ("without", "with") if processes.split else ("with", "without")
         raise ConfigError(
-            f"training was begun {'with' if split else 'without'} FSDP, and cannot go on {'without' if split else 'with'} it.",
+            f"training was begun {begun} FSDP, and cannot go on {other} it.",
             where=str(checkpoint),
             mend="Launch as before, or delete the folder to train from the beginning.",
         )
