@@ -68,21 +68,25 @@ def splits() -> bool:
             )
     if not _is_on("ACCELERATE_USE_FSDP"):
         return False
-    where, wrong = "accelerate launch (ACCELERATE_USE_FSDP)", None
-    if os.environ.get("FSDP_VERSION", "1") != "2":
-        wrong = "version 1 of FSDP is not supported.", "Set --fsdp_version 2, or launch with torchrun."
-    elif not _has_cards():
-        wrong = "without CUDA devices, accelerate leaves FSDP out and does not say so.", "Launch with torchrun."
-    elif launched() == 1:
-        wrong = "FSDP splits a model over processes, and one was started.", "Start several, or turn it off."
-    else:
-        for variable, wanted in _TRIED.items():
-            if (found := os.environ.get(variable, wanted)).lower() != wanted:
-                where = f"accelerate launch ({variable})"
-                wrong = f"{found!r} is not supported with FSDP.", f"Set it to {wanted!r}, or launch with torchrun."
-    if wrong is not None:
-        raise ConfigError(wrong[0], where=where, mend=wrong[1])
+    for variable, wrong, what, mend in _faults_of_fsdp():
+        if wrong:
+            raise ConfigError(what, where=f"accelerate launch ({variable})", mend=mend)
     return True
+
+
+def _faults_of_fsdp() -> Iterator[tuple[str, bool, str, str]]:
+    """What may be wrong with FSDP as it was asked for: where, whether it is, what, and how to mend it."""
+    asked = "ACCELERATE_USE_FSDP"
+    old = os.environ.get("FSDP_VERSION", "1") != "2"
+    yield asked, old, "version 1 of FSDP is not supported.", "Set --fsdp_version 2, or launch with torchrun."
+    silent = "without CUDA devices, accelerate leaves FSDP out and does not say so."
+    yield asked, not _has_cards(), silent, "Launch with torchrun."
+    alone = "FSDP splits a model over processes, and one was started."
+    yield asked, launched() == 1, alone, "Start several, or turn it off."
+    for variable, wanted in _TRIED.items():
+        found = os.environ.get(variable, wanted)
+        untried = f"{found!r} is not supported with FSDP."
+        yield variable, found.lower() != wanted, untried, f"Set it to {wanted!r}, or launch with torchrun."
 
 
 def _is_on(variable: str) -> bool:
@@ -218,7 +222,7 @@ def join(tell: Callable[[str], None] | None = None) -> Processes:
         ProcessLost: another process ended meanwhile.
     """
     global _joined
-    if (split := splits()) and _joined.count == 1:
+    if split := splits():
         os.environ.update(_CHOSEN)
     if launched() == 1 or _joined.count > 1:
         return _joined

@@ -13,7 +13,10 @@ import torch
 from safetensors.torch import load_file
 
 from pinpoint.errors import ConfigError
+from pinpoint.heads import Head
+from pinpoint.models import headed
 from pinpoint.processes import Processes
+from pinpoint.tune import attach_head_lora, head_slices
 from pinpoint.tune._checkpoints import keep_only, last_checkpoint
 from pinpoint.tune._split import check_kind, check_split, split_copy, take_back
 from tests.conftest import ROOT
@@ -81,6 +84,13 @@ def test_a_copy_is_its_own_and_what_trains_of_it_is_taken_back() -> None:
     take_back(model, trained)
     for name, weight in model.named_parameters():
         assert torch.equal(weight, before[name] + (1 if weight.requires_grad else 0)), name
+
+
+def test_lora_within_head_slices_is_not_split() -> None:
+    view = headed(tiny("llama-gqa"))
+    model = attach_head_lora(view, head_slices(view, [Head(1, 4)], "q,o"), rank=2)
+    with pytest.raises(ConfigError, match=r"^tuning: weights whose gradients are edited .* Launch with torchrun\.$"):
+        split_copy(model)
 
 
 def test_accelerate_that_does_other_than_it_was_told_is_told() -> None:

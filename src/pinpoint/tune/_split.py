@@ -20,8 +20,18 @@ Model = TypeVar("Model", bound=PreTrainedModel | PeftModel)
 
 
 def split_copy(model: Model) -> Model:
-    """A copy for the trainer to split. Its weights lie in the host's memory: it goes to the device in parts."""
+    """A copy for the trainer to split. Its weights lie in the host's memory: it goes to the device in parts.
+
+    Raises:
+        ConfigError: a hook edits the gradient of a weight, as in LoRA within head slices; the parts would go without.
+    """
     kept = {id(one): one for one in model.parameters()}
+    if any(one._backward_hooks for one in kept.values()):
+        raise ConfigError(
+            "weights whose gradients are edited cannot be split over processes by FSDP.",
+            where="tuning",
+            mend="Launch with torchrun.",
+        )
     weights = {key: nn.Parameter(one.detach().to("cpu", copy=True), one.requires_grad) for key, one in kept.items()}
     return copy.deepcopy(model, dict[int, Any](weights))
 
