@@ -73,8 +73,8 @@ class _Watch(TrainerCallback):
         journal: Path | None,
         processes: Processes,
     ) -> None:
-        self._model, self._config, self._check, self._targets = model, config, check, targets
-        self._processes = processes
+        self._model: Any = model
+        self._config, self._check, self._targets, self._processes = config, check, targets, processes
         self._progress, self._journal = progress, journal
         self._began = time.perf_counter()
         self._paused = 0.0
