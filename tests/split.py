@@ -6,6 +6,7 @@ by torchrun, the same with the whole model in each process. `-m tests.split pinp
 
 import functools
 import json
+import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -127,7 +128,7 @@ def together(folder: Path, plan: list[str]) -> None:
 
 
 if __name__ == "__main__":
-    if not torch.cuda.is_available():
+    if "ACCELERATE_USE_FSDP" in os.environ and not torch.cuda.is_available():
         on_cpus()
     if sys.argv[1] == "pinpoint":
         del sys.argv[0]
