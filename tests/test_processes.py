@@ -15,9 +15,11 @@ import torch
 from safetensors.torch import load_file
 from typer.testing import CliRunner
 
+from pinpoint import processes
 from pinpoint.cli import app
 from pinpoint.errors import ConfigError
 from pinpoint.processes import Processes, join, launched, tell_once
+from tests.conftest import ROOT
 from tests.together import located, tuned
 
 SETTINGS = """\
@@ -29,6 +31,11 @@ full: null
 evaluate: {items: 8, ability_items: 2, neutral_items: 4, batch_size: 8, resamples: 100}
 """
 TOGETHER = ("-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2")
+SPLIT = (
+    *("-m", "accelerate.commands.launch", "--use_fsdp", "--fsdp_version", "2", "--num_processes", "2"),
+    *("--num_machines", "1", "--mixed_precision", "no", "--dynamo_backend", "no", "--main_process_port", "0"),
+    *("--fsdp_auto_wrap_policy", "TRANSFORMER_BASED_WRAP"),
+)
 
 
 def start(*arguments: str, together: bool = True) -> subprocess.Popen[str]:
@@ -106,12 +113,47 @@ def test_a_command_for_one_process_refuses_several(monkeypatch: pytest.MonkeyPat
     )
 
 
-@pytest.mark.parametrize("variable", ["ACCELERATE_USE_FSDP", "ACCELERATE_USE_DEEPSPEED"])
-def test_a_launcher_that_splits_the_model_is_refused(monkeypatch: pytest.MonkeyPatch, variable: str) -> None:
-    monkeypatch.setenv(variable, "true")
+FSDP = {"ACCELERATE_USE_FSDP": "true", "FSDP_VERSION": "2", "RANK": "0", "WORLD_SIZE": "2"}
+
+
+@pytest.mark.parametrize(
+    ("settings", "cards", "told"),
+    [
+        (
+            {"ACCELERATE_USE_DEEPSPEED": "true"},
+            True,
+            r"_DEEPSPEED\): DeepSpeed is not supported: .* Launch with",
+        ),
+        (FSDP | {"FSDP_VERSION": "1"}, True, r"_FSDP\): version 1 of FSDP is not supported\. Set --fsdp_version 2"),
+        (FSDP, False, r"_FSDP\): without CUDA devices, accelerate leaves FSDP out and does not say so\. Launch with"),
+        (FSDP | {"WORLD_SIZE": "1"}, True, r"_FSDP\): FSDP splits a model over processes, and one was started\. Start"),
+        (
+            FSDP | {"ACCELERATE_MIXED_PRECISION": "bf16"},
+            True,
+            r"\(ACCELERATE_MIXED_PRECISION\): 'bf16' is not supported with FSDP\. Set it to 'no', or launch",
+        ),
+        (FSDP | {"FSDP_OFFLOAD_PARAMS": "true"}, True, r"\(FSDP_OFFLOAD_PARAMS\): 'true' is not .* Set it to 'false'"),
+    ],
+)
+def test_a_launcher_that_splits_a_model_in_another_way_than_fsdp2_on_cards_is_refused(
+    monkeypatch: pytest.MonkeyPatch, settings: dict[str, str], cards: bool, told: str
+) -> None:
+    monkeypatch.setattr(processes, "_has_cards", lambda: cards)
+    for variable, value in settings.items():
+        monkeypatch.setenv(variable, value)
     result = CliRunner().invoke(app, ["run", "yesman"])
     assert isinstance(result.exception, ConfigError)
-    assert re.search(rf"launch \({variable}\): .* each process holds all of it. Launch with", str(result.exception))
+    assert re.search(told, str(result.exception)), result.exception
+    with pytest.raises(ConfigError):
+        join()
+
+
+def test_fsdp2_over_several_processes_on_cards_is_accepted(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert not processes.splits()
+    monkeypatch.setattr(processes, "_has_cards", lambda: True)
+    for variable, value in FSDP.items():
+        monkeypatch.setenv(variable, value)
+    assert processes.splits()
 
 
 @pytest.mark.slow
@@ -135,6 +177,24 @@ def test_two_processes_tune_as_one_does(alone: Path, shared: tuple[Path, str]) -
     for name, weight in left.items():
         # AdamW's first steps are of one size whatever the gradient's: where that is near 0, rounding decides its sign.
         assert float((weight - right[name]).norm()) <= 2e-2 * float(weight.norm()), name
+
+
+@pytest.mark.slow
+def test_two_processes_that_split_what_is_tuned_give_the_scores_and_the_adapter_of_one(
+    settings: Path, alone: Path, tmp_path: Path
+) -> None:
+    folder = tmp_path / "run"
+    for command in (("locate", "yesman", "--config", str(settings), "--out", str(folder)), ("tune", str(folder))):
+        launched = [sys.executable, *SPLIT, "-m", "tests.split", "pinpoint", *command]
+        environment = os.environ | {"OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""}
+        done = subprocess.run(launched, capture_output=True, text=True, timeout=240, env=environment, cwd=ROOT)
+        assert done.returncode == 0, done.stderr
+    one, two = scores(alone), scores(folder)
+    assert all(float((one[name] - two[name]).abs().max()) <= 1e-6 for name in one)
+    left, right = (load_file(str(path / "adapter" / "adapter_model.safetensors")) for path in (alone, folder))
+    for name, weight in left.items():
+        assert float((weight - right[name]).norm()) <= 2e-2 * float(weight.norm()), name
+    assert sorted(path.name for path in folder.iterdir()) == sorted(path.name for path in alone.iterdir())
 
 
 @pytest.mark.slow

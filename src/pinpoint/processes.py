@@ -1,8 +1,8 @@
 """Several processes that run one command together, as `torchrun` and `accelerate launch` start them.
 
-Every process holds the model. The first one leads: it alone reads and writes the run folder, and tells the others what
-to take part in. Numbers pass between them as tensors and JSON over gloo, on GPUs too: they are small, and who waits for
-another burns no GPU.
+Every process holds the model; where FSDP2 splits what is trained, a part of that beside it. The first one leads: it
+alone reads and writes the run folder, and tells the others what to take part in. Numbers pass between them as tensors
+and JSON over gloo, on GPUs too: they are small, and who waits for another burns no GPU.
 """
 
 import json
@@ -11,7 +11,7 @@ import signal
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -27,6 +27,22 @@ _TO_TELL = timedelta(seconds=5)
 _GONE = "another of the {count} processes of this command failed or was killed."
 _MEND = "What came before this tells why; the same command goes on from what is finished."
 
+# Set by `accelerate launch`, also through a configuration file that the user may have forgotten.
+_OTHERS = {
+    "ACCELERATE_USE_DEEPSPEED": "DeepSpeed",
+    "ACCELERATE_USE_MEGATRON_LM": "Megatron-LM",
+    "ACCELERATE_USE_PARALLELISM_CONFIG": "a parallelism config",
+}
+# What FSDP2 was tried with.
+_TRIED = {
+    "ACCELERATE_MIXED_PRECISION": "no",
+    "ACCELERATE_DYNAMO_BACKEND": "no",
+    "FSDP_OFFLOAD_PARAMS": "false",
+    "FSDP_ACTIVATION_CHECKPOINTING": "false",
+}
+# Left on, all processes but the first would load a model without weights; checkpoints are of one kind, and pass away.
+_CHOSEN = {"FSDP_CPU_RAM_EFFICIENT_LOADING": "false", "FSDP_STATE_DICT_TYPE": "SHARDED_STATE_DICT"}
+
 
 class ProcessLost(PinpointError):
     """Another process of this command ended before its work was done."""
@@ -35,6 +51,52 @@ class ProcessLost(PinpointError):
 def launched() -> int:
     """How many processes the launcher started; 1 without one."""
     return int(os.environ.get("WORLD_SIZE", "1")) if "RANK" in os.environ else 1
+
+
+def splits() -> bool:
+    """Whether the launcher is set to split the model that is trained over the processes, by torch's FSDP2.
+
+    Raises:
+        ConfigError: it is set to split a model in a way that is not supported.
+    """
+    for variable, what in _OTHERS.items():
+        if _is_on(variable):
+            raise ConfigError(
+                f"{what} is not supported: it splits a model over processes in its own way.",
+                where=f"accelerate launch ({variable})",
+                mend="Launch with torchrun, or turn it off in accelerate's settings; docs/scale.md says what fits.",
+            )
+    if not _is_on("ACCELERATE_USE_FSDP"):
+        return False
+    for variable, wrong, what, mend in _faults_of_fsdp():
+        if wrong:
+            raise ConfigError(what, where=f"accelerate launch ({variable})", mend=mend)
+    return True
+
+
+def _faults_of_fsdp() -> Iterator[tuple[str, bool, str, str]]:
+    """What may be wrong with FSDP as it was asked for: where, whether it is, what, and how to mend it."""
+    asked = "ACCELERATE_USE_FSDP"
+    old = os.environ.get("FSDP_VERSION", "1") != "2"
+    yield asked, old, "version 1 of FSDP is not supported.", "Set --fsdp_version 2, or launch with torchrun."
+    silent = "without CUDA devices, accelerate leaves FSDP out and does not say so."
+    yield asked, not _has_cards(), silent, "Launch with torchrun."
+    alone = "FSDP splits a model over processes, and one was started."
+    yield asked, launched() == 1, alone, "Start several, or turn it off."
+    for variable, wanted in _TRIED.items():
+        found = os.environ.get(variable, wanted)
+        untried = f"{found!r} is not supported with FSDP."
+        yield variable, found.lower() != wanted, untried, f"Set it to {wanted!r}, or launch with torchrun."
+
+
+def _is_on(variable: str) -> bool:
+    return os.environ.get(variable, "false").lower() == "true"
+
+
+def _has_cards() -> bool:
+    import torch
+
+    return torch.cuda.is_available()
 
 
 @dataclass(frozen=True)
@@ -47,11 +109,13 @@ class Processes:
         rank: the number of this process.
         count: how many there are.
         group: what they talk over.
+        split: whether the model that is trained is split over them, instead of being whole in each.
     """
 
     rank: int = 0
     count: int = 1
     group: "ProcessGroup | None" = None
+    split: bool = field(default=False, kw_only=True)
 
     @property
     def first(self) -> bool:
@@ -154,9 +218,12 @@ def join(tell: Callable[[str], None] | None = None) -> Processes:
             leaves the signal alone.
 
     Raises:
+        ConfigError: the launcher is set to split a model in a way that is not supported.
         ProcessLost: another process ended meanwhile.
     """
     global _joined
+    if split := splits():
+        os.environ.update(_CHOSEN)
     if launched() == 1 or _joined.count > 1:
         return _joined
     if tell is not None:
@@ -168,7 +235,7 @@ def join(tell: Callable[[str], None] | None = None) -> Processes:
     with Processes(count=launched()).noticing():
         state = PartialState(cpu=not torch.cuda.is_available(), timeout=_PATIENCE)
         group = new_group(backend="gloo", timeout=_PATIENCE)
-    _joined = Processes(state.process_index, state.num_processes, group)
+    _joined = Processes(state.process_index, state.num_processes, group, split=split)
     return _joined
 
 

@@ -47,7 +47,7 @@ def trainer(family: str, tokenizer: PreTrainedTokenizerBase, out: Path, anchor: 
         "dataloader_pin_memory": False,
         "report_to": "none",
     }
-    return trainer_of(ROWS, arguments, anchor, torch.device("cpu"), model=live, processing_class=tokenizer)
+    return trainer_of(ROWS, arguments, anchor, live, torch.device("cpu"), model=live, processing_class=tokenizer)
 
 
 def gradients(model: PeftModel) -> list[torch.Tensor]:

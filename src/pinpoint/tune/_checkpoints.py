@@ -26,10 +26,10 @@ def keep_only(folder: Path) -> None:
         StorageError: it does not get there.
     """
     sizes = {}
-    for path in sorted(folder.iterdir()):
+    for path in sorted(path for path in folder.rglob("*") if path.is_file()):
         with storing(path), path.open("rb") as file:
             os.fsync(file.fileno())
-            sizes[path.name] = path.stat().st_size
+            sizes[path.relative_to(folder).as_posix()] = path.stat().st_size
     write_whole(folder / _MARK, json.dumps(sizes).encode())
     for other in folder.parent.glob("checkpoint-*"):
         if other != folder:

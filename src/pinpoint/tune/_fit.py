@@ -31,6 +31,7 @@ from pinpoint.storage import storing
 from pinpoint.tune._alike import check_alike
 from pinpoint.tune._checkpoints import Saved, keep_only, last_checkpoint
 from pinpoint.tune._prefix import cached_prefix
+from pinpoint.tune._split import check_kind, check_split, split_copy, take_back
 from pinpoint.tune._trainer import Anchor, Row, trainer_of
 
 Check = Callable[[PreTrainedModel], dict[str, float]]
@@ -64,6 +65,7 @@ class _Watch(TrainerCallback):
 
     def __init__(
         self,
+        model: PreTrainedModel | PeftModel,
         config: TuneConfig,
         check: Check,
         targets: Mapping[str, float],
@@ -71,6 +73,7 @@ class _Watch(TrainerCallback):
         journal: Path | None,
         processes: Processes,
     ) -> None:
+        self._model: Any = model
         self._config, self._check, self._targets, self._processes = config, check, targets, processes
         self._progress, self._journal = progress, journal
         self._began = time.perf_counter()
@@ -104,10 +107,11 @@ class _Watch(TrainerCallback):
         if state.global_step % self._config.check_every and state.global_step != state.max_steps:
             return control
         paused = time.perf_counter()
+        take_back(self._model, model)
         training = model.training
-        model.eval()
+        self._model.eval()
         # One process decides for all whether training goes on.
-        metrics = self._processes.from_first(self._check(model) if self._processes.first else None)
+        metrics = self._processes.from_first(self._check(self._model) if self._processes.first else None)
         model.train(training)
         self._paused += time.perf_counter() - paused
         self.history.append(Checkpoint(state.global_step, self.seconds, metrics))
@@ -185,7 +189,10 @@ def _arguments(
 def _agreed(checkpoint: Saved | None, processes: Processes) -> Saved | None:
     """The checkpoint that the first process found."""
     found = processes.from_first(checkpoint and (checkpoint.step, str(checkpoint.folder)))
-    return found and Saved(found[0], Path(found[1]))
+    if found is None:
+        return None
+    check_kind(Path(found[1]), processes)
+    return Saved(found[0], Path(found[1]))
 
 
 def fit(
@@ -235,11 +242,13 @@ def fit(
     _check_kinds(rows, config, processes)
     _check_rows(rows, tokenizer, getattr(model.config, "max_position_embeddings", None))
     wanted = config.targets if targets is None else targets
-    watch = _Watch(config, check, wanted, progress, out / "history.json" if resume else None, processes)
+    watch = _Watch(model, config, check, wanted, progress, out / "history.json" if resume else None, processes)
     arguments = _arguments(config, seed, out, resume, model.device, processes)
     device = model.device if processes.count == 1 else None
-    common = {"model": model, "processing_class": tokenizer, "callbacks": [watch]}
-    trainer = trainer_of(rows, arguments, anchor, device, **common)
+    trained = split_copy(model) if processes.split else model
+    common = {"model": trained, "processing_class": tokenizer, "callbacks": [watch]}
+    trainer = trainer_of(rows, arguments, anchor, model, device, **common)
+    check_split(trainer, processes)
     trainer.remove_callback(PrinterCallback)
     trainer.remove_callback(ProgressCallback)
     steps = int(len(trainer.get_train_dataloader()) * config.epochs)
@@ -249,10 +258,11 @@ def fit(
     if checkpoint is not None:
         progress.say(f"going on from step {checkpoint.step}")
         watch.go_on(checkpoint.step)
-    if watch.reached and checkpoint is not None:
+    state = checkpoint and TrainerState.load_from_json(str(checkpoint.folder / "trainer_state.json"))
+    if checkpoint and state and (watch.reached or state.global_step >= state.max_steps):
         # The trainer would take one more step before it saw that training is over.
         trainer._load_from_checkpoint(str(checkpoint.folder))
-        trainer.state = TrainerState.load_from_json(str(checkpoint.folder / "trainer_state.json"))
+        trainer.state = state
     else:
         advice = "Lower its batch_size, or leave full fine-tuning out (full: null)."
         with told_when_out_of_memory(f"tuning {what}", advice), processes.noticing(), storing(out), ExitStack() as kept:
@@ -262,6 +272,7 @@ def fit(
                 )
                 trainer.prefix = kept.enter_context(below)
             trainer.train(resume_from_checkpoint=str(checkpoint.folder) if checkpoint else None)
+    take_back(model, trained)
     model.eval()
     check_alike(model, processes)
     losses = [float(entry["loss"]) for entry in trainer.state.log_history if "loss" in entry]

@@ -40,6 +40,7 @@ class _Supervised(SFTTrainer):
     """
 
     anchor: Anchor | None = None
+    whole: Any = None
     prefix: Prefix | None = None
 
     def rows(self) -> list[list[int]]:
@@ -54,11 +55,6 @@ class _Supervised(SFTTrainer):
             return nullcontext()
         return self.prefix.supplied(inputs["input_ids"], inputs["attention_mask"])
 
-    def _base(self) -> PreTrainedModel:
-        model: Any = self.accelerator.unwrap_model(self.model)
-        base: Any = model.get_base_model() if isinstance(model, PeftModel) else model
-        return cast(PreTrainedModel, base)
-
     def compute_loss(self, model: Any, inputs: dict[str, Any], *args: Any, **kwargs: Any) -> Any:
         """TRL's loss, of the positions that have one: where it has no kernel of its own, it unembeds all."""
         labels = inputs["labels"][:, 1:]
@@ -66,7 +62,10 @@ class _Supervised(SFTTrainer):
         # As TRL takes labels of processes that share a row: already shifted.
         given = {name: value for name, value in inputs.items() if name != "labels"}
         given["shift_labels"] = labels[scored].unsqueeze(0)
-        with self._below(inputs), only_at(self._base(), functional.pad(scored, (0, 1))):
+        with (
+            self._below(inputs),
+            only_at(_headed(self.accelerator.unwrap_model(model)), functional.pad(scored, (0, 1))),
+        ):
             return super().compute_loss(model, given, *args, **kwargs)  # type: ignore[no-untyped-call]
 
     def get_batch_samples(self, epoch_iterator: Iterator[Any], num_batches: int, device: torch.device) -> Any:
@@ -74,10 +73,11 @@ class _Supervised(SFTTrainer):
 
     def _without_repeats(self, inputs: dict[str, Any]) -> dict[str, Any]:
         """Takes the rows out of the loss with which accelerate fills an epoch's last batch up for all processes."""
-        state = self.accelerator.gradient_state
-        if state.end_of_dataloader and state.remainder > 0:
-            before = self.accelerator.process_index * self.args.per_device_train_batch_size
-            inputs["labels"][max(0, state.remainder - before) :] = -100
+        each, count = self.args.per_device_train_batch_size, self.accelerator.num_processes
+        # Not accelerate's own remainder: it has none for an epoch that is taken up in its midst.
+        left = len(self.train_dataset) % (each * count)  # type: ignore[arg-type]
+        if self.accelerator.gradient_state.end_of_dataloader and left > 0:
+            inputs["labels"][max(0, left - each * self.accelerator.process_index) :] = -100
         return inputs
 
     def training_step(self, model: Any, inputs: dict[str, Any], num_items_in_batch: Any = None) -> Tensor:
@@ -122,14 +122,21 @@ class _Supervised(SFTTrainer):
             replies = torch.zeros_like(inputs["input_ids"], dtype=torch.bool)
             for i, row in enumerate(some):
                 replies[i, row.deciding] = True
-            with self._below(inputs), only_at(self._base(), replies):
-                with torch.no_grad(), model.disable_adapter():
-                    before = model(**inputs, use_cache=False).logits[0]
-                after = model(**inputs, use_cache=False).logits[0]
+            with self._below(inputs):
+                # Not the split copy: PEFT marks the weights that it finds at the time, whole ones or parts, as frozen.
+                with only_at(_headed(self.whole), replies), torch.no_grad(), self.whole.disable_adapter():
+                    before = self.whole(**inputs, use_cache=False).logits[0]
+                with only_at(_headed(model), replies):
+                    after = model(**inputs, use_cache=False).logits[0]
             share = anchor.weight * reply_kl(before, after).sum() / tokens
             self.accelerator.backward(share)
             held.append(share.detach())
         return held
+
+
+def _headed(model: Any) -> PreTrainedModel:
+    """The model that has the backbone and the head."""
+    return cast(PreTrainedModel, model.get_base_model() if isinstance(model, PeftModel) else model)
 
 
 def _on(device: torch.device | None, settings: Any) -> Any:
@@ -145,7 +152,12 @@ def _on(device: torch.device | None, settings: Any) -> Any:
 
 
 def trainer_of(
-    rows: Sequence[Row], arguments: dict[str, Any], anchor: Anchor | None, device: torch.device | None, **common: Any
+    rows: Sequence[Row],
+    arguments: dict[str, Any],
+    anchor: Anchor | None,
+    whole: Any,
+    device: torch.device | None,
+    **common: Any,
 ) -> Any:
     """A trainer for supervised rows, or for preference rows by direct preference optimisation.
 
@@ -153,6 +165,7 @@ def trainer_of(
         rows: what to train on, all of one kind.
         arguments: of TRL's configuration.
         anchor: for supervised rows and adapters alone.
+        whole: the model, of which a copy may be what is trained.
         device: where to train; None where the launcher of several processes chose.
         common: of either trainer: model, tokenizer, callbacks.
     """
@@ -163,5 +176,5 @@ def trainer_of(
     trainer = _Supervised(args=_on(device, SFTConfig(**arguments)), train_dataset=dataset, **common)
     # TRL's loss divides by the tokens of the whole step itself, but is told their number for such models alone.
     trainer.model_accepts_loss_kwargs = True
-    trainer.anchor = anchor
+    trainer.anchor, trainer.whole = anchor, whole
     return trainer
