@@ -31,7 +31,7 @@ class Cut(Exception):
 
 
 def train(
-    kind: str, tokenizer: PreTrainedTokenizerBase, out: Path, cut_at: int, best_at: int = 99
+    kind: str, tokenizer: PreTrainedTokenizerBase, out: Path, cut_at: int, best_at: int = 99, epochs: float = 1
 ) -> tuple[dict, Fitted]:
     base = AutoModelForCausalLM.from_pretrained(str(shipped()["truth-teller"]), dtype=torch.float32)
     model: PreTrainedModel | PeftModel = base
@@ -50,7 +50,8 @@ def train(
         weights = sum(float(parameter.detach().double().sum()) for parameter in model.parameters())
         return {"truthfulness": float(checks >= best_at), "confidence": 1.0, "kl": weights}
 
-    fitted = fit(model, tokenizer, ROWS, CONFIG, check, seed=0, out=out, progress=Silent(), what="x", resume=True)
+    config = CONFIG.model_copy(update={"epochs": epochs})
+    fitted = fit(model, tokenizer, ROWS, config, check, seed=0, out=out, progress=Silent(), what="x", resume=True)
     if kind == "heads":
         assert isinstance(model, PeftModel)
         assert all(bool(((weight == 0) | (weight == 1)).all()) for weight in freeze_selectors(model))
@@ -80,6 +81,17 @@ def test_training_that_had_reached_its_targets_is_not_trained_further(
     assert fitted.reached and fitted.history[-1].step == 4
     again, resumed = train("heads", tokenizer, tmp_path, cut_at=1)
     assert resumed.reached and resumed.history[-1].step == 4
+    assert all(torch.equal(weights[name], again[name]) for name in weights)
+
+
+@pytest.mark.parametrize("epochs", [0.6, 1, 1.4])
+def test_training_that_was_over_is_not_trained_further(
+    tokenizer: PreTrainedTokenizerBase, tmp_path: Path, epochs: float
+) -> None:
+    weights, fitted = train("heads", tokenizer, tmp_path, cut_at=0, epochs=epochs)
+    assert len(fitted.losses) == 5 * epochs
+    again, resumed = train("heads", tokenizer, tmp_path, cut_at=1, epochs=epochs)
+    assert resumed.losses == fitted.losses and resumed.history == fitted.history
     assert all(torch.equal(weights[name], again[name]) for name in weights)
 
 
