@@ -61,8 +61,8 @@ def contrasts(run: Run, scores: HeadScores) -> dict[str, Any]:
     main = Contrasted(shown, _moved(run, [pairs[i] for i in effect_half], shown))
     maps = {own: main}
     for name in names:
-        again = _scored(run, name, partial_of(run, "locate"))
-        maps[name] = Contrasted(again, _moved(run, _pairs(run, name), again))
+        held = _scored(run, name, partial_of(run, "locate"))
+        maps[name] = Contrasted(held, _moved(run, _pairs(run, name), held))
     first = scores.of(ranking_half).top(FIRST)
     found = {name: _record(one, main, first) for name, one in maps.items()}
     return {"contrast": own, "contrasts": {"pairs": len(effect_half), "maps": found}}
