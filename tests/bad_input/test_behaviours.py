@@ -102,5 +102,5 @@ def test_neutral_dialogues_have_to_be_given(refused: Callable[..., str], tmp_pat
 
 def test_a_gate_on_a_measure_of_another_behaviour(refused: Callable[..., str], tmp_path: Path) -> None:
     path = write_behaviour(tmp_path, most=4)
-    message = "'truthfulness' is no metric. Use one of stands, right, kl, abilities"
+    message = "'truthfulness' is no metric. Use one of stands, right, kl, kl_passages"
     refused("run", "yesman", "--behaviour", str(path), "--require", "truthfulness>=0.8", message=message)
