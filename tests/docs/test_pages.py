@@ -31,6 +31,7 @@ NOT_RUN = {
     "pinpoint chat runs/demo": "waits for a browser: tests/browser",
     "pip install": "from an index",
     "git clone": "from a network",
+    "accelerate launch --use_fsdp": "needs CUDA devices: tests/tune/test_split.py and tests/test_processes.py stand in",
     "python llama.cpp/": "a program that is not ours",
     "llama.cpp/": "a program that is not ours",
     "vllm": "a program that is not ours",
