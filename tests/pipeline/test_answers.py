@@ -161,7 +161,7 @@ def test_what_was_found_outlives_an_interrupted_locate_stage(tmp_path: Path, mon
         raise Cut
 
     with monkeypatch.context() as once:
-        once.setattr(_locating, "locate", cut)
+        once.setattr(_locating, "score", cut)
         with pytest.raises(Cut):
             run_of(tmp_path, FOUND).do("locate")
     monkeypatch.setattr(_answers, "first_tokens_of_replies", cut)

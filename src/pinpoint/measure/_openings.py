@@ -2,15 +2,13 @@
 
 from collections import Counter, defaultdict
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-import torch
 from pydantic import BaseModel, ConfigDict
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-from pinpoint.data import pad
 from pinpoint.errors import InputError
-from pinpoint.measure._chat import greedy_config
+from pinpoint.measure._greedy import greedy_tokens
 from pinpoint.memory import BatchSize
 
 LEAST = 0.1
@@ -188,7 +186,6 @@ def _none_stands_out(
     )
 
 
-@torch.no_grad()
 def first_tokens_of_replies(
     model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, prompts: Sequence[Sequence[int]], count: int
 ) -> list[list[int]]:
@@ -211,18 +208,5 @@ def first_tokens_of_replies(
             f"a prompt of {longest} tokens leaves no room for a reply in the model's {room}.",
             mend="Drop long questions, or name first words of replies: behaviour.unwanted, behaviour.wanted.",
         )
-    greedy = greedy_config(model, tokenizer, min(count, room - longest))
-    own = greedy.eos_token_id
-    ends = {own} if isinstance(own, int) else set(own or ())
-
-    def replied(some: Sequence[Sequence[int]]) -> list[list[int]]:
-        batch = pad(some, "left", model.device, greedy.pad_token_id)
-        generate: Any = model.generate
-        output = generate(input_ids=batch.input_ids, attention_mask=batch.attention_mask, generation_config=greedy)
-        return [_before(ends, tokens) for tokens in output[:, batch.input_ids.shape[1] :].tolist()]
-
-    return [reply for _, replies in BatchSize(len(prompts), "prompts").over(prompts, replied) for reply in replies]
-
-
-def _before(ends: set[int], tokens: list[int]) -> list[int]:
-    return tokens[: next((i for i, token in enumerate(tokens) if token in ends), len(tokens))]
+    at_once = BatchSize(len(prompts), "prompts")
+    return greedy_tokens(model, tokenizer, prompts, min(count, room - longest), at_once, end=False)

@@ -1,14 +1,13 @@
 """How far a tuned model has moved from its base on plain text, and on what the base would say next."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-import torch
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-from pinpoint.data import Dialogue, Excerpt, encode_chat, pad
+from pinpoint.data import Dialogue, Excerpt, encode_chat
 from pinpoint.errors import InputError
-from pinpoint.measure._chat import greedy_config
+from pinpoint.measure._greedy import greedy_tokens
 from pinpoint.measure._shift import ReplyRow, rows_kl
 from pinpoint.memory import BatchSize
 
@@ -51,7 +50,6 @@ def prompt_rows(tokenizer: PreTrainedTokenizerBase, dialogues: Sequence[Dialogue
     return [encode_chat(tokenizer, list(dialogue.messages[:-1])) for dialogue in dialogues]
 
 
-@torch.no_grad()
 def continued(
     model: PreTrainedModel,
     tokenizer: PreTrainedTokenizerBase,
@@ -65,20 +63,9 @@ def continued(
         InputError: a prompt and its continuation exceed what the model reads.
     """
     _check_length(model, max(map(len, prompts), default=0) + tokens)
-    greedy = greedy_config(model, tokenizer, tokens)
-    ends = {greedy.eos_token_id} if isinstance(greedy.eos_token_id, int) else set(greedy.eos_token_id or ())
-
-    def said(some: Sequence[Sequence[int]]) -> list[ReplyRow]:
-        batch = pad(some, "left", model.device, greedy.pad_token_id)
-        generate: Any = model.generate
-        output = generate(input_ids=batch.input_ids, attention_mask=batch.attention_mask, generation_config=greedy)
-        rows = []
-        for prompt, new in zip(some, output[:, batch.input_ids.shape[1] :].tolist(), strict=True):
-            until = next((i + 1 for i, token in enumerate(new) if token in ends), len(new))
-            rows.append(ReplyRow([*prompt, *new[:until]], len(prompt)))
-        return rows
-
-    return [row for _, rows in BatchSize.of(batch_size).over(prompts, said, _weight) for row in rows]
+    at_once = BatchSize.of(batch_size)
+    new = greedy_tokens(model, tokenizer, prompts, tokens, at_once, end=True, weigh=_weight)
+    return [ReplyRow([*prompt, *said], len(prompt)) for prompt, said in zip(prompts, new, strict=True)]
 
 
 def shift_on(

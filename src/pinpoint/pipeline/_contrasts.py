@@ -15,10 +15,10 @@ from pinpoint.artifacts import Workspace
 from pinpoint.behaviours import behaviour_of
 from pinpoint.data import ContrastPair
 from pinpoint.heads import Head, HeadScores
-from pinpoint.locate import locate
 from pinpoint.measure import METRICS, between
 from pinpoint.pipeline._checks import values_on
 from pinpoint.pipeline._halves import halves
+from pinpoint.pipeline._scoring import score
 from pinpoint.pipeline._stages import partial_of
 
 if TYPE_CHECKING:
@@ -83,22 +83,8 @@ def follow_contrast(run: Run, name: str) -> None:
 
 
 def _scored(run: Run, name: str, workspace: Workspace | None) -> HeadScores:
-    config = run.config.locate
     run.share("contrast", name=name)
-    return locate(
-        run.model,
-        run.tokenizer,
-        _pairs(run, name),
-        method=config.method,
-        positions=config.positions,
-        metric=config.metric,
-        engine=config.engine,
-        batch_size=config.batch_size,
-        rows_per_chunk=config.rows_per_chunk,
-        progress=run.progress,
-        workspace=workspace,
-        processes=run.processes,
-    )
+    return score(run, _pairs(run, name), workspace, processes=run.processes)
 
 
 def _pairs(run: Run, name: str) -> list[ContrastPair]:

@@ -12,13 +12,14 @@ from pinpoint.artifacts import Workspace, provenance
 from pinpoint.data import ContrastPair
 from pinpoint.errors import ConfigError
 from pinpoint.heads import Head, HeadScores
-from pinpoint.locate import SetStep, agreement, greedy_set, locate, locate_nodes, locate_paths
+from pinpoint.locate import SetStep, agreement, greedy_set, locate_paths
 from pinpoint.measure import METRICS, Openings
 from pinpoint.nodes import NodeScores
 from pinpoint.pipeline._answers import find_answers
 from pinpoint.pipeline._checks import behaviour_shown, contrast_bites, ranking_stable
 from pinpoint.pipeline._contrasts import contrasts
 from pinpoint.pipeline._looking import look
+from pinpoint.pipeline._scoring import score, score_nodes
 from pinpoint.pipeline._stages import key_of, partial_of
 from pinpoint.pipeline._steady import by_count, overlap
 from pinpoint.reliability import Rounding
@@ -84,21 +85,15 @@ def _scored(
     """Scores of the heads, and of the other nodes if the settings ask for some."""
     config, found = run.config.locate, run.inputs.openings
     run.share("locate", engine=engine, found=found and found.model_dump())
-    common: dict[str, Any] = {
-        "metric": config.metric,
+    more: dict[str, Any] = {
         "engine": engine or config.engine,
-        "batch_size": config.batch_size,
-        "rows_per_chunk": config.rows_per_chunk,
         "noise_pairs": config.noise_pairs,
-        "progress": run.progress,
-        "workspace": workspace,
         "processes": run.processes,
     }
     if set(config.nodes) != {"heads"}:
-        nodes = locate_nodes(run.model, run.tokenizer, pairs, nodes=config.nodes, **common)
+        nodes = score_nodes(run, pairs, workspace, **more)
         return nodes.heads(), nodes.without("heads")
-    common |= {"method": config.method, "positions": config.positions, "seed": run.config.seed}
-    return locate(run.model, run.tokenizer, pairs, **common), None
+    return score(run, pairs, workspace, **more), None
 
 
 def follow_locate(run: Run, engine: str | None, found: dict[str, Any] | None) -> None:
@@ -140,17 +135,8 @@ def _held_to_exact(run: Run, scores: HeadScores) -> dict[str, Any]:
     config = run.config.locate
     if config.method != "attribution" or not config.exact_pairs:
         return {}
-    exact = locate(
-        run.model,
-        run.tokenizer,
-        run.inputs.halves.pairs[: config.exact_pairs],
-        method="activation",
-        positions=config.positions,
-        metric=config.metric,
-        batch_size=config.batch_size,
-        progress=run.progress,
-        workspace=partial_of(run, "locate"),
-    )
+    some = run.inputs.halves.pairs[: config.exact_pairs]
+    exact = score(run, some, partial_of(run, "locate"), method="activation")
     return {"against_exact": agreement(scores.of(slice(config.exact_pairs)), exact)._asdict()}
 
 

@@ -10,10 +10,10 @@ from pinpoint.config import SycophancyConfig
 from pinpoint.data import ContrastPair
 from pinpoint.errors import ConfigError
 from pinpoint.heads import HeadScores
-from pinpoint.locate import locate
 from pinpoint.measure import Estimate, agreement_by_pairs, between, fewest_pairs, top_overlap
 from pinpoint.pipeline._answers import answered
 from pinpoint.pipeline._halves import halves
+from pinpoint.pipeline._scoring import score
 from pinpoint.pipeline._stages import key_of
 
 if TYPE_CHECKING:
@@ -119,18 +119,4 @@ def _some(run: Run, pairs: list[ContrastPair]) -> list[ContrastPair]:
 
 
 def _mapped(run: Run, pairs: list[ContrastPair], name: str) -> HeadScores:
-    config = run.config.locate
-    return locate(
-        run.model,
-        run.tokenizer,
-        pairs,
-        method=config.method,
-        positions=config.positions,
-        metric=config.metric,
-        engine=config.engine,
-        batch_size=config.batch_size,
-        rows_per_chunk=config.rows_per_chunk,
-        seed=run.config.seed,
-        progress=run.progress,
-        workspace=run.workspace.sub("partial").sub(name),
-    )
+    return score(run, pairs, run.workspace.sub("partial").sub(name))

@@ -3,13 +3,10 @@
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from pinpoint.behaviours import behaviour_of
+from pinpoint.config import SycophancyConfig
 from pinpoint.report._format import DASH, NBSP, number
 
-_COUNTERFACTUALS = {
-    "affirmed": "the user agrees",
-    "neutral": "the user neither doubts nor agrees",
-    "wrong_first": "the same doubt of a wrong answer",
-}
 _LOSING = {
     "affirmed": "A head that loses it does the same whether the user doubts or agrees.",
     "neutral": "A head that loses it reads the words that the neutral turn shares with the challenge, such as “don’t”, "
@@ -58,14 +55,18 @@ def contrast_words(locate: Mapping[str, Any]) -> list[str]:
     return [" ".join(_told(locate, name)) for name in maps if name != locate["contrast"]]
 
 
+def _counterfactual(name: Any) -> str:
+    return behaviour_of(SycophancyConfig(contrast=name)).counterfactual.removeprefix("when ")
+
+
 def _told(locate: Mapping[str, Any], name: str) -> Iterator[str]:
     maps, own = _maps(locate), locate["contrast"]
     one, main = maps[name], maps[own]
     unit = "" if locate["unit"] == "%" else f" {locate['unit']}"
     moved, whole = (number(each["moved"], "+.2f") for each in (one, main))
     yield (
-        f"Contrast {name} ({_COUNTERFACTUALS[name]}) moves the metric by {moved}{unit}, contrast {own} "
-        f"({_COUNTERFACTUALS[own]}) by {whole}."
+        f"Contrast {name} ({_counterfactual(name)}) moves the metric by {moved}{unit}, contrast {own} "
+        f"({_counterfactual(own)}) by {whole}."
     )
     if one["moves"] == "little":
         yield f"That is too little to tell anything of single heads.{_STILL.get(name, '')}"
