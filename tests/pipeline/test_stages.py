@@ -1,6 +1,5 @@
 """Run folders: what is kept, what is redone, what is refused."""
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +10,7 @@ from pinpoint.config import RunConfig, resolve, settings_of
 from pinpoint.errors import ConfigError, InputError
 from pinpoint.organism import shipped
 from pinpoint.pipeline import Run, folder_for, locked, parse_gates
-from pinpoint.pipeline._stages import _OWN, LEFT, key_of, partial_of
+from pinpoint.pipeline._stages import LEFT, key_of, partial_of
 
 
 def settings(**changes: Any) -> RunConfig:
@@ -157,11 +156,6 @@ def test_settings_come_from_the_environment_below_what_is_typed(monkeypatch: pyt
     monkeypatch.setenv("PINPOINT_SEED", "[")
     with pytest.raises(ConfigError, match=r"PINPOINT_SEED: is not a value in YAML"):
         settings_of("model", None, {})
-
-
-def test_settings_that_are_left_out_leave_the_keys_of_older_runs_as_they_were(tmp_path: Path) -> None:
-    found = json.dumps([_OWN[stage](Run(settings(), tmp_path)) for stage in LEFT])
-    assert not any(name in found for name in ("explanation", "passage", "greedy"))
 
 
 METHOD = {

@@ -1,6 +1,6 @@
 """Settings of every stage: frozen, typed, unknown keys refused, YAML round trip."""
 
-from pinpoint.config._behaviour import NEUTRAL_TURN, BehaviourConfig, Contrast, SycophancyConfig
+from pinpoint.config._behaviour import BehaviourConfig, Contrast, SycophancyConfig
 from pinpoint.config._compare import CompareConfig, Method
 from pinpoint.config._data import FURTHER_SETS, DataConfig
 from pinpoint.config._evaluate import EvaluateConfig
@@ -22,7 +22,6 @@ __all__ = [
     "FETCHED_MAPS",
     "FURTHER_SETS",
     "ITSELF",
-    "NEUTRAL_TURN",
     "NO_YAML",
     "SPREAD_MAPS",
     "BehaviourConfig",

@@ -11,17 +11,13 @@ from typing import TYPE_CHECKING, Any
 from pinpoint._version import __version__
 from pinpoint.artifacts import file_digest
 from pinpoint.beyond import FURTHER
-from pinpoint.config import NEUTRAL_TURN
 
 if TYPE_CHECKING:
     from pinpoint.artifacts import Workspace
-    from pinpoint.config import DataConfig, RunConfig, TuneConfig
+    from pinpoint.config import TuneConfig
     from pinpoint.pipeline._run import Run
 
 _RECORD = "stages.json"
-# Settings that keys have only where they are set: those of runs without them stay what they were.
-_SHIFTING = ("passage_items", "passage_tokens", "greedy_tokens")
-_EXPLAINING = ("explanations", "explanation_tokens")
 
 LEFT = {
     "locate": (
@@ -46,24 +42,18 @@ def key_of(run: Run, stage: str) -> str:
 
 
 def _dependencies(run: Run, stage: str) -> dict[str, Any]:
-    config = run.config
-    settings = config.model_dump(mode="json", include={"revision", "dtype", "device", "seed", "thinking", "behaviour"})
+    config, everywhere = run.config, ("revision", "dtype", "device", "device_map", "seed", "thinking")
     return {
         "version": __version__,
         "model": _model(config.model),
-        "settings": settings | {"behaviour": _behaviour(config)},
-        # Where weights lie changes rounding at most; keys of runs without it stay what they were.
-        **({"device_map": config.device_map} if config.device_map else {}),
-        "columns": _columns(config.data),
+        "settings": config.model_dump(mode="json", include={*everywhere}),
+        "behaviour": config.behaviour.model_dump(
+            mode="json", exclude=None if config.contrast == "neutral" else {"neutral_turn"}
+        ),
+        "columns": config.data.columns and config.data.columns.model_dump(),
         "questions": [_file(path) for path in run.inputs.behaviour.files(config.data).values()],
         **_OWN[stage](run),
     }
-
-
-def _behaviour(config: RunConfig) -> dict[str, Any]:
-    # Keys of runs by the contrast that there always was stay what they were.
-    unused = {"affirmed": {"contrast", "neutral_turn"}, "wrong_first": {"neutral_turn"}}
-    return config.behaviour.model_dump(mode="json", exclude=unused.get(config.contrast))
 
 
 def _of_ranking(run: Run) -> dict[str, Any]:
@@ -72,10 +62,9 @@ def _of_ranking(run: Run) -> dict[str, Any]:
 
 
 def _of_locate(run: Run) -> dict[str, Any]:
-    further, asked = run.config.further_contrasts, run.config.locate.contrasts
-    told = {} if asked is None else {"contrasts": list(further)}
-    turn = getattr(run.config.behaviour, "neutral_turn", NEUTRAL_TURN)
-    return _of_ranking(run) | told | ({"neutral_turn": turn} if "neutral" in further and turn != NEUTRAL_TURN else {})
+    further = run.config.further_contrasts
+    turn = getattr(run.config.behaviour, "neutral_turn", None) if "neutral" in further else None
+    return {**_of_ranking(run), "contrasts": list(further), "neutral_turn": turn}
 
 
 def _of_verify(run: Run) -> dict[str, Any]:
@@ -94,7 +83,7 @@ def _of_tune(run: Run) -> dict[str, Any]:
     return {
         "before": None if named else key_of(run, "verify" if config.tune.heads == "auto" else "ranking"),
         "tune": _tuning(config.tune),
-        **({"counts": config.sweep.counts} if config.tune.heads == "validation" else {}),
+        "counts": config.sweep.counts if config.tune.heads == "validation" else None,
         **_of_checks(run),
     }
 
@@ -106,29 +95,20 @@ def _of_sweep(run: Run) -> dict[str, Any]:
 
 def _of_full(run: Run) -> dict[str, Any]:
     full = run.config.full
-    kept = full and full.model_dump(mode="json", exclude={"cache_prefix", *_EXPLAINING})
-    return {"full": kept, **(_explaining(run.config.tune) if full else {}), **_of_checks(run)}
+    if full is None:
+        return {"full": None}
+    return {"full": full.model_dump(mode="json"), **_of_explanations(run), **_of_checks(run)}
 
 
 def _of_explanations(run: Run) -> dict[str, Any]:
-    return {**_explaining(run.config.tune), "batch_size": run.config.evaluate.batch_size}
+    told = run.config.tune.explanations
+    tokens = run.config.tune.explanation_tokens if told == "model" else None
+    return {"explanations": told, "tokens": tokens, "batch_size": run.config.evaluate.batch_size}
 
 
 def _tuning(config: TuneConfig, *without: str) -> dict[str, Any]:
-    # What is computed once changes rounding at most, and keys of runs without it stay what they were.
-    kept = config.model_dump(mode="json", exclude={"search", "cache_prefix", *_EXPLAINING, *without})
-    return kept | ({"cache_prefix": True} if config.cache_prefix else {}) | _explaining(config)
-
-
-def _explaining(config: TuneConfig) -> dict[str, Any]:
-    written = {"explanation_tokens": config.explanation_tokens} if config.explanations == "model" else {}
-    return {"explanations": config.explanations, **written} if config.explanations != "none" else {}
-
-
-def _columns(config: DataConfig) -> dict[str, Any] | None:
-    if config.columns is None:
-        return None
-    return config.columns.model_dump(exclude=None if config.columns.explanation else {"explanation"})
+    unused = set() if config.explanations == "model" else {"explanation_tokens"}
+    return config.model_dump(mode="json", exclude={"search", *unused, *without})
 
 
 def _of_evaluate(run: Run) -> dict[str, Any]:
@@ -136,21 +116,16 @@ def _of_evaluate(run: Run) -> dict[str, Any]:
     return {
         "tuned": [key_of(run, "tune"), key_of(run, "tune_full")],
         "locate": key_of(run, "ranking"),
-        "evaluate": config.evaluate.model_dump(mode="json", exclude={*_SHIFTING}),
-        **_shifting(config),
+        "evaluate": config.evaluate.model_dump(
+            mode="json", exclude=None if config.data.passages else {"passage_items", "passage_tokens"}
+        ),
+        "passages": _file(config.data.passages),
         "abilities": _file(config.data.abilities),
         "further": {name: _file(getattr(config.data, name)) for name in FURTHER},
         "judge": config.judge.model_dump(mode="json", include={"kind", "model", "endpoint"}),
-        **({"judge_files": _model(config.judge.model or "")} if config.judge.local else {}),
+        "judge_files": _model(config.judge.model or "") if config.judge.local else None,
         "neutral": _file(config.data.neutral),
     }
-
-
-def _shifting(config: RunConfig) -> dict[str, Any]:
-    asked, evaluate = {}, config.evaluate
-    if config.data.passages is not None:
-        asked = {"passages": [_file(config.data.passages), evaluate.passage_items, evaluate.passage_tokens]}
-    return {**asked, **({"greedy_tokens": evaluate.greedy_tokens} if evaluate.greedy_tokens else {})}
 
 
 def _of_checks(run: Run) -> dict[str, Any]:
