@@ -161,6 +161,14 @@ def test_libraries_that_write_past_python_are_understood(save: Callable[[Path], 
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.parametrize("numbers", [1, 9000])
+def test_torch_is_understood_wherever_its_file_ends(numbers: int, tmp_path: Path) -> None:
+    if not Path("/dev/full").exists():
+        pytest.skip("needs /dev/full")
+    with pytest.raises(StorageError, match="rng_state.pth: cannot be written: "), storing(tmp_path / "rng_state.pth"):
+        torch.save({"x": torch.zeros(numbers)}, "/dev/full")
+
+
 def test_other_errors_are_left_alone(tmp_path: Path) -> None:
     with pytest.raises(RuntimeError, match="shapes"), storing(tmp_path):
         raise RuntimeError("shapes differ")

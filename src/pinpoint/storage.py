@@ -16,7 +16,7 @@ _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 _CLOSED = (errno.EROFS, errno.EACCES, errno.EPERM)
 # torch and safetensors write files past Python, and raise no OSError.
 _OS_ERROR = re.compile(r"\(os error (\d+)\)")
-_TORCH = ("inline_container.cc", "PytorchStreamWriter", "Parent directory")
+_TORCH = ("inline_container.cc", "PytorchStreamWriter", "Parent directory", "iostream error")
 
 
 def _mend(number: int | None) -> str:
