@@ -72,6 +72,27 @@ def test_every_method_runs_once_and_a_second_call_reads_it_back(
     assert (out / "compare" / "compare.html").stat().st_size > 10_000
 
 
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+def test_a_method_comes_out_the_same_whatever_was_made_before_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    settings = tmp_path / "settings.yaml"
+    settings.write_text(json.dumps(SETTINGS))
+    found = []
+    for number, methods in enumerate(("lora,head_lora", "full,lora,random,head_lora")):
+        out = ["--out", str(tmp_path / str(number)), "--methods", methods, "--draws", "1"]
+        monkeypatch.setattr(
+            sys, "argv", ["pinpoint", "compare", "yesman", "--config", str(settings), *out, "--json", "-q"]
+        )
+        main_exits(0)
+        found.append(json.loads(capsys.readouterr().out)["methods"])
+    alone, after = found
+    for method in ("pinpoint", "lora", "head_lora"):
+        for told in ("searched", "metrics", "versus_base"):
+            assert alone[method][told] == after[method][told], (method, told)
+
+
 def main_exits(code: int) -> None:
     try:
         main()

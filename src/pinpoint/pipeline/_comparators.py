@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import torch
-from transformers import PreTrainedModel
+from transformers import PreTrainedModel, set_seed
 
 from pinpoint.behaviours import PreferenceRow
 from pinpoint.compare import Tried, activation_addition, better, climb, head_intervention
@@ -148,6 +148,8 @@ class Workshop:
 
     def _fit(self, method: str, draw: int, rate: float) -> tuple[PreTrainedModel, Fitted]:
         run, compare = self.run, self.run.config.compare
+        # What a method is given at random, LoRA's first factor, must not hang on the methods that were made before it.
+        set_seed(run.config.seed)
         config = run.config.tune.model_copy(
             update={
                 "learning_rate": rate,
