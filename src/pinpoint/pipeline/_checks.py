@@ -32,12 +32,14 @@ class CheckResult(BaseModel):
         ok: whether it is so.
         detail: what was found, and what was wanted.
         stops: whether the run stops where it is not so; else it goes on with a warning.
+        mend: what can be done where it is not so.
     """
 
     name: str
     ok: bool
     detail: str
     stops: bool = True
+    mend: str = ""
 
 
 def demand(result: CheckResult) -> CheckResult:
@@ -47,7 +49,7 @@ def demand(result: CheckResult) -> CheckResult:
         CheckFailed: it did.
     """
     if not result.ok and result.stops:
-        raise CheckFailed(f"check {result.name!r} failed: {result.detail}")
+        raise CheckFailed(f"check {result.name!r} failed: {result.detail}.", mend=result.mend)
     return result
 
 
@@ -158,6 +160,23 @@ def knockout_bites(values: Sequence[float | None]) -> CheckResult:
         name="knocking heads out reaches the model",
         ok=len(set(values)) > 1 or len(values) == 1,
         detail=f"{len(set(values))} different log-odds over {len(values)} numbers of heads",
+    )
+
+
+_THINKING = {True: "on", False: "off", None: "as the template has it"}
+
+
+def thinking_alike(modes: Mapping[str, bool | None]) -> CheckResult:
+    """What was located, tuned and is evaluated thought alike: else their numbers are of different prompts.
+
+    Args:
+        modes: by stage, the setting `thinking` that it was done with.
+    """
+    return CheckResult(
+        name="thinking is the same from locating to evaluation",
+        ok=len(set(modes.values())) == 1,
+        detail="; ".join(f"{stage}: {_THINKING[mode]}" for stage, mode in modes.items()),
+        mend="Set `thinking` back in config.yaml, or locate and tune again with it as it is.",
     )
 
 

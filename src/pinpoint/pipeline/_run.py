@@ -20,6 +20,7 @@ from pinpoint.pipeline._inputs import Inputs
 from pinpoint.pipeline._locating import follow_locate, locate_run
 from pinpoint.pipeline._record import RECORD, write_record
 from pinpoint.pipeline._stages import LEFT, clear, settle, settled
+from pinpoint.pipeline._standing import demand_of_one_piece, other_settings
 from pinpoint.pipeline._tunable import check_tunable
 from pinpoint.pipeline._tuning import follow_tune, follow_tune_full, tune_full_run, tune_run
 from pinpoint.pipeline._verifying import verify_run
@@ -180,10 +181,17 @@ class Run:
         return self.report()
 
     def report(self) -> Path:
-        """Writes the page, `report.html`; where every stage is done, also what a rerun needs, `reproduce.json`."""
+        """Writes the page, `report.html`; where every stage is done, also what a rerun needs, `reproduce.json`.
+
+        Raises:
+            ArtifactError: a stage is missing, was changed, or is not of the others: an evaluation of another tuning.
+        """
         from pinpoint.report import write_page
 
-        page = write_page(self.workspace)
+        demand_of_one_piece(self.workspace, self.config.model)
+        others = other_settings(self)
+        told = f"done with other settings or inputs than those below, or by another version: {', '.join(others)}."
+        page = write_page(self.workspace, [told] if others else [])
         if all(self.is_done(stage) for stage in LEFT):
             write_record(self)
         else:
