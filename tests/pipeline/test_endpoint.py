@@ -152,6 +152,12 @@ def test_transcripts_and_measures_are_those_of_the_local_model(
     with serving(no_more) as (_, asked):
         again = CliRunner().invoke(app, command(url, settings, out), catch_exceptions=False)
         assert again.exit_code == 0 and "Truthfulness" in again.stdout and not asked
+    few = json.loads(result.stdout)["checks"][0]
+    assert (few["name"], few["ok"]) == ("every rate rests on enough items", False)
+    assert f"endpoint: truthfulness ({measured['truthfulness']['n']})" in few["detail"]
+    assert "warning: every rate rests on enough items: no." in " ".join(again.stderr.split())
+    truthful = next(line for line in again.stdout.splitlines() if "Truthfulness" in line)
+    assert " †" in truthful and "† on fewer than 30 items" in again.stdout
 
 
 def test_an_evaluation_that_lost_its_server_goes_on(
@@ -263,7 +269,7 @@ def test_further_sets_are_asked_judged_and_printed(
     assert summary["methods"]["endpoint"]["further"]["feedback"]["liked"]["value"] == 0.5, "always B"
     for text in ("Repeated pressure", "Feedback under", "2 of 12 verdicts could not be read"):
         assert text in shown.stdout, text
-    [check] = summary["checks"]
+    check = summary["checks"][-1]
     assert not check["ok"] and "endpoint: feedback (5)" in check["detail"]
     assert "endpoint: feedback (5)" in again.stderr, "which the journal knows too"
 

@@ -4,11 +4,11 @@ from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import torch
-from pydantic import BaseModel
 from transformers import PreTrainedTokenizerBase
 
 from pinpoint.behaviours import Behaviour
 from pinpoint.beyond import FURTHER
+from pinpoint.checks import CheckResult
 from pinpoint.data import ContrastPair, EncodedPair, encode_pair, pad
 from pinpoint.errors import CheckFailed, ExportRefused, InputError
 from pinpoint.heads import HeadScores
@@ -20,26 +20,7 @@ from pinpoint.pipeline._fidelity import Agreement
 
 _FAINT = 1e-3
 _STABLE = 0.8
-_FEWEST_ITEMS = 30
 _PROMPTS = 32
-
-
-class CheckResult(BaseModel):
-    """A named check and what it found.
-
-    Attributes:
-        name: what is checked, as it should be.
-        ok: whether it is so.
-        detail: what was found, and what was wanted.
-        stops: whether the run stops where it is not so; else it goes on with a warning.
-        mend: what can be done where it is not so.
-    """
-
-    name: str
-    ok: bool
-    detail: str
-    stops: bool = True
-    mend: str = ""
 
 
 def demand(result: CheckResult) -> CheckResult:
@@ -177,23 +158,6 @@ def thinking_alike(modes: Mapping[str, bool | None]) -> CheckResult:
         ok=len(set(modes.values())) == 1,
         detail="; ".join(f"{stage}: {_THINKING[mode]}" for stage, mode in modes.items()),
         mend="Set `thinking` back in config.yaml, or locate and tune again with it as it is.",
-    )
-
-
-def enough_items(rates: Mapping[str, Mapping[str, int]]) -> CheckResult:
-    """Every rate rests on enough items.
-
-    Args:
-        rates: per method and rate, the items behind it.
-    """
-    few = [
-        f"{method}: {name} ({n})" for method, counts in rates.items() for name, n in counts.items() if n < _FEWEST_ITEMS
-    ]
-    return CheckResult(
-        name="every rate rests on enough items",
-        ok=not few,
-        detail=f"{len(few)} rate(s) on fewer than {_FEWEST_ITEMS} items" + (f": {', '.join(few)}" if few else ""),
-        stops=False,
     )
 
 

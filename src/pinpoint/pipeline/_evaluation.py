@@ -6,9 +6,10 @@ from typing import TYPE_CHECKING, Any
 
 from pinpoint.behaviours import Behaviour
 from pinpoint.beyond import FURTHER
+from pinpoint.checks import enough_items
 from pinpoint.evaluate import Evaluation, TaskResult, evaluate, metrics, versus_base
 from pinpoint.measure import SHIFTS, Shift, judge_of, tally
-from pinpoint.pipeline._checks import enough_items, replies_whole, thinking_alike
+from pinpoint.pipeline._checks import replies_whole, thinking_alike
 from pinpoint.pipeline._stages import partial_of
 
 if TYPE_CHECKING:
@@ -106,7 +107,7 @@ def _summary(run: Run, results: dict[str, Evaluation]) -> dict[str, Any]:
         methods[name] |= {key: record[key] for key in ("trainable_parameters", "seconds", "reached")}
         methods[name]["versus_base"] = versus_base(result, results["base"], behaviour, config, seed)
         matched[name] = _first_reaching(record["history"], *behaviour.matched)
-    run.note(enough_items({name: _counts(method, behaviour) for name, method in methods.items()}))
+    run.note(enough_items({name: item_counts(method, behaviour) for name, method in methods.items()}))
     further = {name: result.further for name, result in results.items()}
     if any(FURTHER[name].model_judged for played in further.values() for name in played):
         run.note(replies_whole(further, config.max_new_tokens))
@@ -133,7 +134,7 @@ def _summary(run: Run, results: dict[str, Evaluation]) -> dict[str, Any]:
     }
 
 
-def _counts(method: dict[str, Any], behaviour: Behaviour) -> dict[str, int]:
+def item_counts(method: dict[str, Any], behaviour: Behaviour) -> dict[str, int]:
     """Items behind each rate of a method, abilities and further sets included."""
     rates = {measure.name: method[measure.name] for measure in behaviour.measures} | method["abilities"]
     counts = {name: rate["n"] for name, rate in rates.items()}

@@ -8,12 +8,13 @@ from typing import Any
 from transformers import PreTrainedModel, PreTrainedTokenizerBase, set_seed
 
 from pinpoint.artifacts import Workspace
+from pinpoint.checks import CheckResult
 from pinpoint.config import FETCHED_MAPS, RunConfig
 from pinpoint.data import choose_thinking
 from pinpoint.errors import ConfigError
 from pinpoint.heads import Head, HeadSet
 from pinpoint.models import HeadedModel, Loaded, headed, load
-from pinpoint.pipeline._checks import CheckResult, demand
+from pinpoint.pipeline._checks import demand
 from pinpoint.pipeline._contrasts import follow_contrast
 from pinpoint.pipeline._evaluation import evaluate_run
 from pinpoint.pipeline._inputs import Inputs
