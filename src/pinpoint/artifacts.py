@@ -84,7 +84,9 @@ class Workspace:
             ArtifactError: that is not below this workspace.
         """
         if Path(name).is_absolute() or ".." in Path(name).parts:
-            raise ArtifactError(f"{name!r} lies outside the folder.", where=str(self.root))
+            raise ArtifactError(
+                f"{name!r} lies outside the folder.", where=str(self.root), mend="Give a name below it."
+            )
         return self.root / name
 
     def has(self, name: str) -> bool:
@@ -173,7 +175,7 @@ class Workspace:
                 metadata = dict(file.metadata() or {})
             return from_safetensors(data), metadata
         except (SafetensorError, ValueError, RuntimeError, LookupError) as error:
-            raise ArtifactError(f"is no safetensors file ({error}).", where=str(self.path(name))) from error
+            raise ArtifactError(f"is no safetensors file ({error}).", **_lost(self.path(name))) from error
 
     def _store(self, name: str, data: bytes) -> Path:
         path, digests, new = self.path(name), self._digests(), _digest(data)

@@ -25,6 +25,11 @@ class CheckResult(BaseModel):
     stops: bool = True
     mend: str = ""
 
+    @property
+    def warning(self) -> str:
+        """What is told where it is not so and the run goes on."""
+        return f"warning: {self.name}: no. {self.detail}" + (f". {self.mend}" if self.mend else "")
+
 
 def enough_items(rates: Mapping[str, Mapping[str, int]]) -> CheckResult:
     """Every rate rests on enough items.

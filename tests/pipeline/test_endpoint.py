@@ -182,6 +182,19 @@ def test_an_evaluation_that_lost_its_server_goes_on(
         assert len(asked) - before == answered - kept > 0
 
 
+def test_a_server_that_does_not_keep_to_the_limit_is_told_of(settings: str, tmp_path: Path) -> None:
+    words = " ".join(["so"] * 60)
+    with serving(lambda _: Answer(completion(words))) as (url, asked):
+        shown = CliRunner().invoke(app, command(url, settings, tmp_path / "out"), catch_exceptions=False)
+        again = CliRunner().invoke(app, command(url, settings, tmp_path / "out"), catch_exceptions=False)
+    most = json.loads((tmp_path / "out/asked.json").read_text())["evaluate"]["max_new_tokens"]
+    told = f"{len(asked)} replies are longer than the {most} tokens that were asked for"
+    for result in (shown, again):
+        assert result.exit_code == 0 and told in " ".join(result.stderr.split()), result.stderr
+    checks = {one["name"]: one["ok"] for one in json.loads((tmp_path / "out/summary.json").read_text())["checks"]}
+    assert checks["replies keep to the limit of tokens"] is False
+
+
 def test_the_key_is_sent_and_written_nowhere(
     answer: Callable[[Asked], Answer], settings: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -52,7 +52,7 @@ def score(
         write_whole(items, "".join(written).encode())
     enough = enough_items({"score": {name: value.n for name, value in found.rates.items() if value.n}})
     if not enough.ok:
-        typer.echo(f"warning: {enough.name}: no. {enough.detail}", err=True)
+        typer.echo(enough.warning, err=True)
     if as_json:
         print_json(
             {

@@ -13,7 +13,7 @@ from pinpoint.data import ContrastPair, EncodedPair, encode_pair, pad
 from pinpoint.errors import CheckFailed, ExportRefused, InputError
 from pinpoint.heads import HeadScores
 from pinpoint.interventions import next_token_logits
-from pinpoint.measure import Estimate, Metric, forced, preference, sites, values_of_logits
+from pinpoint.measure import Estimate, Metric, check_lengths, forced, preference, sites, values_of_logits
 from pinpoint.memory import BatchSize
 from pinpoint.models import HeadedModel
 from pinpoint.pipeline._fidelity import Agreement
@@ -41,17 +41,24 @@ def values_on(
     """The metric on one side of each pair, "reference" or "counterfactual".
 
     Raises:
-        InputError: a logit is not finite.
+        InputError: a logit is not finite, or a prompt is longer than the model reads.
     """
     encoded = [encode_pair(tokenizer, pair, continued=metric.over is not None) for pair in pairs]
+    check_lengths(view.model, encoded)
 
     def measured(some: Sequence[EncodedPair]) -> list[float]:
         runs = forced(some)
         batch = pad([getattr(run, side) for run in runs], "left", view.device)
         hidden = view.backbone(**batch.inputs(), use_cache=False).last_hidden_state
-        logits = next_token_logits(view, sites(batch.last, runs).at(hidden))
-        if not logits.isfinite().all():
-            raise InputError("a logit is not finite: the model's weights hold NaN or infinity, or its dtype overflows.")
+        measured_at = sites(batch.last, runs)
+        logits = next_token_logits(view, measured_at.at(hidden))
+        if not (finite := logits.isfinite().all(dim=-1)).all():
+            bad = some[int(measured_at.rows[~finite][0])]
+            raise InputError(
+                f"a logit after the {side} is not finite: weights hold NaN or infinity, or the dtype overflows.",
+                where=f"pair {next(number for number, pair in enumerate(encoded) if pair is bad)}",
+                mend="Give another --dtype, such as float32; if that is the same, load the model anew.",
+            )
         found: list[float] = values_of_logits(logits, some, metric).tolist()
         return found
 
@@ -90,6 +97,8 @@ def behaviour_shown(
         ok=reference > 0.5 and (counterfactual < 0.5 or not opposed),
         detail=f"it {prefers} the unwanted reply on {reference:.0%} of the reference prompts and on "
         f"{counterfactual:.0%} of the counterfactual ones (wanted: most{', and few' if opposed else ' of the first'})",
+        mend="Give a model that does it. Where this one does, in other words, set behaviour.unwanted "
+        "and behaviour.wanted to the first words of its replies, or to auto.",
     )
 
 
@@ -108,8 +117,8 @@ def replies_show(behaviour: Behaviour, references: Sequence[str], counterfactual
         name="the replies that answers are found in show the behaviour",
         ok=shares[0] > 0.5 > shares[1],
         detail=f"by wording, {shares[0]:.0%} of {len(references)} replies to references do and {shares[1]:.0%} of "
-        "those to counterfactuals (wanted: most, and few). Where the rule errs, give first words: behaviour.unwanted "
-        "and behaviour.wanted",
+        "those to counterfactuals (wanted: most, and few)",
+        mend="Where the rule errs, give first words: behaviour.unwanted and behaviour.wanted.",
     )
 
 
@@ -120,6 +129,7 @@ def contrast_bites(scores: HeadScores) -> CheckResult:
         name="the contrast moves the metric",
         ok=largest >= _FAINT or scores.method in ("probe", "random"),
         detail=f"the strongest head moves {scores.metric} by {largest:.2g} on average (wanted: {_FAINT} or more)",
+        mend="Look at both prompts with --dry-run: they may differ in nothing that matters to the model.",
     )
 
 
@@ -141,6 +151,7 @@ def knockout_bites(values: Sequence[float | None]) -> CheckResult:
         name="knocking heads out reaches the model",
         ok=len(set(values)) > 1 or len(values) == 1,
         detail=f"{len(set(values))} different log-odds over {len(values)} numbers of heads",
+        mend="Run `pinpoint check MODEL --verify`: the model's layout may name modules that it does not use.",
     )
 
 
@@ -182,12 +193,24 @@ def replies_whole(methods: Mapping[str, Mapping[str, Sequence[Mapping[str, Any]]
     )
 
 
+def limit_kept(over: int, most: int) -> CheckResult:
+    """A server cut replies where a run would have: longer ones are measured on more than they may say."""
+    return CheckResult(
+        name="replies keep to the limit of tokens",
+        ok=not over,
+        detail=f"{over} replies are longer than the {most} tokens that were asked for (`evaluate.max_new_tokens`)",
+        stops=False,
+        mend="The server does not keep to max_tokens: compare its rates with no run's, or set the limit where it runs.",
+    )
+
+
 def merge_faithful(fidelity: float, limit: float) -> CheckResult:
     """The merged model says what the live adapter says."""
     return CheckResult(
         name="the merged model equals its adapter",
         ok=fidelity <= limit,
         detail=f"largest relative difference of next-token logits {fidelity:.1e} (limit {limit:.0e})",
+        mend="Tune again in another --dtype or with a lower tune.learning_rate; what was written is not this adapter.",
     )
 
 

@@ -14,7 +14,7 @@ from pinpoint.errors import ConfigError
 from pinpoint.evaluate import evaluate_replies, metrics
 from pinpoint.measure import RemoteChat, judge_of, tally
 from pinpoint.models import Loaded, load
-from pinpoint.pipeline._checks import replies_whole
+from pinpoint.pipeline._checks import limit_kept, replies_whole
 from pinpoint.pipeline._evaluation import item_counts, write_transcripts
 from pinpoint.pipeline._folders import digest_of
 from pinpoint.pipeline._inputs import Inputs
@@ -64,10 +64,11 @@ def evaluate_endpoint(config: RunConfig, endpoint: Endpoint, folder: Path, progr
     measured = metrics(found, behaviour, config.evaluate, config.seed)
     del measured["kl"]
     whole = replies_whole({_METHOD: found.further}, config.evaluate.max_new_tokens)
-    checks = [enough_items({_METHOD: item_counts(measured, behaviour)}), whole]
+    few = enough_items({_METHOD: item_counts(measured, behaviour)})
+    checks = [few, limit_kept(chat.over, config.evaluate.max_new_tokens), whole]
     for check in checks:
         if not check.ok:
-            progress.say(f"warning: {check.name}: no. {check.detail}")
+            progress.say(check.warning)
     summary = {
         "model": config.model,
         "endpoint": endpoint.url,

@@ -144,7 +144,11 @@ class Inputs:
         for item in found.items:
             # Differences between models are paired by it.
             if places.setdefault(item.id, item.place) != item.place:
-                raise InputError(f"id {item.id!r} was already used in {places[item.id]}.", where=item.place)
+                raise InputError(
+                    f"id {item.id!r} was already used in {places[item.id]}.",
+                    where=item.place,
+                    mend="Give each item an id of its own.",
+                )
         free = sum(not item.options for item in found.items)
         if self.config.judge.kind == "letters" and free:
             raise InputError(

@@ -133,7 +133,7 @@ class Run:
         self.workspace.write_json(name, [*kept, result.model_dump()])
         demand(result)
         if not result.ok:
-            self.progress.say(f"warning: {result.name}: no. {result.detail}")
+            self.progress.say(result.warning)
 
     def share(self, work: str, **inputs: Any) -> None:
         """Has the other processes take part in a piece of work that this one is about to do."""
