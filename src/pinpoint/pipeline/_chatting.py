@@ -13,6 +13,7 @@ from pinpoint.heads import Head
 from pinpoint.measure import head_means
 from pinpoint.models import HeadedModel, Loaded, headed, load
 from pinpoint.pipeline._inputs import Inputs
+from pinpoint.pipeline._standing import demand_whole
 from pinpoint.pipeline._talk import talk_of
 from pinpoint.progress import Progress
 
@@ -36,7 +37,7 @@ def lineup_of_run(config: RunConfig, folder: Path, progress: Progress, *, max_ne
         max_new_tokens: a reply is cut after as many tokens.
 
     Raises:
-        ArtifactError: the run has no tuned model yet.
+        ArtifactError: the run has no tuned model yet, or not the one that tuning left.
         InputError: a model cannot be loaded.
     """
     if not (folder / "merged").is_dir():
@@ -45,6 +46,7 @@ def lineup_of_run(config: RunConfig, folder: Path, progress: Progress, *, max_ne
             where=str(folder / "merged"),
             mend=f"Make it with `pinpoint tune {folder}`, or talk to the base alone: `pinpoint chat {config.model}`.",
         )
+    demand_whole(Workspace(folder), "tune", config.model)
     return _lineup(config, progress, folder, max_new_tokens)
 
 

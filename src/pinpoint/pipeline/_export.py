@@ -17,9 +17,10 @@ from peft import PeftModel
 
 from pinpoint._version import __version__
 from pinpoint.artifacts import file_digest, write_whole
+from pinpoint.checks import CheckResult
 from pinpoint.errors import ArtifactError, ConfigError, InputError
 from pinpoint.models import load
-from pinpoint.pipeline._checks import EXPORT_LIMITS, CheckResult, demand_export, export_faithful
+from pinpoint.pipeline._checks import EXPORT_LIMITS, demand_export, export_faithful
 from pinpoint.pipeline._fidelity import Agreement, agreement
 from pinpoint.pipeline._record import RECORD, InputFiles, Record, record_of
 from pinpoint.pipeline._stages import LEFT

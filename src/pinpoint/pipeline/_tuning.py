@@ -38,7 +38,8 @@ def tune_run(run: Run) -> Tuned:
     why = explained(run)
     partial = partial_of(run, "tune")
     run.share("tune", heads=list(map(str, heads)), partial=partial.root.name, why=why)
-    tuned = _tuned(run, heads, partial, why, explained_counts(run))
+    notes = {"thinking": run.config.thinking, **explained_counts(run)}
+    tuned = _tuned(run, heads, partial, why, notes)
     assert tuned.fidelity is not None
     run.note(merge_faithful(tuned.fidelity, MERGE_LIMIT[run.model.dtype]))
     return tuned
