@@ -1,6 +1,7 @@
 """Fine-tuning only the located heads, and full fine-tuning to compare with."""
 
 from pinpoint.tune._fit import Check, Checkpoint, Fitted, fit, reaches
+from pinpoint.tune._live import put_on
 from pinpoint.tune._lora import attach_head_lora, attach_lora
 from pinpoint.tune._slices import Slice, attach, default_projections, freeze_selectors, head_slices, resume_adapter
 from pinpoint.tune._trainer import Anchor, Row
@@ -22,6 +23,7 @@ __all__ = [
     "fit_heads",
     "freeze_selectors",
     "head_slices",
+    "put_on",
     "reaches",
     "resume_adapter",
     "save_model",
