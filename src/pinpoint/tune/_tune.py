@@ -22,7 +22,8 @@ from pinpoint.measure import anchor_rows
 from pinpoint.models import headed, is_quantised, is_spread
 from pinpoint.processes import Processes
 from pinpoint.progress import Progress, Silent
-from pinpoint.tune._fit import Check, Fitted, fit
+from pinpoint.tune._check import Check
+from pinpoint.tune._fit import Fitted, fit
 from pinpoint.tune._live import adapted, merged, put_on
 from pinpoint.tune._slices import default_projections, head_slices
 from pinpoint.tune._trainer import Anchor
