@@ -150,7 +150,11 @@ def test_a_model_on_disk_is_tuned_to_the_weights_of_one_in_memory(
     moved = load_file(tmp_path / "disk/merged/model.safetensors")
     assert any(not torch.equal(moved[name], weight) for name, weight in load_file(source / "model.safetensors").items())
     assert len(offloading(disk)) == fetching > 0
-    assert_same(before, state(disk))
+    after = state(disk)
+    if family == "mixtral":
+        # transformers watches routers from the first pass on that asks for what they put out.
+        del before["hooks"], after["hooks"]
+    assert_same(before, after)
     assert {path.name: path.read_bytes() for path in source.iterdir()} == files, "a checkpoint is read, not written"
 
 

@@ -51,15 +51,16 @@ def adapted(view: HeadedModel, slices: Sequence[Slice]) -> Iterator[PeftModel]:
 @contextmanager
 def _as_it_was(model: PreTrainedModel) -> Iterator[None]:
     """Puts back what an adapter and a trainer set of a model: gradients wanted, special tokens, tags, its mode."""
-    asked = [(weight, weight.requires_grad) for weight in model.parameters()]
+    # By name: weights that are fetched are other objects after every pass.
+    asked = {name: weight.requires_grad for name, weight in model.named_parameters()}
     training = model.training
     settings = [one for one in (model.config, getattr(model, "generation_config", None)) if one is not None]
     kept, names = [(one, dict(vars(one))) for one in settings], set(vars(model))
     try:
         yield
     finally:
-        for weight, wanted in asked:
-            weight.requires_grad_(wanted)
+        for name, weight in model.named_parameters():
+            weight.requires_grad_(asked[name])
         for one, before in kept:
             vars(one).clear()
             vars(one).update(before)
