@@ -142,9 +142,10 @@ def test_full_fine_tuning_of_a_half_precision_model_moves_its_weights(
     def check(model: PreTrainedModel) -> dict[str, float]:
         return {"truthfulness": 0.0, "confidence": 0.0, "kl": 0.0}
 
-    tuned = tune_full(base, tokenizer, ROWS, CONFIG, check, Workspace(tmp_path), seed=0)
-    assert tuned.model.dtype == torch.bfloat16
-    before, after = base.state_dict(), tuned.model.state_dict()
+    tune_full(base, tokenizer, ROWS, CONFIG, check, Workspace(tmp_path), seed=0)
+    tuned = AutoModelForCausalLM.from_pretrained(tmp_path / "merged")
+    assert tuned.dtype == torch.bfloat16
+    before, after = base.state_dict(), tuned.state_dict()
     moved = sum(int((before[name] != after[name]).sum()) for name in before)
     assert moved > 0.5 * sum(weight.numel() for weight in before.values())
 

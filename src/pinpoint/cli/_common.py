@@ -49,6 +49,9 @@ Device = Annotated[str | None, typer.Option(help="auto, cpu, cuda, cuda:0, mps..
 DeviceMap = Annotated[
     str | None, typer.Option(help="host or disk: blocks are fetched as they run; auto: spread. docs/scale.md.")
 ]
+Bits = Annotated[
+    int | None, typer.Option(help="4 or 8: quantise the base's weights as they are loaded (bitsandbytes, an extra).")
+]
 Seed = Annotated[int | None, typer.Option(help="Seed of everything random.")]
 Thinking = Annotated[
     str | None, typer.Option(help="on or off: whether a reasoning model thinks first; else as its template has it.")
@@ -181,6 +184,7 @@ def typed_settings(
     dtype: str | None = None,
     device: str | None = None,
     device_map: str | None = None,
+    bits: int | None = None,
     seed: int | None = None,
     thinking: str | None = None,
     further: dict[str, str | None] | None = None,
@@ -204,7 +208,7 @@ def typed_settings(
         )
     if thinking is not None:
         settings["thinking"] = thinking == "on"
-    plain = {"dtype": dtype, "device": device, "device_map": device_map, "seed": seed}
+    plain = {"dtype": dtype, "device": device, "device_map": device_map, "bits": bits, "seed": seed}
     return settings | {key: value for key, value in plain.items() if value is not None}
 
 

@@ -8,6 +8,7 @@ import typer
 
 from pinpoint.cli._common import (
     Behaviour,
+    Bits,
     Config,
     Device,
     DeviceMap,
@@ -87,6 +88,7 @@ def locate(
     dtype: Dtype = None,
     device: Device = None,
     device_map: DeviceMap = None,
+    bits: Bits = None,
     seed: Seed = None,
     thinking: Thinking = None,
     fork: Fork = False,
@@ -117,6 +119,7 @@ def locate(
         dtype=dtype,
         device=device,
         device_map=device_map,
+        bits=bits,
         seed=seed,
         thinking=thinking,
         locate=section,

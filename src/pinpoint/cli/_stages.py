@@ -69,7 +69,8 @@ def tune(
         f"{len(record['heads'])} heads ({', '.join(record['heads'])}), {record['trainable_parameters']:,} parameters, "
         f"{record['seconds']:.1f} s; validation: {words_of(last['metrics'], last['estimates'])}"
     )
-    typer.echo(f"adapter: {held.workspace.path('adapter')}; merged model: {held.workspace.path('merged')}")
+    merged = held.workspace.path("merged")
+    typer.echo(f"adapter: {held.workspace.path('adapter')}; merged model: {merged if merged.is_dir() else 'none'}")
 
 
 def report(run: RunFolder, as_json: Json = False, quiet: Quiet = False) -> None:

@@ -21,6 +21,7 @@ from pinpoint.pipeline._fidelity import Agreement
 _FAINT = 1e-3
 _STABLE = 0.8
 _PROMPTS = 32
+_DRIFT = 0.1
 
 
 def demand(result: CheckResult) -> CheckResult:
@@ -211,6 +212,32 @@ def merge_faithful(fidelity: float, limit: float) -> CheckResult:
         ok=fidelity <= limit,
         detail=f"largest relative difference of next-token logits {fidelity:.1e} (limit {limit:.0e})",
         mend="Tune again in another --dtype or with a lower tune.learning_rate; what was written is not this adapter.",
+    )
+
+
+def merge_unquantised(drift: float | None, how: str) -> CheckResult:
+    """What was trained over a quantised base is also there as a merged model, which is near it.
+
+    Args:
+        drift: largest relative difference of next-token logits between the two; None where nothing was merged.
+        how: the base is quantised.
+    """
+    if drift is None:
+        detail = (
+            f"the checkpoint itself is quantised ({how}), so that there is nothing to merge into: `adapter/` holds the "
+            "tuned model. With the checkpoint that it was quantised from, "
+            "PeftModel.from_pretrained(model, 'adapter').merge_and_unload() merges it"
+        )
+    else:
+        detail = (
+            f"the merged model is not quantised; its next-token logits are {drift:.1e} of the largest from those of "
+            f"the adapter over the base in {how}, which was trained and is evaluated (wanted: {_DRIFT:.0e} or less)"
+        )
+    return CheckResult(
+        name="the merged model says what was tuned over the quantised base",
+        ok=drift is not None and drift <= _DRIFT,
+        detail=detail,
+        stops=False,
     )
 
 

@@ -19,7 +19,7 @@ from pinpoint.pipeline._choice import chosen_heads
 from pinpoint.pipeline._comparators import Contestant, Workshop
 from pinpoint.pipeline._evaluation import read_transcripts, write_transcripts
 from pinpoint.pipeline._stages import key_of
-from pinpoint.pipeline._tunable import check_tunable
+from pinpoint.pipeline._tunable import check_copied
 
 if TYPE_CHECKING:
     from pinpoint.pipeline._run import Run
@@ -44,7 +44,9 @@ def compare_run(run: Run) -> dict[str, Any]:
 
     A method that an earlier call with the same settings finished is read back instead of made again.
     """
-    check_tunable(run)
+    check_copied(
+        run, "comparing methods", "Use a device that holds the model twice, and weights that are not quantised."
+    )
     space = run.workspace.sub("compare")
     shop = Workshop(run, chosen_heads(run))
     key = _key(run, shop)

@@ -28,7 +28,7 @@ def evaluate_run(run: Run) -> dict[str, Evaluation]:
     judge = judge_of(run.config.judge, run.load, partial.journal("judge.jsonl"))
     results: dict[str, Evaluation] = {}
     for name, folder in {"base": None, **run.tuned_models()}.items():
-        model = run.model if folder is None else run.load(folder).model
+        model = run.model if folder is None else run.load_tuned(folder)
         results[name] = evaluate(
             model,
             run.tokenizer,

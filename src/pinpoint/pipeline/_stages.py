@@ -46,7 +46,8 @@ def _dependencies(run: Run, stage: str) -> dict[str, Any]:
     return {
         "version": __version__,
         "model": _model(config.model),
-        "settings": config.model_dump(mode="json", include={*everywhere}),
+        "settings": config.model_dump(mode="json", include={*everywhere})
+        | ({"bits": config.bits} if config.bits else {}),
         "behaviour": config.behaviour.model_dump(
             mode="json", exclude=None if config.contrast == "neutral" else {"neutral_turn"}
         ),
