@@ -38,14 +38,14 @@ def score(
     rows = read_transcripts(file)
     found = score(rows, judge=_judge(judge, judge_model, judge_endpoint))
     if items is not None:
-        keys = {name: f"judge_{name}" for name in VERDICTS}
         written = []
         for line, verdict in zip(read_lines(file), found.verdicts, strict=True):
             if isinstance(verdict, Unusable):
-                row = {"line": verdict.line, "unusable": verdict.reason, "raw": line} | dict.fromkeys(keys.values())
+                row = {"line": verdict.line, "unusable": verdict.reason, "raw": line} | dict.fromkeys(VERDICTS)
             else:
                 row = json.loads(line, parse_constant=lambda _: None)
-                row |= {keys[name]: value for name, value in verdict.to_json().items()}
+                given = {f"given_{name}": row[name] for name in VERDICTS if name in row}
+                row = given | row | verdict.to_json()
             # As ASCII, which can hold whatever a row brings.
             written.append(json.dumps(row) + "\n")
         write_whole(items, "".join(written).encode())
