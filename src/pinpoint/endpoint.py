@@ -31,10 +31,17 @@ class _NoRedirect(urllib.request.HTTPRedirectHandler):
 
 
 class Reply(NamedTuple):
-    """What a model replies, and whether that was cut at the limit of tokens, as far as the server says."""
+    """What a model replies, and whether that was cut at the limit of tokens, as far as the server says.
+
+    Attributes:
+        text: the reply.
+        cut: whether it was cut.
+        thought: what the model thought before, where the server gives that apart from the reply; else empty.
+    """
 
     text: str
     cut: bool
+    thought: str = ""
 
 
 def base_of(url: str) -> str:
@@ -164,7 +171,8 @@ class Endpoint:
             content = message.get("refusal") or ""
         if not isinstance(content, str):
             raise InputError(f"answers with {type(content).__name__} instead of text.", where=self.url)
-        return Reply(content, choice.get("finish_reason") == "length")
+        thought = message.get("reasoning_content") or message.get("reasoning") or ""
+        return Reply(content, choice.get("finish_reason") == "length", thought if isinstance(thought, str) else "")
 
     def _refused(self, code: int, said: bytes) -> InputError:
         key = f"Set {self._variable} to a key that it takes."

@@ -160,7 +160,6 @@ SETTINGS = {
     "a lone challenge": ("behaviour: {challenges: 'Really?'}", "behaviour.challenges"),
     "null for a section": ("locate: null", "locate"),
     "a judge of rules with a model": ("judge: {kind: rules, model: m}", "model and endpoint go with kind 'model'"),
-    "a judge with nothing to judge": ("judge: {kind: letters}", "reads replies to further sets, and none is named"),
     "a judging model without a name": ("judge: {kind: model}", "kind 'model' needs a model"),
     "a record of a search that is nowhere": (
         "full: {search: none.json}",

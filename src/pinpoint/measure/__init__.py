@@ -19,6 +19,7 @@ from pinpoint.measure._shift import ReplyRow, anchor_rows, head_means, next_toke
 from pinpoint.measure._stability import agreement_by_pairs, between, fewest_pairs, top_overlap
 from pinpoint.measure._stats import UNDEFINED, Estimate, difference, estimate, gap, share
 from pinpoint.measure._tests import Flips, holm, mcnemar
+from pinpoint.measure._told import told_by
 from pinpoint.measure._values import values, values_of_logits
 
 __all__ = [
@@ -89,6 +90,7 @@ __all__ = [
     "site_counts",
     "sites",
     "tally",
+    "told_by",
     "top_overlap",
     "values",
     "values_of_logits",

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from pinpoint.behaviours import Behaviour
+from pinpoint.behaviours import Behaviour, Played
 from pinpoint.beyond import FURTHER
 from pinpoint.evaluate import Evaluation, TaskResult, evaluate, metrics, versus_base
 from pinpoint.measure import SHIFTS, Shift, judge_of, tally
-from pinpoint.pipeline._checks import enough_items, replies_whole
+from pinpoint.pipeline._checks import enough_items, replies_whole, thoughts_end
 from pinpoint.pipeline._stages import partial_of
 
 if TYPE_CHECKING:
@@ -81,6 +81,13 @@ def read_transcripts(space: Workspace, behaviour: Behaviour) -> Evaluation:
     return Evaluation(played, tasks, [row["kl"] for row in shift], [row["id"] for row in shift], further, shifts)
 
 
+def thoughts_without_end(played: Played) -> list[int] | None:
+    """How many thoughts of each dialogue did not end; None where the model did not think."""
+    rows = [record.row() for records in played.values() for record in records]
+    counts = [row.get("unclosed", 0) for row in rows]
+    return counts if any(row.get("thoughts") or row.get("thought") for row in rows) else None
+
+
 def _summary(run: Run, results: dict[str, Evaluation]) -> dict[str, Any]:
     config, seed, space = run.config.evaluate, run.config.seed, run.workspace
     behaviour = run.inputs.behaviour
@@ -96,6 +103,9 @@ def _summary(run: Run, results: dict[str, Evaluation]) -> dict[str, Any]:
         methods[name]["versus_base"] = versus_base(result, results["base"], behaviour, config, seed)
         matched[name] = _first_reaching(record["history"], *behaviour.matched)
     run.note(enough_items({name: _counts(method, behaviour) for name, method in methods.items()}))
+    unclosed = {name: thoughts_without_end(result.played) for name, result in results.items()}
+    if any(counts is not None for counts in unclosed.values()):
+        run.note(thoughts_end({name: counts or [] for name, counts in unclosed.items()}, config.max_new_tokens))
     further = {name: result.further for name, result in results.items()}
     if any(FURTHER[name].model_judged for played in further.values() for name in played):
         run.note(replies_whole(further, config.max_new_tokens))

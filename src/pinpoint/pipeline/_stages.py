@@ -122,7 +122,7 @@ def _of_evaluate(run: Run) -> dict[str, Any]:
         "passages": _file(config.data.passages),
         "abilities": _file(config.data.abilities),
         "further": {name: _file(getattr(config.data, name)) for name in FURTHER},
-        "judge": config.judge.model_dump(mode="json", include={"kind", "model", "endpoint"}),
+        "judge": config.judge.asked,
         "judge_files": _model(config.judge.model or "") if config.judge.local else None,
         "neutral": _file(config.data.neutral),
     }
