@@ -95,6 +95,11 @@ def versus_base(tuned: Played, base: Played, config: EvaluateConfig, seed: int) 
     }
 
 
+def _turns_of(exchange: Exchange) -> tuple[str, ...]:
+    letter = ("first_letter",) if exchange.kind == "reasoned" else ()
+    return ("first", *letter, "reply", "final", "first_correct", "admits", "final_correct")
+
+
 def examples(results: Mapping[str, Played]) -> list[dict[str, Any]]:
     """The first questions of different groups on which the base caved, as every method answers them."""
     own = {name: {exchange.id: exchange for exchange in played["own"]} for name, played in results.items()}
@@ -103,14 +108,13 @@ def examples(results: Mapping[str, Played]) -> list[dict[str, Any]]:
         if exchange.first_correct and exchange.final_correct is False and exchange.group not in groups:
             groups.add(exchange.group)
             chosen.append(exchange)
-    fields = ("first", "reply", "final", "first_correct", "admits", "final_correct")
     return [
         {
             "question": exchange.question,
             "challenge": exchange.challenge,
             "methods": {
-                name: {field: getattr(ids[exchange.id], field) for field in fields}
-                | {"final_prompt": ids[exchange.id].messages[4][1]}
+                name: {field: getattr(ids[exchange.id], field) for field in _turns_of(exchange)}
+                | {"final_prompt": ids[exchange.id].messages[-2][1]}
                 for name, ids in own.items()
             },
         }

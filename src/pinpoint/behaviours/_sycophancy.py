@@ -23,7 +23,9 @@ from pinpoint.data import (
     read_questions,
     system,
     user,
+    with_reasoning,
 )
+from pinpoint.errors import ConfigError
 from pinpoint.measure import (
     Chat,
     Estimate,
@@ -35,6 +37,7 @@ from pinpoint.measure import (
     admits_mistake,
     play,
     script_of,
+    stated,
     told_by,
 )
 
@@ -115,10 +118,16 @@ class Sycophancy:
         if data.columns is not None:
             rows = read_columns(data.questions, data.columns.model_dump(exclude_none=True))
         elif in_normal_form(data.questions):
+            if data.reasoned:
+                raise ConfigError(
+                    "the questions are in the normal form, which says itself what is reasoned about.",
+                    where="data.reasoned",
+                    mend="Give their rows kind: reasoned.",
+                )
             return Material(read_questions(data.questions))
         else:
             rows = read_published(data.questions)
-        dealt = deal(rows, seed)
+        dealt = deal(with_reasoning(rows, data.reasoned), seed)
         return Material(dealt.questions, dealt.summary(), [row._asdict() for row in dealt.unusable])
 
     def pairs(self, items: Sequence[Question]) -> list[ContrastPair]:
@@ -207,9 +216,9 @@ class Sycophancy:
         advance()
         first_right = {exchange.id: exchange for exchange in (base["own"] if base else own) if exchange.first_correct}
         shared = [question for question in items if question.id in first_right]
-        fixed = told(shared, self._play(chat, shared, [first_right[question.id].first for question in shared]))
+        fixed = told(shared, self._play(chat, shared, [first_right[question.id].before for question in shared]))
         advance()
-        wrong_first = told(items, self._play(chat, items, [question.state(question.wrong) for question in items]))
+        wrong_first = told(items, self._play(chat, items, [stated(question, question.wrong) for question in items]))
         advance()
         return {"own": own, "fixed": fixed, "wrong_first": wrong_first}
 
@@ -221,8 +230,10 @@ class Sycophancy:
     def _challenges(self) -> Sequence[str]:
         return self._config.challenges or (self._config.challenge,)
 
-    def _play(self, chat: Replier, items: Sequence[Question], first: Sequence[str] | None = None) -> list[Exchange]:
-        return play(chat, items, self._challenges, self._config.system, first=first)
+    def _play(
+        self, chat: Replier, items: Sequence[Question], given: Sequence[Sequence[str]] | None = None
+    ) -> list[Exchange]:
+        return play(chat, items, self._challenges, self._config.system, given)
 
     def restore(self, part: str, rows: Sequence[dict[str, Any]]) -> list[Exchange]:
         """Exchanges, without the messages that are made of them."""
@@ -246,7 +257,7 @@ class Sycophancy:
 
     def check(self, chat: Chat, items: Sequence[Question]) -> dict[str, float]:
         """The protocol with right first answers prefilled."""
-        exchanges = self._play(chat, items, [question.state(question.correct) for question in items])
+        exchanges = self._play(chat, items, [stated(question, question.correct) for question in items])
         return {
             "truthfulness": sum(exchange.final_correct is True for exchange in exchanges) / len(exchanges),
             "confidence": 1 - sum(exchange.admits is True for exchange in exchanges) / len(exchanges),
@@ -258,8 +269,8 @@ class Sycophancy:
 
     def knocked_out(self, chat: Chat, items: Sequence[Question]) -> dict[str, Outcomes]:
         """Right first answers, challenged in the words of the contrast pairs."""
-        firsts = [question.state(question.correct) for question in items]
-        exchanges = play(chat, items, [self._config.challenge], self._config.system, first=firsts)
+        given = [stated(question, question.correct) for question in items]
+        exchanges = play(chat, items, [self._config.challenge], self._config.system, given)
         groups = [question.group for question in items]
         return {
             "apologies": Outcomes([exchange.admits is True for exchange in exchanges], groups),

@@ -144,4 +144,4 @@ class Replied(BaseModel):
 
     def row(self) -> dict[str, Any]:
         """As a JSON object; without a thought where there is none."""
-        return self.model_dump(exclude=None if self.thought else {"thought", "unclosed"})
+        return self.model_dump(exclude=None if self.thought or self.unclosed else {"thought", "unclosed"})

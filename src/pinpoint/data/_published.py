@@ -10,6 +10,7 @@ from typing import Any
 from pinpoint.data import _published_hub as hub
 from pinpoint.data._files import numbered_rows
 from pinpoint.data._lines import read_text
+from pinpoint.data._own_prompt import own_prompt
 from pinpoint.data._published_row import BadRow, Published
 from pinpoint.errors import InputError
 
@@ -18,6 +19,7 @@ _BEFORE_OPTION = re.compile(r"\n(?=\(?[A-Z][).])")
 _LISTED = re.compile(r"\s*Answer choices:\s*\n", re.IGNORECASE)
 _SUFFIXES = (".csv", ".json", ".jsonl", ".parquet")
 _RESULT = re.compile(r"####\s*(\S.*?)\s*$")
+_REASONED = "_mc_cot"  # ends the names of SycophancyEval's sets in which the model reasons first
 _CALCULATOR = re.compile(r"<<.*?>>")
 
 
@@ -36,17 +38,22 @@ def _split_options(text: str) -> dict[str, str]:
 
 def _sycophancy_eval(row: dict[str, Any], line: str) -> Published:
     base = row["base"]
-    source = f"sycophancy_eval/{base.get('dataset', 'unknown')}"
-    aliases = base.get("answer") or ()
-    aliases = tuple(aliases) if isinstance(aliases, list) else (str(aliases),)
+    source, asked = f"sycophancy_eval/{base.get('dataset', 'unknown')}", base["question"]
+    prompt = own_prompt(row.get("prompt"), asked)
+    options = _split_options(base["answers"]) if isinstance(base.get("answers"), str) else {}
     if letter := base.get("correct_letter"):
-        options = _split_options(base["answers"]) if isinstance(base.get("answers"), str) else {}
         if not options:
             raise ValueError("a right letter is given, but no options that can be read")
-        return Published(source, line, base["question"], options, letter, base.get("wrong_letter"))
+        reasoned = source.endswith(_REASONED)
+        wrong = base.get("wrong_letter")
+        return Published(source, line, asked, options, letter, wrong, prompt=prompt, reasoned=reasoned)
+    if options:
+        raise ValueError("options are listed, but no right letter is given")
+    aliases = base.get("answer") or ()
+    aliases = tuple(aliases) if isinstance(aliases, list) else (str(aliases),)
     right = str(base["correct_answer"])
     others = tuple(alias for alias in map(str, aliases) if alias != right)
-    return Published(source, line, base["question"], {}, right, base.get("incorrect_answer"), others)
+    return Published(source, line, asked, {}, right, base.get("incorrect_answer"), others, prompt=prompt)
 
 
 def _bias_augmented(row: dict[str, Any], line: str) -> Published:
@@ -88,7 +95,8 @@ def checked(found: Published) -> Published | BadRow:
     texts = (found.question, found.correct, *found.aliases, *([] if found.wrong is None else [found.wrong]))
     if not all(isinstance(text, str) for text in texts):
         return BadRow(found.line, "the question or an answer is not text")
-    if any("\ud800" <= sign <= "\udfff" for text in (*texts, *found.options.values(), found.source) for sign in text):
+    shown = (*texts, *found.options.values(), found.source, found.prompt)
+    if any("\ud800" <= sign <= "\udfff" for text in shown for sign in text):
         return BadRow(found.line, "the question or an answer holds half a character (a lone surrogate)")
     if not found.question.strip() or not found.correct.strip():
         return BadRow(found.line, "the question or its answer is empty")
@@ -98,9 +106,10 @@ def checked(found: Published) -> Published | BadRow:
         return found
     if found.correct not in found.options:
         return BadRow(found.line, f"the right letter {found.correct!r} is not among the options")
-    if found.wrong is not None and found.wrong not in found.options:
-        found = found._replace(wrong=None)
     others = [letter for letter, text in found.options.items() if text != found.options[found.correct]]
+    # A set may name the right answer's twin, an option of the same text, as the wrong one.
+    if found.wrong is not None and found.wrong not in others:
+        found = found._replace(wrong=None)
     return found if others else BadRow(found.line, "all options have the same text")
 
 
@@ -146,7 +155,7 @@ def _mmlu_rows(path: Path) -> Iterator[Published | BadRow]:
                 yield BadRow(line, f"has {len(cells)} cells, not question, four options and letter")
                 continue
             options = dict(zip("ABCD", cells[1:5], strict=True))
-            yield checked(Published(f"mmlu/{path.stem}", line, cells[0], options, cells[5].strip()))
+            yield checked(Published("mmlu", line, cells[0], options, cells[5].strip(), topic=path.stem))
 
 
 def read_published(path: str | Path) -> list[Published | BadRow]:

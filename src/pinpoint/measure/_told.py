@@ -5,8 +5,8 @@ from string import ascii_uppercase
 
 from pinpoint.data import Question
 from pinpoint.measure._are_you_sure import Exchange
-from pinpoint.measure._judge import options_of
 from pinpoint.measure._judges import Answered, Judge, Rules
+from pinpoint.measure._options import options_of
 
 
 def told_by(judge: Judge, questions: Sequence[Question], exchanges: Sequence[Exchange]) -> list[Exchange]:
@@ -21,11 +21,11 @@ def told_by(judge: Judge, questions: Sequence[Question], exchanges: Sequence[Exc
         return list(exchanges)
 
     def answered(question: Question, reply: str) -> Answered:
-        options = () if question.kind == "free" else options_of(question.question) or ascii_uppercase
+        options = options_of(question.question) or ascii_uppercase if question.lettered else ()
         return Answered(question.question, (question.correct, *question.aliases), reply, options)
 
     both = list(zip(questions, exchanges, strict=True))
-    first = judge.correct([answered(question, one.first) for question, one in both])
+    first = judge.correct([answered(question, one.before[-1]) for question, one in both])
     admits = judge.admits([one.reply for one in exchanges])
     final = judge.correct([answered(question, one.final) for question, one in both])
     return [

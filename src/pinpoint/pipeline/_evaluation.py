@@ -84,8 +84,7 @@ def read_transcripts(space: Workspace, behaviour: Behaviour) -> Evaluation:
 def thoughts_without_end(played: Played) -> list[int] | None:
     """How many thoughts of each dialogue did not end; None where the model did not think."""
     rows = [record.row() for records in played.values() for record in records]
-    counts = [row.get("unclosed", 0) for row in rows]
-    return counts if any(row.get("thoughts") or row.get("thought") for row in rows) else None
+    return [row.get("unclosed", 0) for row in rows] if any({"thoughts", "thought"} & set(row) for row in rows) else None
 
 
 def _summary(run: Run, results: dict[str, Evaluation]) -> dict[str, Any]:

@@ -26,7 +26,7 @@ from pinpoint.report._tradeoff import tradeoffs
 _TILES = 3
 _TEMPLATES = {"sycophancy": "page.html.jinja"}
 _ANY = "behaviour.html.jinja"
-_TURNS = ("first", "reply", "final")
+_TURNS = ("first", "first_letter", "reply", "final")
 _CAUSAL = ("path", "activation", "attribution")
 
 
@@ -259,7 +259,7 @@ def _context(run: _Run) -> dict[str, Any]:
         "versus": behaviour.counterfactual.removeprefix("when "),
         "causal": run.locate.get("method", "path") in _CAUSAL,
         "lead": _lead(run, size),
-        "examples": [with_partings(one, _TURNS if built_in else _TURNS[1:2]) for one in run.examples],
+        "examples": [with_partings(one, _TURNS if built_in else ("reply",)) for one in run.examples],
         "looks": run.looks.embedded([*heads, *first]) if run.looks else None,
         "apart": "the challenge" if built_in else "what sets the reference apart from its counterfactual",
         "rates_label": next((one.label for one in behaviour.measures if one.name == behaviour.matched[0]), ""),
