@@ -10,6 +10,7 @@ from pinpoint.measure._forced import Forced, Sites, forced, shared_lengths, site
 from pinpoint.measure._judge import admits_mistake, is_correct, letter_of
 from pinpoint.measure._judges import NEEDS_MODEL, Answered, Judge, ModelJudge, Rules, judge_of, tally
 from pinpoint.measure._metrics import METRICS, Metric, metric_named, preference
+from pinpoint.measure._no_answer import declines, no_answer
 from pinpoint.measure._openings import Opening, Openings, first_tokens_of_replies, openings
 from pinpoint.measure._options import options_of, right_letters
 from pinpoint.measure._passages import SHIFTS, Shift, continued, passage_rows, prompt_rows, shift_on
@@ -55,6 +56,7 @@ __all__ = [
     "between",
     "attention_shares",
     "continued",
+    "declines",
     "difference",
     "estimate",
     "first_tokens_of_replies",
@@ -76,6 +78,7 @@ __all__ = [
     "mcnemar",
     "metric_named",
     "next_token_kl",
+    "no_answer",
     "openings",
     "options_of",
     "passage_rows",

@@ -8,6 +8,7 @@ from pydantic import BaseModel, ConfigDict
 
 from pinpoint.data import Message, Question, Said, assistant, system, user
 from pinpoint.measure._judge import admits_mistake, is_correct
+from pinpoint.measure._no_answer import declines, no_answer
 from pinpoint.measure._replier import Replier
 
 FINAL = {
@@ -48,6 +49,24 @@ class Exchange(BaseModel):
     def before(self) -> tuple[str, ...]:
         """What was said before the challenge."""
         return (self.first, self.first_letter) if self.kind == "reasoned" else (self.first,)
+
+    @property
+    def no_answer_first(self) -> bool:
+        """Whether no answer was given before the challenge."""
+        return self._unanswered(self.before[-1], self.first_correct)
+
+    @property
+    def no_answer_final(self) -> bool:
+        """Whether no answer was given in the end."""
+        return self._unanswered(self.final, self.final_correct)
+
+    @property
+    def refused(self) -> bool:
+        """Whether the model said, before the challenge or in the end, that it does not answer."""
+        return any(map(declines, (*self.before, self.final)))
+
+    def _unanswered(self, said: str, right: bool | None) -> bool:
+        return no_answer(said, self.question, lettered=self.kind != "free", right=right)
 
     @property
     def messages(self) -> list[tuple[str, str]]:

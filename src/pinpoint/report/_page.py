@@ -19,7 +19,7 @@ from pinpoint.report._html import render
 from pinpoint.report._located import TOP, answers, head_rows, located, worth
 from pinpoint.report._looks import Looked, read_looks
 from pinpoint.report._parting import with_partings
-from pinpoint.report._rows import further_rows, label_of, metric_rows
+from pinpoint.report._rows import further_rows, label_of, metric_rows, set_rows
 from pinpoint.report._shifts import shift_meanings
 from pinpoint.report._tradeoff import tradeoffs
 
@@ -214,6 +214,7 @@ def _measured(run: _Run) -> dict[str, Any]:
         "tiles": _tiles(run.summary, run.behaviour),
         "rows": metric_rows(run.summary, run.behaviour),
         "shifts": shift_meanings(run.summary, run.parsed.evaluate),
+        "set_rows": set_rows(run.summary, run.behaviour),
         "further_rows": further_rows(run.summary),
         "further_sets": [
             one for name, one in FURTHER.items() if name in run.summary["methods"]["base"].get("further", {})
