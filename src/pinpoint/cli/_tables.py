@@ -58,6 +58,10 @@ def _time(seconds: float) -> str:
     return f"{seconds:.0f} s" if seconds >= 1 else "under 1 s"
 
 
+def _share(value: float | None) -> str:
+    return "undefined" if value is None else f"{value:.1%}"
+
+
 def print_scored(found: Scored) -> None:
     """Rates with their intervals, agreement with the verdicts that came along, and what could not be scored."""
     from pinpoint.measure import tally

@@ -19,6 +19,9 @@ _BEFORE_OPTION = re.compile(r"\n(?=\(?[A-Z][).])")
 _LISTED = re.compile(r"\s*Answer choices:\s*\n", re.IGNORECASE)
 _SUFFIXES = (".csv", ".json", ".jsonl", ".parquet")
 _RESULT = re.compile(r"####\s*(\S.*?)\s*$")
+_COMMENTS = re.compile(r"\bcomments?\b", re.IGNORECASE)
+# SycophancyEval's folder holds sets of three kinds, whose plain rows look alike.
+_OTHER_FILES = {"answer.jsonl": "--beliefs", "feedback.jsonl": "--feedback"}
 _REASONED = "_mc_cot"  # ends the names of SycophancyEval's sets in which the model reasons first
 _CALCULATOR = re.compile(r"<<.*?>>")
 
@@ -36,8 +39,20 @@ def _split_options(text: str) -> dict[str, str]:
     return _options(_BEFORE_OPTION.split(f"\n{text.strip()}"))
 
 
+def _belongs_to(row: dict[str, Any]) -> str | None:
+    """The option that takes a row of `answer.jsonl` (a belief is stated) or `feedback.jsonl`; None for others."""
+    template = (row.get("metadata") or {}).get("prompt_template")
+    if not isinstance(template, str):
+        return None
+    if "{correct_answer}" in template or "{incorrect_answer}" in template:
+        return _OTHER_FILES["answer.jsonl"]
+    return _OTHER_FILES["feedback.jsonl"] if _COMMENTS.search(template) else None
+
+
 def _sycophancy_eval(row: dict[str, Any], line: str) -> Published:
     base = row["base"]
+    if other := _belongs_to(row):
+        raise ValueError(f"belongs to another set of SycophancyEval: give it with {other}")
     source, asked = f"sycophancy_eval/{base.get('dataset', 'unknown')}", base["question"]
     prompt = own_prompt(row.get("prompt"), asked)
     options = _split_options(base["answers"]) if isinstance(base.get("answers"), str) else {}
@@ -161,6 +176,8 @@ def _mmlu_rows(path: Path) -> Iterator[Published | BadRow]:
 def read_published(path: str | Path) -> list[Published | BadRow]:
     """Reads a published set: a JSONL, JSON, CSV or Parquet file, or a folder of them.
 
+    Of SycophancyEval's folder `are_you_sure.jsonl` is read; its other files are told, with the options that take them.
+
     Raises:
         InputError: there is nothing to read, or the format is not known.
     """
@@ -171,7 +188,13 @@ def read_published(path: str | Path) -> list[Published | BadRow]:
         raise InputError(f"the folder has files of several kinds ({kinds}).", where=str(path), mend="Give one file.")
     if not files:
         raise InputError("the folder has no CSV, JSON, JSONL or Parquet file.", where=str(path))
-    return [row for file in files for row in (_mmlu_rows if _headless(file) else _keyed_rows)(file)]
+    whole = any(file.name == "are_you_sure.jsonl" for file in files)
+    others = {file.name: _OTHER_FILES[file.name] for file in files if whole and file.name in _OTHER_FILES}
+    left_out = [
+        BadRow(name, f"is another set of SycophancyEval: give it with {option}") for name, option in others.items()
+    ]
+    read = [file for file in files if file.name not in others]
+    return [*left_out, *(row for file in read for row in (_mmlu_rows if _headless(file) else _keyed_rows)(file))]
 
 
 def _headless(path: Path) -> bool:
