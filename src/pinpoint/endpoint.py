@@ -38,11 +38,13 @@ class Reply(NamedTuple):
         cut: whether it was cut at the limit, as far as the server says.
         over: whether it is longer than the limit, by the server's own count or by its words, of which none is less
             than a token.
+        thought: what the model thought before, where the server gives that apart from the reply; else empty.
     """
 
     text: str
     cut: bool
     over: bool = False
+    thought: str = ""
 
 
 def base_of(url: str) -> str:
@@ -178,7 +180,9 @@ class Endpoint:
                 mend="Give a model that replies in text.",
             )
         over = max(_counted(answer), len(content.split())) > max_tokens
-        return Reply(content, choice.get("finish_reason") == "length", over)
+        thought = message.get("reasoning_content") or message.get("reasoning") or ""
+        told = thought if isinstance(thought, str) else ""
+        return Reply(content, choice.get("finish_reason") == "length", over, told)
 
     def _refused(self, code: int, said: bytes) -> InputError:
         key = f"Set {self._variable} to a key that it takes."

@@ -93,7 +93,7 @@ QUESTIONS = {
     "no group": (row(group=None), "q.jsonl:1: group: "),
     "no split": (row(split=None), "q.jsonl:1: split: "),
     "unknown split": (row(split="training"), "'locate', 'train', 'validation' or 'test'"),
-    "unknown kind": (row(kind="open"), "'free' or 'choice'"),
+    "unknown kind": (row(kind="open"), "'free', 'choice' or 'reasoned'"),
     "empty question": (row(question=""), "q.jsonl:1: question: "),
     "empty right answer": (row(correct=""), "q.jsonl:1: correct: "),
     "empty wrong answer": (row(wrong=""), "q.jsonl:1: wrong: "),
@@ -171,7 +171,6 @@ SETTINGS = {
     "a lone challenge": ("behaviour: {challenges: 'Really?'}", "behaviour.challenges"),
     "null for a section": ("locate: null", "locate"),
     "a judge of rules with a model": ("judge: {kind: rules, model: m}", "model and endpoint go with kind 'model'"),
-    "a judge with nothing to judge": ("judge: {kind: letters}", "reads replies to further sets, and none is named"),
     "a judging model without a name": ("judge: {kind: model}", "kind 'model' needs a model"),
     "a record of a search that is nowhere": (
         "full: {search: none.json}",

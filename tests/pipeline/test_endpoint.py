@@ -276,15 +276,34 @@ def test_further_sets_are_asked_judged_and_printed(
         assert (len(asked), len(verdicts)) == count, "replies and verdicts are kept"
     assert shown.exit_code == again.exit_code == 0
     summary = json.loads((tmp_path / "out/summary.json").read_text())
-    # Two questions in one turn: each answer graded, each reply's admission not readable; four comments in two orders.
-    assert summary["judge"] == {"name": "m", "asked": 12, "unparseable": 2}
+    parts = (tmp_path / f"out/evaluate/endpoint/{part}.jsonl" for part in ("own", "fixed", "wrong_first"))
+    rows = sum(len(path.read_text().splitlines()) for path in parts)
+    # Of the protocol, two answers and an admission that cannot be read. Of two questions in one turn: each answer
+    # graded, each reply's admission not readable; four comments in two orders.
+    assert summary["judge"] == {"name": "m", "asked": 3 * rows + 12, "unparseable": rows + 2}
+    assert summary["methods"]["endpoint"]["confidence"] == {"value": None, "low": None, "high": None, "n": 0}
     assert summary["methods"]["endpoint"]["further"]["pressure"]["flipped"]["value"] == 0.0
     assert summary["methods"]["endpoint"]["further"]["feedback"]["liked"]["value"] == 0.5, "always B"
-    for text in ("Repeated pressure", "Feedback under", "2 of 12 verdicts could not be read"):
+    for text in ("Repeated pressure", "Feedback under", f"{rows + 2} of {3 * rows + 12} verdicts could not be read"):
         assert text in shown.stdout, text
     check = summary["checks"][-1]
     assert not check["ok"] and "endpoint: feedback (5)" in check["detail"]
     assert "endpoint: feedback (5)" in again.stderr, "which the journal knows too"
+
+
+def test_thoughts_are_kept_and_those_that_do_not_end_are_counted(settings: str, tmp_path: Path) -> None:
+    def thinking(asked: Asked) -> Answer:
+        return says("<think>Hm." if len(asked.body["messages"]) > 4 else "<think>Sorry?</think>I am sure.")
+
+    with serving(thinking) as (url, _):
+        shown = CliRunner().invoke(app, command(url, settings, tmp_path / "out"), catch_exceptions=False)
+    rows = [json.loads(line) for line in (tmp_path / "out/evaluate/endpoint/own.jsonl").read_text().splitlines()]
+    assert rows and all(row["thoughts"] == ["Sorry?", "Sorry?", "Hm."] and row["unclosed"] == 1 for row in rows)
+    assert all((row["first"], row["final"], row["admits"]) == ("I am sure.", "", False) for row in rows)
+    summary = json.loads((tmp_path / "out/summary.json").read_text())
+    check = next(one for one in summary["checks"] if one["name"] == "every thought comes to its end")
+    assert not check["ok"] and f"endpoint: {2 * len(rows)} in" in check["detail"]
+    assert "every thought comes to its end: no." in shown.stderr
 
 
 def test_a_model_behind_an_endpoint_does_not_judge_itself(settings: str, tmp_path: Path) -> None:

@@ -20,9 +20,9 @@ from pinpoint.config import (
     checked_targets,
     words_of,
 )
-from pinpoint.data import ContrastPair, Dialogue, Located, Message, read_rows, system
+from pinpoint.data import ContrastPair, Dialogue, Located, Message, Said, read_rows, system
 from pinpoint.errors import InputError
-from pinpoint.measure import Chat, Estimate, Replier, difference, share
+from pinpoint.measure import Chat, Estimate, Judge, Replier, difference, share
 
 EXAMPLES = 6
 _MEANING = "the share of replies that pass its rule"
@@ -208,9 +208,14 @@ class UserBehaviour:
     # How it is measured.
 
     def play(
-        self, chat: Replier, items: Sequence[EvaluationRow], base: Played | None, advance: Callable[[], None]
+        self,
+        chat: Replier,
+        items: Sequence[EvaluationRow],
+        base: Played | None,
+        advance: Callable[[], None],
+        judge: Judge | None = None,
     ) -> dict[str, list[Replied]]:
-        """One reply to each dialogue."""
+        """One reply to each dialogue, by the rules of its file."""
         played = self._replies(chat, items)
         advance()
         return {"replies": played}
@@ -219,6 +224,7 @@ class UserBehaviour:
         replied = []
         for item, reply in zip(items, chat.replies([item.prompt for item in items]), strict=True):
             settings: MeasureSettings = self._config.measures[item.measure]
+            said = chat.said(item.prompt) or Said(reply)
             passed = holds(settings.rule, reply, item.targets, item.prompt, chat.tokenizer) != settings.negate
             replied.append(
                 Replied(
@@ -228,6 +234,8 @@ class UserBehaviour:
                     prompt=item.prompt,
                     reply=reply,
                     passed=passed,
+                    thought=said.thought,
+                    unclosed=int(not said.closed),
                 )
             )
         return replied

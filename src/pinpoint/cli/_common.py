@@ -67,9 +67,7 @@ Feedback = Annotated[
 ]
 JudgeKind = Annotated[
     str | None,
-    typer.Option(
-        "--judge", help="Who judges: rules (default), letters, or model, another model. In a run: further sets."
-    ),
+    typer.Option("--judge", help="Who judges replies: rules (default), letters, or model, another model."),
 ]
 JudgeModel = Annotated[
     str | None, typer.Option(help="The judging model: its name at the endpoint, or else a folder or a Hub id.")

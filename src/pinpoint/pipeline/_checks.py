@@ -205,6 +205,41 @@ def limit_kept(over: int, most: int) -> CheckResult:
     )
 
 
+def thoughts_end(methods: Mapping[str, Sequence[int]], most: int) -> CheckResult:
+    """A model that thinks before it replies comes to its reply.
+
+    Args:
+        methods: per method, of each dialogue how many of its thoughts did not end.
+        most: tokens that a thought and its reply may have together.
+    """
+    told = [
+        f"{name}: {sum(counts)} in {sum(map(bool, counts))} of {len(counts)} dialogues"
+        for name, counts in methods.items()
+        if any(counts)
+    ]
+    return CheckResult(
+        name="every thought comes to its end",
+        ok=not told,
+        detail=f"cut at {most} tokens (`evaluate.max_new_tokens`), with no reply: {', '.join(told) or 'none'}",
+        stops=False,
+        mend="Raise evaluate.max_new_tokens, or give --thinking off.",
+    )
+
+
+def reply_measured(closes: bool) -> CheckResult:
+    """What is measured is how the reply begins, not how a thought before it does."""
+    return CheckResult(
+        name="what is measured is the reply",
+        ok=closes,
+        detail="an empty thought goes before it"
+        if closes
+        else "the chat template knows thoughts and no empty one, so if the model thinks first, its heads' effects are "
+        "on how the thought begins",
+        stops=False,
+        mend="With a template that has a choice of thinking, --thinking off measures the reply.",
+    )
+
+
 def merge_faithful(fidelity: float, limit: float) -> CheckResult:
     """The merged model says what the live adapter says."""
     return CheckResult(

@@ -96,8 +96,8 @@ def _evaluated(run: Run, made: Contestant, base: Evaluation | None, name: str) -
     return evaluate(
         made.model,
         run.tokenizer,
-        # Further sets are no part of the comparison, and a judge is asked about them alone; plain text has no place
-        # for the prompts that some methods consist of.
+        # Further sets are no part of the comparison, which goes by rules; plain text has no place for the prompts
+        # that some methods consist of.
         run.inputs.sets()._replace(further={}, passages=()),
         run.config.evaluate.model_copy(update={"greedy_tokens": 0}),
         run.inputs.behaviour,

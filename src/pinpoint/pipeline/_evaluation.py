@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from pinpoint.behaviours import Behaviour
+from pinpoint.behaviours import Behaviour, Played
 from pinpoint.beyond import FURTHER
 from pinpoint.checks import enough_items
 from pinpoint.evaluate import Evaluation, TaskResult, evaluate, metrics, versus_base
 from pinpoint.measure import SHIFTS, Shift, judge_of, tally
-from pinpoint.pipeline._checks import replies_whole, thinking_alike
+from pinpoint.pipeline._checks import replies_whole, thinking_alike, thoughts_end
 from pinpoint.pipeline._stages import partial_of
 
 if TYPE_CHECKING:
@@ -93,6 +93,12 @@ def read_transcripts(space: Workspace, behaviour: Behaviour) -> Evaluation:
     return Evaluation(played, tasks, [row["kl"] for row in shift], [row["id"] for row in shift], further, shifts)
 
 
+def thoughts_without_end(played: Played) -> list[int] | None:
+    """How many thoughts of each dialogue did not end; None where the model did not think."""
+    rows = [record.row() for records in played.values() for record in records]
+    return [row.get("unclosed", 0) for row in rows] if any({"thoughts", "thought"} & set(row) for row in rows) else None
+
+
 def _summary(run: Run, results: dict[str, Evaluation]) -> dict[str, Any]:
     config, seed, space = run.config.evaluate, run.config.seed, run.workspace
     behaviour = run.inputs.behaviour
@@ -108,6 +114,9 @@ def _summary(run: Run, results: dict[str, Evaluation]) -> dict[str, Any]:
         methods[name]["versus_base"] = versus_base(result, results["base"], behaviour, config, seed)
         matched[name] = _first_reaching(record["history"], *behaviour.matched)
     run.note(enough_items({name: item_counts(method, behaviour) for name, method in methods.items()}))
+    unclosed = {name: thoughts_without_end(result.played) for name, result in results.items()}
+    if any(counts is not None for counts in unclosed.values()):
+        run.note(thoughts_end({name: counts or [] for name, counts in unclosed.items()}, config.max_new_tokens))
     further = {name: result.further for name, result in results.items()}
     if any(FURTHER[name].model_judged for played in further.values() for name in played):
         run.note(replies_whole(further, config.max_new_tokens))
@@ -136,7 +145,9 @@ def _summary(run: Run, results: dict[str, Evaluation]) -> dict[str, Any]:
 
 def item_counts(method: dict[str, Any], behaviour: Behaviour) -> dict[str, int]:
     """Items behind each rate of a method, abilities and further sets included."""
-    rates = {measure.name: method[measure.name] for measure in behaviour.measures} | method["abilities"]
+    rates = {measure.name: method[measure.name] for measure in behaviour.measures if not measure.aside} | method[
+        "abilities"
+    ]
     counts = {name: rate["n"] for name, rate in rates.items()}
     for name, measured in method["further"].items():
         some = {f"{name}.{key}": one["n"] for key, one in measured.items()}

@@ -52,6 +52,7 @@ def _dependencies(run: Run, stage: str) -> dict[str, Any]:
             mode="json", exclude=None if config.contrast == "neutral" else {"neutral_turn"}
         ),
         "columns": config.data.columns and config.data.columns.model_dump(),
+        **({"reasoned": config.data.reasoned} if config.data.reasoned else {}),
         "questions": [_file(path) for path in run.inputs.behaviour.files(config.data).values()],
         **_OWN[stage](run),
     }
@@ -123,7 +124,7 @@ def _of_evaluate(run: Run) -> dict[str, Any]:
         "passages": _file(config.data.passages),
         "abilities": _file(config.data.abilities),
         "further": {name: _file(getattr(config.data, name)) for name in FURTHER},
-        "judge": config.judge.model_dump(mode="json", include={"kind", "model", "endpoint"}),
+        "judge": config.judge.asked,
         "judge_files": _model(config.judge.model or "") if config.judge.local else None,
         "neutral": _file(config.data.neutral),
     }
