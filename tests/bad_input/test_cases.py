@@ -390,27 +390,6 @@ def test_models(case: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caps
     assert stdout == "" and not out.exists()
 
 
-def adapter_of_another_model(folder: Path) -> None:
-    adapter = shipped()["yesman"].parent / "yesman-planted"
-    shutil.copy(adapter / "adapter_config.json", folder)
-    weights = load_file(str(adapter / "adapter_model.safetensors"))
-    wider = {
-        name: torch.cat([weight, weight], dim=1) if "lora_A" in name else weight for name, weight in weights.items()
-    }
-    save_file(wider, str(folder / "adapter_model.safetensors"), {"format": "pt"})
-
-
-def test_an_adapter_for_another_model_beside_the_weights_is_refused(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    folder = copied(tmp_path)
-    adapter_of_another_model(folder)
-    out = tmp_path / "run"
-    code, _, err = said(["locate", str(folder), "--pairs", "4", "--out", str(out), "-q"], monkeypatch, capsys)
-    assert code == 2 and err.count("error: ") == 1 and "no model can be loaded" in err, err
-    assert not out.exists()
-
-
 def test_weights_of_mixed_dtypes_are_read_as_one(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

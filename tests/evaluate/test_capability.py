@@ -245,7 +245,9 @@ def test_prompts_that_are_cut_are_counted_and_memory_that_runs_out_halves_the_ba
 
 
 def test_replies_that_do_not_fit_the_context_are_told(tasks: Path, tokenizer: PreTrainedTokenizerBase) -> None:
-    with pytest.raises(InputError, match="lm-eval cannot run local_reply: AssertionError: .*maximum sequence length"):
+    with pytest.raises(
+        InputError, match="--tasks local_reply: lm-eval cannot run them: AssertionError: .*maximum sequence length"
+    ):
         capability(small_llama(tokenizer, 16), tokenizer, find_tasks("local_reply", tasks))
 
 
