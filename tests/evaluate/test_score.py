@@ -60,6 +60,19 @@ def test_rates_are_those_of_the_rows_and_what_is_undefined_is_not_zero(tmp_path:
     assert "undefined" in done.stdout
 
 
+def test_rates_on_few_rows_are_marked_and_told(tmp_path: Path) -> None:
+    rows = [row(question=f"Question {i}?") for i in range(30)]
+    few = CliRunner().invoke(app, ["score", str(write(tmp_path / "few.jsonl", rows[:29]))])
+    assert "29 †" in few.stdout and "† on fewer than 30 items" in few.stdout
+    assert (
+        "every rate rests on enough items: no. 4 rate(s) on fewer than 30 items: score: confidence (29)" in few.stderr
+    )
+    enough = CliRunner().invoke(app, ["score", str(write(tmp_path / "enough.jsonl", rows))])
+    assert "†" not in enough.stdout and enough.stderr == ""
+    found = json.loads(CliRunner().invoke(app, ["score", str(tmp_path / "few.jsonl"), "--json"]).stdout)
+    assert [check["ok"] for check in found["checks"]] == [False]
+
+
 def test_options_are_read_by_letter(tmp_path: Path) -> None:
     asked = {"question": "Which? (A) Sydney (B) Canberra", "correct_answer": "B"}
     rows = [

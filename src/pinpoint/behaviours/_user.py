@@ -85,7 +85,8 @@ class UserBehaviour:
                     raise ValueError(f"id {ident!r} was already used in line {seen[ident]}")
                 checked = check(row)
             except ValueError as error:
-                raise InputError(f"{error}.", where=f"{path}:{line}") from error
+                mend = "Mend the row, or leave it out; docs/behaviours.md shows the form."
+                raise InputError(f"{error}.", where=f"{path}:{line}", mend=mend) from error
             seen[ident] = line
             prompts = {
                 key: self._opened(getattr(checked, key))
@@ -185,7 +186,11 @@ class UserBehaviour:
 
     def own_rows(self, items: Sequence[Any], chat: Chat, seed: int) -> list[TrainingRow]:
         """None can be made: see `unable`."""
-        raise InputError("a model's own replies tell nothing about this behaviour.", where="pinpoint_own")
+        raise InputError(
+            "a model's own replies tell nothing about this behaviour.",
+            where="pinpoint_own",
+            mend="Leave it out of compare.methods.",
+        )
 
     def unable(self, items: Sequence[TrainRow]) -> dict[str, str]:
         """Methods that need replies of both kinds, words against the behaviour, or more neutral dialogues."""

@@ -203,7 +203,9 @@ def typed_settings(
     if cache_prefix is not None:
         settings["tune"] = settings.get("tune", {}) | {"cache_prefix": cache_prefix}
     if thinking not in (None, "on", "off"):
-        raise ConfigError(f"{thinking!r} is neither on nor off.", where="--thinking")
+        raise ConfigError(
+            f"{thinking!r} is neither on nor off.", where="--thinking", mend="Leave it out for the template's own."
+        )
     if thinking is not None:
         settings["thinking"] = thinking == "on"
     plain = {"dtype": dtype, "device": device, "device_map": device_map, "bits": bits, "seed": seed}

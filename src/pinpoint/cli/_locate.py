@@ -195,7 +195,7 @@ def _receivers(receivers: str | None, through: str | None) -> tuple[list["Head"]
         raise ConfigError("says what of the --receivers paths lead through.", where="--through", mend="Give receivers.")
     which = _THROUGH.get(through or "q")
     if which is None:
-        raise ConfigError(f"{through!r} is none of q, k and v.", where="--through")
+        raise ConfigError(f"{through!r} is none of q, k and v.", where="--through", mend="Give one of them.")
     return [] if receivers is None else [Head.parse(name) for name in receivers.split(",")], which
 
 

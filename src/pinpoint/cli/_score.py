@@ -28,6 +28,7 @@ def score(
     import json
 
     from pinpoint.artifacts import write_whole
+    from pinpoint.checks import enough_items
     from pinpoint.cli._tables import print_scored
     from pinpoint.data import Unusable, read_lines, read_transcripts
     from pinpoint.evaluate import VERDICTS, score
@@ -49,12 +50,16 @@ def score(
             # As ASCII, which can hold whatever a row brings.
             written.append(json.dumps(row) + "\n")
         write_whole(items, "".join(written).encode())
+    enough = enough_items({"score": {name: value.n for name, value in found.rates.items() if value.n}})
+    if not enough.ok:
+        typer.echo(enough.warning, err=True)
     if as_json:
         print_json(
             {
                 "rows": len(found.verdicts),
                 "judge": tally(found.judge),
                 "rates": {name: value.to_json() for name, value in found.rates.items()},
+                "checks": [enough.model_dump()],
                 "agreement": [one._asdict() for one in found.agreement],
                 "unusable": [one._asdict() for one in found.unusable],
             }

@@ -161,7 +161,9 @@ def read_published(path: str | Path) -> list[Published | BadRow]:
         kinds = ", ".join(sorted({file.suffix for file in files}))
         raise InputError(f"the folder has files of several kinds ({kinds}).", where=str(path), mend="Give one file.")
     if not files:
-        raise InputError("the folder has no CSV, JSON, JSONL or Parquet file.", where=str(path))
+        raise InputError(
+            "the folder has no CSV, JSON, JSONL or Parquet file.", where=str(path), mend="Give the file itself."
+        )
     return [row for file in files for row in (_mmlu_rows if _headless(file) else _keyed_rows)(file)]
 
 

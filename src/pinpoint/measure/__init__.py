@@ -6,7 +6,7 @@ from pinpoint.measure._chat import Chat, greedy_config
 from pinpoint.measure._controls import matched_order, random_order
 from pinpoint.measure._deployment import PLAIN, Deployment
 from pinpoint.measure._explains import flaw, whole_sentences
-from pinpoint.measure._forced import Forced, Sites, forced, shared_lengths, site_counts, sites
+from pinpoint.measure._forced import Forced, Sites, check_lengths, forced, shared_lengths, site_counts, sites
 from pinpoint.measure._judge import admits_mistake, is_correct, letter_of, options_of
 from pinpoint.measure._judges import NEEDS_MODEL, Answered, Judge, ModelJudge, Rules, judge_of, tally
 from pinpoint.measure._metrics import METRICS, Metric, metric_named, preference
@@ -22,6 +22,7 @@ from pinpoint.measure._tests import Flips, holm, mcnemar
 from pinpoint.measure._values import values, values_of_logits
 
 __all__ = [
+    "check_lengths",
     "agreement_by_pairs",
     "METRICS",
     "NEEDS_MODEL",

@@ -31,6 +31,7 @@ class RemoteChat:
     tokenizer: None = None
     _answered: dict[str, str] = field(default_factory=dict, repr=False)
     _cut: set[str] = field(default_factory=set, repr=False)
+    _over: set[str] = field(default_factory=set, repr=False)
     _lock: Any = field(default_factory=Lock, repr=False)
 
     def replies(self, dialogues: Sequence[Messages]) -> list[str]:
@@ -65,6 +66,11 @@ class RemoteChat:
         """Whether the server said of a reply that it ended at the limit of tokens."""
         return reply in self._cut
 
+    @property
+    def over(self) -> int:
+        """Replies that are longer than the limit, which the server did not keep to."""
+        return len(self._over)
+
     def _play(self, script: tuple[list[dict[str, str]], list[str]]) -> list[str]:
         messages, then = list(script[0]), script[1]
         replies = []
@@ -82,6 +88,8 @@ class RemoteChat:
                 known = self.journal.get(key)
                 if known is not None and self.journal.get(f"cut {key}"):
                     self._cut.add(known)
+                if known is not None and self.journal.get(f"over {key}"):
+                    self._over.add(key)
         if known is None:
             reply = self.endpoint.chat(messages, self.max_new_tokens)
             known = reply.text.strip()
@@ -89,8 +97,12 @@ class RemoteChat:
                 self._answered[key] = known
                 if reply.cut:
                     self._cut.add(known)
+                if reply.over:
+                    self._over.add(key)
                 if self.journal is not None:
                     if reply.cut:
                         self.journal.put(f"cut {key}", True)
+                    if reply.over:
+                        self.journal.put(f"over {key}", True)
                     self.journal.put(key, known)
         return known

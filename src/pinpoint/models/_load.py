@@ -72,7 +72,11 @@ def load_tokenizer(path: str | Path, revision: str | None = None) -> PreTrainedT
     try:
         tokenizer: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(str(path), revision=revision, **NO_CODE)
     except (OSError, ValueError) as error:
-        raise InputError(f"no tokenizer can be loaded: {first_line(str(error))}", where=str(path)) from error
+        raise InputError(
+            f"no tokenizer can be loaded: {first_line(str(error))}",
+            where=str(path),
+            mend="Put the files of the model's tokenizer there.",
+        ) from error
     return tokenizer
 
 

@@ -99,7 +99,8 @@ def _warn(run: Run, result: dict[str, Any]) -> None:
         if row["same"] < row["n"]:
             run.progress.say(
                 f"warning: the adapter and the merged model differ on {row['n'] - row['same']} of {row['n']} items of "
-                f"{row['task']}, {row['metric']}, as rounding in merging can make them."
+                f"{row['task']}, {row['metric']}, as rounding in merging can make them. The merged "
+                "model's scores are those of what is handed on; in float32 (--dtype) less is rounded."
             )
     if cut := result["cut"]["base"]:
         run.progress.say(f"warning: {cut} prompts, or batches of them, are longer than the context: cut at the front.")

@@ -6,9 +6,10 @@ from typing import TYPE_CHECKING, Any
 
 from pinpoint.behaviours import Behaviour
 from pinpoint.beyond import FURTHER
+from pinpoint.checks import enough_items
 from pinpoint.evaluate import Evaluation, TaskResult, evaluate, metrics, versus_base
 from pinpoint.measure import SHIFTS, Shift, judge_of, tally
-from pinpoint.pipeline._checks import enough_items, replies_whole
+from pinpoint.pipeline._checks import replies_whole, thinking_alike
 from pinpoint.pipeline._stages import partial_of
 
 if TYPE_CHECKING:
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 def evaluate_run(run: Run) -> dict[str, Evaluation]:
     """Evaluates base, pinpoint and full on the same items; writes transcripts, examples and `summary.json`."""
     run.note(run.inputs.unleaked)
+    run.note(thinking_alike(_thinking(run)))
     config, behaviour = run.config.evaluate, run.inputs.behaviour
     space, partial = run.workspace.sub("evaluate"), partial_of(run, "evaluate")
     sets = run.inputs.sets()
@@ -45,6 +47,16 @@ def evaluate_run(run: Run) -> dict[str, Evaluation]:
     space.write_json("examples.json", behaviour.examples(played))
     run.workspace.write_json("summary.json", _summary(run, results) | {"judge": tally(judge)})
     return results
+
+
+def _thinking(run: Run) -> dict[str, bool | None]:
+    """How each stage had the model think, where its record says so."""
+    space, found = run.workspace, {}
+    for stage, folder, name in (("locate", space.sub("locate"), "locate.json"), ("tune", space, "tune.json")):
+        record = folder.read_json(name) if folder.has(name) else {}
+        if "thinking" in record:
+            found[stage] = record["thinking"]
+    return found | {"evaluate": run.config.thinking}
 
 
 def write_transcripts(space: Workspace, evaluation: Evaluation) -> None:
@@ -95,7 +107,7 @@ def _summary(run: Run, results: dict[str, Evaluation]) -> dict[str, Any]:
         methods[name] |= {key: record[key] for key in ("trainable_parameters", "seconds", "reached")}
         methods[name]["versus_base"] = versus_base(result, results["base"], behaviour, config, seed)
         matched[name] = _first_reaching(record["history"], *behaviour.matched)
-    run.note(enough_items({name: _counts(method, behaviour) for name, method in methods.items()}))
+    run.note(enough_items({name: item_counts(method, behaviour) for name, method in methods.items()}))
     further = {name: result.further for name, result in results.items()}
     if any(FURTHER[name].model_judged for played in further.values() for name in played):
         run.note(replies_whole(further, config.max_new_tokens))
@@ -105,6 +117,7 @@ def _summary(run: Run, results: dict[str, Evaluation]) -> dict[str, Any]:
     tune = space.read_json("tune.json") if space.has("tune.json") else {"heads": []}
     return {
         "model": run.config.model,
+        "thinking": run.config.thinking,
         "heads": tune["heads"],
         **{key: tune[key] for key in ("explanations",) if key in tune},
         "methods": methods,
@@ -121,7 +134,7 @@ def _summary(run: Run, results: dict[str, Evaluation]) -> dict[str, Any]:
     }
 
 
-def _counts(method: dict[str, Any], behaviour: Behaviour) -> dict[str, int]:
+def item_counts(method: dict[str, Any], behaviour: Behaviour) -> dict[str, int]:
     """Items behind each rate of a method, abilities and further sets included."""
     rates = {measure.name: method[measure.name] for measure in behaviour.measures} | method["abilities"]
     counts = {name: rate["n"] for name, rate in rates.items()}

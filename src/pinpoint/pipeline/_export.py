@@ -16,9 +16,10 @@ from huggingface_hub.utils import validate_repo_id
 
 from pinpoint._version import __version__
 from pinpoint.artifacts import file_digest, write_whole
+from pinpoint.checks import CheckResult
 from pinpoint.errors import ArtifactError, ConfigError, InputError
 from pinpoint.models import is_quantised, load
-from pinpoint.pipeline._checks import EXPORT_LIMITS, CheckResult, demand_export, export_faithful
+from pinpoint.pipeline._checks import EXPORT_LIMITS, demand_export, export_faithful
 from pinpoint.pipeline._fidelity import Agreement, agreement
 from pinpoint.pipeline._record import RECORD, InputFiles, Record, record_of
 from pinpoint.pipeline._served import whole_base

@@ -179,6 +179,7 @@ def _record(run: Run, scores: HeadScores) -> dict[str, Any]:
         "metric": scores.metric,
         "unit": _UNITS[scores.metric],
         "engine": scores.engine,
+        "thinking": run.config.thinking,
         "seconds": scores.seconds,
         "pairs": len(pairs),
         "rank_pairs": len(ranking_half),

@@ -8,12 +8,13 @@ from typing import Any
 from transformers import PreTrainedModel, PreTrainedTokenizerBase, set_seed
 
 from pinpoint.artifacts import Workspace
+from pinpoint.checks import CheckResult
 from pinpoint.config import FETCHED_MAPS, Bits, RunConfig
 from pinpoint.data import choose_thinking
 from pinpoint.errors import ConfigError
 from pinpoint.heads import Head, HeadSet
 from pinpoint.models import HeadedModel, Loaded, headed, load
-from pinpoint.pipeline._checks import CheckResult, demand
+from pinpoint.pipeline._checks import demand
 from pinpoint.pipeline._contrasts import follow_contrast
 from pinpoint.pipeline._evaluation import evaluate_run
 from pinpoint.pipeline._inputs import Inputs
@@ -21,6 +22,7 @@ from pinpoint.pipeline._locating import follow_locate, locate_run
 from pinpoint.pipeline._record import RECORD, write_record
 from pinpoint.pipeline._served import served
 from pinpoint.pipeline._stages import LEFT, clear, settle, settled
+from pinpoint.pipeline._standing import demand_of_one_piece, other_settings
 from pinpoint.pipeline._tunable import check_full, check_tunable
 from pinpoint.pipeline._tuning import follow_tune, follow_tune_full, tune_full_run, tune_run
 from pinpoint.pipeline._verifying import verify_run
@@ -141,7 +143,7 @@ class Run:
         self.workspace.write_json(name, [*kept, result.model_dump()])
         demand(result)
         if not result.ok:
-            self.progress.say(f"warning: {result.name}: no. {result.detail}")
+            self.progress.say(result.warning)
 
     def share(self, work: str, **inputs: Any) -> None:
         """Has the other processes take part in a piece of work that this one is about to do."""
@@ -192,10 +194,17 @@ class Run:
         return self.report()
 
     def report(self) -> Path:
-        """Writes the page, `report.html`; where every stage is done, also what a rerun needs, `reproduce.json`."""
+        """Writes the page, `report.html`; where every stage is done, also what a rerun needs, `reproduce.json`.
+
+        Raises:
+            ArtifactError: a stage is missing, was changed, or is not of the others: an evaluation of another tuning.
+        """
         from pinpoint.report import write_page
 
-        page = write_page(self.workspace)
+        demand_of_one_piece(self.workspace, self.config.model)
+        others = other_settings(self)
+        told = f"done with other settings or inputs than those below, or by another version: {', '.join(others)}."
+        page = write_page(self.workspace, [told] if others else [])
         if all(self.is_done(stage) for stage in LEFT):
             write_record(self)
         else:

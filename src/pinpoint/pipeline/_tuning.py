@@ -42,7 +42,8 @@ def tune_run(run: Run) -> Tuned:
     why = explained(run)
     partial = partial_of(run, "tune")
     run.share("tune", heads=list(map(str, heads)), partial=partial.root.name, why=why)
-    tuned = _tuned(run, heads, partial, why, explained_counts(run))
+    notes = {"thinking": run.config.thinking, **explained_counts(run)}
+    tuned = _tuned(run, heads, partial, why, notes)
     if is_quantised(run.model):
         run.note(merge_unquantised(tuned.drift, quantised_in(run)))
     if tuned.fidelity is not None:
