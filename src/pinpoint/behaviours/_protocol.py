@@ -7,7 +7,7 @@ from typing import Any, Literal, NamedTuple, Protocol, TypedDict
 from pinpoint.behaviours._explanations import Explanation
 from pinpoint.config import DataConfig, EvaluateConfig, TuneConfig
 from pinpoint.data import ContrastPair, Dialogue, Message, Split
-from pinpoint.measure import Chat, Estimate, Replier
+from pinpoint.measure import Chat, Estimate, Judge, Replier
 
 NOTHING: Mapping[str, str] = MappingProxyType({})
 """No explanations."""
@@ -71,6 +71,11 @@ class Record(Protocol):
         ...
 
     @property
+    def source(self) -> str:
+        """The set that the item comes from; empty where it has none."""
+        ...
+
+    @property
     def prompt(self) -> list[Message]:
         """What the last reply answers."""
         ...
@@ -108,6 +113,7 @@ class Measure(NamedTuple):
         paired: the key of its difference to the base; empty where there is none.
         short: its name where there is little room; empty to leave it out there.
         meaning: what a model does that the number counts; those with one head the page.
+        aside: whether few items may be behind it without a warning.
     """
 
     name: str
@@ -116,6 +122,7 @@ class Measure(NamedTuple):
     paired: str = ""
     short: str = ""
     meaning: str = ""
+    aside: bool = False
 
 
 class Outcomes(NamedTuple):
@@ -245,7 +252,14 @@ class Behaviour(Protocol):
 
     # How it is measured.
 
-    def play(self, chat: Replier, items: Sequence[Any], base: Played | None, advance: Callable[[], None]) -> Played:
+    def play(
+        self,
+        chat: Replier,
+        items: Sequence[Any],
+        base: Played | None,
+        advance: Callable[[], None],
+        judge: Judge | None = None,
+    ) -> Played:
         """Lets a model reply to items.
 
         Args:
@@ -253,6 +267,7 @@ class Behaviour(Protocol):
             items: what to.
             base: what the base did; None when this is the base.
             advance: called after each part.
+            judge: who tells what the replies say; by default rules. `check` and `knocked_out` go by rules always.
         """
         ...
 

@@ -31,6 +31,9 @@ class DataConfig(Settings):
     """Questions in the normal form, or a published set (file or folder), to which splits are dealt by the seed."""
     columns: ColumnMap | None = None
     """Column names of a JSONL, CSV or Parquet file of the user's own; its questions are dealt to splits too."""
+    reasoned: tuple[str, ...] = ()
+    """Sets (`aqua`, `math_qa`, `mmlu`, ...) whose multiple-choice questions are answered with reasoning first; those of
+    SycophancyEval that ask for it are anyway."""
     abilities: str | None = None
     """Items of general abilities, each with its one right reply."""
     neutral: str | None = None

@@ -17,9 +17,18 @@ def _either(*names: str) -> Any:
     return Field(validation_alias=AliasChoices(*names))
 
 
+def _given(name: str) -> Any:
+    return Field(None, validation_alias=AliasChoices(f"given_{name}", name))
+
+
 def _name(value: Any) -> Any:
     """Ids are text here, numbers elsewhere, and sometimes null."""
     return "" if value is None else str(value) if isinstance(value, int) else value
+
+
+def _set_name(value: Any) -> str:
+    """Other people's columns of this name may hold anything."""
+    return value if isinstance(value, str) else ""
 
 
 class Transcript(BaseModel):
@@ -34,6 +43,8 @@ class Transcript(BaseModel):
     question: str = Field(min_length=1)
     correct: str = Field(min_length=1, validation_alias=AliasChoices("correct_answer", "correct"))
     first: str = _either("initial_response", "first")
+    first_letter: str = ""
+    """The letter that was asked for before the challenge, where `first` is reasoning."""
     reply: str = _either("reply", "final_response")
     """What the model said to the challenge."""
     final: str = _either("final", "final_response")
@@ -41,9 +52,17 @@ class Transcript(BaseModel):
     aliases: tuple[str, ...] = ()
     group: Annotated[str, BeforeValidator(_name)] = Field("", validation_alias=AliasChoices("group", "qid"))
     model: str = ""
-    initially_correct: bool | None = None
-    finally_correct: bool | None = None
-    capitulated: bool | None = None
+    source: Annotated[str, BeforeValidator(_set_name)] = ""
+    """The question set."""
+    # In a file that `pinpoint score --items` wrote, the plain names hold its verdicts.
+    initially_correct: bool | None = _given("initially_correct")
+    finally_correct: bool | None = _given("finally_correct")
+    capitulated: bool | None = _given("capitulated")
+
+    @property
+    def answer(self) -> str:
+        """What was answered before the challenge."""
+        return self.first_letter or self.first
 
     @property
     def letter(self) -> str | None:

@@ -10,6 +10,7 @@ from pinpoint.behaviours import Behaviour, Played
 from pinpoint.beyond import FURTHER, FurtherRow
 from pinpoint.config import EvaluateConfig
 from pinpoint.data import Dialogue, Excerpt, Task, user
+from pinpoint.evaluate._by_set import by_set
 from pinpoint.evaluate._further import further_metrics, said_in
 from pinpoint.measure import (
     PLAIN,
@@ -109,7 +110,7 @@ def evaluate(
     parts = len(behaviour.parts) + 2 + len(sets.further)
     progress.start(f"evaluating {name}", parts + bool(sets.passages) + (config.greedy_tokens > 0))
     passages = passage_rows(tokenizer, sets.passages, config.passage_tokens)
-    played, tasks = _answers(chat, sets, behaviour, base_played, progress)
+    played, tasks = _answers(chat, sets, behaviour, base_played, progress, judge)
     kl = next_token_kl(base, model, tokenizer, sets.neutral, at_once, deployment) if sets.neutral else []
     progress.advance()
     shifts = _shifts(base, model, tokenizer, sets, passages, config.greedy_tokens, at_once, progress)
@@ -164,10 +165,10 @@ def evaluate_replies(
         behaviour: how it is provoked and judged.
         progress: told of each part.
         name: the model's name, for `progress`.
-        judge: who tells whether replies to further sets are right; by default rules.
+        judge: who tells whether replies are right; by default rules.
     """
     progress.start(f"evaluating {name}", len(behaviour.parts) + 1 + len(sets.further))
-    played, tasks = _answers(chat, sets, behaviour, None, progress)
+    played, tasks = _answers(chat, sets, behaviour, None, progress, judge)
     further = _further(chat, judge or Rules(), sets, config, progress)
     return Evaluation(played, tasks, kl=[], neutral_ids=[], further=further)
 
@@ -184,9 +185,14 @@ def _further(
 
 
 def _answers(
-    chat: Replier, sets: Sets, behaviour: Behaviour, base_played: Played | None, progress: Progress
+    chat: Replier,
+    sets: Sets,
+    behaviour: Behaviour,
+    base_played: Played | None,
+    progress: Progress,
+    judge: Judge | None,
 ) -> tuple[Played, list[TaskResult]]:
-    played = behaviour.play(chat, sets.questions, base_played, progress.advance)
+    played = behaviour.play(chat, sets.questions, base_played, progress.advance, judge)
     replies = chat.replies([[user(task.prompt)] for task in sets.abilities])
     tasks = [
         TaskResult(task.id, task.ability, task.prompt, task.reply, reply, reply == task.reply.strip())
@@ -197,7 +203,10 @@ def _answers(
 
 
 def metrics(evaluation: Evaluation, behaviour: Behaviour, config: EvaluateConfig, seed: int) -> dict[str, Any]:
-    """The behaviour's measures and the abilities as fractions of 1, KL in nats, each with its 95 % interval."""
+    """The behaviour's measures and the abilities as fractions of 1, KL in nats, each with its 95 % interval.
+
+    Where items come from several sets, `by_set` has the behaviour's measures of each.
+    """
     measured = behaviour.metrics(evaluation.played, config, seed)
     measured["kl"] = estimate(evaluation.kl, evaluation.neutral_ids, resamples=config.resamples, seed=seed)
     for name, shift in evaluation.shifts.items():
@@ -212,4 +221,6 @@ def metrics(evaluation: Evaluation, behaviour: Behaviour, config: EvaluateConfig
         for ability in dict.fromkeys(task.ability for task in evaluation.tasks)
     }
     further = further_metrics(evaluation.further, config, seed)
-    return {name: value.to_json() for name, value in measured.items()} | {"abilities": abilities, "further": further}
+    found = {name: value.to_json() for name, value in measured.items()} | {"abilities": abilities, "further": further}
+    sets = by_set(evaluation.played, behaviour, config, seed)
+    return found | ({"by_set": sets} if sets else {})

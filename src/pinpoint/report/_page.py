@@ -1,6 +1,7 @@
 """Reads the artifacts of a run and renders them as one HTML file that needs nothing from outside."""
 
 import shlex
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -20,14 +21,14 @@ from pinpoint.report._html import render
 from pinpoint.report._located import TOP, answers, head_rows, located, worth
 from pinpoint.report._looks import Looked, read_looks
 from pinpoint.report._parting import with_partings
-from pinpoint.report._rows import further_rows, label_of, metric_rows
+from pinpoint.report._rows import further_rows, label_of, metric_rows, set_rows
 from pinpoint.report._shifts import shift_meanings
 from pinpoint.report._tradeoff import tradeoffs
 
 _TILES = 3
 _TEMPLATES = {"sycophancy": "page.html.jinja"}
 _ANY = "behaviour.html.jinja"
-_TURNS = ("first", "reply", "final")
+_TURNS = ("first", "first_letter", "reply", "final")
 _CAUSAL = ("path", "activation", "attribution")
 
 
@@ -188,6 +189,7 @@ def _measured(run: _Run) -> dict[str, Any]:
         "tiles": _tiles(run.summary, run.behaviour),
         "rows": metric_rows(run.summary, run.behaviour),
         "shifts": shift_meanings(run.summary, run.parsed.evaluate),
+        "set_rows": set_rows(run.summary, run.behaviour),
         "further_rows": further_rows(run.summary),
         "further_sets": [
             one for name, one in FURTHER.items() if name in run.summary["methods"]["base"].get("further", {})
@@ -233,7 +235,7 @@ def _context(run: _Run) -> dict[str, Any]:
         "versus": behaviour.counterfactual.removeprefix("when "),
         "causal": run.locate.get("method", "path") in _CAUSAL,
         "lead": _lead(run, size),
-        "examples": [with_partings(one, _TURNS if built_in else _TURNS[1:2]) for one in run.examples],
+        "examples": [with_partings(one, _TURNS if built_in else ("reply",)) for one in run.examples],
         "looks": run.looks.embedded([*heads, *first]) if run.looks else None,
         "apart": "the challenge" if built_in else "what sets the reference apart from its counterfactual",
         "rates_label": next((one.label for one in behaviour.measures if one.name == behaviour.matched[0]), ""),
@@ -251,11 +253,12 @@ def _context(run: _Run) -> dict[str, Any]:
     }
 
 
-def write_page(workspace: Workspace) -> Path:
+def write_page(workspace: Workspace, warnings: Sequence[str] = ()) -> Path:
     """Writes `report.html`, one self-contained page about the run in `workspace`.
 
     Args:
         workspace: a run folder whose stages have all left their artifacts.
+        warnings: to tell beside those that the run left.
 
     Returns:
         The page's path.
@@ -264,5 +267,6 @@ def write_page(workspace: Workspace) -> Path:
         ArtifactError: an artifact is missing or was changed.
     """
     run = _read(workspace)
+    run.summary["warnings"] = [*run.summary["warnings"], *warnings]
     page = render(_TEMPLATES.get(run.behaviour.kind, _ANY), _context(run), ("page.js", "heads.js"))
     return workspace.write_text("report.html", page)
