@@ -79,9 +79,10 @@ def truth_teller() -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
     return pinpoint.load(shipped()["truth-teller"], dtype="float32", device="cpu")
 
 
-def run_on(model: str) -> Run:
-    """The shipped organism's questions, prompts and settings, with another model."""
-    config = resolve(str(shipped()["yesman"]), None, {}).model_copy(update={"model": model})
+def run_on(model: str, contrast: str = "affirmed") -> Run:
+    """The shipped organism's questions, prompts and settings, with another model, and perhaps another contrast."""
+    settings = {"behaviour": {"contrast": contrast}}
+    config = resolve(str(shipped()["yesman"]), None, settings).model_copy(update={"model": model})
     return Run(config, Path(tempfile.mkdtemp()))
 
 

@@ -4,7 +4,8 @@ On the first five test organisms of bench/planted.py on which caving took: sets 
 all heads, half from the quarter that path patching puts first, each tuned for the same few steps. Effect is the sum of
 the set's effects, direct (path patching) and total (activation patching over the suffix), turned so that heads which
 cause caving count as positive; and what of the planted change its heads are owed. Gain is the rise of truthfulness on
-validation questions. Writes bench/results/gain.json and goes on where it was stopped.
+validation questions. Writes bench/results/gain.json and goes on where it was stopped, and draws
+docs/results/gain.svg.
 """
 
 import json
@@ -16,16 +17,21 @@ from typing import Any
 
 import numpy as np
 from _plants import Plant, planted, ranked, run_on, taken
-from scipy.stats import spearmanr
+from _scatter import scatter
+from scipy.stats import rankdata
 
 from pinpoint.heads import Head
+from pinpoint.measure import estimate
 from pinpoint.pipeline._validation import validation_check
-from pinpoint.tune import fit_heads
+from pinpoint.tune import fit_heads, values_of
 
 HERE = Path(__file__).resolve().parent
 RECORD = HERE / "results" / "gain.json"
+FIGURE = HERE.parent / "docs" / "results" / "gain.svg"
 ORGANISMS, SETS, SIZE, RATE, STEPS = 5, 10, 4, 1e-3, 16
 EFFECTS = {"direct": "path", "total": "activation, suffix"}
+DRAWN = ("all", "random", "top")
+SHUFFLES = 10_000
 
 
 def _sets(organism: dict[str, Any]) -> list[list[Head]]:
@@ -43,7 +49,7 @@ def _organism(organism: dict[str, Any]) -> dict[str, Any]:
     epochs = STEPS * run.config.tune.batch_size / len(rows)
     config = run.config.tune.model_copy(update={"learning_rate": RATE, "epochs": epochs, "check_every": 10**9})
     check = validation_check(run, config)
-    before = check(run.model)
+    before = values_of(check(run.model))
     found = []
     for heads in _sets(organism):
         with tempfile.TemporaryDirectory() as out:
@@ -60,14 +66,54 @@ def _organism(organism: dict[str, Any]) -> dict[str, Any]:
     return {"plant": plant._asdict(), "before": before, "sets": found}
 
 
-def _correlation(organisms: list[dict[str, Any]], effect: str) -> dict[str, Any]:
-    """Spearman's rank correlation with the gain: within each organism, and their mean."""
-    each = []
+def _of(organism: dict[str, Any], drawn: str) -> list[dict[str, Any]]:
+    """An organism's sets: all, those drawn from the first quarter of the ranking, or those drawn from all heads."""
+    sets: list[dict[str, Any]] = organism["sets"]
+    return {"all": sets, "top": sets[::2], "random": sets[1::2]}[drawn]
+
+
+def _correlation(organisms: list[dict[str, Any]], effect: str, drawn: str) -> dict[str, Any]:
+    """Spearman's rank correlation with the gain: within each organism, their mean with its interval over organisms, and
+    how often a mean as far from 0 comes of gains that are shuffled within the organisms.
+    """
+    each, shuffled, rng = [], [], np.random.default_rng(0)
     for one in organisms:
-        rows = one["sets"]
-        each.append(float(spearmanr([row[effect] for row in rows], [row["gain"] for row in rows]).statistic))
-    known = [value for value in each if not np.isnan(value)]
-    return {"within": each, "mean": float(np.mean(known)) if known else None}
+        sets = _of(one, drawn)
+        effects, gains = (rankdata([row[name] for row in sets]) for name in (effect, "gain"))
+        if np.ptp(effects) == 0 or np.ptp(gains) == 0:
+            each.append(None)  # undefined where all are equal
+            continue
+        effects, gains = ((ranks - ranks.mean()) / ranks.std() for ranks in (effects, gains))
+        each.append(float(effects @ gains) / len(sets))
+        shuffled.append(rng.permuted(np.tile(gains, (SHUFFLES, 1)), axis=1) @ effects / len(sets))
+    known = [value for value in each if value is not None]
+    mean = estimate(known, list(map(str, range(len(known)))), resamples=2000, seed=0).to_json()
+    found: dict[str, Any] = {"within": each, **mean, "p": None}
+    if known:
+        further = np.abs(np.mean(shuffled, axis=0)) >= abs(np.mean(known)) - 1e-12
+        found["p"] = float((1 + further.sum()) / (1 + SHUFFLES))
+    return found
+
+
+def _ahead(organisms: list[dict[str, Any]]) -> dict[str, Any]:
+    """How much more sets of the first quarter gain than sets of all heads: organism by organism, and their mean."""
+    means = [
+        [float(np.mean([row["gain"] for row in _of(one, drawn)])) for drawn in ("top", "random")] for one in organisms
+    ]
+    each = [top - other for top, other in means]
+    return {"within": each, **estimate(each, list(map(str, range(len(each)))), resamples=2000, seed=0).to_json()}
+
+
+def summary(organisms: list[dict[str, Any]]) -> dict[str, Any]:
+    """Correlations by effect and by how sets were drawn; and what sets of the first quarter gain beyond the others."""
+    effects = (*EFFECTS, "owed")
+    return {
+        "correlations": {
+            effect: {drawn: _correlation(organisms, effect, drawn) for drawn in DRAWN} for effect in effects
+        },
+        "top_minus_random": _ahead(organisms),
+        "shuffles": SHUFFLES,
+    }
 
 
 def main() -> None:
@@ -77,7 +123,8 @@ def main() -> None:
     for organism in taken()[len(record["organisms"]) : ORGANISMS]:
         record["organisms"].append(_organism(organism))
         RECORD.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
-    record["summary"] = {name: _correlation(record["organisms"], name) for name in (*EFFECTS, "owed")}
+    record["summary"] = summary(record["organisms"])
+    FIGURE.write_text(scatter(record["organisms"]), encoding="utf-8")
     RECORD.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
     print(json.dumps(record["summary"], indent=1))
 

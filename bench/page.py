@@ -24,6 +24,7 @@ COMPARED = {
     "planted": "planted organisms",
 }
 DIRECT, TOTAL = "path", "activation, suffix"
+IN_NATS = (DIRECT, "path, contrast neutral", "path, contrast wrong_first", TOTAL, "knockout of each head")
 
 
 def _read(path: Path) -> dict[str, Any] | None:
@@ -32,16 +33,25 @@ def _read(path: Path) -> dict[str, Any] | None:
 
 
 def _spread(value: dict[str, Any], spec: str = ".2f") -> str:
-    """A mean with its interval, as far as there are any."""
+    """A mean with its interval, or with the values behind it, as far as there are any."""
     if value["value"] is None:
         return "–"
     if value["low"] is None:
-        return f"{value['value']:{spec}}"
+        behind = ", ".join(f"{one:{spec}}" for one in value.get("values", ()))
+        return f"{value['value']:{spec}}" + (f" ({behind})" if behind else "")
     return f"{value['value']:{spec}} [{value['low']:{spec}}, {value['high']:{spec}}]"
 
 
 def _percent(value: dict[str, Any]) -> str:
     return _spread({key: value[key] and 100 * value[key] for key in ("value", "low", "high")}, ".0f") + " %"
+
+
+def _p(value: float | None) -> str:
+    return "–" if value is None else "<0.001" if value < 0.001 else f"{value:.3f}"
+
+
+def _points(value: dict[str, Any]) -> str:
+    return _spread({key: value[key] and 100 * value[key] for key in ("value", "low", "high")}, "+.1f")
 
 
 def _first(organism: dict[str, Any], locator: str) -> set[str]:
@@ -71,6 +81,39 @@ def _places(test: list[dict[str, Any]]) -> dict[str, dict[str, Any]]:
         name: {"planted": len(some), "taken": sum(bool(one["matters"]) for one in some), "found": found_by(some)}
         for name, some in groups.items()
     }
+
+
+def _ranks(organism: dict[str, Any], locator: str) -> dict[str, int]:
+    """Where a locator puts every head, from 1."""
+    scores = organism["found"][locator]["scores"]
+    order = sorted(range(len(scores)), key=lambda i: -scores[i])
+    return {f"L{i // 8}.H{i % 8}": rank for rank, i in enumerate(order, 1)}
+
+
+def scored(organisms: list[dict[str, Any]]) -> list[str]:
+    """The locators that every organism was scored by."""
+    return [name for name in organisms[0]["found"] if all(name in one["found"] for one in organisms)]
+
+
+def owed_rows(organisms: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Every head that matters: what it is owed, and its effect and rank by each locator that has effects in nats."""
+    rows, locators = [], [name for name in IN_NATS if name in scored(organisms)]
+    for one in organisms:
+        ranks = {name: _ranks(one, name) for name in locators}
+        for head in one["matters"]:
+            layer, number = (int(part[1:]) for part in head.split("."))
+            effects = {
+                name: {"effect": one["found"][name]["scores"][8 * layer + number], "rank": ranks[name][head]}
+                for name in locators
+            }
+            rows.append({"seed": one["plant"]["seed"], "head": head, "owed": one["owed"][head], "effects": effects})
+    return rows
+
+
+def found_first(organisms: Iterable[dict[str, Any]], locators: Iterable[str]) -> dict[str, int]:
+    """How many of the heads that matter each locator has among its first K, over all organisms."""
+    some = list(organisms)
+    return {name: sum(len(_first(one, name) & {*one["matters"]}) for one in some) for name in locators}
 
 
 def ahead(organisms: Iterable[dict[str, Any]]) -> dict[str, int]:
@@ -113,7 +156,7 @@ def write(results: Path, docs: Path) -> None:
         keep_trailing_newline=True,
         autoescape=False,  # Markdown, from our own records
     )
-    environment.filters |= {"spread": _spread, "percent": _percent}
+    environment.filters |= {"spread": _spread, "percent": _percent, "points": _points, "p": _p}
     records = {name: _read(results / f"{name}.json") for name in (*SPEED, *PLANTED, "stability")}
     for name in PLANTED:
         # These are written organism by organism; until the last one they have no summary.
@@ -125,8 +168,15 @@ def write(results: Path, docs: Path) -> None:
         (docs / "planted.md").unlink(missing_ok=True)
         return
     test = records["planted"]["test"]
-    before = ahead(one for one in test if one["matters"])
-    page = environment.get_template("planted.md.jinja").render(records, places=_places(test), ahead=before)
+    taken = [one for one in test if one["matters"]]
+    page = environment.get_template("planted.md.jinja").render(
+        records,
+        places=_places(test),
+        mlps=[one for one in test if one["plant"]["mlp"]],
+        owed=owed_rows(taken),
+        first=found_first(taken, scored(taken)),
+        ahead=ahead(taken),
+    )
     (docs / "planted.md").write_text(page, encoding="utf-8")
 
 

@@ -21,7 +21,7 @@ from transformers import PreTrainedModel
 
 from pinpoint.data import Dialogue, draw
 from pinpoint.heads import Head
-from pinpoint.measure import estimate, next_token_kl, random_order
+from pinpoint.measure import difference, estimate, next_token_kl, random_order
 from pinpoint.models import headed
 from pinpoint.pipeline import Run
 from pinpoint.pipeline._validation import validation_check
@@ -99,6 +99,18 @@ def _summary(organisms: list[dict[str, Any]]) -> dict[str, Any]:
     }
 
 
+def _compared(organisms: list[dict[str, Any]]) -> dict[str, Any]:
+    """Distances after tuning the located heads minus those otherwise, organism by organism, with intervals."""
+    groups = [str(one["plant"]["seed"]) for one in organisms]
+
+    def pairs(way: str, kind: str) -> dict[str, Any]:
+        sides = ([one[name]["distance"][kind] for one in organisms] for name in ("located heads", way))
+        return difference(*sides, groups, resamples=2000, seed=0).to_json()
+
+    others = [way for way in organisms[0] if way not in ("plant", "located heads")]
+    return {way: {f"kl_{kind}": pairs(way, kind) for kind in organisms[0]["before"]["distance"]} for way in others}
+
+
 def main() -> None:
     """Repairs what the record lacks, then sums up."""
     record = json.loads(RECORD.read_text(encoding="utf-8")) if RECORD.is_file() else {"organisms": []}
@@ -107,8 +119,9 @@ def main() -> None:
         record["organisms"].append(_organism(organism))
         RECORD.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
     record["summary"] = _summary(record["organisms"])
+    record["located_minus"] = _compared(record["organisms"])
     RECORD.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
-    print(json.dumps(record["summary"], indent=1))
+    print(json.dumps({name: record[name] for name in ("summary", "located_minus")}, indent=1))
 
 
 if __name__ == "__main__":

@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 from types import ModuleType
 from typing import Any, NamedTuple
+from xml.etree import ElementTree
 
 import pytest
 
@@ -41,9 +42,10 @@ def organism(scripts: Scripts, plant: Any, matters: list[str]) -> dict[str, Any]
     def scores(found: bool) -> list[float]:
         return [float((f"L{i // 8}.H{i % 8}" in matters) == found) + i / 1000 for i in range(64)]
 
-    names = (*scripts.planted.LOCATORS, scripts.planted.ORACLE)
+    names = (*scripts.planted.LOCATORS, *scripts.planted.CONTRASTED, scripts.planted.KNOCKOUT, scripts.planted.ORACLE)
     found = {name: {"scores": scores(name != "path"), "seconds": 0.1} for name in names}
-    return {"plant": plant._asdict(), "rise": 5.0, "owed": {}, "matters": matters, "found": found}
+    owed = dict.fromkeys(matters, 1.5) | ({"MLP": 4.0} if plant.mlp else {})
+    return {"plant": plant._asdict(), "rise": 5.0, "owed": owed, "matters": matters, "found": found}
 
 
 @pytest.fixture
@@ -80,11 +82,18 @@ def test_the_locators_are_in_tables_and_what_direct_effect_misses_is_counted(
     scripts.page.write(results, docs)
     page = (docs / "planted.md").read_text()
     assert "| test | 8 | 7 |" in page and "| development | 2 | 2 |" in page
-    assert "| activation, suffix | 1.00 [1.00, 1.00] | 1.00 [1.00, 1.00] | 1.00 [1.00, 1.00] |" in page
-    assert "| path | 0.00 [0.00, 0.00] |" in page and r"| \|weight change\| (oracle) | 1.00" in page
-    assert "| locator | middle (3 of 3) | late (2 of 2) | early (2 of 3) |" in page
     heads = sum(len(one["matters"]) for one in planted["test"])
-    assert f"| all | {heads} | 0 | 0 | {heads} | 0 |" in page
+    ones = "1.00 [1.00, 1.00]"
+    assert f"| activation, suffix | {ones} | {ones} | {ones} | {heads} |" in page
+    assert "| path | 0.00 [0.00, 0.00] |" in page and r"| \|weight change\| (oracle) | 1.00" in page
+    assert f"| knockout of each head | {ones} | {ones} | {ones} | {heads} |" in page
+    assert "| locator | middle (3 of 3) | late (2 of 2) | early (2 of 3) |" in page
+    assert "| 1.00 (1.00, 1.00) |" in page, "where there are few organisms, each is told"
+    assert f"| all (7 of 8) | {heads} | 0 | 0 | {heads} | 0 |" in page
+    with_mlp = sum(len(one["matters"]) for one in planted["test"] if one["plant"]["mlp"])
+    assert f"| with an MLP (2 of 2) | {with_mlp} | 0 | 0 | {with_mlp} | 0 |" in page
+    first = planted["test"][1]
+    assert f"| {first['plant']['seed']} | {first['matters'][0]} | 1.50 |" in page
     assert "painted over" not in page and "help tuning" not in page
     assert "```{toctree}\n:hidden:\n\nplanted\n```" in (docs / "benchmarks.md").read_text()
     rows = [line.count("|") for line in page.splitlines() if line.startswith("|") and "\\|" not in line]
@@ -96,16 +105,21 @@ def test_repair_and_gain_have_sections_once_they_are_summed_up(
     scripts: Scripts, planted: dict[str, Any], folders: tuple[Path, Path]
 ) -> None:
     results, docs = folders
-    ways = {"before": repaired(0.5, False), "located heads": repaired(0.01, True), "full": repaired(0.25, False)}
+    ways = {
+        "before": repaired(0.5, False),
+        "located heads": repaired(0.01, True),
+        "random heads": repaired(0.02, True),
+        "full": repaired(0.25, False),
+    }
     organisms = [{"plant": one["plant"], **ways} for one in planted["test"][1:]]
     command = {"command": "python bench/x.py", "machine": "x86_64, CPU", "organisms": organisms}
-    sets = [{"direct": i, "total": -i, "owed": 1.0, "gain": i / 10} for i in range(4)]
+    sets = [{"direct": i, "total": -i, "owed": 1.0, "gain": i / 10} for i in range(10)]
     tuned = [{"plant": one["plant"], "sets": sets} for one in planted["test"][1:3]]
-    correlations = {name: scripts.gain._correlation(tuned, name) for name in (*scripts.gain.EFFECTS, "owed")}
     records = {
         "planted": planted,
-        "repair": command | {"summary": scripts.repair._summary(organisms)},
-        "gain": command | {"organisms": tuned, "summary": correlations},
+        "repair": command
+        | {"summary": scripts.repair._summary(organisms), "located_minus": scripts.repair._compared(organisms)},
+        "gain": command | {"organisms": tuned, "summary": scripts.gain.summary(tuned)},
     }
     for name, record in records.items():
         (results / f"{name}.json").write_text(json.dumps(record))
@@ -113,9 +127,13 @@ def test_repair_and_gain_have_sections_once_they_are_summed_up(
     page = (docs / "planted.md").read_text()
     assert "| before repair | – | 0.5000 [0.5000, 0.5000] | 1.0000 [1.0000, 1.0000] |" in page
     assert "| located heads | 7 of 7 | 0.0100" in page and "| full | 0 of 7 | 0.2500" in page
-    assert "| direct effect | 1.00 | 1.00, 1.00 |" in page
-    assert "| total effect | -1.00 | -1.00, -1.00 |" in page
-    assert "| what the planted heads are owed | – | –, – |" in page
+    assert "| before repair | -0.4900 [-0.4900, -0.4900] | -0.9800 [-0.9800, -0.9800] |" in page
+    assert "**Undone for the most part" in page and "takes 98 % of the distance" in page
+    assert "| direct effect | all (2 × 10) | 1.00 | <0.001 | 1.00, 1.00 |" in page
+    assert "| total effect | random (2 × 5) | -1.00 |" in page
+    assert "| what the planted heads are owed | top (2 × 5) | – | – | –, – |" in page
+    # Top sets are those with even numbers here, and gain a tenth less each.
+    assert "gained -10.0 points more" in page and "**Yes, somewhat:" in page and "less is shown" not in page
 
     (results / "repair.json").write_text(json.dumps(command))
     (results / "gain.json").unlink()
@@ -203,3 +221,21 @@ def test_the_pages_are_those_of_the_records(scripts: Scripts, tmp_path: Path) ->
         name = path.relative_to(tmp_path)
         assert path.read_text() == (ROOT / "docs" / name).read_text(), f"run `python bench/page.py`: docs/{name}"
     assert (tmp_path / "benchmarks.md").exists() and (tmp_path / "planted.md").exists()
+
+
+def test_gains_that_follow_no_effect_are_often_met_by_shuffling_and_the_figure_has_every_set(scripts: Scripts) -> None:
+    gains = ((1, 5, 2, 8, 9, 3, 7, 4, 6, 0), (4, 9, 0, 3, 8, 1, 6, 2, 7, 5))
+    organisms = [
+        {
+            "plant": {"place": "late", "count": number + 1},
+            "sets": [{"direct": i, "gain": gain / 20} for i, gain in enumerate(some)],
+        }
+        for number, some in enumerate(gains)
+    ]
+    found = scripts.gain._correlation(organisms, "direct", "all")
+    assert abs(found["value"]) < 0.3 and found["p"] > 0.2
+    followed = [one | {"sets": [row | {"gain": row["direct"]} for row in one["sets"]]} for one in organisms]
+    assert scripts.gain._correlation(followed, "direct", "all")["p"] < 0.001
+    drawn = scripts.gain.scatter(organisms)
+    assert ElementTree.fromstring(drawn).tag.endswith("svg")
+    assert drawn.count("<circle") == 10 + 1 and drawn.count('width="7"') == 10 + 1, "one each in the legend"

@@ -37,7 +37,7 @@ NOT_RUN = {
     "vllm": "a program that is not ours",
     "python examples/over_refusal/make.py": "tests/test_examples.py makes, runs and measures it",
     "pinpoint run path/or/hub-id --behaviour": "tests/behaviours/test_user.py runs one such from locate to export",
-    "pinpoint compare yesman": "minutes; tests/pipeline/test_compare.py runs every method",
+    "pinpoint compare yesman": "half an hour without --quick; tests/pipeline/test_compare.py runs every method",
     "pinpoint capability": "an extra, and data from the Hub: tests/evaluate/test_capability.py runs it on files",
     "pinpoint run made/model": "tests/test_examples.py makes, runs and measures it",
     "python -m pinpoint.organism train": "trains for an hour: tests/organism has it in small",
@@ -61,7 +61,9 @@ SMALLER = {name: value for name, value in SMALL.items() if not name.startswith("
 
 
 def skipped(line: str) -> str | None:
-    return next((start for start in NOT_RUN if line.startswith(start) and "--terminal" not in line), None)
+    if "--terminal" in line or "--quick" in line:
+        return None
+    return next((start for start in NOT_RUN if line.startswith(start)), None)
 
 
 # The tutorial's are run one process each, in test_commands.py; what two pages have is run once.

@@ -240,14 +240,14 @@ class Workshop:
     def _steered(self, method: str) -> Contestant:
         run, view, size = self.run, self.run.view, self.run.config.evaluate.batch_size
         made: Callable[[int, float], Steering]
+        # Both contrast showing the behaviour with not showing it: here, right answers given up or kept. With wrong
+        # answers among them, what is wanted would be to stand firm in one half and to give in in the other.
+        kept = run.inputs.behaviour.preferences(self._train, run.config.seed, self._explained, provoked_only=True)
         if method == "caa":
-            # Rimsky et al. contrast showing the behaviour with not showing it: here, right answers given up or kept.
-            behaviour = run.inputs.behaviour
-            kept = behaviour.preferences(self._train, run.config.seed, self._explained, provoked_only=True)
             made = activation_addition(view, run.tokenizer, kept, size)
             places = sorted({round(share * (view.n_layers - 1)) for share in (0.25, 0.5, 0.75)})
         else:
-            made = head_intervention(view, run.tokenizer, self._preferences, size)
+            made = head_intervention(view, run.tokenizer, kept, size)
             total = len(list(view.heads()))
             places = sorted({max(1, total // 20), max(1, total // 5)})
         start, best, tried = (1.0 if method == "caa" else 5.0), None, []
