@@ -8,11 +8,11 @@ import torch
 
 import pinpoint
 from pinpoint.errors import ArchitectureError, PinpointWarning
-from pinpoint.models import headed, known_types
+from pinpoint.models import Projections, headed, known_types, model_class
 from pinpoint.models._registry import layout_of
 from pinpoint.models._spec import HeadedModel
 from pinpoint.tune import default_projections
-from tests.families import FAMILIES, tiny
+from tests.families import FAMILIES, config_of, tiny
 from tests.models import checks
 
 MOE = [name for name, (kind, _) in FAMILIES.items() if "moe" in kind or kind in ("mixtral", "gpt_oss", "deepseek_v3")]
@@ -32,6 +32,7 @@ FEATURES = {
     "a parallel block": ("gpt-neox", {"use_parallel_residual": False}),
     "the residual after the norm": ("bloom-post-norm", {"apply_residual_connection_post_layernorm": False}),
     "clipped projections": ("olmo", {"clip_qkv": None}),
+    "an attention scale that grows with the position": ("ministral3", {"rope_parameters": None}),
     "no rotary positions in some layers": ("smollm3", {"no_rope_layers": [1, 1, 1]}),
 }
 
@@ -75,7 +76,7 @@ def test_a_zero_knockout_is_zeroed_columns_of_the_out_projection(family: str) ->
 
 
 # They normalise queries and keys across all heads: a head's weights are its own, what they do is not.
-JOINT_NORMS = ("olmo2", "olmo3", "olmoe")
+JOINT_NORMS = ("flex-olmo", "minimax-m2", "olmo-hybrid", "olmo2", "olmo3", "olmoe")
 
 
 @pytest.mark.parametrize("family", FAMILIES)
@@ -149,6 +150,8 @@ def test_the_features_of_the_tiny_models_bite(feature: str) -> None:
         ("olmo2", {"tail": ()}),
         ("jamba", {"mixers": ()}),
         ("falcon-h1", {"mixers": ()}),
+        ("qwen3-next", {"mixers": ()}),
+        ("olmo-hybrid", {"mixers": ()}),
     ],
 )
 def test_a_layout_without_the_feature_gives_other_scores(
@@ -168,6 +171,27 @@ def test_a_layout_without_the_feature_gives_other_scores(
     except (TypeError, RuntimeError, AttributeError, AssertionError):
         return  # it does not even run
     assert checks.relative(scores, exact) > 1e-3
+
+
+@pytest.mark.parametrize("family", ["qwen3.5", "qwen3-next"])
+def test_the_gate_of_a_head_is_tuned_with_its_query(family: str) -> None:
+    model = tiny(family)
+    view = headed(model)
+    layer = view.attention_layers[0]
+    name, rows = view.projection_slice(layer, "q", 2)
+    assert len(rows) == 2 * view.head_dim
+    broken = HeadedModel(model, dataclasses.replace(view.layout, projections=lambda _config: Projections()))
+    _, half = broken.projection_slice(layer, "q", 3)
+    # Heads of queries alone would be halves of the heads before them.
+    assert set(half) < set(view.projection_slice(layer, "q", 1)[1])
+
+
+@pytest.mark.parametrize(("family", "text"), [("llama4-vision", "llama4_text"), ("qwen3.5-vision", "qwen3_5_text")])
+def test_wrappers_that_load_as_their_text_decoder_are_known_by_its_type(family: str, text: str) -> None:
+    config = config_of(family)
+    model = model_class(config).from_config(config).eval()
+    assert model.config.model_type == text
+    assert checks.reference_difference(model) < 1e-4
 
 
 def test_every_known_architecture_is_tested() -> None:

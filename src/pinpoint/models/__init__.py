@@ -2,7 +2,7 @@
 
 from pinpoint.models._load import NO_CODE, Loaded, load, load_tokenizer, model_class, pick_device
 from pinpoint.models._placement import is_spread
-from pinpoint.models._qkv import PARTS, Projections, Which, features, fused, grouped, interleaved, stacked
+from pinpoint.models._qkv import PARTS, Projections, Which, features, fused, gated, grouped, interleaved, stacked
 from pinpoint.models._registry import headed, is_shipped, known_types, register
 from pinpoint.models._spec import HeadedModel, Layout
 
@@ -16,6 +16,7 @@ __all__ = [
     "Which",
     "features",
     "fused",
+    "gated",
     "grouped",
     "headed",
     "interleaved",

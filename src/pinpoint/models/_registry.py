@@ -5,8 +5,17 @@ from transformers import PreTrainedModel
 from pinpoint.errors import ArchitectureError, ConfigError
 from pinpoint.models._deepseek import DEEPSEEK
 from pinpoint.models._gpt import GPT2, GPT_BIGCODE, GPT_NEO, GPT_NEOX, GPTJ
-from pinpoint.models._hybrid import BAMBA, FALCON_H1, GRANITE_HYBRID, JAMBA, LFM2
-from pinpoint.models._llama import LLAMA, PHI, PHI3, TEXT_OF_WRAPPER
+from pinpoint.models._hybrid import (
+    BAMBA,
+    FALCON_H1,
+    GATED_DELTA,
+    GATED_DELTA_OF_WRAPPER,
+    GRANITE_HYBRID,
+    JAMBA,
+    LFM2,
+    OLMO_HYBRID,
+)
+from pinpoint.models._llama import LLAMA, LLAMA4, PHI, PHI3, TEXT_OF_WRAPPER
 from pinpoint.models._others import BLOOM, FALCON, MPT, OPT, PERSIMMON
 from pinpoint.models._spec import HeadedModel, Layout
 
@@ -15,6 +24,7 @@ LAYOUTS: tuple[Layout, ...] = (
     PHI,
     PHI3,
     TEXT_OF_WRAPPER,
+    LLAMA4,
     GPT2,
     GPT_BIGCODE,
     GPT_NEO,
@@ -31,6 +41,9 @@ LAYOUTS: tuple[Layout, ...] = (
     FALCON_H1,
     BAMBA,
     GRANITE_HYBRID,
+    GATED_DELTA,
+    GATED_DELTA_OF_WRAPPER,
+    OLMO_HYBRID,
 )
 
 
