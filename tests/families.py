@@ -30,6 +30,14 @@ LATENT = {
     "first_k_dense_replace": 1,
     "num_key_value_heads": 6,
 }
+# The prompts of the tests are longer than the original context: the long factors are chosen.
+LONG_ROPE = {
+    "rope_type": "longrope",
+    "rope_theta": 1e4,
+    "short_factor": [1.0] * 4,
+    "long_factor": [1.5, 2.0, 3.0, 4.0],
+    "original_max_position_embeddings": 8,
+}
 LINEAR = {
     "layer_types": ["linear_attention", "full_attention", "full_attention"],
     "linear_num_key_heads": 2,
@@ -79,6 +87,7 @@ FAMILIES: dict[str, tuple[str, dict[str, Any]]] = {
     "gemma3": ("gemma3_text", {"head_dim": 8, "query_pre_attn_scalar": 8, "sliding_window": 8}),
     "phi": ("phi", {"qk_layernorm": True}),
     "phi3": ("phi3", {"sliding_window": 8}),
+    "phi3-longrope": ("phi3", {"rope_parameters": LONG_ROPE, "original_max_position_embeddings": 8}),
     "phimoe": ("phimoe", {"num_local_experts": 4, "num_experts_per_tok": 2, "sliding_window": 8}),
     "gpt2": ("gpt2", {}),
     "gpt-bigcode-mqa": ("gpt_bigcode", {"multi_query": True}),
@@ -152,7 +161,7 @@ FAMILIES: dict[str, tuple[str, dict[str, Any]]] = {
     "arcee": ("arcee", {}),
     "apertus": ("apertus", {}),
     "cwm": ("cwm", {"head_dim": 8, "sliding_window": 8}),
-    "jamba": ("jamba", {**MAMBA, "attn_layer_period": 2, "attn_layer_offset": 1, "num_experts": 2, "mamba_dt_rank": 4}),
+    "jamba": ("jamba", {**MAMBA, "attn_layer_period": 2, "attn_layer_offset": 1, "num_experts": 4, "mamba_dt_rank": 4}),
     "lfm2": ("lfm2", {"layer_types": ["conv", "full_attention", "full_attention"]}),
     "falcon-h1": ("falcon_h1", {**MAMBA, "mamba_d_ssm": 48, "mamba_n_heads": 6, "mamba_d_head": 8, "head_dim": 8}),
     "bamba": ("bamba", {**MAMBA, "mamba_n_heads": 6, "mamba_d_head": 16, "attn_layer_indices": [1, 2]}),
