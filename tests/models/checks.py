@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+import pytest
 import torch
 from torch import Tensor, nn
 from transformers import PreTrainedModel
@@ -13,6 +14,7 @@ import pinpoint
 from pinpoint.heads import Head
 from pinpoint.interventions import captured_heads, knockout
 from pinpoint.models import headed
+from pinpoint.nodes import KINDS
 from pinpoint.tune import attach, head_slices
 
 VOCAB = 97
@@ -70,6 +72,31 @@ def reference_difference(model: PreTrainedModel) -> float:
         logits = model(torch.tensor([pair.reference])).logits[0, -1].float()
         expected.append(logits[[5, 6]].mean() - logits[7])
     return relative(found, torch.stack(expected))
+
+
+@torch.no_grad()
+def logits_under_the_hooks(model: PreTrainedModel) -> tuple[Tensor, Tensor]:
+    """All logits of the sweep's own unpatched pass over both prompts, and of the model on the same batch without it."""
+    view, passes = headed(model), []
+
+    def see(_module: nn.Module, _args: object, inputs: dict[str, Any], output: Any) -> None:
+        passes.append((inputs, output))
+
+    with pytest.MonkeyPatch.context() as patch:
+        with _removed(view.backbone.register_forward_hook(see, with_kwargs=True)):
+            pinpoint.locate_nodes(model, None, pairs(), nodes=KINDS)
+        inputs, output = passes[0]
+        patch.setattr(view.backbone, "forward", lambda *_args, **_inputs: output)
+        hooked = model(**inputs).logits
+    return hooked, model(**inputs).logits
+
+
+@contextmanager
+def _removed(handle: Any) -> Iterator[None]:
+    try:
+        yield
+    finally:
+        handle.remove()
 
 
 def padding_difference(model: PreTrainedModel) -> float:
