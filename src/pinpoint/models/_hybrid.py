@@ -9,8 +9,8 @@ from dataclasses import replace
 from pinpoint.models._qkv import Projections, gated
 from pinpoint.models._spec import Layout
 
-JAMBA = Layout(
-    model_types=("jamba",),
+STATE_SPACE = Layout(
+    model_types=("bamba", "falcon_h1", "jamba"),
     tail=("model.final_layernorm",),
     mixers=("mamba",),
     shares_prefix=False,
@@ -23,20 +23,6 @@ LFM2 = Layout(
     mixers=("conv",),
     shares_prefix=False,
     notes="convolutions stay frozen",
-)
-FALCON_H1 = Layout(
-    model_types=("falcon_h1",),
-    tail=("model.final_layernorm",),
-    mixers=("mamba",),
-    shares_prefix=False,
-    notes="state-space layers stay frozen",
-)
-BAMBA = Layout(
-    model_types=("bamba",),
-    tail=("model.final_layernorm",),
-    mixers=("mamba",),
-    shares_prefix=False,
-    notes="state-space layers stay frozen",
 )
 GRANITE_HYBRID = Layout(
     model_types=("granitemoehybrid",), mixers=("mamba",), shares_prefix=False, notes="state-space layers stay frozen"
