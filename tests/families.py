@@ -351,6 +351,12 @@ def config_of(family: str, **changes: Any) -> Any:
     return AutoConfig.for_model(model_type, **{**shape, **extra, **changes})
 
 
+def has_experts(family: str) -> bool:
+    """Whether a family has experts to choose from."""
+    config = config_of(family).get_text_config(decoder=True)
+    return any(getattr(config, name, None) for name in ("num_local_experts", "num_experts", "n_routed_experts"))
+
+
 def tiny(family: str, seed: int = 0, **changes: Any) -> PreTrainedModel:
     """A random float32 model whose heads, biases and norms all matter."""
     config = config_of(family, **changes)

@@ -12,8 +12,8 @@ from transformers import PreTrainedModel
 
 import pinpoint
 from pinpoint.heads import Head
-from pinpoint.interventions import captured_heads, knockout
-from pinpoint.models import headed
+from pinpoint.interventions import captured_heads, knockout, seen_whole_outputs
+from pinpoint.models import choices, headed
 from pinpoint.nodes import KINDS
 from pinpoint.tune import attach, head_slices
 
@@ -200,25 +200,10 @@ def _assert_only_slices_moved(before: PreTrainedModel, after: PreTrainedModel, s
 
 
 @contextmanager
-def seen_experts(model: PreTrainedModel) -> Iterator[dict[str, list[Tensor]]]:
-    """Collects which experts every token is sent to, [token choice] sorted, call by call, module by module."""
-    seen: dict[str, list[Tensor]] = {}
-    handles = []
-
-    def hook(name: str) -> Any:
-        def see(_module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
-            for value in (*args, *kwargs.values()):
-                if isinstance(value, Tensor) and not value.is_floating_point():
-                    seen.setdefault(name, []).append(value.reshape(-1, value.shape[-1]).sort(dim=-1).values)
-                    return
-
-        return see
-
-    for name, module in model.named_modules():
-        if name.endswith("experts"):
-            handles.append(module.register_forward_pre_hook(hook(name), with_kwargs=True))
-    try:
+def seen_experts(model: PreTrainedModel) -> Iterator[dict[tuple[int, str], list[Tensor]]]:
+    """Collects which experts every token is sent to, [token expert], call by call, router by router."""
+    seen: dict[tuple[int, str], list[Tensor]] = {}
+    with seen_whole_outputs(
+        headed(model).routers(), lambda key, output: seen.setdefault(key, []).append(choices(output).chosen)
+    ):
         yield seen
-    finally:
-        for handle in handles:
-            handle.remove()

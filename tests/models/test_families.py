@@ -10,10 +10,10 @@ from pinpoint.errors import PinpointWarning
 from pinpoint.models import Projections, headed, known_types, model_class
 from pinpoint.models._spec import HeadedModel
 from pinpoint.tune import default_projections
-from tests.families import FAMILIES, config_of, tiny
+from tests.families import FAMILIES, config_of, has_experts, tiny
 from tests.models import checks
 
-MOE = [name for name, (kind, _) in FAMILIES.items() if "moe" in kind or kind in ("mixtral", "gpt_oss", "deepseek_v3")]
+MOE = [family for family in FAMILIES if has_experts(family)]
 LONGER = config_of("phi3-longrope").rope_parameters | {"long_factor": [1.0] * 4}
 # Settings that, switched off, leave a model with the same weights but other scores: an engine that
 # passed over the feature would give those instead.
@@ -129,12 +129,12 @@ def test_sweep_and_oracle_send_tokens_to_the_same_experts(family: str) -> None:
     with checks.seen_experts(model) as slow:
         pinpoint.locate(model, None, pair, engine="naive")
     assert fast, "no experts seen"
-    for name, calls in fast.items():
-        layer = int(name.split("layers.")[1].split(".")[0])
+    assert view.routers().keys() == fast.keys()
+    for (layer, name), calls in fast.items():
         rows = calls[-1]  # the reference, then every head up to this layer
         assert len(rows) == 1 + sum(head.layer <= layer for head in view.heads())
         # Brute force: both prompts, the reference, then one pass per head; the last position is measured.
-        patched = [call[len(pair[0].reference) - 1] for call in slow[name][1:]]
+        patched = [call[len(pair[0].reference) - 1] for call in slow[layer, name][1:]]
         assert torch.equal(rows, torch.stack(patched[: len(rows)]))
 
 

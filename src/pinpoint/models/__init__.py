@@ -4,16 +4,19 @@ from pinpoint.models._load import NO_CODE, Loaded, load, load_tokenizer, model_c
 from pinpoint.models._placement import is_spread
 from pinpoint.models._qkv import PARTS, Projections, Which, features, fused, gated, grouped, interleaved, stacked
 from pinpoint.models._registry import headed, is_shipped, known_types, register
+from pinpoint.models._routers import Choices, choices
 from pinpoint.models._spec import HeadedModel, Layout
 
 __all__ = [
     "NO_CODE",
+    "Choices",
     "HeadedModel",
     "Layout",
     "Loaded",
     "PARTS",
     "Projections",
     "Which",
+    "choices",
     "features",
     "fused",
     "gated",

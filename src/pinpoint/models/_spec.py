@@ -13,6 +13,7 @@ from transformers import PretrainedConfig, PreTrainedModel
 from pinpoint.errors import ArchitectureError, InputError
 from pinpoint.heads import Head
 from pinpoint.models._qkv import PARTS, Projections, Sizes, Which, features, latent
+from pinpoint.models._routers import routers_of
 from pinpoint.nodes import Kind, Node
 
 
@@ -183,6 +184,10 @@ class HeadedModel:
         """The modules of a block that mix positions and have no heads, by name."""
         block = self.layers[layer]
         return {name: getattr(block, name) for name in self.layout.mixers if getattr(block, name, None) is not None}
+
+    def routers(self) -> dict[tuple[int, str], nn.Module]:
+        """The routers of all blocks, by layer and name; none without experts."""
+        return {(i, name): module for i, block in enumerate(self.layers) for name, module in routers_of(block).items()}
 
     def feed_forward(self, layer: int) -> dict[str, nn.Module]:
         """The modules of a block that hold matrices and are neither attention nor mixer, by full name, in order."""

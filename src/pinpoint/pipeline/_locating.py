@@ -22,7 +22,7 @@ from pinpoint.pipeline._looking import look
 from pinpoint.pipeline._scoring import score, score_nodes
 from pinpoint.pipeline._stages import key_of, partial_of
 from pinpoint.pipeline._steady import by_count, overlap
-from pinpoint.reliability import Rounding
+from pinpoint.reliability import Rounding, Routing
 
 if TYPE_CHECKING:
     from pinpoint.pipeline._run import Run
@@ -76,6 +76,8 @@ def _keep(space: Workspace, scores: HeadScores) -> None:
     if (rounding := scores.rounding) is not None:
         tensors["rounding"] = rounding.errors
         names |= {"noise_pairs": str(rounding.pairs), "dtype": rounding.dtype, "against": rounding.against}
+    if scores.routing is not None:
+        names["routing"] = json.dumps(scores.routing)
     space.write_tensors("scores.safetensors", tensors, names)
 
 
@@ -120,6 +122,7 @@ def located_scores(run: Run) -> HeadScores:
         rounding=None
         if errors is None
         else Rounding(errors, int(named["noise_pairs"]), named["dtype"], named["against"]),
+        routing=Routing(*json.loads(named["routing"])) if "routing" in named else None,
     )
 
 
@@ -195,6 +198,7 @@ def _record(run: Run, scores: HeadScores) -> dict[str, Any]:
         "reliability": shown.reliability.to_json(),
         "ranking_reliability": ranked.reliability.to_json(),
         "noise": None if scores.rounding is None else scores.rounding.to_json(),
+        **({} if scores.routing is None else {"routing": scores.routing._asdict()}),
         **({} if run.inputs.openings is None else {"answers": run.inputs.openings.model_dump()}),
         "provenance": provenance(model=run.config.model, **run.chosen),
     }
