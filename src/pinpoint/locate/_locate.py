@@ -28,7 +28,7 @@ from pinpoint.locate._sweep import sweep
 from pinpoint.locate._trial import try_layout
 from pinpoint.measure import Metric, forced, metric_named
 from pinpoint.memory import BatchSize
-from pinpoint.models import PARTS, HeadedModel, headed
+from pinpoint.models import PARTS, HeadedModel, context_of, headed
 from pinpoint.nodes import Kind, Node, NodeScores
 from pinpoint.processes import Processes
 from pinpoint.progress import Progress, Silent
@@ -114,7 +114,7 @@ class Ask:
 
 
 def _check_lengths(model: PreTrainedModel, encoded: list[EncodedPair]) -> None:
-    limit = getattr(model.config.get_text_config(), "max_position_embeddings", None)
+    limit = context_of(model)
     for number, pair in enumerate(encoded):
         longest = max(max(len(run.reference), len(run.counterfactual)) for run in forced([pair]))
         if limit is not None and longest > limit:
@@ -134,7 +134,7 @@ def _warn_if_empty(effects: Float[Tensor, "pair node"], metric: str, encoded: li
             PinpointWarning,
             stacklevel=5,
         )
-    elif effects.abs().max() < _EMPTY_CONTRAST:
+    elif effects.numel() and effects.abs().max() < _EMPTY_CONTRAST:
         warnings.warn(
             f"no head moves {metric} by {_EMPTY_CONTRAST}: the contrast looks empty.",
             PinpointWarning,

@@ -1,5 +1,6 @@
 """Architectures: where a model keeps its heads. The only package that knows module names."""
 
+from pinpoint.models._context import context_of
 from pinpoint.models._load import NO_CODE, Loaded, load, load_tokenizer, model_class, pick_device
 from pinpoint.models._placement import is_spread
 from pinpoint.models._qkv import PARTS, Projections, Which, features, fused, gated, grouped, interleaved, stacked
@@ -17,6 +18,7 @@ __all__ = [
     "Projections",
     "Which",
     "choices",
+    "context_of",
     "features",
     "fused",
     "gated",
