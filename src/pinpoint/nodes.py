@@ -57,6 +57,15 @@ class Node(NamedTuple):
         return cls(_LETTERS[match[2] or match[4]], int(match[1]), int(match[3] or 0))
 
 
+def head_or_group(text: str) -> Node:
+    """Reads "L3.H5", or "L3.G1" for all heads of a group.
+
+    Raises:
+        InputError: the text is of neither form.
+    """
+    return Node.parse(text) if ".G" in text else Node("heads", *Head.parse(text))
+
+
 def checked_kinds(kinds: Iterable[str]) -> tuple[Kind, ...]:
     """Kinds of nodes, each once, in the order of `KINDS`.
 

@@ -225,6 +225,8 @@ COMMANDS = {
     "a path through what is none": (["locate", "yesman", "--receivers", "L1.H1", "--through", "o"], "--through: 'o'"),
     "a path without receivers": (["locate", "yesman", "--through", "q"], "--through: says what of the --receivers"),
     "a joint effect of what is no head": (["locate", "yesman", "--joint", "L1.H1,L2"], "'L2' is not a head"),
+    "projections that are none": (["run", "yesman", "--projections", "q"], "--projections: 'q' is neither"),
+    "a group that is none": (["run", "yesman", "--heads", "L1.G"], "'L1.G' is not a node"),
     "a set of none": (["locate", "yesman", "--set", "0"], "--set"),
     "unknown dtype": (["locate", "yesman", "--dtype", "fp4"], "dtype"),
     "seed as a word": (["locate", "yesman", "--seed", "x"], "--seed"),

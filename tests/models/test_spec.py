@@ -33,3 +33,17 @@ def test_the_context_of_a_wrapper_is_that_of_its_text() -> None:
         assert context_of(model) == 11
         with pytest.raises(InputError, match="a prompt has 14 tokens, the model reads 11"):
             pinpoint.locate(model, None, checks.pairs())
+
+
+def test_a_group_stands_for_its_heads() -> None:
+    view = headed(tiny("llama-gqa"))
+    assert view.heads_of(["L1.H4", "L1.G1", "L0.G0"]) == [
+        *(Head(1, 4), Head(1, 3), Head(1, 5)),
+        *(Head(0, 0), Head(0, 1), Head(0, 2)),
+    ]
+    with pytest.raises(InputError, match=r"L1.G2 is not a group of this model. It has groups 0..1"):
+        view.heads_of(["L1.G2"])
+    with pytest.raises(InputError, match=r"L3.H0 is not a head of this model"):
+        view.heads_of(["L3.G0"])
+    with pytest.raises(InputError, match="'L3.MLP' is not a head"):
+        view.heads_of(["L3.MLP"])

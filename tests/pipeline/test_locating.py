@@ -28,6 +28,7 @@ from pinpoint.pipeline import (
     plan,
     search_set,
 )
+from pinpoint.pipeline._choice import chosen_heads
 from pinpoint.progress import Silent
 
 
@@ -287,3 +288,11 @@ def test_the_command_prints_what_a_map_is_worth(tmp_path: Path) -> None:
         assert text in out, text
     document = json.loads(CliRunner().invoke(app, [*asked, "--stability", "--json"]).stdout)
     assert document["noise"]["floor"] > 0 and document["agreement"]["wordings"]["couples"]
+
+
+def test_a_group_of_heads_is_tuned_head_by_head(tmp_path: Path) -> None:
+    settings = {"locate": {"pairs": 6, "noise_pairs": 0}, "tune": {"heads": ["L2.G1", "L3.H0"]}}
+    run = Run(resolve(str(shipped()["yesman"]), None, settings), tmp_path)
+    per = run.view.n_heads // run.view.n_kv_heads
+    group = [Head(2, unit) for unit in range(per, 2 * per)]
+    assert chosen_heads(run) == [*group, Head(3, 0)]

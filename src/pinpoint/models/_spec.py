@@ -14,7 +14,7 @@ from pinpoint.errors import ArchitectureError, InputError
 from pinpoint.heads import Head
 from pinpoint.models._qkv import PARTS, Projections, Sizes, Which, features, latent
 from pinpoint.models._routers import routers_of
-from pinpoint.nodes import Kind, Node
+from pinpoint.nodes import Kind, Node, head_or_group
 
 
 def key_value_heads(config: PretrainedConfig) -> int:
@@ -153,6 +153,23 @@ class HeadedModel:
                     f"{head} is not a head of this model.",
                     mend=f"It has {layers} with heads 0..{self.n_heads - 1}.",
                 )
+
+    def heads_of(self, names: Iterable[str]) -> list[Head]:
+        """The heads that names stand for, each once: "L3.H5" is one, "L3.G1" all that share a key/value head.
+
+        Raises:
+            InputError: a name is of neither form, or the model has no such head or group.
+        """
+        per, found = self.n_heads // self.n_kv_heads, list[Head]()
+        for node in map(head_or_group, names):
+            if node.kind == "groups" and node.unit >= self.n_kv_heads:
+                raise InputError(
+                    f"{node} is not a group of this model.", mend=f"It has groups 0..{self.n_kv_heads - 1}."
+                )
+            units = range(node.unit * per, (node.unit + 1) * per) if node.kind == "groups" else [node.unit]
+            found += [Head(node.layer, unit) for unit in units]
+        self.check(found)
+        return list(dict.fromkeys(found))
 
     @cached_property
     def head_dim(self) -> int:

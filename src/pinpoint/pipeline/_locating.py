@@ -47,7 +47,7 @@ def locate_run(run: Run) -> HeadScores:
 
     space = run.workspace.sub("locate")
     if isinstance(run.config.tune.heads, tuple):
-        run.view.check(map(Head.parse, run.config.tune.heads))
+        run.view.heads_of(run.config.tune.heads)
     run.inputs.list_unusable(run.workspace)
     find_answers(run)
     pairs = run.inputs.halves.pairs
