@@ -15,7 +15,7 @@ from pinpoint.config import settings_of
 from pinpoint.errors import ArchitectureError, InputError
 from pinpoint.models import load
 from pinpoint.organism import shipped
-from pinpoint.pipeline import _inspect, compare_on_one_pair, inspect_model
+from pinpoint.pipeline import _one_pair, compare_on_one_pair, inspect_model
 from pinpoint.pipeline._devices import devices
 from tests.families import tiny
 
@@ -152,7 +152,7 @@ def test_verify_goes_by_the_settings(monkeypatch: pytest.MonkeyPatch) -> None:
         seen.append(args)
         return load(*args[:3])
 
-    monkeypatch.setattr(_inspect, "load", loaded)
+    monkeypatch.setattr(_one_pair, "load", loaded)
     asked = {"device": "cpu", "dtype": "bfloat16", "revision": "v1"}
     found = compare_on_one_pair(path, settings_of(path, None, asked))
     assert seen == [(path, "bfloat16", "cpu", "v1")]

@@ -28,8 +28,8 @@ class TuneConfig(Settings):
     """Settings of `tune`, for the head slices or for full fine-tuning."""
 
     heads: _Heads = "auto"
-    """How many heads of the ranking to tune, which ones ("L12.H5", or "L12.G1" for all heads of a key/value group), `auto`
-    (see `verify.share`), or `validation`: the number that does best on the validation questions (see
+    """How many heads of the ranking to tune, which ones ("L12.H5", or "L12.G1" for all heads of a key/value group),
+    `auto` (see `verify.share`), or `validation`: the number that does best on the validation questions (see
     `sweep.counts`)."""
     max_heads: int = Field(64, ge=1)
     """`auto` never takes more than this."""

@@ -2,8 +2,8 @@
 
 from transformers import PretrainedConfig
 
+from pinpoint.models._layout import Layout, one_each
 from pinpoint.models._qkv import Projections, latent
-from pinpoint.models._spec import Layout, one_each
 
 
 def _projections(config: PretrainedConfig) -> Projections:

@@ -6,8 +6,8 @@ the nodes are the attention heads.
 
 from dataclasses import replace
 
+from pinpoint.models._layout import Layout
 from pinpoint.models._qkv import Projections, gated
-from pinpoint.models._spec import Layout
 
 STATE_SPACE = Layout(
     model_types=("bamba", "falcon_h1", "jamba"),

@@ -4,8 +4,8 @@ Norms (before, after or around), parallel blocks, routed MLPs, soft caps and sca
 modules take care of them.
 """
 
+from pinpoint.models._layout import Layout
 from pinpoint.models._qkv import fused, stacked
-from pinpoint.models._spec import Layout
 
 LLAMA = Layout(
     model_types=(

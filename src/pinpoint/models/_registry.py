@@ -13,9 +13,10 @@ from pinpoint.models._hybrid import (
     OLMO_HYBRID,
     STATE_SPACE,
 )
+from pinpoint.models._layout import Layout
 from pinpoint.models._llama import LLAMA, LLAMA4, PHI, PHI3, TEXT_OF_WRAPPER
 from pinpoint.models._others import BLOOM, FALCON, MPT, OPT, PERSIMMON
-from pinpoint.models._spec import HeadedModel, Layout
+from pinpoint.models._spec import HeadedModel
 
 LAYOUTS: tuple[Layout, ...] = (
     LLAMA,

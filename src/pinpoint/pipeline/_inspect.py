@@ -1,6 +1,6 @@
 """What a model would take, from its config alone: nothing is loaded but config and tokenizer."""
 
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
 from pydantic import BaseModel, ConfigDict
@@ -8,15 +8,13 @@ from transformers import AutoConfig, AutoTokenizer, PretrainedConfig, PreTrained
 
 from pinpoint.behaviours import CHALLENGES
 from pinpoint.config import AUTO, CONTINUED, RunConfig, settings_of, words_of
-from pinpoint.data import ContrastPair, assistant, render, system, user
+from pinpoint.data import assistant, render, system, user
 from pinpoint.errors import ArchitectureError, InputError, first_line
-from pinpoint.locate import locate
-from pinpoint.models import NO_CODE, HeadedModel, features, headed, load, model_class
+from pinpoint.models import NO_CODE, HeadedModel, features, headed, model_class
 from pinpoint.pipeline._devices import Device, devices, flop_rate
 from pinpoint.pipeline._estimate import Cost, Workload, locate_cost, tune_cost
 from pinpoint.tune import default_projections
 
-_LIMIT = 1e-4
 SHARES = (0.01, 0.02, 0.04, 0.1)
 _NO_TOKENIZER_TOKENS = 128
 _NO_TOKENIZER_ANSWER = 6
@@ -264,39 +262,3 @@ def inspect_model(model: str, settings: RunConfig | None = None) -> Inspection:
         estimates=estimates,
         notes=notes,
     )
-
-
-class Verified(NamedTuple):
-    """The sweep beside brute force.
-
-    Attributes:
-        difference: the largest of a head's effect, relative to the largest effect.
-        limit: what rounding may make of it.
-        dtype: that both computed in.
-    """
-
-    difference: float
-    limit: float
-    dtype: str
-
-
-def compare_on_one_pair(model: str, settings: RunConfig | None = None) -> Verified:
-    """Loads a model and holds the sweep to brute force on one short pair of random tokens.
-
-    Args:
-        model: a local folder or a Hub id.
-        settings: of the run, for revision, device and dtype; in float32 where they name none.
-    """
-    settings = settings or settings_of(model, None, {})
-    dtype = "float32" if settings.dtype == "auto" else settings.dtype
-    loaded = load(model, dtype, settings.device, settings.revision)
-    vocabulary = loaded.model.config.get_text_config().vocab_size
-    ids = torch.randint(vocabulary, (4, 6), generator=torch.Generator().manual_seed(0)).tolist()
-    pair = ContrastPair(ids[0] + ids[1], ids[0] + ids[2], unwanted=ids[3][:1], wanted=ids[3][1:2])
-    exact = locate(loaded.model, None, [pair], engine="naive")
-    fast = locate(loaded.model, None, [pair]).effects
-    largest = float(exact.effects.abs().max())
-    # An effect is a difference of logits, which are rounded as the largest of them is.
-    step = torch.finfo(getattr(torch, dtype)).eps * max(1.0, float(exact.reference.abs().max()))
-    limit = _LIMIT if dtype == "float32" else step / largest
-    return Verified(float((fast - exact.effects).abs().max()) / largest, limit, dtype)

@@ -10,9 +10,8 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from pinpoint.artifacts import Workspace, provenance
 from pinpoint.data import ContrastPair
-from pinpoint.errors import ConfigError
 from pinpoint.heads import Head, HeadScores
-from pinpoint.locate import FoundSet, Joint, SetStep, agreement, find_set, joint_effect, locate_paths
+from pinpoint.locate import agreement, locate_paths
 from pinpoint.measure import METRICS, Openings
 from pinpoint.nodes import NodeScores
 from pinpoint.pipeline._answers import find_answers
@@ -202,64 +201,6 @@ def _record(run: Run, scores: HeadScores) -> dict[str, Any]:
         **({} if run.inputs.openings is None else {"answers": run.inputs.openings.model_dump()}),
         "provenance": provenance(model=run.config.model, **run.chosen),
     }
-
-
-def search_set(run: Run, count: int) -> FoundSet:
-    """Searches one half of the pairs for the set of heads with the strongest joint effect; writes `locate/set.json`.
-
-    Raises:
-        ConfigError: the heads are not located by path patching, which joint effects are of.
-    """
-    config = _by_paths(run, "--set", "a set is searched")
-    pairs, ranking_half, effect_half = run.inputs.halves
-    run.progress.start(f"searching for a set of {count} heads", 0)
-    found = find_set(
-        run.model,
-        run.tokenizer,
-        [pairs[i] for i in ranking_half],
-        count,
-        others=[pairs[i] for i in effect_half],
-        **config,
-    )
-    run.workspace.sub("locate").write_json("set.json", _set_record(found))
-    return found
-
-
-def _set_record(found: FoundSet) -> dict[str, Any]:
-    def steps(taken: Sequence[SetStep]) -> list[dict[str, Any]]:
-        return [step._asdict() | {"head": str(step.head), "heads": list(map(str, step.heads))} for step in taken]
-
-    joint = None if found.joint is None else found.joint._asdict()
-    more = {"forward": steps(found.forward), "backward": steps(found.backward)}
-    return found._asdict() | {"heads": list(map(str, found.heads)), "joint": joint} | more
-
-
-def joint_of(run: Run, heads: Sequence[Head]) -> Joint:
-    """The joint effect of named heads, on all pairs; writes `locate/joint.json`.
-
-    Raises:
-        InputError: the model has no such head.
-        ConfigError: the heads are not located by path patching, which joint effects are of.
-    """
-    config = _by_paths(run, "--joint", "joint effects are found")
-    run.view.check(heads)
-    run.progress.start(f"the joint effect of {len(heads)} heads", 0)
-    found = joint_effect(run.model, run.tokenizer, run.inputs.halves.pairs, heads, **config)
-    record = {"heads": list(map(str, heads)), "metric": run.config.locate.metric, **found._asdict()}
-    run.workspace.sub("locate").write_json("joint.json", record)
-    return found
-
-
-def _by_paths(run: Run, option: str, what: str) -> dict[str, Any]:
-    """What joint effects take over from the settings."""
-    config = run.config.locate
-    if config.method != "path":
-        raise ConfigError(
-            f"{what} by path patching; the method is {config.method!r}.",
-            where=option,
-            mend=f"Leave out --method or {option}.",
-        )
-    return {name: getattr(config, name) for name in ("metric", "engine", "batch_size", "rows_per_chunk")}
 
 
 def locate_receivers(run: Run, receivers: Sequence[Head], through: Literal["q", "k", "v"]) -> HeadScores:
