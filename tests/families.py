@@ -3,7 +3,7 @@
 from typing import Any
 
 import torch
-from transformers import AutoConfig, PreTrainedModel
+from transformers import AutoConfig, AutoModelForImageTextToText, PreTrainedModel
 
 from pinpoint.models import model_class
 
@@ -29,6 +29,22 @@ LATENT = {
     "n_shared_experts": 1,
     "first_k_dense_replace": 1,
     "num_key_value_heads": 6,
+}
+# The prompts of the tests are longer than the original context: the long factors are chosen.
+LONG_ROPE = {
+    "rope_type": "longrope",
+    "rope_theta": 1e4,
+    "short_factor": [1.0] * 4,
+    "long_factor": [1.5, 2.0, 3.0, 4.0],
+    "original_max_position_embeddings": 8,
+}
+LINEAR = {
+    "layer_types": ["linear_attention", "full_attention", "full_attention"],
+    "linear_num_key_heads": 2,
+    "linear_num_value_heads": 4,
+    "linear_key_head_dim": 8,
+    "linear_value_head_dim": 8,
+    "head_dim": 8,
 }
 MAMBA = {"mamba_d_state": 8, "mamba_d_conv": 4, "mamba_expand": 2}
 
@@ -71,6 +87,7 @@ FAMILIES: dict[str, tuple[str, dict[str, Any]]] = {
     "gemma3": ("gemma3_text", {"head_dim": 8, "query_pre_attn_scalar": 8, "sliding_window": 8}),
     "phi": ("phi", {"qk_layernorm": True}),
     "phi3": ("phi3", {"sliding_window": 8}),
+    "phi3-longrope": ("phi3", {"rope_parameters": LONG_ROPE, "original_max_position_embeddings": 8}),
     "phimoe": ("phimoe", {"num_local_experts": 4, "num_experts_per_tok": 2, "sliding_window": 8}),
     "gpt2": ("gpt2", {}),
     "gpt-bigcode-mqa": ("gpt_bigcode", {"multi_query": True}),
@@ -144,7 +161,7 @@ FAMILIES: dict[str, tuple[str, dict[str, Any]]] = {
     "arcee": ("arcee", {}),
     "apertus": ("apertus", {}),
     "cwm": ("cwm", {"head_dim": 8, "sliding_window": 8}),
-    "jamba": ("jamba", {**MAMBA, "attn_layer_period": 2, "attn_layer_offset": 1, "num_experts": 2, "mamba_dt_rank": 4}),
+    "jamba": ("jamba", {**MAMBA, "attn_layer_period": 2, "attn_layer_offset": 1, "num_experts": 4, "mamba_dt_rank": 4}),
     "lfm2": ("lfm2", {"layer_types": ["conv", "full_attention", "full_attention"]}),
     "falcon-h1": ("falcon_h1", {**MAMBA, "mamba_d_ssm": 48, "mamba_n_heads": 6, "mamba_d_head": 8, "head_dim": 8}),
     "bamba": ("bamba", {**MAMBA, "mamba_n_heads": 6, "mamba_d_head": 16, "attn_layer_indices": [1, 2]}),
@@ -161,6 +178,53 @@ FAMILIES: dict[str, tuple[str, dict[str, Any]]] = {
             "residual_multiplier": 0.4,
         },
     ),
+    "qwen3-next": ("qwen3_next", {**MOE, **LINEAR, "num_experts": 4, "shared_expert_intermediate_size": 40}),
+    "qwen3.5": ("qwen3_5_text", LINEAR),
+    "qwen3.5-moe": ("qwen3_5_moe_text", {**MOE, **LINEAR, "num_experts": 4, "shared_expert_intermediate_size": 40}),
+    "olmo-hybrid": ("olmo_hybrid", {**LINEAR, "rope_parameters": None}),
+    "ministral": ("ministral", {"head_dim": 8, "sliding_window": 8}),
+    "ministral3": (
+        "ministral3",
+        {
+            "head_dim": 8,
+            "rope_parameters": {
+                "rope_type": "default",
+                "rope_theta": 1e4,
+                "llama_4_scaling_beta": 0.5,
+                "original_max_position_embeddings": 4,
+            },
+        },
+    ),
+    "exaone-moe": (
+        "exaone_moe",
+        {**MOE, "num_experts": 4, "sliding_window": 8, "sliding_window_pattern": 2, "routed_scaling_factor": 2.5},
+    ),
+    "glm4-moe-lite": ("glm4_moe_lite", {**MOE, **LATENT, "q_lora_rank": 24, "n_group": 1, "topk_group": 1}),
+    "minimax-m2": ("minimax_m2", {"head_dim": 8, "num_local_experts": 4, "num_experts_per_tok": 2, "rotary_dim": 4}),
+    "lfm2-moe": (
+        "lfm2_moe",
+        {
+            **MOE,
+            "num_experts": 4,
+            "num_dense_layers": 1,
+            "layer_types": ["conv", "full_attention", "full_attention"],
+        },
+    ),
+    "ernie4.5-moe": (
+        "ernie4_5_moe",
+        {"moe_intermediate_size": 40, "moe_k": 2, "moe_num_experts": 4, "moe_num_shared_experts": 1},
+    ),
+    "hunyuan": ("hunyuan_v1_dense", {"head_dim": 8}),
+    "hunyuan-moe": ("hunyuan_v1_moe", {"head_dim": 8, "num_experts": 4, "moe_topk": 2}),
+    "dots1": (
+        "dots1",
+        {**MOE, "head_dim": 8, "n_routed_experts": 4, "n_shared_experts": 1, "first_k_dense_replace": 1},
+    ),
+    "flex-olmo": ("flex_olmo", {"num_experts": 4, "num_experts_per_tok": 2}),
+    "vaultgemma": (
+        "vaultgemma",
+        {"head_dim": 8, "query_pre_attn_scalar": 8, "sliding_window": 8, "final_logit_softcapping": 5.0},
+    ),
 }
 
 
@@ -175,6 +239,14 @@ VISION = {
     "patch_size": 8,
 }
 QWEN_VISION = {"depth": 1, "num_heads": 2, "patch_size": 8}
+QWEN3_VISION = {
+    **QWEN_VISION,
+    "hidden_size": 16,
+    "intermediate_size": 24,
+    "out_hidden_size": 48,
+    "num_position_embeddings": 4,
+    "deepstack_visual_indexes": [0],
+}
 QWEN_TOKENS = {"image_token_id": 93, "video_token_id": 94, "vision_start_token_id": 95, "vision_end_token_id": 96}
 MROPE = {"rope_parameters": {"rope_type": "default", "mrope_section": [1, 1, 2], "rope_theta": 1e4}}
 # Wrappers around a text decoder: (model_type, settings of the decoder, the other settings)
@@ -198,6 +270,60 @@ WRAPPERS: dict[str, tuple[str, dict[str, Any], dict[str, Any]]] = {
         "mistral3",
         {"model_type": "mistral", "head_dim": 8},
         {"vision_config": {**VISION, "model_type": "pixtral", "head_dim": 8}, "image_token_index": 96},
+    ),
+    "cohere2-vision": (
+        "cohere2_vision",
+        {"model_type": "cohere2", "logit_scale": 0.25, "sliding_window": 8},
+        {"vision_config": {**VISION, "model_type": "siglip_vision_model"}, "image_token_id": 96},
+    ),
+    "internvl": (
+        "internvl",
+        {"model_type": "qwen2"},
+        {"vision_config": {**VISION, "model_type": "internvl_vision"}, "image_token_id": 96},
+    ),
+    "llava-next": (
+        "llava_next",
+        {"model_type": "mistral", "sliding_window": 8},
+        {"vision_config": {**VISION, "model_type": "clip_vision_model"}, "image_token_index": 96},
+    ),
+    "llava-onevision": (
+        "llava_onevision",
+        {"model_type": "qwen2"},
+        {"vision_config": {**VISION, "model_type": "siglip_vision_model"}, "image_token_index": 96},
+    ),
+    "llama4-vision": (
+        "llama4",
+        {**FAMILIES["llama4"][1], "model_type": "llama4_text"},
+        {
+            "vision_config": {
+                **VISION,
+                "vision_output_dim": 16,
+                "projector_input_dim": 16,
+                "projector_output_dim": 16,
+                "intermediate_size": 64,
+            },
+            "image_token_index": 96,
+        },
+    ),
+    "qwen3-vl": (
+        "qwen3_vl",
+        {"model_type": "qwen3_vl_text", "head_dim": 8, **MROPE},
+        {"vision_config": QWEN3_VISION, **QWEN_TOKENS},
+    ),
+    "qwen3-vl-moe": (
+        "qwen3_vl_moe",
+        {**MOE, "num_experts": 4, "model_type": "qwen3_vl_moe_text", "head_dim": 8, **MROPE},
+        {"vision_config": QWEN3_VISION, **QWEN_TOKENS},
+    ),
+    "qwen3.5-vision": (
+        "qwen3_5",
+        {**LINEAR, "model_type": "qwen3_5_text"},
+        {"vision_config": QWEN3_VISION, **QWEN_TOKENS},
+    ),
+    "qwen3.5-moe-vision": (
+        "qwen3_5_moe",
+        {**FAMILIES["qwen3.5-moe"][1], "model_type": "qwen3_5_moe_text"},
+        {"vision_config": QWEN3_VISION, **QWEN_TOKENS},
     ),
     "qwen2-vl": (
         "qwen2_vl",
@@ -225,11 +351,19 @@ def config_of(family: str, **changes: Any) -> Any:
     return AutoConfig.for_model(model_type, **{**shape, **extra, **changes})
 
 
+def has_experts(family: str) -> bool:
+    """Whether a family has experts to choose from."""
+    config = config_of(family).get_text_config(decoder=True)
+    return any(getattr(config, name, None) for name in ("num_local_experts", "num_experts", "n_routed_experts"))
+
+
 def tiny(family: str, seed: int = 0, **changes: Any) -> PreTrainedModel:
     """A random float32 model whose heads, biases and norms all matter."""
     config = config_of(family, **changes)
     torch.manual_seed(seed)
-    model = model_class(config).from_config(config)
+    # Some wrappers load as the language model inside, which is a family of its own.
+    build = AutoModelForImageTextToText if hasattr(config, "vision_config") else model_class(config)
+    model = build.from_config(config)
     generator = torch.Generator().manual_seed(seed)
     for name, parameter in model.named_parameters():
         noise = torch.randn(parameter.shape, generator=generator)

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from pinpoint.data import ContrastPair
     from pinpoint.errors import PinpointError
     from pinpoint.heads import Head, HeadScores, HeadSet
-    from pinpoint.locate import agreement, greedy_set, locate_nodes, locate_paths
+    from pinpoint.locate import agreement, find_set, greedy_set, joint_effect, locate_nodes, locate_paths
     from pinpoint.models import load
     from pinpoint.nodes import Node, NodeScores
 
@@ -26,7 +26,9 @@ __all__ = [
     "PinpointError",
     "__version__",
     "agreement",
+    "find_set",
     "greedy_set",
+    "joint_effect",
     "load",
     "locate",
     "locate_nodes",
@@ -42,7 +44,9 @@ _HOMES = {
     "NodeScores": "pinpoint.nodes",
     "PinpointError": "pinpoint.errors",
     "agreement": "pinpoint.locate",
+    "find_set": "pinpoint.locate",
     "greedy_set": "pinpoint.locate",
+    "joint_effect": "pinpoint.locate",
     "load": "pinpoint.models",
     "locate_nodes": "pinpoint.locate",
     "locate_paths": "pinpoint.locate",

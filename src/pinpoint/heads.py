@@ -11,7 +11,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, NamedTuple
 
 from pinpoint.errors import InputError
-from pinpoint.reliability import Reliability, Rounding, split_half
+from pinpoint.reliability import Reliability, Rounding, Routing, split_half
 
 if TYPE_CHECKING:
     from jaxtyping import Bool, Float
@@ -90,6 +90,7 @@ class HeadScores:
         receivers: the heads that the paths lead through; empty for effects on the logits by whatever way.
         groups: what each pair belongs to; empty where every pair stands for itself.
         rounding: what the model's dtype does to the mean effects, by layer and head; None where it was not measured.
+        routing: whether experts were chosen as in the model's own pass; None without experts, or where no sweep ran.
     """
 
     effects: Float[Tensor, "pair layer head"]
@@ -104,6 +105,7 @@ class HeadScores:
     receivers: tuple[Head, ...] = field(default=())
     groups: tuple[str, ...] = field(default=())
     rounding: Rounding | None = field(default=None)
+    routing: Routing | None = field(default=None)
 
     def __repr__(self) -> str:
         return f"<HeadScores: {self.mean.numel()} heads ({self.label}), {self.metric}, {len(self.effects)} pairs>"

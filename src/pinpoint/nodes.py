@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Literal, NamedTuple, get_args
 
 from pinpoint.errors import ConfigError, InputError
 from pinpoint.heads import Head, HeadScores, subset
-from pinpoint.reliability import Reliability, Rounding, split_half
+from pinpoint.reliability import Reliability, Rounding, Routing, split_half
 
 if TYPE_CHECKING:
     from jaxtyping import Float
@@ -57,6 +57,15 @@ class Node(NamedTuple):
         return cls(_LETTERS[match[2] or match[4]], int(match[1]), int(match[3] or 0))
 
 
+def head_or_group(text: str) -> Node:
+    """Reads "L3.H5", or "L3.G1" for all heads of a group.
+
+    Raises:
+        InputError: the text is of neither form.
+    """
+    return Node.parse(text) if ".G" in text else Node("heads", *Head.parse(text))
+
+
 def checked_kinds(kinds: Iterable[str]) -> tuple[Kind, ...]:
     """Kinds of nodes, each once, in the order of `KINDS`.
 
@@ -88,6 +97,7 @@ class NodeScores:
         seconds: wall time of the computation.
         groups: what each pair belongs to; empty where every pair stands for itself.
         rounding: what the model's dtype does to the mean effects, by node; None where it was not measured.
+        routing: whether experts were chosen as in the model's own pass; None without experts, or where no sweep ran.
     """
 
     nodes: tuple[Node, ...]
@@ -99,6 +109,7 @@ class NodeScores:
     seconds: float = field(default=0.0)
     groups: tuple[str, ...] = field(default=())
     rounding: Rounding | None = field(default=None)
+    routing: Routing | None = field(default=None)
 
     def __repr__(self) -> str:
         return f"<NodeScores: {len(self.nodes)} nodes ({self.label}), {self.metric}, {len(self.effects)} pairs>"
@@ -181,6 +192,7 @@ class NodeScores:
             layers,
             groups=self.groups,
             rounding=None if self.rounding is None else self.rounding.of(errors),
+            routing=self.routing,
         )
 
     def to_pandas(self) -> "DataFrame":

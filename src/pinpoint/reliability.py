@@ -89,6 +89,26 @@ def split_half(
     return Reliability(float(whole.mean()), float(low), float(high), halvings, len(effects))
 
 
+class Routing(NamedTuple):
+    """Whether experts were chosen for patched rows as the model chooses them for whole prompts.
+
+    Attributes:
+        choices: how often a router chose for the unpatched reference among the patched rows.
+        others: how often otherwise than in the model's own pass.
+        ties: choices of the model's own pass that a step of its dtype could turn.
+    """
+
+    choices: int
+    others: int
+    ties: int
+
+    def __str__(self) -> str:
+        return (
+            f"for the reference, {self.others} of {self.choices} choices of experts came out otherwise among the "
+            f"patched rows than in the model's own pass, which met {self.ties} near ties"
+        )
+
+
 @dataclass(frozen=True, eq=False)
 class Rounding:
     """What rounding does to mean scores, measured against the same computation in a wider dtype.

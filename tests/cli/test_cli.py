@@ -159,6 +159,6 @@ def test_naive_is_compared_with_the_sweep(tmp_path: Path) -> None:
 
 
 def test_an_engine_that_is_off_fails_the_check(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("pinpoint.cli._check._LIMIT", 0.0)
+    monkeypatch.setattr("pinpoint.pipeline._one_pair._LIMIT", 0.0)
     with pytest.raises(CheckFailed, match=r"yesman: the sweep and brute force differ by .* Use --engine naive"):
         CliRunner().invoke(app, ["check", "yesman", "--verify", "--device", "cpu"], catch_exceptions=False)

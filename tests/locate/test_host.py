@@ -7,7 +7,10 @@ from torch import Tensor
 
 import pinpoint
 from bench._shapes import Shape, make_model, make_pairs
+from pinpoint.locate._routing import Routes
 from pinpoint.locate._sweep import _Sweep
+from tests.families import tiny
+from tests.models import checks
 
 READS = ("cpu", "item", "tolist", "numpy", "nonzero", "__bool__", "__int__", "__float__", "__index__")
 SHAPE = Shape(layers=3, heads=4, groups=2, d_head=8, inner=32, vocabulary=32, pairs=2, shared=8, after=4)
@@ -38,3 +41,18 @@ def test_nothing_is_read_back_while_rows_are_in_flight(monkeypatch: pytest.Monke
     monkeypatch.setattr(_Sweep, "visit", watched)
     pinpoint.locate(model, None, pairs, rows_per_chunk=rows_per_chunk)
     assert set(visits) == {0, 1, 2} and reads == []
+
+
+def test_routers_are_looked_at_without_a_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    reads: list[str] = []
+    see = Routes.see
+
+    def watched(self: Routes, *arguments: Any) -> None:
+        with monkeypatch.context() as once:
+            for name in READS:
+                once.setattr(Tensor, name, lambda *_args, name=name: reads.append(name))
+            see(self, *arguments)
+
+    monkeypatch.setattr(Routes, "see", watched)
+    assert pinpoint.locate(tiny("mixtral"), None, checks.pairs()).routing is not None
+    assert reads == []

@@ -1,11 +1,19 @@
 """Joint effects of sets: sweep and oracle agree, and the search finds heads that hide behind one another."""
 
+import sys
+from collections.abc import Sequence
+from itertools import combinations
+from typing import Any
+
 import pytest
 import torch
+from transformers import PreTrainedModel
 
 import pinpoint
 from pinpoint.errors import InputError
 from pinpoint.heads import Head
+from pinpoint.interventions import captured_heads
+from pinpoint.models import headed
 from tests.families import tiny
 from tests.models import checks
 
@@ -62,3 +70,73 @@ def test_the_search_lowers_the_metric_with_every_step() -> None:
 def test_heads_that_are_not_there_are_refused() -> None:
     with pytest.raises(InputError, match="L7.H0 is not a head of this model"):
         pinpoint.locate(tiny("llama-gqa"), None, checks.pairs(), given=[Head(7, 0)])
+
+
+REDUNDANT = [Head(2, 1), Head(2, 4)]
+
+
+def _with_redundant_heads(pairs: list[pinpoint.ContrastPair], acting: Sequence[Head]) -> PreTrainedModel:
+    """A model of four heads: of two, each makes up for the other; those of `acting` act each for itself.
+
+    The first two write along one direction, and the norm after attention leaves of what they write the sign alone: it
+    is positive unless both take their counterfactual outputs.
+    """
+    model = tiny("olmo2")
+    view = headed(model)
+    width = view.head_dim
+    for head in set(view.heads()) - set(acting):
+        view.out_proj(head.layer).weight.data[:, head.head * width : (head.head + 1) * width] = 0
+    unembedding = model.get_output_embeddings().weight.data
+    direction = unembedding[[5, 6]].mean(0) - unembedding[7]
+    written = torch.tensor([3.0] * len(pairs) + [-1.0] * len(pairs))
+    z = []
+    for prompt in [pair.reference for pair in pairs] + [pair.counterfactual for pair in pairs]:
+        with captured_heads(view) as seen, torch.no_grad():
+            model(torch.tensor([prompt]))
+        z.append(seen[2][0, -1].unflatten(0, (view.n_heads, width)))
+    for head in REDUNDANT:
+        reader = torch.linalg.lstsq(torch.stack(z)[:, head.head], written[:, None]).solution[:, 0]
+        columns = slice(head.head * width, (head.head + 1) * width)
+        view.out_proj(2).weight.data[:, columns] = direction[:, None] * reader
+    return model
+
+
+def test_heads_that_make_up_for_one_another_are_found_by_cutting_a_set_down() -> None:
+    pairs = checks.pairs()
+    for acting in combinations([Head(layer, head) for layer in (1, 0) for head in range(6)], 2):
+        model = _with_redundant_heads(pairs, acting)
+        alone = pinpoint.locate(model, None, pairs)
+        if all(alone.mean[head] < -0.05 for head in acting):
+            break
+    assert set(alone.top(2)) == set(acting), "a random model has two heads that act so"
+    assert all(-1e-2 < alone.mean[head] < 0 for head in REDUNDANT), "each of them hides behind the other"
+    assert set(pinpoint.greedy_set(model, None, pairs, 2)[-1].heads) == set(acting)
+    found = pinpoint.find_set(model, None, pairs, 2, others=pairs[:2])
+    assert found.search == "backward" and set(found.heads) == set(REDUNDANT)
+    assert found.chosen_on < found.forward[-1].joint - 1
+    assert found.joint == pinpoint.joint_effect(model, None, pairs[:2], found.heads)
+    assert found.joint is not None and found.joint.effect < -1 and -1e-2 < found.joint.alone < 0
+
+
+@pytest.mark.parametrize("engine", ["sweep", "naive"])
+def test_a_joint_effect_is_that_of_the_set_given(engine: str) -> None:
+    model, pairs = tiny("qwen3"), checks.alike()
+    alone = pinpoint.locate(model, None, pairs)
+    beyond = pinpoint.locate(model, None, pairs, given=GIVEN).reference - alone.reference
+    found = pinpoint.joint_effect(model, None, pairs, GIVEN, engine=engine)
+    assert found.effect == pytest.approx(float(beyond.mean()), abs=1e-5) and found.pairs == 3
+    assert found.alone == pytest.approx(sum(float(alone.mean[head]) for head in GIVEN), abs=1e-5)
+
+
+def test_cutting_down_asks_for_no_rows_of_heads(monkeypatch: pytest.MonkeyPatch) -> None:
+    swept = []
+    score = sys.modules["pinpoint.locate._sets"].score_heads
+
+    def counted(*args: Any) -> Any:
+        swept.append(args)
+        return score(*args)
+
+    monkeypatch.setattr(sys.modules["pinpoint.locate._sets"], "score_heads", counted)
+    found = pinpoint.find_set(tiny("llama-gqa"), None, checks.pairs(), 3)
+    # One sweep for the heads alone, and one for each step of growing.
+    assert len(swept) == 1 + len(found.forward)

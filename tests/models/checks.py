@@ -5,14 +5,16 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+import pytest
 import torch
 from torch import Tensor, nn
 from transformers import PreTrainedModel
 
 import pinpoint
 from pinpoint.heads import Head
-from pinpoint.interventions import captured_heads, knockout
-from pinpoint.models import headed
+from pinpoint.interventions import captured_heads, knockout, seen_whole_outputs
+from pinpoint.models import choices, headed
+from pinpoint.nodes import KINDS
 from pinpoint.tune import attach, head_slices
 
 VOCAB = 97
@@ -70,6 +72,31 @@ def reference_difference(model: PreTrainedModel) -> float:
         logits = model(torch.tensor([pair.reference])).logits[0, -1].float()
         expected.append(logits[[5, 6]].mean() - logits[7])
     return relative(found, torch.stack(expected))
+
+
+@torch.no_grad()
+def logits_under_the_hooks(model: PreTrainedModel) -> tuple[Tensor, Tensor]:
+    """All logits of the sweep's own unpatched pass over both prompts, and of the model on the same batch without it."""
+    view, passes = headed(model), []
+
+    def see(_module: nn.Module, _args: object, inputs: dict[str, Any], output: Any) -> None:
+        passes.append((inputs, output))
+
+    with pytest.MonkeyPatch.context() as patch:
+        with _removed(view.backbone.register_forward_hook(see, with_kwargs=True)):
+            pinpoint.locate_nodes(model, None, pairs(), nodes=KINDS)
+        inputs, output = passes[0]
+        patch.setattr(view.backbone, "forward", lambda *_args, **_inputs: output)
+        hooked = model(**inputs).logits
+    return hooked, model(**inputs).logits
+
+
+@contextmanager
+def _removed(handle: Any) -> Iterator[None]:
+    try:
+        yield
+    finally:
+        handle.remove()
 
 
 def padding_difference(model: PreTrainedModel) -> float:
@@ -173,25 +200,10 @@ def _assert_only_slices_moved(before: PreTrainedModel, after: PreTrainedModel, s
 
 
 @contextmanager
-def seen_experts(model: PreTrainedModel) -> Iterator[dict[str, list[Tensor]]]:
-    """Collects which experts every token is sent to, [token choice] sorted, call by call, module by module."""
-    seen: dict[str, list[Tensor]] = {}
-    handles = []
-
-    def hook(name: str) -> Any:
-        def see(_module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
-            for value in (*args, *kwargs.values()):
-                if isinstance(value, Tensor) and not value.is_floating_point():
-                    seen.setdefault(name, []).append(value.reshape(-1, value.shape[-1]).sort(dim=-1).values)
-                    return
-
-        return see
-
-    for name, module in model.named_modules():
-        if name.endswith("experts"):
-            handles.append(module.register_forward_pre_hook(hook(name), with_kwargs=True))
-    try:
+def seen_experts(model: PreTrainedModel) -> Iterator[dict[tuple[int, str], list[Tensor]]]:
+    """Collects which experts every token is sent to, [token expert], call by call, router by router."""
+    seen: dict[tuple[int, str], list[Tensor]] = {}
+    with seen_whole_outputs(
+        headed(model).routers(), lambda key, output: seen.setdefault(key, []).append(choices(output).chosen)
+    ):
         yield seen
-    finally:
-        for handle in handles:
-            handle.remove()

@@ -1,21 +1,20 @@
 """Every known architecture: engine and oracle agree, the model is left alone, and the slices are the heads'."""
 
 import dataclasses
-import sys
 
 import pytest
 import torch
 
 import pinpoint
-from pinpoint.errors import ArchitectureError, PinpointWarning
-from pinpoint.models import headed, known_types
-from pinpoint.models._registry import layout_of
+from pinpoint.errors import PinpointWarning
+from pinpoint.models import Projections, headed, known_types, model_class
 from pinpoint.models._spec import HeadedModel
 from pinpoint.tune import default_projections
-from tests.families import FAMILIES, tiny
+from tests.families import FAMILIES, config_of, has_experts, tiny
 from tests.models import checks
 
-MOE = [name for name, (kind, _) in FAMILIES.items() if "moe" in kind or kind in ("mixtral", "gpt_oss", "deepseek_v3")]
+MOE = [family for family in FAMILIES if has_experts(family)]
+LONGER = config_of("phi3-longrope").rope_parameters | {"long_factor": [1.0] * 4}
 # Settings that, switched off, leave a model with the same weights but other scores: an engine that
 # passed over the feature would give those instead.
 FEATURES = {
@@ -25,6 +24,7 @@ FEATURES = {
     "a sliding window beside full attention": ("gemma3", {"sliding_window": 64}),
     "local attention": ("gpt-neo", {"window_size": 64}),
     "chunked attention": ("llama4", {"attention_chunk_size": 64}),
+    "rotary frequencies chosen by length": ("phi3-longrope", {"rope_parameters": LONGER}),
     "a logit scale": ("cohere", {"logit_scale": 1.0}),
     "a divided logit": ("granite", {"logits_scaling": 1.0}),
     "a scaled residual": ("granite", {"residual_multiplier": 1.0}),
@@ -32,6 +32,7 @@ FEATURES = {
     "a parallel block": ("gpt-neox", {"use_parallel_residual": False}),
     "the residual after the norm": ("bloom-post-norm", {"apply_residual_connection_post_layernorm": False}),
     "clipped projections": ("olmo", {"clip_qkv": None}),
+    "an attention scale that grows with the position": ("ministral3", {"rope_parameters": None}),
     "no rotary positions in some layers": ("smollm3", {"no_rope_layers": [1, 1, 1]}),
 }
 
@@ -57,6 +58,12 @@ def test_reference_metric_is_that_of_the_unhooked_model(family: str) -> None:
 
 
 @pytest.mark.parametrize("family", FAMILIES)
+def test_all_logits_of_the_pass_under_the_hooks_are_those_of_the_unhooked_model(family: str) -> None:
+    hooked, plain = checks.logits_under_the_hooks(tiny(family))
+    assert torch.equal(hooked, plain)
+
+
+@pytest.mark.parametrize("family", FAMILIES)
 def test_padding_batching_and_chunking_do_not_change_a_score(family: str) -> None:
     assert checks.padding_difference(tiny(family)) < 1e-4
 
@@ -75,7 +82,7 @@ def test_a_zero_knockout_is_zeroed_columns_of_the_out_projection(family: str) ->
 
 
 # They normalise queries and keys across all heads: a head's weights are its own, what they do is not.
-JOINT_NORMS = ("olmo2", "olmo3", "olmoe")
+JOINT_NORMS = ("flex-olmo", "minimax-m2", "olmo-hybrid", "olmo2", "olmo3", "olmoe")
 
 
 @pytest.mark.parametrize("family", FAMILIES)
@@ -122,12 +129,12 @@ def test_sweep_and_oracle_send_tokens_to_the_same_experts(family: str) -> None:
     with checks.seen_experts(model) as slow:
         pinpoint.locate(model, None, pair, engine="naive")
     assert fast, "no experts seen"
-    for name, calls in fast.items():
-        layer = int(name.split("layers.")[1].split(".")[0])
+    assert view.routers().keys() == fast.keys()
+    for (layer, name), calls in fast.items():
         rows = calls[-1]  # the reference, then every head up to this layer
         assert len(rows) == 1 + sum(head.layer <= layer for head in view.heads())
         # Brute force: both prompts, the reference, then one pass per head; the last position is measured.
-        patched = [call[len(pair[0].reference) - 1] for call in slow[name][1:]]
+        patched = [call[len(pair[0].reference) - 1] for call in slow[layer, name][1:]]
         assert torch.equal(rows, torch.stack(patched[: len(rows)]))
 
 
@@ -141,33 +148,25 @@ def test_the_features_of_the_tiny_models_bite(feature: str) -> None:
     assert checks.relative(gone, there) > 1e-2
 
 
-@pytest.mark.parametrize(
-    ("family", "change"),
-    [
-        ("bloom", {"adds_residual": False}),
-        ("opt", {"tail": ()}),
-        ("olmo2", {"tail": ()}),
-        ("jamba", {"mixers": ()}),
-        ("falcon-h1", {"mixers": ()}),
-    ],
-)
-def test_a_layout_without_the_feature_gives_other_scores(
-    family: str, change: dict[str, object], monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.mark.parametrize("family", ["qwen3.5", "qwen3-next"])
+def test_the_gate_of_a_head_is_tuned_with_its_query(family: str) -> None:
     model = tiny(family)
-    exact = pinpoint.locate(model, None, checks.pairs(), engine="naive").effects
-    layout = layout_of(model.config.model_type)
-    assert layout is not None
-    broken = HeadedModel(model, dataclasses.replace(layout, **change))
-    monkeypatch.setattr(sys.modules["pinpoint.locate._locate"], "headed", lambda _model: broken)
-    with pytest.raises(ArchitectureError, match="does not describe it"):
-        pinpoint.locate(model, None, checks.pairs())
-    monkeypatch.setattr(sys.modules["pinpoint.locate._locate"], "try_layout", lambda _view: None)
-    try:
-        scores = pinpoint.locate(model, None, checks.pairs()).effects
-    except (TypeError, RuntimeError, AttributeError, AssertionError):
-        return  # it does not even run
-    assert checks.relative(scores, exact) > 1e-3
+    view = headed(model)
+    layer = view.attention_layers[0]
+    name, rows = view.projection_slice(layer, "q", 2)
+    assert len(rows) == 2 * view.head_dim
+    broken = HeadedModel(model, dataclasses.replace(view.layout, projections=lambda _config: Projections()))
+    _, half = broken.projection_slice(layer, "q", 3)
+    # Heads of queries alone would be halves of the heads before them.
+    assert set(half) < set(view.projection_slice(layer, "q", 1)[1])
+
+
+@pytest.mark.parametrize(("family", "text"), [("llama4-vision", "llama4_text"), ("qwen3.5-vision", "qwen3_5_text")])
+def test_wrappers_that_load_as_their_text_decoder_are_known_by_its_type(family: str, text: str) -> None:
+    config = config_of(family)
+    model = model_class(config).from_config(config).eval()
+    assert model.config.model_type == text
+    assert checks.reference_difference(model) < 1e-4
 
 
 def test_every_known_architecture_is_tested() -> None:

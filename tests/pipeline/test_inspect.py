@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 import torch
 from transformers import AutoConfig, PreTrainedTokenizerBase
@@ -12,7 +13,10 @@ from typer.testing import CliRunner
 from pinpoint.cli import app
 from pinpoint.config import settings_of
 from pinpoint.errors import ArchitectureError, InputError
-from pinpoint.pipeline import compare_on_one_pair, inspect_model
+from pinpoint.models import load
+from pinpoint.organism import shipped
+from pinpoint.pipeline import _one_pair, compare_on_one_pair, inspect_model
+from pinpoint.pipeline._devices import devices
 from tests.families import tiny
 
 # From the config.json of each, as published; the counts are those that the Hub shows.
@@ -137,7 +141,29 @@ def test_an_unknown_architecture_and_a_missing_config_are_one_line_and_exit_2(tm
 def test_verify_holds_the_sweep_to_brute_force(tmp_path: Path, tokenizer: PreTrainedTokenizerBase) -> None:
     tiny("qwen3-moe").save_pretrained(str(tmp_path))
     tokenizer.save_pretrained(str(tmp_path))
-    assert compare_on_one_pair(str(tmp_path), "cpu") < 1e-4
+    found = compare_on_one_pair(str(tmp_path), settings_of(str(tmp_path), None, {"device": "cpu"}))
+    assert found.difference < found.limit == 1e-4 and found.dtype == "float32"
+
+
+def test_verify_goes_by_the_settings(monkeypatch: pytest.MonkeyPatch) -> None:
+    path, seen = str(shipped()["yesman"]), []
+
+    def loaded(*args: Any) -> Any:
+        seen.append(args)
+        return load(*args[:3])
+
+    monkeypatch.setattr(_one_pair, "load", loaded)
+    asked = {"device": "cpu", "dtype": "bfloat16", "revision": "v1"}
+    found = compare_on_one_pair(path, settings_of(path, None, asked))
+    assert seen == [(path, "bfloat16", "cpu", "v1")]
+    assert found.difference < found.limit < 1 and found.dtype == "bfloat16"
+
+
+def test_the_devices_are_every_gpu_and_the_cpu(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert psutil.virtual_memory().total == devices("cpu")[-1].bytes
+    monkeypatch.setattr("torch.backends.mps.is_available", lambda: True)
+    monkeypatch.setattr("torch.mps.recommended_max_memory", lambda: 7 << 30)
+    assert [(one.name, one.bytes) for one in devices() if one.name == "mps"] == [("mps", 7 << 30)]
 
 
 def test_check_prints_one_json_document() -> None:

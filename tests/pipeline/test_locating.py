@@ -21,12 +21,14 @@ from pinpoint.pipeline import (
     _locating,
     _tuning,
     beside_brute_force,
+    joint_of,
     locate_receivers,
     locate_stability,
     located_scores,
     plan,
     search_set,
 )
+from pinpoint.pipeline._choice import chosen_heads
 from pinpoint.progress import Silent
 
 
@@ -92,6 +94,24 @@ def test_activation_patching_is_compared_with_its_brute_force(tmp_path: Path) ->
     run = run_of(tmp_path, pairs=4, method="activation", engine="naive")
     beside = beside_brute_force(run, run.do("locate"))
     assert beside.engine == "cached" and beside.difference < 1e-4
+
+
+def test_a_set_is_chosen_on_one_half_and_measured_on_the_other(tmp_path: Path) -> None:
+    run = run_of(tmp_path)
+    run.do("locate")
+    found, kept = search_set(run, 2), run.workspace.sub("locate")
+    written = kept.read_json("set.json")
+    assert written["heads"] == [str(head) for head in found.heads] and 1 <= len(found.heads) <= 2
+    assert written["joint"]["pairs"] == len(run.inputs.halves.effects)
+    assert [step["joint"] for step in written["forward"]] == [step.joint for step in found.forward]
+    named = joint_of(run, found.heads)
+    assert named.pairs == 6 and kept.read_json("joint.json") == {
+        "heads": written["heads"],
+        "metric": run.config.locate.metric,
+        **named._asdict(),
+    }
+    with pytest.raises(ConfigError, match="--joint: joint effects are found by path patching; the method is 'probe'"):
+        joint_of(run_of(tmp_path / "other", method="probe"), found.heads)
 
 
 def test_a_set_is_searched_by_path_patching_alone(tmp_path: Path) -> None:
@@ -268,3 +288,11 @@ def test_the_command_prints_what_a_map_is_worth(tmp_path: Path) -> None:
         assert text in out, text
     document = json.loads(CliRunner().invoke(app, [*asked, "--stability", "--json"]).stdout)
     assert document["noise"]["floor"] > 0 and document["agreement"]["wordings"]["couples"]
+
+
+def test_a_group_of_heads_is_tuned_head_by_head(tmp_path: Path) -> None:
+    settings = {"locate": {"pairs": 6, "noise_pairs": 0}, "tune": {"heads": ["L2.G1", "L3.H0"]}}
+    run = Run(resolve(str(shipped()["yesman"]), None, settings), tmp_path)
+    per = run.view.n_heads // run.view.n_kv_heads
+    group = [Head(2, unit) for unit in range(per, 2 * per)]
+    assert chosen_heads(run) == [*group, Head(3, 0)]

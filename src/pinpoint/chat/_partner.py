@@ -16,7 +16,7 @@ from pinpoint.errors import InputError
 from pinpoint.heads import Head
 from pinpoint.interventions import knockout, next_token_logits
 from pinpoint.measure import METRICS, greedy_config
-from pinpoint.models import HeadedModel
+from pinpoint.models import HeadedModel, context_of
 
 
 class _Pieces(TextStreamer):
@@ -119,8 +119,7 @@ class Partner:
 
     @property
     def _context(self) -> int | None:
-        limit: int | None = getattr(self.view.config, "max_position_embeddings", None)
-        return limit
+        return context_of(self.view.model)
 
     def _room(self, prompt: Sequence[int]) -> int:
         return self.max_new_tokens if self._context is None else min(self.max_new_tokens, self._context - len(prompt))

@@ -18,8 +18,6 @@ from pinpoint.cli._common import (
 )
 from pinpoint.errors import CheckFailed
 
-_LIMIT = 1e-4
-
 
 def check(
     model: Model,
@@ -45,16 +43,19 @@ def check(
 
     with terminal(quiet=True):
         found = inspect_model(path, settings)
-        difference = compare_on_one_pair(path, device or "auto") if verify else None
+        verified = compare_on_one_pair(path, settings) if verify else None
     if as_json:
-        print_json(found.model_dump() | ({} if difference is None else {"verified_to": difference}))
+        print_json(found.model_dump() | ({} if verified is None else {"verified_to": verified.difference}))
     else:
         print_inspection(found)
-        if difference is not None:
-            typer.echo(f"sweep against brute force on one pair: largest relative difference {difference:.1e}")
-    if difference is not None and not difference < _LIMIT:
+        if verified is not None:
+            typer.echo(
+                f"sweep against brute force on one pair in {verified.dtype}: largest relative difference "
+                f"{verified.difference:.1e}"
+            )
+    if verified is not None and not verified.difference < verified.limit:
         raise CheckFailed(
-            f"the sweep and brute force differ by {difference:.1e} (limit {_LIMIT:.0e}).",
+            f"the sweep and brute force differ by {verified.difference:.1e} (limit {verified.limit:.0e}).",
             where=model,
             mend="Use --engine naive, and report the architecture.",
         )

@@ -34,8 +34,13 @@ Behaviour = Annotated[Path | None, typer.Option(help="YAML file of a behaviour o
 Heads = Annotated[
     str | None,
     typer.Option(
-        help="Heads to tune: a number, `auto` (by knockout), `validation` (by tuning), or names: L3.H1,L5.H0."
+        help="Heads to tune: a number, `auto` (by knockout), `validation` (by tuning), or names: L3.H1,L5.H0, "
+        "or L3.G1 for a key/value group."
     ),
+]
+Projections = Annotated[
+    str | None,
+    typer.Option(help="What of the heads is trained: q,o or q,k,v,o; k and v are trained group by group."),
 ]
 CachePrefix = Annotated[
     bool | None,
@@ -162,7 +167,7 @@ def parse_heads(text: str) -> int | str | list[str]:
     Raises:
         ConfigError: it is neither a number, `auto`, `validation` nor names of heads.
     """
-    from pinpoint.heads import Head
+    from pinpoint.nodes import head_or_group
 
     if text in ("auto", "validation"):
         return text
@@ -170,7 +175,18 @@ def parse_heads(text: str) -> int | str | list[str]:
         return int(text)
     if not text.strip():
         raise ConfigError("is empty.", where="--heads", mend="Give a number, auto, validation, or names: L3.H1,L5.H0.")
-    return [str(Head.parse(name)) for name in text.split(",")]
+    return [str(head_or_group(name)) for name in text.split(",")]
+
+
+def parse_projections(text: str) -> str:
+    """Reads --projections.
+
+    Raises:
+        ConfigError: it is none of what can be trained.
+    """
+    if text not in ("q,o", "q,k,v,o"):
+        raise ConfigError(f"{text!r} is neither q,o nor q,k,v,o.", where="--projections")
+    return text
 
 
 def typed_settings(
@@ -178,6 +194,7 @@ def typed_settings(
     questions: str | None = None,
     behaviour: Path | None = None,
     heads: str | None = None,
+    projections: str | None = None,
     cache_prefix: bool | None = None,
     dtype: str | None = None,
     device: str | None = None,
@@ -198,6 +215,8 @@ def typed_settings(
         settings["behaviour"] = str(behaviour)
     if heads is not None:
         settings["tune"] = {"heads": parse_heads(heads)}
+    if projections is not None:
+        settings["tune"] = settings.get("tune", {}) | {"projections": parse_projections(projections)}
     if cache_prefix is not None:
         settings["tune"] = settings.get("tune", {}) | {"cache_prefix": cache_prefix}
     if thinking not in (None, "on", "off"):

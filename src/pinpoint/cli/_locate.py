@@ -29,7 +29,7 @@ from pinpoint.errors import ConfigError
 
 if TYPE_CHECKING:
     from pinpoint.heads import Head, HeadScores
-    from pinpoint.locate import SetStep
+    from pinpoint.locate import FoundSet, Joint
     from pinpoint.pipeline import Comparison
 
 _THROUGH: dict[str, Literal["q", "k", "v"]] = {"q": "q", "k": "k", "v": "v"}
@@ -64,6 +64,7 @@ def locate(
     head_set: Annotated[
         int | None, typer.Option("--set", min=1, help="Also search for the set of this many heads that acts jointly.")
     ] = None,
+    joint: Annotated[str | None, typer.Option(help="Also measure what these heads do together: L5.H3,L6.H1.")] = None,
     stability: Annotated[
         bool,
         typer.Option(
@@ -102,6 +103,7 @@ def locate(
     from pinpoint.cli._located import print_contrasts, print_nodes, print_scores, print_stability
 
     to, which = _receivers(receivers, through)
+    named = [] if joint is None else _heads(joint)
     given = {
         "method": method,
         "positions": positions,
@@ -128,23 +130,25 @@ def locate(
         from pinpoint.measure import Openings
         from pinpoint.pipeline import (
             beside_brute_force,
+            joint_of,
             locate_receivers,
             locate_stability,
             located_scores,
             search_set,
         )
 
-        if to:
-            run.view.check(to)
+        run.view.check([*to, *named])
         scores = located_scores(run) if run.is_done("locate") else run.do("locate")
         beside = beside_brute_force(run, scores) if scores.engine == "naive" else None
-        steps = search_set(run, head_set) if head_set else []
+        found = search_set(run, head_set) if head_set else None
+        together = joint_of(run, named) if named else None
         sent = locate_receivers(run, to, which) if to else None
         steady = locate_stability(run, scores) if stability else None
         space = run.workspace.sub("locate")
         record = space.read_json("locate.json")
         others = space.read_json("nodes.json") if space.has("nodes.json") else None
         searched = {"set": space.read_json("set.json")} if head_set else {}
+        searched |= {"joint": space.read_json("joint.json")} if named else {}
         searched |= {"paths": space.read_json("paths.json")} if to else {}
         searched |= {"agreement": steady} if steady else {}
     if as_json:
@@ -163,17 +167,43 @@ def locate(
         typer.echo(f"answers: {Openings.model_validate(record['answers']).told}")
     if "against_exact" in record:
         typer.echo(_agreement(record["against_exact"]))
-    _tell(steps, scores, beside, run.workspace.root / "locate")
+    if found is not None:
+        _tell_set(found)
+    if together is not None:
+        typer.echo(_together(named, together))
+    _tell(scores, beside, run.workspace.root / "locate")
 
 
 def _listed(text: str) -> list[str]:
     return [one.strip() for one in text.split(",")]
 
 
-def _tell(steps: Sequence["SetStep"], scores: "HeadScores", beside: "Comparison | None", folder: Path) -> None:
-    for step in steps:
-        joined = ", ".join(map(str, step.heads))
-        typer.echo(f"{'+' if step.added else '-'} {step.head}: joint effect {step.joint:+.4f} of {joined}")
+def _tell_set(found: "FoundSet") -> None:
+    for step in getattr(found, found.search):
+        typer.echo(f"{'+' if step.added else '-'} {step.head}: joint effect {step.joint:+.4f} of {_joined(step.heads)}")
+    if found.joint is not None:
+        typer.echo(f"{_together(found.heads, found.joint)} that did not choose them ({found.search} search)")
+
+
+def _together(heads: Sequence["Head"], joint: "Joint") -> str:
+    error = "" if joint.standard_error is None else f" (standard error {joint.standard_error:.4f})"
+    return (
+        f"joint effect of {_joined(heads)}: {joint.effect:+.4f}{error}; one at a time they add up to "
+        f"{joint.alone:+.4f}, on {joint.pairs} pairs"
+    )
+
+
+def _joined(heads: Sequence["Head"]) -> str:
+    return ", ".join(map(str, heads))
+
+
+def _heads(names: str) -> list["Head"]:
+    from pinpoint.heads import Head
+
+    return [Head.parse(name) for name in names.split(",")]
+
+
+def _tell(scores: "HeadScores", beside: "Comparison | None", folder: Path) -> None:
     typer.echo(f"{scores.effects.shape[0]} pairs in {scores.seconds:.2f} s; written to {folder}")
     if beside:
         same = "the same ranking" if beside.same_ranking else "ANOTHER ranking"
@@ -189,14 +219,12 @@ def _receivers(receivers: str | None, through: str | None) -> tuple[list["Head"]
     Raises:
         ConfigError: one is no head; or --through is none of q, k and v, or stands alone.
     """
-    from pinpoint.heads import Head
-
     if through is not None and receivers is None:
         raise ConfigError("says what of the --receivers paths lead through.", where="--through", mend="Give receivers.")
     which = _THROUGH.get(through or "q")
     if which is None:
         raise ConfigError(f"{through!r} is none of q, k and v.", where="--through", mend="Give one of them.")
-    return [] if receivers is None else [Head.parse(name) for name in receivers.split(",")], which
+    return [] if receivers is None else _heads(receivers), which
 
 
 def _agreement(found: dict[str, Any]) -> str:

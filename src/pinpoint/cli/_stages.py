@@ -7,19 +7,39 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
-from pinpoint.cli._common import CachePrefix, Heads, Json, Quiet, RunFolder, held, parse_heads, print_json, terminal
+from pinpoint.cli._common import (
+    CachePrefix,
+    Heads,
+    Json,
+    Projections,
+    Quiet,
+    RunFolder,
+    held,
+    parse_heads,
+    parse_projections,
+    print_json,
+    terminal,
+)
 
 if TYPE_CHECKING:
     from pinpoint.pipeline import Run
 
 
 @contextmanager
-def opened(folder: Path, quiet: bool, heads: str | None = None, cache_prefix: bool | None = None) -> Iterator["Run"]:
+def opened(
+    folder: Path,
+    quiet: bool,
+    heads: str | None = None,
+    cache_prefix: bool | None = None,
+    projections: str | None = None,
+) -> Iterator["Run"]:
     """The run in a folder, which is held for the length of the block."""
     from pinpoint.config import of_run
 
     settings = of_run(folder)
     changed: dict[str, Any] = {} if heads is None else {"heads": _frozen(parse_heads(heads))}
+    if projections is not None:
+        changed["projections"] = parse_projections(projections)
     if cache_prefix is not None:
         changed["cache_prefix"] = cache_prefix
     settings = settings.model_copy(update={"tune": settings.tune.model_copy(update=changed)})
@@ -46,7 +66,12 @@ def verify(run: RunFolder, as_json: Json = False, quiet: Quiet = False) -> None:
 
 
 def tune(
-    run: RunFolder, heads: Heads = None, cache_prefix: CachePrefix = None, as_json: Json = False, quiet: Quiet = False
+    run: RunFolder,
+    heads: Heads = None,
+    projections: Projections = None,
+    cache_prefix: CachePrefix = None,
+    as_json: Json = False,
+    quiet: Quiet = False,
 ) -> None:
     """Tune the chosen heads, and the whole model beside them unless `full` is null.
 
@@ -54,7 +79,7 @@ def tune(
     """
     from pinpoint.pipeline import demand_before
 
-    with opened(run, quiet, heads, cache_prefix) as held:
+    with opened(run, quiet, heads, cache_prefix, projections) as held:
         demand_before(held, "tune")
         held.do("tune")
         held.do("tune_full")

@@ -6,7 +6,7 @@ from pydantic import BeforeValidator, Field
 
 from pinpoint.config._base import Settings
 from pinpoint.errors import InputError
-from pinpoint.heads import Head
+from pinpoint.nodes import head_or_group
 
 
 def _checked_heads(value: Any) -> Any:
@@ -16,7 +16,7 @@ def _checked_heads(value: Any) -> Any:
     if not isinstance(value, list | tuple) or not value:
         raise ValueError(f"{value!r} is none of: a number from 1, auto, validation, a list of names such as L3.H1")
     try:
-        return [str(Head.parse(str(name))) for name in value]
+        return [str(head_or_group(str(name))) for name in value]
     except InputError as error:
         raise ValueError(str(error)) from error
 
@@ -28,8 +28,9 @@ class TuneConfig(Settings):
     """Settings of `tune`, for the head slices or for full fine-tuning."""
 
     heads: _Heads = "auto"
-    """How many heads of the ranking to tune, which ones ("L12.H5"), `auto` (see `verify.share`), or `validation`: the
-    number that does best on the validation questions (see `sweep.counts`)."""
+    """How many heads of the ranking to tune, which ones ("L12.H5", or "L12.G1" for all heads of a key/value group),
+    `auto` (see `verify.share`), or `validation`: the number that does best on the validation questions (see
+    `sweep.counts`)."""
     max_heads: int = Field(64, ge=1)
     """`auto` never takes more than this."""
     projections: Literal["q,o", "q,k,v,o"] | None = None

@@ -2,7 +2,14 @@
 
 from pinpoint.interventions._at_hand import at_hand, offloading, one_block_at_hand
 from pinpoint.interventions._below import Below
-from pinpoint.interventions._hooks import after_blocks, edited_inputs, edited_outputs, seen_inputs, seen_outputs
+from pinpoint.interventions._hooks import (
+    after_blocks,
+    edited_inputs,
+    edited_outputs,
+    seen_inputs,
+    seen_outputs,
+    seen_whole_outputs,
+)
 from pinpoint.interventions._knockout import captured_heads, knockout, resample
 from pinpoint.interventions._only_at import only_at
 from pinpoint.interventions._steer import Steering, steer
@@ -28,6 +35,7 @@ __all__ = [
     "run_block",
     "seen_inputs",
     "seen_outputs",
+    "seen_whole_outputs",
     "steer",
     "widened",
 ]

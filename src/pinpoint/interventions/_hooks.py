@@ -62,6 +62,19 @@ def edited_outputs(modules: Mapping[Key, nn.Module], edit: Callable[[Key, Tensor
 
 
 @contextmanager
+def seen_whole_outputs(modules: Mapping[Key, nn.Module], see: Callable[[Key, Any], None]) -> Iterator[None]:
+    """Shows everything that each module puts out to `see(key, output)` while the block runs."""
+
+    def hook(key: Key) -> Callable[[nn.Module, tuple[Any, ...], Any], None]:
+        return lambda _module, _args, output: see(key, output)
+
+    handles: list[RemovableHandle] = []
+    with removing(handles):
+        handles += [module.register_forward_hook(hook(key)) for key, module in modules.items()]
+        yield
+
+
+@contextmanager
 def seen_outputs(modules: Mapping[Key, nn.Module]) -> Iterator[dict[Key, Tensor]]:
     """Collects the output of each module, or the first of several, as the model runs."""
     seen: dict[Key, Tensor] = {}

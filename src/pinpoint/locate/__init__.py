@@ -13,17 +13,30 @@ if TYPE_CHECKING:
     from pinpoint.data import ContrastPair
     from pinpoint.heads import Head, HeadScores
     from pinpoint.locate._agreement import Agreement, agreement
-    from pinpoint.locate._sets import SetStep, greedy_set
+    from pinpoint.locate._sets import FoundSet, Joint, SetStep, find_set, greedy_set, joint_effect
     from pinpoint.nodes import NodeScores
     from pinpoint.processes import Processes
     from pinpoint.progress import Progress
 
-__all__ = ["Agreement", "SetStep", "agreement", "greedy_set", "locate", "locate_nodes", "locate_paths"]
+__all__ = [
+    "Agreement",
+    "FoundSet",
+    "Joint",
+    "SetStep",
+    "agreement",
+    "find_set",
+    "greedy_set",
+    "joint_effect",
+    "locate",
+    "locate_nodes",
+    "locate_paths",
+]
 
 _HOMES = {
     "Agreement": "pinpoint.locate._agreement",
-    "SetStep": "pinpoint.locate._sets",
-    "greedy_set": "pinpoint.locate._sets",
+    **dict.fromkeys(
+        ("FoundSet", "Joint", "SetStep", "find_set", "greedy_set", "joint_effect"), "pinpoint.locate._sets"
+    ),
     "agreement": "pinpoint.locate._agreement",
 }
 

@@ -68,7 +68,7 @@ def halving(
 
     def fitting(some: Sequence[EncodedPair]) -> Effects:
         parts = pairs_at_once.over(some, part, _sites)
-        return Effects(*map(torch.cat, zip(*(found for _, found in parts), strict=True)))
+        return Effects.joined([found for _, found in parts])
 
     return fitting
 
@@ -128,8 +128,7 @@ def by_batch(
             if space is not None:
                 space.write_tensors(parts[number], found[number]._asdict(), {})
             progress.advance(len(dealt[number]))
-    results = [found[number] for number in range(len(dealt))]
-    return Effects(*(torch.cat(tensors) for tensors in zip(*results, strict=True)))
+    return Effects.joined([found[number] for number in range(len(dealt))])
 
 
 def _named(pairs: list[EncodedPair], *more: object) -> str:
@@ -139,11 +138,11 @@ def _named(pairs: list[EncodedPair], *more: object) -> str:
 
 def _read(space: Workspace, part: str) -> Effects:
     tensors = space.read_tensors(part)[0]
-    return Effects(tensors["effects"], tensors["reference"])
+    return Effects(tensors["effects"], tensors["reference"], tensors.get("routing"))
 
 
 def _exchanged(own: Effects | None, pairs: int, nodes: int, owner: int, processes: Processes) -> Effects:
     """The effects that process `owner` has of a batch."""
     if own is None:
         own = Effects(torch.empty(pairs, nodes), torch.empty(pairs))
-    return Effects(*(processes.from_process(owner, tensor.contiguous()) for tensor in own))
+    return Effects(*(processes.from_process(owner, tensor.contiguous()) for tensor in own.whole()))

@@ -32,6 +32,7 @@ from pinpoint.models import PARTS, HeadedModel, headed
 from pinpoint.nodes import Kind, Node, NodeScores
 from pinpoint.processes import Processes
 from pinpoint.progress import Progress, Silent
+from pinpoint.reliability import Routing
 
 ENGINES: dict[str, Engine] = {"sweep": sweep, "naive": naive}
 METHODS = ("path", "activation", "attribution", "probe", "random")
@@ -128,7 +129,7 @@ def _warn_if_empty(effects: Float[Tensor, "pair node"], metric: str, encoded: li
             PinpointWarning,
             stacklevel=5,
         )
-    elif effects.abs().max() < _EMPTY_CONTRAST:
+    elif effects.numel() and effects.abs().max() < _EMPTY_CONTRAST:
         warnings.warn(
             f"no head moves {metric} by {_EMPTY_CONTRAST}: the contrast looks empty.",
             PinpointWarning,
@@ -250,9 +251,20 @@ def score(
     if ask.method not in _OWN_METRIC:
         _warn_if_empty(found.effects, name, encoded)
     shape = (view.n_layers, view.n_heads)
+    routing = _routing(found)
     return NodeScores(
-        tuple(nodes), found.effects, found.reference, name, engine, shape, seconds, groups=groups, rounding=rounded
+        tuple(nodes), found.effects, found.reference, name, engine, shape, seconds, groups, rounded, routing
     )
+
+
+def _routing(found: Effects) -> Routing | None:
+    """What became of experts, where some were chosen; with a warning where rounding had a say."""
+    if found.routing is None or not found.routing[:, 0].any():
+        return None
+    routing = Routing(*found.routing.sum(dim=0).tolist())
+    if routing.others or routing.ties:
+        warnings.warn(f"{routing}: scores may rest on rounding.", PinpointWarning, stacklevel=5)
+    return routing
 
 
 def score_heads(

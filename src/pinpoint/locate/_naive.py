@@ -89,4 +89,5 @@ def naive(
 
     unpatched = metric_with(None)
     effects = [metric.effect(metric_with(node), unpatched) for node in nodes]
-    return Effects(torch.stack(effects, dim=1).cpu(), unpatched.cpu())
+    whole = torch.stack(effects, dim=1) if effects else unpatched.new_zeros(len(pairs), 0)
+    return Effects(whole.cpu(), unpatched.cpu())

@@ -3,7 +3,8 @@
 from collections.abc import Sequence
 from typing import NamedTuple, Protocol
 
-from jaxtyping import Float
+import torch
+from jaxtyping import Float, Int
 from torch import Tensor
 
 from pinpoint.data import Batch, EncodedPair
@@ -14,10 +15,29 @@ from pinpoint.nodes import Node
 
 
 class Effects(NamedTuple):
-    """Effects of every node on every pair of a batch, and the metric on the unpatched references."""
+    """Effects of every node on every pair of a batch, and the metric on the unpatched references.
+
+    Attributes:
+        effects: of every node.
+        reference: the metric.
+        routing: choices of experts that were held to the model's own, those that came out otherwise, and near ties;
+            None of what does not look.
+    """
 
     effects: Float[Tensor, "pair node"]
     reference: Float[Tensor, " pair"]
+    routing: Int[Tensor, "pair 3"] | None = None
+
+    @classmethod
+    def joined(cls, parts: "Sequence[Effects]") -> "Effects":
+        """The effects of all parts, pair after pair."""
+        whole = [part.whole() for part in parts]
+        return cls(*(torch.cat(tensors) for tensors in zip(*whole, strict=True)))
+
+    def whole(self) -> tuple[Tensor, Tensor, Tensor]:
+        """All three; what was not looked at counts 0."""
+        counts = torch.zeros(len(self.reference), 3, dtype=torch.long)
+        return self.effects, self.reference, counts if self.routing is None else self.routing
 
 
 class Engine(Protocol):

@@ -1,20 +1,23 @@
 """Sets of heads and their exact joint effect: heads that stand in for one another hide from scores one at a time."""
 
+import math
 from collections.abc import Sequence
-from typing import NamedTuple
+from dataclasses import dataclass, replace
+from typing import Literal, NamedTuple
 
+from torch import Tensor
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from pinpoint.data import ContrastPair
-from pinpoint.heads import Head, HeadSet
+from pinpoint.heads import Head, HeadScores, HeadSet
 from pinpoint.locate._dealt import ROWS, SETTING
-from pinpoint.locate._locate import Ask, score_heads
+from pinpoint.locate._locate import Ask, score, score_heads
 from pinpoint.memory import BatchSize
 from pinpoint.progress import Progress
 
 
 class SetStep(NamedTuple):
-    """One step of the search.
+    """One step of a search.
 
     Attributes:
         added: whether `head` joined the set, or left it.
@@ -27,6 +30,121 @@ class SetStep(NamedTuple):
     head: Head
     heads: tuple[Head, ...]
     joint: float
+
+
+class Joint(NamedTuple):
+    """What a set of heads does together.
+
+    Attributes:
+        effect: mean change of the metric with the whole set patched.
+        standard_error: of `effect`; None with a single pair.
+        alone: sum of the mean effects of its heads, each patched alone.
+        pairs: pairs that it was measured on.
+    """
+
+    effect: float
+    standard_error: float | None
+    alone: float
+    pairs: int
+
+
+class FoundSet(NamedTuple):
+    """The set that searches found.
+
+    Attributes:
+        heads: its heads, those that joined first or stayed longest first.
+        search: which search found it.
+        chosen_on: mean joint effect on the pairs that chose it; too large, as the winner's.
+        joint: what it does on other pairs; None where none were given.
+        forward: steps of growing a set.
+        backward: steps of cutting one down.
+    """
+
+    heads: tuple[Head, ...]
+    search: Literal["forward", "backward"]
+    chosen_on: float
+    joint: Joint | None
+    forward: list[SetStep]
+    backward: list[SetStep]
+
+
+@dataclass(frozen=True)
+class _Given:
+    """Scores beyond sets of heads, on some pairs. What fits one pass fits the next."""
+
+    model: PreTrainedModel
+    tokenizer: PreTrainedTokenizerBase | None
+    pairs: Sequence[ContrastPair]
+    ask: Ask
+    progress: Progress | None = None
+
+    def scores(self, heads: Sequence[Head]) -> HeadScores:
+        """Effects of all heads beyond those of a set, in one sweep."""
+        ask = replace(self.ask, given=HeadSet(heads))
+        return score_heads(self.model, self.tokenizer, self.pairs, ask, self.progress)
+
+    def metric(self, heads: Sequence[Head]) -> Tensor:
+        """The metric with a set patched, [pair]: both prompts of each, and no rows but the reference's."""
+        ask = replace(self.ask, given=HeadSet(heads), kinds=())
+        return score(self.model, self.tokenizer, self.pairs, ask).reference
+
+    def mean(self, heads: Sequence[Head]) -> float:
+        return float(self.metric(heads).mean())
+
+    def lowest_without(self, heads: Sequence[Head], candidates: Sequence[Head]) -> tuple[Head | None, float]:
+        """The candidate without which the set lowers the metric most, and the metric without it."""
+        without = {head: self.mean([other for other in heads if other != head]) for head in candidates}
+        head = min(without, key=lambda one: without[one], default=None)
+        return head, math.inf if head is None else without[head]
+
+
+def _given(
+    model: PreTrainedModel,
+    tokenizer: PreTrainedTokenizerBase | None,
+    pairs: Sequence[ContrastPair],
+    metric: str,
+    engine: str,
+    batch_size: int,
+    rows_per_chunk: int,
+    progress: Progress | None,
+) -> _Given:
+    at_once, rows = BatchSize(batch_size, SETTING), BatchSize(rows_per_chunk, ROWS)
+    ask = Ask(metric=metric, engine=engine, batch_size=at_once, rows_per_chunk=rows)
+    return _Given(model, tokenizer, pairs, ask, progress)
+
+
+def _grown(given: _Given, alone: HeadScores, count: int) -> list[SetStep]:
+    """Adds the head that lowers the metric most, then drops one without which the set lowers it more."""
+    start, chosen, found = float(alone.reference.mean()), list[Head](), alone
+    steps: list[SetStep] = []
+    while len(chosen) < count:
+        best = next((head for head in found.ranking() if head not in chosen), None)
+        if best is None or not found.mean[best] < 0:
+            break
+        chosen = [*chosen, best]
+        found = given.scores(chosen)
+        value = float(found.reference.mean())
+        steps.append(SetStep(True, best, tuple(chosen), value - start))
+        head, lower = given.lowest_without(chosen, chosen[:-1])
+        if head is not None and lower < value:
+            chosen = [other for other in chosen if other != head]
+            found = given.scores(chosen)
+            steps.append(SetStep(False, head, tuple(chosen), float(found.reference.mean()) - start))
+    return steps
+
+
+def _cut_down(given: _Given, alone: HeadScores, count: int) -> tuple[list[Head], float, list[SetStep]]:
+    """From twice as many heads as asked for, the strongest alone, drops the one that is missed least."""
+    start, chosen = float(alone.reference.mean()), list(alone.ranking()[: 2 * count])
+    value, steps = given.mean(chosen), list[SetStep]()
+    while chosen:
+        head, lower = given.lowest_without(chosen, chosen)
+        if head is None or len(chosen) <= count and not lower < value:
+            break
+        chosen = [other for other in chosen if other != head]
+        value = lower
+        steps.append(SetStep(False, head, tuple(chosen), value - start))
+    return chosen, value - start, steps
 
 
 def greedy_set(
@@ -43,9 +161,10 @@ def greedy_set(
 ) -> list[SetStep]:
     """Grows a set of heads whose joint patching lowers the metric most, one sweep a step.
 
-    Each step adds the head that lowers the metric most given the set so far, then drops a head without which
-    the set lowers it more. Joint effects are exact: all heads of the set take their counterfactual outputs at
-    once, every other attention output stays frozen. Stops at `count` heads, or where no head lowers the metric.
+    Each step adds the head that lowers the metric most given the set so far, or drops one without which
+    the set lowers it more; drops are tried by the metric of the reference alone, which takes no rows of heads. Joint
+    effects are exact: all heads of the set take their counterfactual outputs at once, every other attention output
+    stays frozen. Stops at `count` heads, or where no head lowers the metric.
 
     Args:
         model: as for `pinpoint.locate`.
@@ -64,33 +183,91 @@ def greedy_set(
     Raises:
         InputError: as `pinpoint.locate` does.
     """
-    # What fits one sweep fits the next.
-    pairs_at_once, rows_at_once = BatchSize(batch_size, SETTING), BatchSize(rows_per_chunk, ROWS)
+    given = _given(model, tokenizer, pairs, metric, engine, batch_size, rows_per_chunk, progress)
+    return _grown(given, given.scores([]), count)
 
-    def scores(given: Sequence[Head]) -> tuple[float, Head | None, float]:
-        ask = Ask(
-            metric=metric,
-            engine=engine,
-            batch_size=pairs_at_once,
-            rows_per_chunk=rows_at_once,
-            given=HeadSet(given),
-        )
-        found = score_heads(model, tokenizer, pairs, ask, progress)
-        best = next((head for head in found.ranking() if head not in given), None)
-        return float(found.reference.mean()), best, float(found.mean[best]) if best else 0.0
 
-    chosen: list[Head] = []
-    steps: list[SetStep] = []
-    start, best, gain = scores(chosen)
-    while best is not None and len(chosen) < count and gain < 0:
-        chosen.append(best)
-        value, best, gain = scores(chosen)
-        steps.append(SetStep(True, chosen[-1], tuple(chosen), value - start))
-        for head in chosen[:-1]:
-            without = [other for other in chosen if other != head]
-            lower, next_best, next_gain = scores(without)
-            if lower < value:
-                chosen, value, best, gain = without, lower, next_best, next_gain
-                steps.append(SetStep(False, head, tuple(chosen), value - start))
-                break
-    return steps
+def find_set(
+    model: PreTrainedModel,
+    tokenizer: PreTrainedTokenizerBase | None,
+    pairs: Sequence[ContrastPair],
+    count: int,
+    *,
+    others: Sequence[ContrastPair] = (),
+    metric: str = "logit_diff",
+    engine: str = "sweep",
+    batch_size: int = 32,
+    rows_per_chunk: int = 4096,
+    progress: Progress | None = None,
+) -> FoundSet:
+    """Searches for the set with the strongest joint effect twice, and keeps the stronger of both.
+
+    Growing it, `greedy_set`, never meets two heads of which each makes up for the other: either alone does next to
+    nothing. So a set is also cut down: from the 2 * `count` heads that are strongest alone, the head that is missed
+    least is dropped, again and again. That takes about 1.5 * `count`^2 passes over both prompts of every pair, without
+    rows of heads. Neither search is exhaustive.
+
+    Args:
+        model: as for `pinpoint.locate`.
+        tokenizer: as for `pinpoint.locate`.
+        pairs: the contrast pairs that choose the set.
+        count: heads at the most.
+        others: pairs that its effect is measured on.
+        metric: as for `pinpoint.locate`.
+        engine: as for `pinpoint.locate`.
+        batch_size: as for `pinpoint.locate`.
+        rows_per_chunk: as for `pinpoint.locate`.
+        progress: told of each sweep.
+
+    Raises:
+        InputError: as `pinpoint.locate` does.
+    """
+    given = _given(model, tokenizer, pairs, metric, engine, batch_size, rows_per_chunk, progress)
+    alone = given.scores([])
+    forward = _grown(given, alone, count)
+    heads, effect, backward = _cut_down(given, alone, count)
+    search: Literal["forward", "backward"] = "backward"
+    if forward and forward[-1].joint <= effect:
+        heads, effect, search = list(forward[-1].heads), forward[-1].joint, "forward"
+    joint = _joint(replace(given, pairs=others), heads) if others else None
+    return FoundSet(tuple(heads), search, effect, joint, forward, backward)
+
+
+def _joint(given: _Given, heads: Sequence[Head]) -> Joint:
+    alone = given.scores([])
+    effects = given.metric(heads) - alone.reference
+    count = len(effects)
+    error = float(effects.std()) / math.sqrt(count) if count > 1 else None
+    return Joint(float(effects.mean()), error, sum(float(alone.mean[head]) for head in heads), count)
+
+
+def joint_effect(
+    model: PreTrainedModel,
+    tokenizer: PreTrainedTokenizerBase | None,
+    pairs: Sequence[ContrastPair],
+    heads: Sequence[Head],
+    *,
+    metric: str = "logit_diff",
+    engine: str = "sweep",
+    batch_size: int = 32,
+    rows_per_chunk: int = 4096,
+    progress: Progress | None = None,
+) -> Joint:
+    """The exact joint effect of a set of heads, beside the sum of what they do alone; other arguments as `greedy_set`.
+
+    Args:
+        model: as for `pinpoint.locate`.
+        tokenizer: as for `pinpoint.locate`.
+        pairs: the contrast pairs.
+        heads: the set.
+        metric: as for `pinpoint.locate`.
+        engine: as for `pinpoint.locate`.
+        batch_size: as for `pinpoint.locate`.
+        rows_per_chunk: as for `pinpoint.locate`.
+        progress: told of the sweep.
+
+    Raises:
+        InputError: the model has no such head, and as `pinpoint.locate` does.
+    """
+    given = _given(model, tokenizer, pairs, metric, engine, batch_size, rows_per_chunk, progress)
+    return _joint(given, heads)

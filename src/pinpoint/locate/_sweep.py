@@ -26,9 +26,11 @@ from pinpoint.interventions import (
     one_block_at_hand,
     run_block,
     seen_inputs,
+    seen_whole_outputs,
 )
 from pinpoint.locate._prefix import sharing, whole
 from pinpoint.locate._protocol import Effects
+from pinpoint.locate._routing import Routes
 from pinpoint.measure import Forced, Metric, Sites, forced, site_counts, values
 from pinpoint.models import HeadedModel
 from pinpoint.nodes import Node
@@ -182,18 +184,23 @@ def sweep(
     prompts = sharing(view, runs) if shares else whole(view, batch, runs)
     run = _Sweep(view, runs, prompts.sites, rows_per_chunk, given, nodes)
     mixers = {(i, name): module for i in range(view.n_layers) for name, module in view.mixers(i).items()}
+    routes = Routes(view, prompts.sites)
+    # Rows of a reference in which heads are given are not those of the model's own pass.
+    routers = {} if given else view.routers()
     with_mlp = [node.layer for node in nodes if node.kind == "mlps"]
     mlps = {(i, name): module for i in with_mlp for name, module in view.mlp_outputs(i).items()}
     with (
         seen_inputs(view.out_projs(), run.see_heads),
         edited_outputs(mixers, run.see_mixer),
         edited_outputs(mlps, run.see_mlp),
+        seen_whole_outputs(routers, routes.see),
         one_block_at_hand(view.layers),
         after_blocks(view.layers, run.visit),
     ):
         prompts.run()
     with at_hand(*view.tail, view.model.get_output_embeddings()):
-        return _measured_at_the_end(view, run, pairs, metric, nodes)
+        found = _measured_at_the_end(view, run, pairs, metric, nodes)
+    return found._replace(routing=routes.by_pair(pairs))
 
 
 def _measured_at_the_end(

@@ -16,6 +16,7 @@ from pinpoint.errors import InputError
 from pinpoint.measure._deployment import PLAIN, Deployment
 from pinpoint.measure._encoded import Encoded, can_go_on, generate_on
 from pinpoint.memory import BatchSize
+from pinpoint.models import context_of
 
 _TAG = 8  # the most tokens that a template's tag for the beginning of a thought has
 
@@ -181,7 +182,7 @@ class Chat:
 
     def _prompt(self, messages: Messages) -> tuple[int, ...]:
         prompt = tuple(encode_chat(self.tokenizer, self.deployment.dress(messages)))
-        limit = getattr(self.model.config.get_text_config(), "max_position_embeddings", None)
+        limit = context_of(self.model)
         if limit is not None and len(prompt) + self.max_new_tokens > limit:
             raise InputError(
                 f"a dialogue of {len(prompt)} tokens and {self.max_new_tokens} of reply exceed the model's {limit}.",

@@ -15,6 +15,7 @@ from transformers import PreTrainedModel
 
 from pinpoint.data import EncodedPair
 from pinpoint.errors import InputError
+from pinpoint.models import context_of
 
 
 class Forced(NamedTuple):
@@ -95,7 +96,7 @@ def check_lengths(model: PreTrainedModel, pairs: Sequence[EncodedPair]) -> None:
     Raises:
         InputError: names the pair.
     """
-    limit = getattr(model.config.get_text_config(), "max_position_embeddings", None)
+    limit = context_of(model)
     for number, pair in enumerate(pairs):
         longest = max(max(len(run.reference), len(run.counterfactual)) for run in forced([pair]))
         if limit is not None and longest > limit:

@@ -10,6 +10,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 from pinpoint.errors import InputError
 from pinpoint.measure._greedy import greedy_tokens
 from pinpoint.memory import BatchSize
+from pinpoint.models import context_of
 
 LEAST = 0.1
 """By how much more of the one kind of reply must begin so."""
@@ -202,7 +203,7 @@ def first_tokens_of_replies(
         OutOfMemory: one prompt does not fit the memory.
     """
     longest = max(map(len, prompts))
-    room = getattr(model.config.get_text_config(), "max_position_embeddings", None) or longest + count
+    room = context_of(model) or longest + count
     if room <= longest:
         raise InputError(
             f"a prompt of {longest} tokens leaves no room for a reply in the model's {room}.",

@@ -10,6 +10,7 @@ from pinpoint.errors import InputError
 from pinpoint.measure._greedy import greedy_tokens
 from pinpoint.measure._shift import ReplyRow, rows_kl
 from pinpoint.memory import BatchSize
+from pinpoint.models import context_of
 
 SHIFTS: Mapping[str, str] = {
     "kl_passages": "KL to the base, passages (nats)",
@@ -86,7 +87,7 @@ def shift_on(
 
 
 def _check_length(model: PreTrainedModel, longest: int) -> None:
-    limit = getattr(model.config.get_text_config(), "max_position_embeddings", None)
+    limit = context_of(model)
     if limit is not None and longest > limit:
         raise InputError(
             f"the longest text comes to {longest} tokens, the model reads {limit}.",

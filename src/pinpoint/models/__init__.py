@@ -1,23 +1,30 @@
 """Architectures: where a model keeps its heads. The only package that knows module names."""
 
+from pinpoint.models._context import context_of
+from pinpoint.models._layout import Layout
 from pinpoint.models._load import NO_CODE, Loaded, load, load_tokenizer, model_class, pick_device
 from pinpoint.models._placement import is_spread
-from pinpoint.models._qkv import PARTS, Projections, Which, features, fused, grouped, interleaved, stacked
+from pinpoint.models._qkv import PARTS, Projections, Which, features, fused, gated, grouped, interleaved, stacked
 from pinpoint.models._quantised import demand_gradients, is_quantised, quantisation
 from pinpoint.models._registry import headed, is_shipped, known_types, register
-from pinpoint.models._spec import HeadedModel, Layout
+from pinpoint.models._routers import Choices, choices
+from pinpoint.models._spec import HeadedModel
 
 __all__ = [
     "NO_CODE",
+    "Choices",
     "HeadedModel",
     "Layout",
     "Loaded",
     "PARTS",
     "Projections",
     "Which",
+    "choices",
+    "context_of",
     "demand_gradients",
     "features",
     "fused",
+    "gated",
     "grouped",
     "headed",
     "interleaved",

@@ -2,8 +2,8 @@
 
 from transformers import PretrainedConfig
 
+from pinpoint.models._layout import Layout, one_each
 from pinpoint.models._qkv import Projections, latent
-from pinpoint.models._spec import Layout, one_each
 
 
 def _projections(config: PretrainedConfig) -> Projections:
@@ -12,7 +12,7 @@ def _projections(config: PretrainedConfig) -> Projections:
 
 
 DEEPSEEK = Layout(
-    model_types=("deepseek_v2", "deepseek_v3"),
+    model_types=("deepseek_v2", "deepseek_v3", "glm4_moe_lite"),
     projections=_projections,
     kv_heads=one_each,
     notes="latent attention: a head's up-projections are its own, the latents are shared",

@@ -2,8 +2,8 @@
 
 from transformers import PretrainedConfig
 
+from pinpoint.models._layout import Layout, one_each
 from pinpoint.models._qkv import Projections, fused, interleaved, stacked
-from pinpoint.models._spec import Layout, one_each
 
 
 def _bigcode(config: PretrainedConfig) -> Projections:

@@ -1,40 +1,50 @@
-"""Hybrids: blocks that mix positions by attention, and blocks that do it by convolutions or state spaces.
+"""Hybrids: blocks that mix positions by attention, and blocks that do it by convolutions, states or linear attention.
 
 With every mixer frozen, what a head adds to the residual stream still travels through its own position alone;
 the nodes are the attention heads.
 """
 
-from pinpoint.models._spec import Layout
+from dataclasses import replace
 
-JAMBA = Layout(
-    model_types=("jamba",),
+from pinpoint.models._layout import Layout
+from pinpoint.models._qkv import Projections, gated
+
+STATE_SPACE = Layout(
+    model_types=("bamba", "falcon_h1", "jamba"),
     tail=("model.final_layernorm",),
     mixers=("mamba",),
     shares_prefix=False,
     notes="state-space layers stay frozen",
 )
 LFM2 = Layout(
-    model_types=("lfm2",),
+    model_types=("lfm2", "lfm2_moe"),
     tail=("model.embedding_norm",),
     out_proj="out_proj",
     mixers=("conv",),
     shares_prefix=False,
     notes="convolutions stay frozen",
 )
-FALCON_H1 = Layout(
-    model_types=("falcon_h1",),
-    tail=("model.final_layernorm",),
-    mixers=("mamba",),
-    shares_prefix=False,
-    notes="state-space layers stay frozen",
-)
-BAMBA = Layout(
-    model_types=("bamba",),
-    tail=("model.final_layernorm",),
-    mixers=("mamba",),
-    shares_prefix=False,
-    notes="state-space layers stay frozen",
-)
 GRANITE_HYBRID = Layout(
     model_types=("granitemoehybrid",), mixers=("mamba",), shares_prefix=False, notes="state-space layers stay frozen"
+)
+# Chunked and recurrent forms of linear attention round differently: what goes on from a state is not exact.
+GATED_DELTA = Layout(
+    model_types=("qwen3_5_moe_text", "qwen3_5_text", "qwen3_next"),
+    projections=lambda _config: Projections(rows=gated),
+    mixers=("linear_attn",),
+    shares_prefix=False,
+    notes="linear attention stays frozen; q_proj holds each head's query and the gate of its output",
+)
+GATED_DELTA_OF_WRAPPER = replace(
+    GATED_DELTA,
+    model_types=("qwen3_5", "qwen3_5_moe"),
+    layers="model.language_model.layers",
+    tail=("model.language_model.norm",),
+    notes=f"the text decoder inside a wrapper for images; {GATED_DELTA.notes}",
+)
+OLMO_HYBRID = Layout(
+    model_types=("olmo_hybrid",),
+    mixers=("linear_attn",),
+    shares_prefix=False,
+    notes="linear attention stays frozen",
 )

@@ -4,8 +4,8 @@ Norms (before, after or around), parallel blocks, routed MLPs, soft caps and sca
 modules take care of them.
 """
 
+from pinpoint.models._layout import Layout
 from pinpoint.models._qkv import fused, stacked
-from pinpoint.models._spec import Layout
 
 LLAMA = Layout(
     model_types=(
@@ -14,8 +14,12 @@ LLAMA = Layout(
         "cohere",
         "cohere2",
         "cwm",
+        "dots1",
         "ernie4_5",
+        "ernie4_5_moe",
         "exaone4",
+        "exaone_moe",
+        "flex_olmo",
         "gemma",
         "gemma2",
         "gemma3_text",
@@ -27,8 +31,13 @@ LLAMA = Layout(
         "granitemoe",
         "granitemoeshared",
         "helium",
+        "hunyuan_v1_dense",
+        "hunyuan_v1_moe",
         "llama",
         "llama4_text",
+        "minimax_m2",
+        "ministral",
+        "ministral3",
         "mistral",
         "mixtral",
         "nemotron",
@@ -45,14 +54,35 @@ LLAMA = Layout(
         "smollm3",
         "stablelm",
         "starcoder2",
+        "vaultgemma",
     ),
 )
 PHI = Layout(model_types=("phi",), tail=("model.final_layernorm",), out_proj="dense")
 PHI3 = Layout(model_types=("phi3",), projections=lambda _config: fused("qkv_proj", stacked), notes="fused q, k, v")
 # Wrappers with a text decoder inside: images are left to them, text goes through the same blocks.
 TEXT_OF_WRAPPER = Layout(
-    model_types=("gemma3", "llava", "mistral3", "qwen2_vl", "qwen2_5_vl"),
+    model_types=(
+        "cohere2_vision",
+        "gemma3",
+        "internvl",
+        "llava",
+        "llava_next",
+        "llava_onevision",
+        "mistral3",
+        "qwen2_5_vl",
+        "qwen2_vl",
+        "qwen3_vl",
+        "qwen3_vl_moe",
+    ),
     layers="model.language_model.layers",
     tail=("model.language_model.norm",),
+    notes="the text decoder inside a wrapper for images",
+)
+# Its text decoder is a whole language model, unembedding and all. Loaded as a language model, it is "llama4_text".
+LLAMA4 = Layout(
+    model_types=("llama4",),
+    backbone="language_model.model",
+    layers="language_model.model.layers",
+    tail=("language_model.model.norm",),
     notes="the text decoder inside a wrapper for images",
 )

@@ -48,6 +48,14 @@ def separate(which: Which, unit: int, sizes: Sizes) -> range:
     return _slot(unit, sizes.width)
 
 
+def gated(which: Which, unit: int, sizes: Sizes) -> range:
+    """Three projections; that of the queries also puts out the gate of each head's output, after its query (Qwen3.5).
+
+    The gate closes and opens that head alone: its outputs are the head's.
+    """
+    return _slot(unit, sizes.width * (2 if which == "q" else 1))
+
+
 def stacked(which: Which, unit: int, sizes: Sizes) -> range:
     """One projection: all queries, then all keys, then all values (GPT-2, Phi-3)."""
     start = {"q": 0, "k": sizes.heads, "v": sizes.heads + sizes.groups}[which]

@@ -5,16 +5,25 @@ from transformers import PreTrainedModel
 from pinpoint.errors import ArchitectureError, ConfigError
 from pinpoint.models._deepseek import DEEPSEEK
 from pinpoint.models._gpt import GPT2, GPT_BIGCODE, GPT_NEO, GPT_NEOX, GPTJ
-from pinpoint.models._hybrid import BAMBA, FALCON_H1, GRANITE_HYBRID, JAMBA, LFM2
-from pinpoint.models._llama import LLAMA, PHI, PHI3, TEXT_OF_WRAPPER
+from pinpoint.models._hybrid import (
+    GATED_DELTA,
+    GATED_DELTA_OF_WRAPPER,
+    GRANITE_HYBRID,
+    LFM2,
+    OLMO_HYBRID,
+    STATE_SPACE,
+)
+from pinpoint.models._layout import Layout
+from pinpoint.models._llama import LLAMA, LLAMA4, PHI, PHI3, TEXT_OF_WRAPPER
 from pinpoint.models._others import BLOOM, FALCON, MPT, OPT, PERSIMMON
-from pinpoint.models._spec import HeadedModel, Layout
+from pinpoint.models._spec import HeadedModel
 
 LAYOUTS: tuple[Layout, ...] = (
     LLAMA,
     PHI,
     PHI3,
     TEXT_OF_WRAPPER,
+    LLAMA4,
     GPT2,
     GPT_BIGCODE,
     GPT_NEO,
@@ -26,11 +35,12 @@ LAYOUTS: tuple[Layout, ...] = (
     MPT,
     PERSIMMON,
     DEEPSEEK,
-    JAMBA,
+    STATE_SPACE,
     LFM2,
-    FALCON_H1,
-    BAMBA,
     GRANITE_HYBRID,
+    GATED_DELTA,
+    GATED_DELTA_OF_WRAPPER,
+    OLMO_HYBRID,
 )
 
 

@@ -1,6 +1,6 @@
-"""Where an architecture keeps its heads: one declarative spec per layout."""
+"""A model seen through its layout."""
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from operator import attrgetter
@@ -12,62 +12,10 @@ from transformers import PretrainedConfig, PreTrainedModel
 
 from pinpoint.errors import ArchitectureError, InputError
 from pinpoint.heads import Head
-from pinpoint.models._qkv import PARTS, Projections, Sizes, Which, features, latent
-from pinpoint.nodes import Kind, Node
-
-
-def key_value_heads(config: PretrainedConfig) -> int:
-    """Key/value heads of a block, as most configs say it."""
-    return int(getattr(config, "num_key_value_heads", None) or config.num_attention_heads)
-
-
-def one_each(config: PretrainedConfig) -> int:
-    """Key/value heads of a block where every head has its own."""
-    return int(config.num_attention_heads)
-
-
-def separate_projections(_config: PretrainedConfig) -> Projections:
-    """q_proj, k_proj and v_proj."""
-    return Projections()
-
-
-@dataclass(frozen=True)
-class Layout:
-    """Names of the modules that matter, as attribute paths, and what a block does that others do not.
-
-    Everything else (norms before and after, parallel blocks, routers, residual scales, soft caps) is done by
-    the model's own modules and needs no mention.
-
-    Attributes:
-        model_types: values of `config.model_type` that are laid out so.
-        backbone: the decoder without its unembedding, below the model.
-        layers: the list of blocks, below the model.
-        tail: what the backbone does after the last block, in order, below the model; what is None is left out.
-        attention: the attention module, below a block.
-        out_proj: the out projection, below the attention module; its inputs are the heads' outputs, side by side.
-        projections: q, k and v, given the text config.
-        kv_heads: key/value heads of a block, given the text config.
-        adds_residual: the attention module takes the residual stream as its second argument and adds it.
-        mlp_outputs: below a block, the modules whose outputs are what the MLP adds to the residual stream, where the
-            MLP adds it itself; empty where whatever holds matrices and is neither attention nor mixer puts it out.
-        mixers: other modules of a block that mix positions; they have no heads and stay frozen.
-        shares_prefix: two prompts that begin alike can go on from one cache of what they share.
-        notes: what a user should know, for the table of architectures.
-    """
-
-    model_types: tuple[str, ...]
-    backbone: str = "model"
-    layers: str = "model.layers"
-    tail: tuple[str, ...] = ("model.norm",)
-    attention: str = "self_attn"
-    out_proj: str = "o_proj"
-    projections: Callable[[PretrainedConfig], Projections] = separate_projections
-    kv_heads: Callable[[PretrainedConfig], int] = key_value_heads
-    adds_residual: bool = False
-    mlp_outputs: tuple[str, ...] = ()
-    mixers: tuple[str, ...] = ()
-    shares_prefix: bool = True
-    notes: str = ""
+from pinpoint.models._layout import Layout
+from pinpoint.models._qkv import PARTS, Sizes, Which, features, latent
+from pinpoint.models._routers import routers_of
+from pinpoint.nodes import Kind, Node, head_or_group
 
 
 @dataclass(frozen=True)
@@ -153,6 +101,23 @@ class HeadedModel:
                     mend=f"It has {layers} with heads 0..{self.n_heads - 1}.",
                 )
 
+    def heads_of(self, names: Iterable[str]) -> list[Head]:
+        """The heads that names stand for, each once: "L3.H5" is one, "L3.G1" all that share a key/value head.
+
+        Raises:
+            InputError: a name is of neither form, or the model has no such head or group.
+        """
+        per, found = self.n_heads // self.n_kv_heads, list[Head]()
+        for node in map(head_or_group, names):
+            if node.kind == "groups" and node.unit >= self.n_kv_heads:
+                raise InputError(
+                    f"{node} is not a group of this model.", mend=f"It has groups 0..{self.n_kv_heads - 1}."
+                )
+            units = range(node.unit * per, (node.unit + 1) * per) if node.kind == "groups" else [node.unit]
+            found += [Head(node.layer, unit) for unit in units]
+        self.check(found)
+        return list(dict.fromkeys(found))
+
     @cached_property
     def head_dim(self) -> int:
         """Width of one head's slice of the out projection's input."""
@@ -183,6 +148,10 @@ class HeadedModel:
         """The modules of a block that mix positions and have no heads, by name."""
         block = self.layers[layer]
         return {name: getattr(block, name) for name in self.layout.mixers if getattr(block, name, None) is not None}
+
+    def routers(self) -> dict[tuple[int, str], nn.Module]:
+        """The routers of all blocks, by layer and name; none without experts."""
+        return {(i, name): module for i, block in enumerate(self.layers) for name, module in routers_of(block).items()}
 
     def feed_forward(self, layer: int) -> dict[str, nn.Module]:
         """The modules of a block that hold matrices and are neither attention nor mixer, by full name, in order."""

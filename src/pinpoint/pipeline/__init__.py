@@ -8,9 +8,16 @@ from pinpoint.pipeline._export import export_run
 from pinpoint.pipeline._folders import folder_for
 from pinpoint.pipeline._gates import Gate, parse_gates
 from pinpoint.pipeline._inputs import read_sets
-from pinpoint.pipeline._inspect import Inspection, compare_on_one_pair, inspect_model
-from pinpoint.pipeline._locating import Comparison, beside_brute_force, locate_receivers, located_scores, search_set
+from pinpoint.pipeline._inspect import Inspection, inspect_model
+from pinpoint.pipeline._jointly import joint_of, search_set
+from pinpoint.pipeline._locating import (
+    Comparison,
+    beside_brute_force,
+    locate_receivers,
+    located_scores,
+)
 from pinpoint.pipeline._lock import LOG, locked
+from pinpoint.pipeline._one_pair import compare_on_one_pair
 from pinpoint.pipeline._plan import Plan, plan
 from pinpoint.pipeline._push import Package, Target, exported, package_of, push, target
 from pinpoint.pipeline._reproduce import Reproduction, read_record, reproduce, restored
@@ -42,6 +49,7 @@ __all__ = [
     "inspect_model",
     "lineup_of_model",
     "lineup_of_run",
+    "joint_of",
     "locate_receivers",
     "locate_stability",
     "located_scores",

@@ -20,7 +20,7 @@ def chosen_heads(run: Run) -> list[Head]:
     """
     heads = run.config.tune.heads
     if isinstance(heads, tuple):
-        return [Head.parse(name) for name in heads]
+        return run.view.heads_of(heads)
     if isinstance(heads, int):
         return list(run.ranking()[:heads])
     most = run.config.tune.max_heads

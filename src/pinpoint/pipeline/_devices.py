@@ -1,9 +1,9 @@
 """The devices at hand: how much memory they have, and how fast they multiply."""
 
-import os
 import time
 from typing import NamedTuple
 
+import psutil
 import torch
 
 from pinpoint.models import pick_device
@@ -21,7 +21,7 @@ class Device(NamedTuple):
 
 
 def devices(asked: str = "auto") -> list[Device]:
-    """The devices that a run could use: every GPU and the CPU, or the one asked for.
+    """The devices that a run could use: every GPU, Apple's among them, and the CPU, or the one asked for.
 
     Raises:
         InputError: this machine has no such device.
@@ -31,8 +31,10 @@ def devices(asked: str = "auto") -> list[Device]:
         for i in range(torch.cuda.device_count()):
             properties = torch.cuda.get_device_properties(i)
             found.append(Device(f"cuda:{i} ({properties.name})", torch.device("cuda", i), properties.total_memory))
-    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    found.append(Device("cpu", torch.device("cpu"), memory))
+    if torch.backends.mps.is_available():
+        # Of the memory that it shares with the CPU, what Metal lets a process have.
+        found.append(Device("mps", torch.device("mps"), torch.mps.recommended_max_memory()))
+    found.append(Device("cpu", torch.device("cpu"), psutil.virtual_memory().total))
     if asked == "auto":
         return found
     wanted = torch.device(pick_device(asked))
@@ -54,4 +56,6 @@ def flop_rate(device: Device, dtype: torch.dtype) -> float:
         products += 1
         if device.device.type == "cuda":
             torch.cuda.synchronize(device.device)
+        elif device.device.type == "mps":
+            torch.mps.synchronize()
     return products * 2 * _SIDE**3 / (time.perf_counter() - began)

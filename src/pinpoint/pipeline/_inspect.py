@@ -8,10 +8,9 @@ from transformers import AutoConfig, AutoTokenizer, PretrainedConfig, PreTrained
 
 from pinpoint.behaviours import CHALLENGES
 from pinpoint.config import AUTO, CONTINUED, RunConfig, settings_of, words_of
-from pinpoint.data import ContrastPair, assistant, render, system, user
+from pinpoint.data import assistant, render, system, user
 from pinpoint.errors import ArchitectureError, InputError, first_line
-from pinpoint.locate import locate
-from pinpoint.models import NO_CODE, HeadedModel, features, headed, load, model_class
+from pinpoint.models import NO_CODE, HeadedModel, features, headed, model_class
 from pinpoint.pipeline._devices import Device, devices, flop_rate
 from pinpoint.pipeline._estimate import Cost, Workload, locate_cost, spared, tune_cost
 from pinpoint.tune import default_projections
@@ -264,18 +263,3 @@ def inspect_model(model: str, settings: RunConfig | None = None) -> Inspection:
         estimates=estimates,
         notes=notes,
     )
-
-
-def compare_on_one_pair(model: str, device: str = "auto") -> float:
-    """Loads a model in float32 and holds the sweep to brute force on one short pair of random tokens.
-
-    Returns:
-        The largest difference of a head's effect, relative to the largest effect.
-    """
-    loaded = load(model, "float32", device)
-    vocabulary = loaded.model.config.get_text_config().vocab_size
-    ids = torch.randint(vocabulary, (4, 6), generator=torch.Generator().manual_seed(0)).tolist()
-    pair = ContrastPair(ids[0] + ids[1], ids[0] + ids[2], unwanted=ids[3][:1], wanted=ids[3][1:2])
-    exact = locate(loaded.model, None, [pair], engine="naive").effects
-    fast = locate(loaded.model, None, [pair]).effects
-    return float((fast - exact).abs().max() / exact.abs().max())

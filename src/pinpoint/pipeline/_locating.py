@@ -10,9 +10,8 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from pinpoint.artifacts import Workspace, provenance
 from pinpoint.data import ContrastPair, closes_thoughts
-from pinpoint.errors import ConfigError
 from pinpoint.heads import Head, HeadScores
-from pinpoint.locate import SetStep, agreement, greedy_set, locate_paths
+from pinpoint.locate import agreement, locate_paths
 from pinpoint.measure import METRICS, Openings
 from pinpoint.nodes import NodeScores
 from pinpoint.pipeline._answers import find_answers
@@ -22,7 +21,7 @@ from pinpoint.pipeline._looking import look
 from pinpoint.pipeline._scoring import score, score_nodes
 from pinpoint.pipeline._stages import key_of, partial_of
 from pinpoint.pipeline._steady import by_count, overlap
-from pinpoint.reliability import Rounding
+from pinpoint.reliability import Rounding, Routing
 
 if TYPE_CHECKING:
     from pinpoint.pipeline._run import Run
@@ -47,7 +46,7 @@ def locate_run(run: Run) -> HeadScores:
 
     space = run.workspace.sub("locate")
     if isinstance(run.config.tune.heads, tuple):
-        run.view.check(map(Head.parse, run.config.tune.heads))
+        run.view.heads_of(run.config.tune.heads)
     run.inputs.list_unusable(run.workspace)
     _note_thinking(run)
     find_answers(run)
@@ -56,7 +55,7 @@ def locate_run(run: Run) -> HeadScores:
     run.note(behaviour_shown(run.view, run.tokenizer, pairs, run.config.locate.metric, opposed=opposed))
     scores, nodes = _scored(run, pairs, partial_of(run, "locate"))
     run.note(contrast_bites(scores))
-    for name in (*_NODES, "set.json", "paths.json", "stability.json"):
+    for name in (*_NODES, "set.json", "joint.json", "paths.json", "stability.json"):
         space.drop(name)
     if nodes is not None:
         space.write_tensors(_NODES[1], {"effects": nodes.effects}, {"nodes": " ".join(map(str, nodes.nodes))})
@@ -86,6 +85,8 @@ def _keep(space: Workspace, scores: HeadScores) -> None:
     if (rounding := scores.rounding) is not None:
         tensors["rounding"] = rounding.errors
         names |= {"noise_pairs": str(rounding.pairs), "dtype": rounding.dtype, "against": rounding.against}
+    if scores.routing is not None:
+        names["routing"] = json.dumps(scores.routing)
     space.write_tensors("scores.safetensors", tensors, names)
 
 
@@ -130,6 +131,7 @@ def located_scores(run: Run) -> HeadScores:
         rounding=None
         if errors is None
         else Rounding(errors, int(named["noise_pairs"]), named["dtype"], named["against"]),
+        routing=Routing(*json.loads(named["routing"])) if "routing" in named else None,
     )
 
 
@@ -206,38 +208,10 @@ def _record(run: Run, scores: HeadScores) -> dict[str, Any]:
         "reliability": shown.reliability.to_json(),
         "ranking_reliability": ranked.reliability.to_json(),
         "noise": None if scores.rounding is None else scores.rounding.to_json(),
+        **({} if scores.routing is None else {"routing": scores.routing._asdict()}),
         **({} if run.inputs.openings is None else {"answers": run.inputs.openings.model_dump()}),
         "provenance": provenance(model=run.config.model, **run.chosen),
     }
-
-
-def search_set(run: Run, count: int) -> list[SetStep]:
-    """Searches for the set of heads with the strongest joint effect; writes `locate/set.json`.
-
-    Raises:
-        ConfigError: the heads are not located by path patching, which joint effects are of.
-    """
-    config = run.config.locate
-    if config.method != "path":
-        raise ConfigError(
-            f"a set is searched by path patching; the method is {config.method!r}.",
-            where="--set",
-            mend="Leave out --method or --set.",
-        )
-    run.progress.start(f"searching for a set of {count} heads", 0)
-    steps = greedy_set(
-        run.model,
-        run.tokenizer,
-        run.inputs.halves.pairs,
-        count,
-        metric=config.metric,
-        engine=config.engine,
-        batch_size=config.batch_size,
-        rows_per_chunk=config.rows_per_chunk,
-    )
-    found = [step._asdict() | {"head": str(step.head), "heads": list(map(str, step.heads))} for step in steps]
-    run.workspace.sub("locate").write_json("set.json", found)
-    return steps
 
 
 def locate_receivers(run: Run, receivers: Sequence[Head], through: Literal["q", "k", "v"]) -> HeadScores:

@@ -25,6 +25,7 @@ from pinpoint.config import TuneConfig
 from pinpoint.data import encode_chat
 from pinpoint.errors import ConfigError, InputError
 from pinpoint.memory import told_when_out_of_memory
+from pinpoint.models import context_of
 from pinpoint.processes import Processes
 from pinpoint.progress import Progress
 from pinpoint.storage import storing
@@ -236,7 +237,7 @@ def fit(
     """
     processes = processes or Processes()
     _check_kinds(rows, config, processes)
-    _check_rows(rows, tokenizer, getattr(model.config, "max_position_embeddings", None))
+    _check_rows(rows, tokenizer, context_of(model))
     wanted = config.targets if targets is None else targets
     watch = _Watch(model, config, check, wanted, progress, out / "history.json" if resume else None, processes)
     arguments = _arguments(config, seed, out, resume, model.device, processes)

@@ -1,0 +1,48 @@
+"""Holding the sweep to brute force on the model itself, on one short pair."""
+
+from typing import NamedTuple
+
+import torch
+
+from pinpoint.config import RunConfig, settings_of
+from pinpoint.data import ContrastPair
+from pinpoint.locate import locate
+from pinpoint.models import load
+
+_LIMIT = 1e-4
+
+
+class Verified(NamedTuple):
+    """The sweep beside brute force.
+
+    Attributes:
+        difference: the largest of a head's effect, relative to the largest effect.
+        limit: what rounding may make of it.
+        dtype: that both computed in.
+    """
+
+    difference: float
+    limit: float
+    dtype: str
+
+
+def compare_on_one_pair(model: str, settings: RunConfig | None = None) -> Verified:
+    """Loads a model and holds the sweep to brute force on one short pair of random tokens.
+
+    Args:
+        model: a local folder or a Hub id.
+        settings: of the run, for revision, device and dtype; in float32 where they name none.
+    """
+    settings = settings or settings_of(model, None, {})
+    dtype = "float32" if settings.dtype == "auto" else settings.dtype
+    loaded = load(model, dtype, settings.device, settings.revision)
+    vocabulary = loaded.model.config.get_text_config().vocab_size
+    ids = torch.randint(vocabulary, (4, 6), generator=torch.Generator().manual_seed(0)).tolist()
+    pair = ContrastPair(ids[0] + ids[1], ids[0] + ids[2], unwanted=ids[3][:1], wanted=ids[3][1:2])
+    exact = locate(loaded.model, None, [pair], engine="naive")
+    fast = locate(loaded.model, None, [pair]).effects
+    largest = float(exact.effects.abs().max())
+    # An effect is a difference of logits, which are rounded as the largest of them is.
+    step = torch.finfo(getattr(torch, dtype)).eps * max(1.0, float(exact.reference.abs().max()))
+    limit = _LIMIT if dtype == "float32" else step / largest
+    return Verified(float((fast - exact.effects).abs().max()) / largest, limit, dtype)
