@@ -237,8 +237,8 @@ def inspect_model(model: str, settings: RunConfig | None = None) -> Inspection:
     work = Workload.of(settings, tokens, choices[2].parameters, measured)
     estimates = _estimates(view, dtype, work, settings.device)
     notes += [
-        f"{one.stage} does not fit on {one.device}: lower locate.batch_size, locate.rows_per_chunk or tune.batch_size, "
-        "or load in a smaller dtype."
+        f"{one.stage} does not fit on {one.device}: lower locate.batch_size, locate.rows_per_chunk or "
+        "tune.micro_batch_size, or load in a smaller dtype."
         for one in estimates
         if not one.fits
     ]

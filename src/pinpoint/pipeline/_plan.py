@@ -87,10 +87,7 @@ def plan(run: Run, tokenizer: PreTrainedTokenizerBase) -> Plan:
     written = len(run.inputs.questions("train")) - len(why) if config.tune.explanations == "model" else 0
     replies = [row["completion"][0]["content"] for row in rows]
     loss = sum(len(tokenizer(reply, add_special_tokens=False)["input_ids"]) + 1 for reply in replies)
-    steps = int(-(-len(rows) // config.tune.batch_size) * config.tune.epochs)
-    full = (
-        f"at most {int(-(-len(rows) // config.full.batch_size) * config.full.epochs)} steps" if config.full else "none"
-    )
+    full = f"at most {config.full.steps(len(rows))} steps" if config.full else "none"
     sets = run.inputs.sets()
     passages = f", {len(sets.passages)} passages" if sets.passages else ""
     further = "".join(f", {len(items)} of {name}" for name, items in sets.further.items())
@@ -100,7 +97,8 @@ def plan(run: Run, tokenizer: PreTrainedTokenizerBase) -> Plan:
         "locate": f"{len(pairs)} pairs of {len(encode_chat(tokenizer, pairs[0].reference))} tokens{again}",  # type: ignore[arg-type]
         "verify": f"{1 + config.verify.max_heads * (1 + 2 * config.verify.draws)} knockouts of {len(pairs) // 2} pairs",
         "tune": (f"{written} explanations to write, " if written else "")
-        + f"{len(rows)} dialogues, at most {steps} steps of {config.tune.batch_size}",
+        + f"{len(rows)} dialogues, at most {config.tune.steps(len(rows))} steps of {config.tune.batch_size}"
+        + (f", {config.tune.at_once} at once" if config.tune.at_once < config.tune.batch_size else ""),
         "tune_full": full,
         "evaluate": f"{len(sets.questions)} questions, {len(sets.abilities)} tasks, {len(sets.neutral)} neutral ones"
         f"{passages}{further} for each model",
