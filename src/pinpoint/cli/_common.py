@@ -53,6 +53,9 @@ Seed = Annotated[int | None, typer.Option(help="Seed of everything random.")]
 Thinking = Annotated[
     str | None, typer.Option(help="on or off: whether a reasoning model thinks first; else as its template has it.")
 ]
+Template = Annotated[
+    str | None, typer.Option(help="The chat template: own (default), plain for a model without one, or a Jinja file.")
+]
 Pressure = Annotated[
     str | None, typer.Option(help="Questions (their test split) whose right answers are doubted turn after turn.")
 ]
@@ -129,13 +132,16 @@ def started(
     from pinpoint.config import resolve
 
     resolved = resolve(model_path(model), config, settings)
-    from pinpoint.pipeline import folder_for
+    from pinpoint.pipeline import fitted, folder_for
 
+    resolved, lost = fitted(resolved)
     first = current().first
     name = Path(model).name if Path(model).exists() else model
     folder = Path(current().from_first(str(folder_for(resolved, name, out, fork=fork)) if first else None))
     with terminal(quiet=quiet) as progress, held(resolved, folder, progress, read=True) as opened:
         progress.say(f"run folder: {folder}")
+        if lost:
+            opened.note(lost)
         yield opened
 
 
@@ -183,6 +189,7 @@ def typed_settings(
     device_map: str | None = None,
     seed: int | None = None,
     thinking: str | None = None,
+    template: str | None = None,
     further: dict[str, str | None] | None = None,
     **sections: dict[str, Any],
 ) -> dict[str, Any]:
@@ -202,7 +209,7 @@ def typed_settings(
         raise ConfigError(f"{thinking!r} is neither on nor off.", where="--thinking")
     if thinking is not None:
         settings["thinking"] = thinking == "on"
-    plain = {"dtype": dtype, "device": device, "device_map": device_map, "seed": seed}
+    plain = {"dtype": dtype, "device": device, "device_map": device_map, "seed": seed, "template": template}
     return settings | {key: value for key, value in plain.items() if value is not None}
 
 

@@ -17,6 +17,7 @@ from pinpoint.cli._common import (
     Questions,
     Quiet,
     Seed,
+    Template,
     Thinking,
     print_json,
     started,
@@ -54,6 +55,7 @@ def compare(
     device: Device = None,
     seed: Seed = None,
     thinking: Thinking = None,
+    template: Template = None,
     fork: Fork = False,
     as_json: Json = False,
     quiet: Quiet = False,
@@ -71,6 +73,7 @@ def compare(
         device=device,
         seed=seed,
         thinking=thinking,
+        template=template,
         **sections,
     )
     with started(model, config, settings, out, fork=fork, quiet=quiet) as run:

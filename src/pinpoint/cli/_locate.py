@@ -19,6 +19,7 @@ from pinpoint.cli._common import (
     Questions,
     Quiet,
     Seed,
+    Template,
     Thinking,
     print_json,
     started,
@@ -89,6 +90,7 @@ def locate(
     device_map: DeviceMap = None,
     seed: Seed = None,
     thinking: Thinking = None,
+    template: Template = None,
     fork: Fork = False,
     as_json: Json = False,
     quiet: Quiet = False,
@@ -119,6 +121,7 @@ def locate(
         device_map=device_map,
         seed=seed,
         thinking=thinking,
+        template=template,
         locate=section,
     )
     with started(model, config, settings, out, fork=fork, quiet=quiet) as run:

@@ -28,6 +28,7 @@ from pinpoint.cli._common import (
     Quiet,
     Seed,
     Sycon,
+    Template,
     Thinking,
     held,
     judge_settings,
@@ -69,6 +70,7 @@ def run(
     device_map: DeviceMap = None,
     seed: Seed = None,
     thinking: Thinking = None,
+    template: Template = None,
     pressure: Pressure = None,
     sycon: Sycon = None,
     biography: Biography = None,
@@ -101,6 +103,7 @@ def run(
         device_map=device_map,
         seed=seed,
         thinking=thinking,
+        template=template,
         further={
             "pressure": pressure,
             "sycon": sycon,
@@ -138,15 +141,15 @@ def _plan(model: str, config: Path | None, settings: dict[str, Any], out: Path |
 
     resolved = resolve(model_path(model), config, settings)
     from pinpoint.cli._tables import print_plan
-    from pinpoint.data import choose_thinking
     from pinpoint.models import load_tokenizer
-    from pinpoint.pipeline import Run, folder_for, plan
+    from pinpoint.pipeline import Run, fitted, folder_for, plan, rendering
 
     with terminal(quiet=True):
+        tokenizer = rendering(load_tokenizer(resolved.model, resolved.revision), resolved)
+        resolved, lost = fitted(resolved, tokenizer)
         folder = folder_for(resolved, Path(model).name if Path(model).exists() else model, out, fork=False)
-        found = plan(
-            Run(resolved, folder), choose_thinking(load_tokenizer(resolved.model, resolved.revision), resolved.thinking)
-        )
+        notes = [f"{lost.name}: no. {lost.detail}"] if lost else []
+        found = plan(Run(resolved, folder), tokenizer, notes)
     print_json(found.model_dump()) if as_json else print_plan(found)
 
 

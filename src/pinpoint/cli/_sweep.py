@@ -16,6 +16,7 @@ from pinpoint.cli._common import (
     Questions,
     Quiet,
     Seed,
+    Template,
     Thinking,
     print_json,
     started,
@@ -44,6 +45,7 @@ def sweep(
     device: Device = None,
     seed: Seed = None,
     thinking: Thinking = None,
+    template: Template = None,
     fork: Fork = False,
     as_json: Json = False,
     quiet: Quiet = False,
@@ -62,6 +64,7 @@ def sweep(
         device=device,
         seed=seed,
         thinking=thinking,
+        template=template,
         sweep={key: value for key, value in given.items() if value is not None},
     )
     with started(model, config, settings, out, fork=fork, quiet=quiet) as run:

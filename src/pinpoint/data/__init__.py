@@ -23,9 +23,11 @@ from pinpoint.data._questions import (
     read_tasks,
 )
 from pinpoint.data._rows import Located, Placed, read_rows
+from pinpoint.data._template import PLAIN, choose_template, system_lost
 from pinpoint.data._transcripts import Transcript, Unusable, read_transcripts
 
 __all__ = [
+    "PLAIN",
     "Answer",
     "Batch",
     "ContrastPair",
@@ -48,6 +50,7 @@ __all__ = [
     "Transcript",
     "Unusable",
     "assistant",
+    "choose_template",
     "choose_thinking",
     "continuations",
     "deal",
@@ -72,5 +75,6 @@ __all__ = [
     "render",
     "same_text",
     "system",
+    "system_lost",
     "user",
 ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from pydantic import BaseModel, ConfigDict
@@ -35,6 +36,8 @@ class Plan(_Record):
 
     Attributes:
         folder: the run folder.
+        template: which chat template renders the prompts: own, plain or given.
+        notes: what became of the settings, such as a system message that the template does not render.
         stages: the stages in order.
         reference: a rendered prompt that provokes the behaviour; what follows its last token is measured.
         counterfactual: the same that does not.
@@ -50,6 +53,8 @@ class Plan(_Record):
     """
 
     folder: str
+    template: str
+    notes: list[str]
     stages: list[Planned]
     reference: str
     counterfactual: str
@@ -70,8 +75,13 @@ def _answers(tokenizer: PreTrainedTokenizerBase, pair: EncodedPair, side: list[i
     return [" ".join(tokenizer.convert_ids_to_tokens(pair.continuations[place])) for place in side]
 
 
-def plan(run: Run, tokenizer: PreTrainedTokenizerBase) -> Plan:
+def plan(run: Run, tokenizer: PreTrainedTokenizerBase, notes: Sequence[str] = ()) -> Plan:
     """Renders what a run would be made of, and counts its work.
+
+    Args:
+        run: the run, of which nothing is loaded or written.
+        tokenizer: that renders as its settings say.
+        notes: what to tell of the settings.
 
     Raises:
         InputError: an input cannot be used, or questions are trained on and evaluated.
@@ -107,6 +117,8 @@ def plan(run: Run, tokenizer: PreTrainedTokenizerBase) -> Plan:
     last = encoded.reference[-1] if encoded else encode_chat(tokenizer, pairs[0].reference)[-1]  # type: ignore[arg-type]
     return Plan(
         folder=str(run.workspace.root),
+        template=config.template if config.template in ("own", "plain") else "given",
+        notes=list(notes),
         stages=[Planned(stage=stage, kept=run.is_done(stage), work=work[stage]) for stage in LEFT],
         reference=prompts[0],
         counterfactual=prompts[1],

@@ -9,7 +9,6 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase, set_seed
 
 from pinpoint.artifacts import Workspace
 from pinpoint.config import FETCHED_MAPS, RunConfig
-from pinpoint.data import choose_thinking
 from pinpoint.errors import ConfigError
 from pinpoint.heads import Head, HeadSet
 from pinpoint.models import HeadedModel, Loaded, headed, load
@@ -20,6 +19,7 @@ from pinpoint.pipeline._inputs import Inputs
 from pinpoint.pipeline._locating import follow_locate, locate_run
 from pinpoint.pipeline._record import RECORD, write_record
 from pinpoint.pipeline._stages import LEFT, clear, settle, settled
+from pinpoint.pipeline._template import rendering
 from pinpoint.pipeline._tunable import check_tunable
 from pinpoint.pipeline._tuning import follow_tune, follow_tune_full, tune_full_run, tune_run
 from pinpoint.pipeline._verifying import verify_run
@@ -75,7 +75,7 @@ class Run:
     def _loaded(self) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
         self.progress.say(f"loading {self.config.model}")
         model, tokenizer = self.load(self.config.model, self.config.revision)
-        return model, choose_thinking(tokenizer, self.config.thinking)
+        return model, rendering(tokenizer, self.config)
 
     def load(self, path: str | Path, revision: str | None = None) -> Loaded:
         """Loads a model as the settings say.
@@ -108,9 +108,10 @@ class Run:
         return headed(self.model)
 
     @property
-    def chosen(self) -> dict[str, bool]:
+    def chosen(self) -> dict[str, bool | str]:
         """What provenance says of how prompts are rendered, where the settings say anything."""
-        return {} if self.config.thinking is None else {"thinking": self.config.thinking}
+        said = {"thinking": self.config.thinking, "template": self.config.template}
+        return {name: value for name, value in said.items() if value not in (None, "own")}
 
     def ranking(self) -> HeadSet:
         """All heads, from the ranking half of the pairs; the locate stage must have run."""

@@ -47,6 +47,7 @@ def _dependencies(run: Run, stage: str) -> dict[str, Any]:
         "version": __version__,
         "model": _model(config.model),
         "settings": config.model_dump(mode="json", include={*everywhere}),
+        **({} if config.template == "own" else {"template": config.template}),
         "behaviour": config.behaviour.model_dump(
             mode="json", exclude=None if config.contrast == "neutral" else {"neutral_turn"}
         ),
