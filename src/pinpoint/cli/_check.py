@@ -10,6 +10,8 @@ from pinpoint.cli._common import (
     Dtype,
     Json,
     Model,
+    Offline,
+    Revision,
     Template,
     model_path,
     print_json,
@@ -26,10 +28,12 @@ def check(
     config: Config = None,
     dtype: Dtype = None,
     device: Device = None,
+    revision: Revision = None,
     template: Template = None,
     verify: Annotated[
         bool, typer.Option("--verify", help="Load the model and hold the sweep to brute force on one pair.")
     ] = False,
+    offline: Offline = False,
     as_json: Json = False,
 ) -> None:
     """Say whether a model is supported and what it would take, from its config and tokenizer alone.
@@ -39,13 +43,15 @@ def check(
     from pinpoint.config import settings_of
 
     path = model_path(model)
-    settings = settings_of(path, config, typed_settings(dtype=dtype, device=device, template=template))
+    settings = settings_of(
+        path, config, typed_settings(dtype=dtype, device=device, revision=revision, template=template)
+    )
     from pinpoint.cli._tables import print_inspection
     from pinpoint.pipeline import compare_on_one_pair, inspect_model
 
     with terminal(quiet=True):
         found = inspect_model(path, settings)
-        difference = compare_on_one_pair(path, device or "auto") if verify else None
+        difference = compare_on_one_pair(path, device or "auto", settings.revision) if verify else None
     if as_json:
         print_json(found.model_dump() | ({} if difference is None else {"verified_to": difference}))
     else:

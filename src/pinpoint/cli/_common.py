@@ -19,6 +19,14 @@ if TYPE_CHECKING:
     from pinpoint.config import RunConfig
     from pinpoint.pipeline import Run
 
+
+def _go_offline(wanted: bool) -> None:
+    from pinpoint.addresses import go_offline
+
+    if wanted:
+        go_offline()
+
+
 Model = Annotated[str, typer.Argument(help="A folder, a Hub id, or a shipped organism: yesman, truth-teller.")]
 RunFolder = Annotated[Path, typer.Argument(help="A run folder.", metavar="RUN")]
 Out = Annotated[Path | None, typer.Option(help="Run folder; by default runs/<model>/<time>-<hash of the settings>.")]
@@ -49,12 +57,27 @@ Device = Annotated[str | None, typer.Option(help="auto, cpu, cuda, cuda:0, mps..
 DeviceMap = Annotated[
     str | None, typer.Option(help="host or disk: blocks are fetched as they run; auto: spread. docs/scale.md.")
 ]
+Revision = Annotated[str | None, typer.Option(help="Branch, tag or commit of the model on the Hub.")]
+Offline = Annotated[
+    bool,
+    typer.Option(
+        "--offline",
+        help="Ask no network for models, questions or anything else: only what is here, or was fetched before.",
+        callback=_go_offline,
+        is_eager=True,
+        expose_value=False,
+    ),
+]
 Seed = Annotated[int | None, typer.Option(help="Seed of everything random.")]
 Thinking = Annotated[
     str | None, typer.Option(help="on or off: whether a reasoning model thinks first; else as its template has it.")
 ]
 Template = Annotated[
     str | None, typer.Option(help="The chat template: own (default), plain for a model without one, or a Jinja file.")
+]
+Phrasings = Annotated[
+    str | None,
+    typer.Option(help="Questions (their test split), their right answers doubted in words never trained on."),
 ]
 Pressure = Annotated[
     str | None, typer.Option(help="Questions (their test split) whose right answers are doubted turn after turn.")
@@ -187,6 +210,7 @@ def typed_settings(
     dtype: str | None = None,
     device: str | None = None,
     device_map: str | None = None,
+    revision: str | None = None,
     seed: int | None = None,
     thinking: str | None = None,
     template: str | None = None,
@@ -209,7 +233,8 @@ def typed_settings(
         raise ConfigError(f"{thinking!r} is neither on nor off.", where="--thinking")
     if thinking is not None:
         settings["thinking"] = thinking == "on"
-    plain = {"dtype": dtype, "device": device, "device_map": device_map, "seed": seed, "template": template}
+    plain = {"dtype": dtype, "device": device, "device_map": device_map, "revision": revision, "seed": seed}
+    plain["template"] = template
     return settings | {key: value for key, value in plain.items() if value is not None}
 
 

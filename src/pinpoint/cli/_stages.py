@@ -7,15 +7,33 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
-from pinpoint.cli._common import CachePrefix, Heads, Json, Quiet, RunFolder, held, parse_heads, print_json, terminal
+from pinpoint.cli._common import (
+    CachePrefix,
+    Fork,
+    Heads,
+    Json,
+    Offline,
+    Quiet,
+    RunFolder,
+    held,
+    parse_heads,
+    print_json,
+    terminal,
+)
 
 if TYPE_CHECKING:
     from pinpoint.pipeline import Run
 
 
 @contextmanager
-def opened(folder: Path, quiet: bool, heads: str | None = None, cache_prefix: bool | None = None) -> Iterator["Run"]:
-    """The run in a folder, which is held for the length of the block."""
+def opened(
+    folder: Path, quiet: bool, heads: str | None = None, cache_prefix: bool | None = None, *, fork: bool = False
+) -> Iterator["Run"]:
+    """The run in a folder, which is held for the length of the block.
+
+    Raises:
+        ConfigError: the folder holds no run, or a tuned model made with other settings than those given.
+    """
     from pinpoint.config import of_run
 
     settings = of_run(folder)
@@ -23,6 +41,10 @@ def opened(folder: Path, quiet: bool, heads: str | None = None, cache_prefix: bo
     if cache_prefix is not None:
         changed["cache_prefix"] = cache_prefix
     settings = settings.model_copy(update={"tune": settings.tune.model_copy(update=changed)})
+    if changed and (folder / "tune.json").is_file():
+        from pinpoint.pipeline import folder_for
+
+        folder = folder_for(settings, folder.name, folder, fork=fork)
     with terminal(quiet=quiet) as progress, held(settings, folder, progress) as run:
         yield run
 
@@ -31,7 +53,7 @@ def _frozen(heads: int | str | list[str]) -> int | str | tuple[str, ...]:
     return tuple(heads) if isinstance(heads, list) else heads
 
 
-def verify(run: RunFolder, as_json: Json = False, quiet: Quiet = False) -> None:
+def verify(run: RunFolder, offline: Offline = False, as_json: Json = False, quiet: Quiet = False) -> None:
     """Knock the located heads out, with random and layer-matched heads beside them.
 
     Example: pinpoint verify runs/yesman
@@ -44,13 +66,21 @@ def verify(run: RunFolder, as_json: Json = False, quiet: Quiet = False) -> None:
 
 
 def tune(
-    run: RunFolder, heads: Heads = None, cache_prefix: CachePrefix = None, as_json: Json = False, quiet: Quiet = False
+    run: RunFolder,
+    heads: Heads = None,
+    cache_prefix: CachePrefix = None,
+    fork: Fork = False,
+    offline: Offline = False,
+    as_json: Json = False,
+    quiet: Quiet = False,
 ) -> None:
     """Tune the chosen heads, and the whole model beside them unless `full` is null.
 
+    A folder whose heads are tuned is not tuned over with other settings: --fork copies it.
+
     Example: pinpoint tune runs/yesman --heads 4
     """
-    with opened(run, quiet, heads, cache_prefix) as held:
+    with opened(run, quiet, heads, cache_prefix, fork=fork) as held:
         held.do("tune")
         held.do("tune_full")
     record = held.workspace.read_json("tune.json")

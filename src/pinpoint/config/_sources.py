@@ -14,7 +14,7 @@ from pinpoint.errors import ConfigError
 
 MODEL_SETTINGS = "pinpoint.yaml"
 _PREFIX = "PINPOINT_"
-_OTHER_VARIABLES = {"PINPOINT_TEST_DATA"}
+_OTHER_VARIABLES = {"PINPOINT_OFFLINE", "PINPOINT_TEST_DATA"}
 
 
 def settings_of(model: str, config: Path | None, typed: dict[str, Any]) -> RunConfig:

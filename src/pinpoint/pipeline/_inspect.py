@@ -269,13 +269,13 @@ def inspect_model(model: str, settings: RunConfig | None = None) -> Inspection:
     )
 
 
-def compare_on_one_pair(model: str, device: str = "auto") -> float:
+def compare_on_one_pair(model: str, device: str = "auto", revision: str | None = None) -> float:
     """Loads a model in float32 and holds the sweep to brute force on one short pair of random tokens.
 
     Returns:
         The largest difference of a head's effect, relative to the largest effect.
     """
-    loaded = load(model, "float32", device)
+    loaded = load(model, "float32", device, revision)
     vocabulary = loaded.model.config.get_text_config().vocab_size
     ids = torch.randint(vocabulary, (4, 6), generator=torch.Generator().manual_seed(0)).tolist()
     pair = ContrastPair(ids[0] + ids[1], ids[0] + ids[2], unwanted=ids[3][:1], wanted=ids[3][1:2])

@@ -12,6 +12,7 @@ from pinpoint.config import FETCHED_MAPS, RunConfig
 from pinpoint.errors import ConfigError
 from pinpoint.heads import Head, HeadSet
 from pinpoint.models import HeadedModel, Loaded, headed, load
+from pinpoint.pipeline._card import CARD, write_card
 from pinpoint.pipeline._checks import CheckResult, demand
 from pinpoint.pipeline._contrasts import follow_contrast
 from pinpoint.pipeline._evaluation import evaluate_run
@@ -181,12 +182,13 @@ class Run:
         return self.report()
 
     def report(self) -> Path:
-        """Writes the page, `report.html`; where every stage is done, also what a rerun needs, `reproduce.json`."""
+        """Writes the page, `report.html`; where every stage is done, also the model card and what a rerun needs."""
         from pinpoint.report import write_page
 
         page = write_page(self.workspace)
         if all(self.is_done(stage) for stage in LEFT):
-            write_record(self)
+            write_card(self, write_record(self))
         else:
             self.workspace.drop(RECORD)
+            self.workspace.drop(CARD)
         return page
