@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from pinpoint.locate import agreement, greedy_set, locate_nodes, locate_paths
     from pinpoint.models import load
     from pinpoint.nodes import Node, NodeScores
+    from pinpoint.report import Summary, read_summary
 
 __all__ = [
     "ContrastPair",
@@ -24,6 +25,7 @@ __all__ = [
     "Node",
     "NodeScores",
     "PinpointError",
+    "Summary",
     "__version__",
     "agreement",
     "greedy_set",
@@ -31,6 +33,7 @@ __all__ = [
     "locate",
     "locate_nodes",
     "locate_paths",
+    "read_summary",
 ]
 
 _HOMES = {
@@ -41,11 +44,13 @@ _HOMES = {
     "Node": "pinpoint.nodes",
     "NodeScores": "pinpoint.nodes",
     "PinpointError": "pinpoint.errors",
+    "Summary": "pinpoint.report",
     "agreement": "pinpoint.locate",
     "greedy_set": "pinpoint.locate",
     "load": "pinpoint.models",
     "locate_nodes": "pinpoint.locate",
     "locate_paths": "pinpoint.locate",
+    "read_summary": "pinpoint.report",
 }
 
 

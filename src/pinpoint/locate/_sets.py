@@ -1,7 +1,7 @@
 """Sets of heads and their exact joint effect: heads that stand in for one another hide from scores one at a time."""
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
@@ -11,6 +11,9 @@ from pinpoint.locate._dealt import ROWS, SETTING
 from pinpoint.locate._locate import Ask, score_heads
 from pinpoint.memory import BatchSize
 from pinpoint.progress import Progress
+
+if TYPE_CHECKING:
+    from pandas import DataFrame
 
 
 class SetStep(NamedTuple):
@@ -29,6 +32,31 @@ class SetStep(NamedTuple):
     joint: float
 
 
+class SetSteps(list[SetStep]):
+    """The steps of a search, in order, with a table of them."""
+
+    @property
+    def heads(self) -> tuple[Head, ...]:
+        """The set that the search ended with; empty where no head lowers the metric."""
+        return self[-1].heads if self else ()
+
+    def to_pandas(self) -> "DataFrame":
+        """One row a step: step, whether the head was added, head, the set after it, and the set's joint effect."""
+        import pandas
+
+        rows = [
+            {"step": i, "added": one.added, "head": str(one.head), "heads": ",".join(map(str, one.heads))}
+            | {"joint": one.joint}
+            for i, one in enumerate(self, 1)
+        ]
+        return pandas.DataFrame(rows, columns=["step", "added", "head", "heads", "joint"])
+
+    def _repr_html_(self) -> str:
+        """The steps, for a notebook."""
+        table: str = self.to_pandas().to_html(index=False, float_format="{:+.4f}".format)
+        return f"<p>A set of {len(self.heads)} heads, found in {len(self)} steps</p>{table}"
+
+
 def greedy_set(
     model: PreTrainedModel,
     tokenizer: PreTrainedTokenizerBase | None,
@@ -40,7 +68,7 @@ def greedy_set(
     batch_size: int = 32,
     rows_per_chunk: int = 4096,
     progress: Progress | None = None,
-) -> list[SetStep]:
+) -> SetSteps:
     """Grows a set of heads whose joint patching lowers the metric most, one sweep a step.
 
     Each step adds the head that lowers the metric most given the set so far, then drops a head without which
@@ -80,7 +108,7 @@ def greedy_set(
         return float(found.reference.mean()), best, float(found.mean[best]) if best else 0.0
 
     chosen: list[Head] = []
-    steps: list[SetStep] = []
+    steps = SetSteps()
     start, best, gain = scores(chosen)
     while best is not None and len(chosen) < count and gain < 0:
         chosen.append(best)

@@ -5,12 +5,14 @@ from pinpoint.report._comparison import comparison_rows, write_comparison
 from pinpoint.report._contrasts import contrast_table, contrast_words
 from pinpoint.report._page import write_page
 from pinpoint.report._rows import Row, ability_label, further_rows, method_rows
+from pinpoint.report._summary import Summary, read_summary
 from pinpoint.report._sweep import SWEEP_TITLES, sweep_tables, write_sweep
 
 __all__ = [
     "SWEEP_TITLES",
     "CardFacts",
     "Row",
+    "Summary",
     "comparison_rows",
     "contrast_table",
     "contrast_words",
@@ -18,6 +20,7 @@ __all__ = [
     "further_rows",
     "method_rows",
     "model_card",
+    "read_summary",
     "sweep_tables",
     "write_comparison",
     "write_page",
