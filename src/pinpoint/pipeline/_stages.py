@@ -42,12 +42,11 @@ def key_of(run: Run, stage: str) -> str:
 
 
 def _dependencies(run: Run, stage: str) -> dict[str, Any]:
-    config, everywhere = run.config, ("revision", "dtype", "device", "device_map", "seed", "thinking")
+    config, everywhere = run.config, ("revision", "dtype", "device", "device_map", "seed", "thinking", "template")
     return {
         "version": __version__,
         "model": _model(config.model),
         "settings": config.model_dump(mode="json", include={*everywhere}),
-        **({} if config.template == "own" else {"template": config.template}),
         "behaviour": config.behaviour.model_dump(
             mode="json", exclude=None if config.contrast == "neutral" else {"neutral_turn"}
         ),
