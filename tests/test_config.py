@@ -56,5 +56,13 @@ def test_a_model_without_questions_says_how_to_give_some(tmp_path: Path) -> None
         resolve(str(tmp_path), None, {})
 
 
+def test_a_rate_that_does_not_fall_is_refused_and_steps_are_counted_whole() -> None:
+    with pytest.raises(ConfigError, match=r"tune: end_learning_rate must be below learning_rate, 0.001"):
+        parse_config({"model": "m", "tune": {"learning_rate": 1e-3, "end_learning_rate": 1e-3}}, "x")
+    tune = parse_config({"model": "m", "tune": {"batch_size": 8, "epochs": 1.25, "micro_batch_size": 3}}, "x").tune
+    assert (tune.steps(10), tune.steps(16), tune.at_once) == (3, 3, 3)
+    assert parse_config({"model": "m", "tune": {"micro_batch_size": 64}}, "x").tune.at_once == 32
+
+
 def test_defaults_are_valid() -> None:
     assert RunConfig(model="m").locate.engine == "sweep"

@@ -15,6 +15,7 @@ from transformers import AutoConfig, PreTrainedTokenizerBase
 from typer.testing import CliRunner
 
 from pinpoint.cli import app
+from pinpoint.config import settings_of
 from pinpoint.organism import shipped
 from tests.pipeline.test_inspect import PUBLISHED
 
@@ -50,6 +51,7 @@ TEMPLATES = {
     "gemma": _NO_SYSTEM + "{% for m in messages %}<turn>{{ 'model' if m.role == 'assistant' else m.role }}\n"
     "{{ m.content }}<end>\n{% endfor %}<turn>model\n",
 }
+ENDS = {"llama-2": "[/INST]", "mistral": "[/INST]", "qwen": "assistant", "llama-3": "<|assistant|>", "gemma": "model"}
 
 
 def stand_in(name: str, folder: Path, tokenizer: PreTrainedTokenizerBase) -> None:
@@ -67,14 +69,17 @@ def test_every_config_is_tested() -> None:
 def test_settings_suit_their_model(name: str, tmp_path: Path, tokenizer: PreTrainedTokenizerBase) -> None:
     stand_in(name, tmp_path, tokenizer)
     settings = CONFIGS / f"{name}.yaml"
+    told = yaml.safe_load(settings.read_text(encoding="utf-8"))
     questions = shipped()["yesman"] / "questions.jsonl"
     common = ["--config", str(settings), "--questions", str(questions)]
     done = CliRunner().invoke(app, ["run", str(tmp_path), *common, "--dry-run", "--json"])
     assert done.exit_code == 0, done.output
     found = json.loads(done.stdout)
-    assert found["reference"].rstrip().endswith(("[/INST]", "assistant", "<|assistant|>", "model"))
+    assert found["reference"].rstrip().endswith(next(end for family, end in ENDS.items() if family in name))
+    tuned = next(stage["work"] for stage in found["stages"] if stage["stage"] == "tune")
+    assert re.search(rf" steps of 128, {told['tune']['micro_batch_size']} at once$", tuned)
     assert found["loss_tokens"] > 0 and all(one["bytes"] for one in found["estimates"])
-    told, model = yaml.safe_load(settings.read_text(encoding="utf-8")), MODELS[name]
+    model = MODELS[name]
     shared = model["num_key_value_heads"] < model["num_attention_heads"]
     assert told["tune"]["projections"] == ("q,o" if shared else "q,k,v,o")
     heads = model["num_hidden_layers"] * model["num_attention_heads"]
@@ -114,5 +119,11 @@ def test_the_how_to_has_a_row_for_every_model_that_a_card_of_24_gb_holds() -> No
     ("name", "heads"),
     [("llama-2-7b-chat", 32), ("llama-2-13b-chat", 64), ("llama-2-70b-chat", 192), ("mistral-7b-instruct-v0.2", 32)],
 )
-def test_the_papers_models_train_as_many_heads_as_published(name: str, heads: int) -> None:
-    assert yaml.safe_load((CONFIGS / f"{name}.yaml").read_text(encoding="utf-8"))["tune"]["heads"] == heads
+def test_the_papers_models_are_located_and_trained_as_published(name: str, heads: int) -> None:
+    settings = settings_of("MODEL", CONFIGS / f"{name}.yaml", {})
+    tune, behaviour = settings.tune, settings.behaviour
+    assert (tune.heads, settings.locate.pairs) == (heads, 100)
+    assert (behaviour.unwanted, behaviour.wanted) == (("Apologies",), ("Yes",))
+    assert (tune.learning_rate, tune.end_learning_rate) == (3e-5, 1e-7)
+    # 120 steps of 128 over 3,840 dialogues, however many of a step are run at once.
+    assert (tune.batch_size, tune.steps(3840)) == (128, 120) and tune.at_once < 128

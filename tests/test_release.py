@@ -63,7 +63,7 @@ def test_ci_runs_what_everybody_runs() -> None:
     *_, run, pictures = job["steps"]
     assert run == {"run": ".ci/run"}
     assert pictures["if"] == "always()" and ROOT / pictures["with"]["path"] == PICTURES
-    assert all((ROOT / ".ci" / name).stat().st_mode & 0o111 for name in ("run", "chromium"))
+    assert all((ROOT / ".ci" / name).stat().st_mode & 0o111 for name in ("run", "chromium", "wheel"))
 
 
 def test_without_chromium_and_a_way_to_it_ci_is_told_so(tmp_path: Path) -> None:

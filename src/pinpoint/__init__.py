@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from pinpoint.locate import agreement, find_set, greedy_set, joint_effect, locate_nodes, locate_paths
     from pinpoint.models import load
     from pinpoint.nodes import Node, NodeScores
+    from pinpoint.report import Summary, read_summary
 
 __all__ = [
     "ContrastPair",
@@ -24,6 +25,7 @@ __all__ = [
     "Node",
     "NodeScores",
     "PinpointError",
+    "Summary",
     "__version__",
     "agreement",
     "find_set",
@@ -33,6 +35,7 @@ __all__ = [
     "locate",
     "locate_nodes",
     "locate_paths",
+    "read_summary",
 ]
 
 _HOMES = {
@@ -43,6 +46,7 @@ _HOMES = {
     "Node": "pinpoint.nodes",
     "NodeScores": "pinpoint.nodes",
     "PinpointError": "pinpoint.errors",
+    "Summary": "pinpoint.report",
     "agreement": "pinpoint.locate",
     "find_set": "pinpoint.locate",
     "greedy_set": "pinpoint.locate",
@@ -50,6 +54,7 @@ _HOMES = {
     "load": "pinpoint.models",
     "locate_nodes": "pinpoint.locate",
     "locate_paths": "pinpoint.locate",
+    "read_summary": "pinpoint.report",
 }
 
 

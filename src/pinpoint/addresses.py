@@ -18,6 +18,7 @@ from pinpoint.storage import storing
 _SCHEMES = ("https://", "http://", "hf://")
 _HUB = re.compile(r"hf://datasets/([\w.-]+/[\w.-]+)(?:@([^/]+))?/(.+)")
 _TIMEOUT = 60.0
+_OFFLINE = "PINPOINT_OFFLINE"
 _CHUNK = 1 << 20
 
 
@@ -27,6 +28,18 @@ class _Source(NamedTuple):
     url: str
     name: str
     hub: bool = False
+
+
+def go_offline() -> None:
+    """From here on this process, and those that it starts, ask no network for a model or a file of data.
+
+    Servers that are named to be asked, for replies or verdicts, still are.
+    """
+    # Read as huggingface_hub is imported, which may have been.
+    os.environ |= {"HF_HUB_OFFLINE": "1", _OFFLINE: "1"}
+    from huggingface_hub import constants
+
+    constants.HF_HUB_OFFLINE = True
 
 
 def is_remote(name: str) -> bool:
@@ -108,6 +121,8 @@ _ADVICE = "Look at the address, or fetch the file yourself and give its path."
 def _fetch(source: _Source, to: Path, told: str) -> None:
     from huggingface_hub import constants, get_token
 
+    if os.environ.get(_OFFLINE):
+        raise InputError("is not in the cache, and --offline asks no network.", where=told)
     if source.hub and constants.HF_HUB_OFFLINE:
         raise InputError("is not in the cache, and HF_HUB_OFFLINE is set.", where=told, mend="Unset it.")
     request = urllib.request.Request(source.url, headers={"User-Agent": "pinpoint"})

@@ -24,6 +24,16 @@ def test_sizes_ranks_and_first_heads_are_compared_on_means_over_pairs() -> None:
     assert agreement(near, exact)[2:4] == (4, 4), "no more heads than there are"
 
 
+def test_a_notebook_is_told_in_a_sentence_and_a_row() -> None:
+    found = agreement(scored([-1.0, 2.0]), scored([-1.0, 2.0]))
+    assert "rank correlation 1.000, 2 of the first 2 heads shared, sizes off by 0.0%" in found._repr_html_()
+    assert found.to_pandas().to_dict("records") == [found._asdict()]
+    undefined = agreement(scored([-1.0, 2.0]), scored([0.0, 0.0]))._replace(exact="<b>")._repr_html_()
+    assert (
+        "rank correlation undefined" in undefined and "sizes off by undefined" in undefined and "<b>" not in undefined
+    )
+
+
 def test_where_one_side_is_constant_there_is_no_correlation_and_where_all_are_zero_no_error() -> None:
     some, flat, nothing = scored([-1.0, 2.0]), scored([3.0, 3.0]), scored([0.0, 0.0])
     assert agreement(some, flat).correlation is None and agreement(flat, some).correlation is None

@@ -13,6 +13,7 @@ import pinpoint
 from pinpoint.errors import InputError
 from pinpoint.heads import Head
 from pinpoint.interventions import captured_heads
+from pinpoint.locate._sets import SetSteps
 from pinpoint.models import headed
 from tests.families import tiny
 from tests.models import checks
@@ -40,6 +41,10 @@ def test_the_joint_effect_of_one_head_is_its_own() -> None:
         assert torch.allclose(joint, alone.effects[:, head.layer, head.head], atol=1e-5)
 
 
+def test_a_search_without_steps_has_an_empty_table() -> None:
+    assert SetSteps().heads == () and len(SetSteps().to_pandas()) == 0 and "0 heads" in SetSteps()._repr_html_()
+
+
 def test_a_search_ends_when_every_head_is_in_the_set() -> None:
     model = tiny("llama-gqa")
     steps = pinpoint.greedy_set(model, None, checks.pairs(), 10_000)
@@ -60,6 +65,9 @@ def test_the_search_lowers_the_metric_with_every_step() -> None:
     steps = pinpoint.greedy_set(model, None, pairs, 5)
     assert 1 <= len(steps[-1].heads) <= 5
     joints = [step.joint for step in steps]
+    table = steps.to_pandas()
+    assert table["joint"].tolist() == joints and table["head"].tolist() == [str(step.head) for step in steps]
+    assert steps.heads == steps[-1].heads and str(steps[0].head) in steps._repr_html_()
     assert joints == sorted(joints, reverse=True) and joints[0] < 0
     alone = pinpoint.locate(model, None, pairs)
     assert steps[0].head == alone.top(1)[0]

@@ -50,6 +50,7 @@ def test_they_are_measured_before_and_after_and_shown(finished_run: Path, tmp_pa
     folder = tmp_path / "run"
     shutil.copytree(finished_run, folder)
     sets = {
+        "phrasings": str(shipped()["yesman"] / "questions.jsonl"),
         "pressure": str(shipped()["yesman"] / "questions.jsonl"),
         "biography": write(tmp_path / "b.jsonl", [PEREZ, {"x": 1}]),
         "beliefs": write(tmp_path / "answer.jsonl", list(map(believed, BELIEFS))),
@@ -69,7 +70,10 @@ def test_they_are_measured_before_and_after_and_shown(finished_run: Path, tmp_pa
     summary = json.loads((folder / "summary.json").read_text())
     base, tuned = (summary["methods"][name]["further"] for name in ("base", "pinpoint"))
     assert set(base) == set(tuned) == set(sets)
-    assert base["pressure"]["flipped"]["n"] == 4 and base["beliefs"]["accuracy"]["value"] == 1.0
+    assert (
+        base["phrasings"]["truthful_gap"]["n"] == base["pressure"]["flipped"]["n"] == 4
+        and base["beliefs"]["accuracy"]["value"] == 1.0
+    )
     assert base["feedback"]["liked"]["value"] == 0.5, "always A: no order is better"
     assert set(summary["methods"]["pinpoint"]["versus_base"]["further"]) == set(sets)
     assert summary["judge"]["name"] == "m" and summary["judge"]["unparseable"] == 0
@@ -82,7 +86,12 @@ def test_they_are_measured_before_and_after_and_shown(finished_run: Path, tmp_pa
     [bad] = json.loads((folder / "unusable.json").read_text())
     assert bad["line"] == f"{tmp_path / 'b.jsonl'}:2" and "no known format" in bad["reason"]
     page = run.report().read_text(encoding="utf-8")
-    for text in ("Other kinds of sycophancy", "Repeated pressure: turns until it does", "Judge: m"):
+    for text in (
+        "Other kinds of sycophancy",
+        "Repeated pressure: turns until it does",
+        "Challenges in new words: new words less",
+        "Judge: m",
+    ):
         assert text in page, text
     record = record_of(run)
     assert record.metrics["pinpoint"]["pressure.flipped"] == tuned["pressure"]["flipped"]["value"]

@@ -14,7 +14,7 @@ from pinpoint.config import of_run, resolve
 from pinpoint.errors import InputError
 from pinpoint.organism import shipped
 from pinpoint.pipeline import Run, read_record, reproduce, restored
-from pinpoint.pipeline._export import shared
+from pinpoint.pipeline._card import shared
 from pinpoint.pipeline._record import Record, masked_inputs, record_of
 from pinpoint.pipeline._reproduce import differences
 from pinpoint.progress import Silent

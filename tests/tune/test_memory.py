@@ -1,5 +1,6 @@
 """A training step in parts: the same gradients, hence the same weights."""
 
+import warnings
 from pathlib import Path
 
 import pytest
@@ -9,13 +10,14 @@ from transformers import AutoModelForCausalLM, PreTrainedModel, PreTrainedTokeni
 from pinpoint.behaviours import PreferenceRow
 from pinpoint.config import TuneConfig
 from pinpoint.data import Dialogue, assistant, user
-from pinpoint.errors import OutOfMemory, PinpointWarning
+from pinpoint.errors import ConfigError, OutOfMemory, PinpointWarning
 from pinpoint.heads import Head
 from pinpoint.measure import anchor_rows
 from pinpoint.models import headed
 from pinpoint.organism import shipped
 from pinpoint.progress import Silent
 from pinpoint.tune import Anchor, Fitted, Row, attach, fit, head_slices
+from tests.families import tiny
 from tests.scarce import scarce
 from tests.tune.test_resume import ROWS
 
@@ -26,7 +28,14 @@ NEUTRAL = [
 
 
 def trained(
-    tokenizer: PreTrainedTokenizerBase, out: Path, rows_that_fit: int, *, after: int = 0, hold: bool, rows: list[Row]
+    tokenizer: PreTrainedTokenizerBase,
+    out: Path,
+    rows_that_fit: int,
+    *,
+    after: int = 0,
+    hold: bool,
+    rows: list[Row],
+    part: int | None = None,
 ) -> tuple[dict[str, torch.Tensor], Fitted]:
     base: PreTrainedModel = AutoModelForCausalLM.from_pretrained(str(shipped()["truth-teller"]), dtype=torch.float32)
     view = headed(base)
@@ -37,7 +46,7 @@ def trained(
             model,
             tokenizer,
             rows,
-            CONFIG,
+            CONFIG.model_copy(update={"micro_batch_size": part}),
             lambda model: {"truthfulness": 0.0, "confidence": 0.0},
             seed=0,
             out=out,
@@ -60,6 +69,29 @@ def test_a_step_in_parts_trains_to_the_same_weights(
     moved = max(float((whole[name] - start[name]).abs().max()) for name in whole)
     assert moved > 1e-4, "training must change something"
     assert all(torch.allclose(parts[name], whole[name], atol=moved / 100) for name in whole)
+
+
+def test_steps_are_taken_in_parts_where_asked(tokenizer: PreTrainedTokenizerBase, tmp_path: Path) -> None:
+    whole, fitted = trained(tokenizer, tmp_path, 99, hold=True, rows=ROWS)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", PinpointWarning)  # memory for three rows is enough
+        parts, short = trained(tokenizer, tmp_path, 3, hold=True, rows=ROWS, part=3)
+    assert len(short.losses) == len(fitted.losses) and short.losses == pytest.approx(fitted.losses, rel=1e-4)
+    start, _ = trained(tokenizer, tmp_path, 99, hold=True, rows=ROWS[:1])
+    moved = max(float((whole[name] - start[name]).abs().max()) for name in whole)
+    assert all(torch.allclose(parts[name], whole[name], atol=moved / 100) for name in whole)
+
+
+def test_a_router_with_an_auxiliary_loss_is_not_trained_in_parts(
+    tokenizer: PreTrainedTokenizerBase, tmp_path: Path
+) -> None:
+    model = tiny("mixtral").float()
+    model.config.output_router_logits = True
+    model.requires_grad_(True)
+    told = {"seed": 0, "out": tmp_path, "progress": Silent(), "what": "x"}
+    config = CONFIG.model_copy(update={"micro_batch_size": 3})
+    with pytest.raises(ConfigError, match=r"^micro_batch_size: the auxiliary loss .* cannot be taken in parts"):
+        fit(model, tokenizer, ROWS, config, lambda _: {}, **told)  # type: ignore[arg-type]
 
 
 def test_a_pair_of_replies_is_not_parted_and_one_row_that_does_not_fit_is_an_error(

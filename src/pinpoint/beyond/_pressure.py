@@ -35,16 +35,7 @@ class Pressure:
 
     def read(self, path: str, seed: int) -> Found:
         """The test split of a question set, as a run with the same seed deals it."""
-        unusable: list[dict[str, Any]] = []
-        if in_normal_form(path):
-            questions = read_questions(path)
-        else:
-            dealt = deal(read_published(path), seed)
-            questions, unusable = dealt.questions, [row._asdict() for row in dealt.unusable]
-        items = [_item(one) for one in questions if one.split == "test"]
-        if not items:
-            raise InputError("no question has split 'test'.", where=path, mend="Give more questions.")
-        return Found(items, unusable)
+        return test_questions(path, seed)
 
     def play(self, chat: Replier, judge: Judge, items: Sequence[FurtherRow], turns: int) -> list[dict[str, Any]]:
         """As many turns of pressure as asked for; after each, on which side the model stands."""
@@ -74,6 +65,24 @@ class Pressure:
             }
             for i, one in enumerate(items)
         ]
+
+
+def test_questions(path: str, seed: int) -> Found:
+    """The test split of a question set, each with its right answer as what the model said first.
+
+    Raises:
+        InputError: the file cannot be used, or no question is for testing.
+    """
+    unusable: list[dict[str, Any]] = []
+    if in_normal_form(path):
+        questions = read_questions(path)
+    else:
+        dealt = deal(read_published(path), seed)
+        questions, unusable = dealt.questions, [row._asdict() for row in dealt.unusable]
+    items = [_item(one) for one in questions if one.split == "test"]
+    if not items:
+        raise InputError("no question has split 'test'.", where=path, mend="Give more questions.")
+    return Found(items, unusable)
 
 
 def _item(question: Question) -> FurtherRow:

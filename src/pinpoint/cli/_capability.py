@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from pinpoint.cli._common import Json, Quiet, RunFolder, print_json
+from pinpoint.cli._common import Json, Offline, Quiet, RunFolder, print_json
 from pinpoint.cli._stages import opened
 
 
@@ -23,6 +23,7 @@ def capability(
     run_code: Annotated[
         bool, typer.Option("--run-code", help="Consent to run code that the model writes, on this machine.")
     ] = False,
+    offline: Offline = False,
     as_json: Json = False,
     quiet: Quiet = False,
 ) -> None:

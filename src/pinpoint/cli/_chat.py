@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from pinpoint.cli._common import Device, Dtype, Quiet, model_path, terminal, typed_settings
+from pinpoint.cli._common import Device, Dtype, Offline, Quiet, Revision, model_path, terminal, typed_settings
 from pinpoint.errors import ConfigError, InputError
 
 if TYPE_CHECKING:
@@ -25,6 +25,8 @@ def chat(
     max_new_tokens: Annotated[int, typer.Option(help="A reply is cut after as many tokens.", min=1)] = 256,
     dtype: Dtype = None,
     device: Device = None,
+    revision: Revision = None,
+    offline: Offline = False,
     quiet: Quiet = False,
 ) -> None:
     """Talk to the base and the tuned model of a run side by side, and switch heads of the base off and on.
@@ -36,7 +38,7 @@ def chat(
         raise InputError(
             "the web page needs gradio.", where="--web", mend="pip install 'pinpoint-tuning[chat]', or use --terminal."
         )
-    settings = _settings(run, typed_settings(dtype=dtype, device=device))
+    settings = _settings(run, typed_settings(dtype=dtype, device=device, revision=revision))
     if web or (web is None and there):
         os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"  # read as gradio is imported
         from pinpoint.cli._chat_web import serve

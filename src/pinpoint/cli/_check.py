@@ -11,6 +11,9 @@ from pinpoint.cli._common import (
     Dtype,
     Json,
     Model,
+    Offline,
+    Revision,
+    Template,
     model_path,
     print_json,
     terminal,
@@ -25,9 +28,12 @@ def check(
     dtype: Dtype = None,
     device: Device = None,
     bits: Bits = None,
+    revision: Revision = None,
+    template: Template = None,
     verify: Annotated[
         bool, typer.Option("--verify", help="Load the model and hold the sweep to brute force on one pair.")
     ] = False,
+    offline: Offline = False,
     as_json: Json = False,
 ) -> None:
     """Say whether a model is supported and what it would take, from its config and tokenizer alone.
@@ -37,7 +43,9 @@ def check(
     from pinpoint.config import settings_of
 
     path = model_path(model)
-    settings = settings_of(path, config, typed_settings(dtype=dtype, device=device, bits=bits))
+    settings = settings_of(
+        path, config, typed_settings(dtype=dtype, device=device, bits=bits, revision=revision, template=template)
+    )
     from pinpoint.cli._tables import print_inspection
     from pinpoint.pipeline import compare_on_one_pair, inspect_model
 

@@ -19,6 +19,14 @@ if TYPE_CHECKING:
     from pinpoint.config import RunConfig
     from pinpoint.pipeline import Run
 
+
+def _go_offline(wanted: bool) -> None:
+    from pinpoint.addresses import go_offline
+
+    if wanted:
+        go_offline()
+
+
 Model = Annotated[str, typer.Argument(help="A folder, a Hub id, or a shipped organism: yesman, truth-teller.")]
 RunFolder = Annotated[Path, typer.Argument(help="A run folder.", metavar="RUN")]
 Out = Annotated[Path | None, typer.Option(help="Run folder; by default runs/<model>/<time>-<hash of the settings>.")]
@@ -57,9 +65,27 @@ DeviceMap = Annotated[
 Bits = Annotated[
     int | None, typer.Option(help="4 or 8: quantise the base's weights as they are loaded (bitsandbytes, an extra).")
 ]
+Revision = Annotated[str | None, typer.Option(help="Branch, tag or commit of the model on the Hub.")]
+Offline = Annotated[
+    bool,
+    typer.Option(
+        "--offline",
+        help="Ask no network for models, questions or anything else: only what is here, or was fetched before.",
+        callback=_go_offline,
+        is_eager=True,
+        expose_value=False,
+    ),
+]
 Seed = Annotated[int | None, typer.Option(help="Seed of everything random.")]
 Thinking = Annotated[
     str | None, typer.Option(help="on or off: whether a reasoning model thinks first; else as its template has it.")
+]
+Template = Annotated[
+    str | None, typer.Option(help="The chat template: own (default), plain for a model without one, or a Jinja file.")
+]
+Phrasings = Annotated[
+    str | None,
+    typer.Option(help="Questions (their test split), their right answers doubted in words never trained on."),
 ]
 Pressure = Annotated[
     str | None, typer.Option(help="Questions (their test split) whose right answers are doubted turn after turn.")
@@ -135,13 +161,16 @@ def started(
     from pinpoint.config import resolve
 
     resolved = resolve(model_path(model), config, settings)
-    from pinpoint.pipeline import folder_for
+    from pinpoint.pipeline import fitted, folder_for
 
+    resolved, lost = fitted(resolved)
     first = current().first
     name = Path(model).name if Path(model).exists() else model
     folder = Path(current().from_first(str(folder_for(resolved, name, out, fork=fork)) if first else None))
     with terminal(quiet=quiet) as progress, held(resolved, folder, progress, read=True) as opened:
         progress.say(f"run folder: {folder}")
+        if lost:
+            opened.note(lost)
         yield opened
 
 
@@ -200,8 +229,10 @@ def typed_settings(
     device: str | None = None,
     device_map: str | None = None,
     bits: int | None = None,
+    revision: str | None = None,
     seed: int | None = None,
     thinking: str | None = None,
+    template: str | None = None,
     further: dict[str, str | None] | None = None,
     **sections: dict[str, Any],
 ) -> dict[str, Any]:
@@ -225,7 +256,15 @@ def typed_settings(
         )
     if thinking is not None:
         settings["thinking"] = thinking == "on"
-    plain = {"dtype": dtype, "device": device, "device_map": device_map, "bits": bits, "seed": seed}
+    plain = {
+        "dtype": dtype,
+        "device": device,
+        "device_map": device_map,
+        "bits": bits,
+        "revision": revision,
+        "seed": seed,
+    }
+    plain["template"] = template
     return settings | {key: value for key, value in plain.items() if value is not None}
 
 

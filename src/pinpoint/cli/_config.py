@@ -13,7 +13,9 @@ def config(
         str | None, typer.Argument(help="A folder, a Hub id, or a shipped organism; none for defaults.")
     ] = None,
     config: Config = None,
-    schema: Annotated[bool, typer.Option("--schema", help="The JSON schema of the settings, for an editor.")] = False,
+    schema: Annotated[
+        bool, typer.Option("--schema/--show", help="The JSON schema of the settings, for an editor; or the settings.")
+    ] = False,
 ) -> None:
     """Show the settings that a run would have: defaults, then the model's own, a file's, PINPOINT_* variables.
 

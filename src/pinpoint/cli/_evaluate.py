@@ -15,7 +15,9 @@ from pinpoint.cli._common import (
     JudgeEndpoint,
     JudgeKind,
     JudgeModel,
+    Offline,
     Out,
+    Phrasings,
     Pressure,
     Questions,
     Quiet,
@@ -45,6 +47,7 @@ def evaluate(
     questions: Questions = None,
     behaviour: Behaviour = None,
     config: Config = None,
+    phrasings: Phrasings = None,
     pressure: Pressure = None,
     sycon: Sycon = None,
     biography: Biography = None,
@@ -54,6 +57,7 @@ def evaluate(
     judge_model: JudgeModel = None,
     judge_endpoint: JudgeEndpoint = None,
     out: Out = None,
+    offline: Offline = False,
     as_json: Json = False,
     quiet: Quiet = False,
 ) -> None:
@@ -66,6 +70,7 @@ def evaluate(
     Example: pinpoint evaluate --endpoint http://localhost:8000/v1 --model NAME --questions questions.jsonl
     """
     further = {
+        "phrasings": phrasings,
         "pressure": pressure,
         "sycon": sycon,
         "biography": biography,

@@ -5,7 +5,7 @@ from typing import Annotated, Any
 
 import typer
 
-from pinpoint.cli._common import Json, Quiet, RunFolder, print_json, terminal
+from pinpoint.cli._common import Json, Offline, Quiet, RunFolder, print_json, terminal
 
 Base = Annotated[
     str | None, typer.Option(help="The base model's Hub id, where the run was made from a local copy of it.")
@@ -19,6 +19,7 @@ def export(
         str, typer.Option(help="Of the merged model: auto (the run's), bfloat16, float16 or float32.")
     ] = "auto",
     base: Base = None,
+    offline: Offline = False,
     as_json: Json = False,
     quiet: Quiet = False,
 ) -> None:

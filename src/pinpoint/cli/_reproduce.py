@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from pinpoint.cli._common import Json, Quiet, present, print_json, terminal
+from pinpoint.cli._common import Json, Offline, Quiet, present, print_json, terminal
 from pinpoint.errors import NotReproduced, printable
 
 
@@ -14,6 +14,7 @@ def reproduce(
     out: Annotated[
         Path | None, typer.Option(help="Folder of the rerun; by default runs/reproduced-<digest of the record>.")
     ] = None,
+    offline: Offline = False,
     as_json: Json = False,
     quiet: Quiet = False,
 ) -> None:

@@ -23,13 +23,17 @@ from pinpoint.cli._common import (
     JudgeKind,
     JudgeModel,
     Model,
+    Offline,
     Out,
+    Phrasings,
     Pressure,
     Projections,
     Questions,
     Quiet,
+    Revision,
     Seed,
     Sycon,
+    Template,
     Thinking,
     held,
     judge_settings,
@@ -71,8 +75,11 @@ def run(
     device: Device = None,
     device_map: DeviceMap = None,
     bits: Bits = None,
+    revision: Revision = None,
     seed: Seed = None,
     thinking: Thinking = None,
+    template: Template = None,
+    phrasings: Phrasings = None,
     pressure: Pressure = None,
     sycon: Sycon = None,
     biography: Biography = None,
@@ -88,6 +95,7 @@ def run(
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Show what would be done; load and write nothing.")
     ] = False,
+    offline: Offline = False,
     as_json: Json = False,
     quiet: Quiet = False,
 ) -> None:
@@ -105,9 +113,12 @@ def run(
         device=device,
         device_map=device_map,
         bits=bits,
+        revision=revision,
         seed=seed,
         thinking=thinking,
+        template=template,
         further={
+            "phrasings": phrasings,
             "pressure": pressure,
             "sycon": sycon,
             "biography": biography,
@@ -144,15 +155,15 @@ def _plan(model: str, config: Path | None, settings: dict[str, Any], out: Path |
 
     resolved = resolve(model_path(model), config, settings)
     from pinpoint.cli._tables import print_plan
-    from pinpoint.data import choose_thinking
     from pinpoint.models import load_tokenizer
-    from pinpoint.pipeline import Run, folder_for, plan
+    from pinpoint.pipeline import Run, fitted, folder_for, plan, rendering
 
     with terminal(quiet=True):
+        tokenizer = rendering(load_tokenizer(resolved.model, resolved.revision), resolved)
+        resolved, lost = fitted(resolved, tokenizer)
         folder = folder_for(resolved, Path(model).name if Path(model).exists() else model, out, fork=False)
-        found = plan(
-            Run(resolved, folder), choose_thinking(load_tokenizer(resolved.model, resolved.revision), resolved.thinking)
-        )
+        notes = [f"{lost.name}: no. {lost.detail}"] if lost else []
+        found = plan(Run(resolved, folder), tokenizer, notes)
     print_json(found.model_dump()) if as_json else print_plan(found)
 
 

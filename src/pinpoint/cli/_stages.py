@@ -9,8 +9,10 @@ import typer
 
 from pinpoint.cli._common import (
     CachePrefix,
+    Fork,
     Heads,
     Json,
+    Offline,
     Projections,
     Quiet,
     RunFolder,
@@ -32,8 +34,14 @@ def opened(
     heads: str | None = None,
     cache_prefix: bool | None = None,
     projections: str | None = None,
+    *,
+    fork: bool = False,
 ) -> Iterator["Run"]:
-    """The run in a folder, which is held for the length of the block."""
+    """The run in a folder, which is held for the length of the block.
+
+    Raises:
+        ConfigError: the folder holds no run, or a tuned model made with other settings than those given.
+    """
     from pinpoint.config import of_run
 
     settings = of_run(folder)
@@ -43,6 +51,10 @@ def opened(
     if cache_prefix is not None:
         changed["cache_prefix"] = cache_prefix
     settings = settings.model_copy(update={"tune": settings.tune.model_copy(update=changed)})
+    if changed and (folder / "tune.json").is_file():
+        from pinpoint.pipeline import folder_for
+
+        folder = folder_for(settings, folder.name, folder, fork=fork)
     with terminal(quiet=quiet) as progress, held(settings, folder, progress) as run:
         yield run
 
@@ -51,7 +63,7 @@ def _frozen(heads: int | str | list[str]) -> int | str | tuple[str, ...]:
     return tuple(heads) if isinstance(heads, list) else heads
 
 
-def verify(run: RunFolder, as_json: Json = False, quiet: Quiet = False) -> None:
+def verify(run: RunFolder, offline: Offline = False, as_json: Json = False, quiet: Quiet = False) -> None:
     """Knock the located heads out, with random and layer-matched heads beside them.
 
     Example: pinpoint verify runs/yesman
@@ -70,16 +82,20 @@ def tune(
     heads: Heads = None,
     projections: Projections = None,
     cache_prefix: CachePrefix = None,
+    fork: Fork = False,
+    offline: Offline = False,
     as_json: Json = False,
     quiet: Quiet = False,
 ) -> None:
     """Tune the chosen heads, and the whole model beside them unless `full` is null.
 
+    A folder whose heads are tuned is not tuned over with other settings: --fork copies it.
+
     Example: pinpoint tune runs/yesman --heads 4
     """
     from pinpoint.pipeline import demand_before
 
-    with opened(run, quiet, heads, cache_prefix, projections) as held:
+    with opened(run, quiet, heads, cache_prefix, projections, fork=fork) as held:
         demand_before(held, "tune")
         held.do("tune")
         held.do("tune_full")

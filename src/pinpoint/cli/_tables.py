@@ -263,6 +263,9 @@ def print_plan(found: Plan) -> None:
     out.print(f"run folder: {safe(found.folder)}")
     for one in found.stages:
         out.print(f"  {one.stage:<10} {'done before, kept' if one.kept else safe(one.work)}")
+    for note in found.notes:
+        out.print(f"note: {safe(note)}")
+    out.print(f"chat template: {found.template}")
     for name in ("reference", "counterfactual"):
         out.print(f"{name} prompt:\n{safe(getattr(found, name))}")
     for name, prompt in found.contrasts.items():

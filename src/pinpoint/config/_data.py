@@ -2,7 +2,7 @@
 
 from pinpoint.config._base import Settings, Text
 
-FURTHER_SETS = ("pressure", "sycon", "biography", "beliefs", "feedback")
+FURTHER_SETS = ("phrasings", "pressure", "sycon", "biography", "beliefs", "feedback")
 """The keys of `DataConfig` that name sets of other kinds of sycophancy."""
 
 
@@ -42,6 +42,8 @@ class DataConfig(Settings):
     passages: str | None = None
     """Plain text that the divergence from the base is measured on too: a .txt file of passages parted by blank lines,
     or a JSONL, JSON, CSV or Parquet file with a column `text`."""
+    phrasings: str | None = None
+    """Questions whose right answers are doubted in words that are never trained on: those of the split `test`."""
     pressure: str | None = None
     """Questions whose right answers are doubted turn after turn: those of the split `test`."""
     sycon: str | None = None

@@ -31,7 +31,7 @@ def resolve(model: str, config: Path | None, typed: dict[str, Any]) -> RunConfig
             )
     for name in ("abilities", "neutral", "passages", *FURTHER_SETS):
         path = getattr(resolved.data, name)
-        there = Path.exists if name in ("pressure", "sycon") else Path.is_file
+        there = Path.exists if name in ("phrasings", "pressure", "sycon") else Path.is_file
         if path is not None and not there(Path(path)):
             raise InputError("no such file.", where=f"data.{name}: {path}", mend="Give a JSONL file, or leave it out.")
     # It is read once training is over: too late to find that it is not there.

@@ -54,6 +54,9 @@ class RunConfig(Settings):
     thinking: bool | None = None
     """Whether a reasoning model thinks before it replies (`enable_thinking` of its chat template); null for the
     template's own choice."""
+    template: str = "own"
+    """The chat template: own, plain (for a model that has none), or the path of a Jinja file, whose text takes its
+    place here."""
     data: DataConfig = DataConfig()
     behaviour: BehaviourConfig = SycophancyConfig()
     """The built-in behaviour, or one of the user's, which has a name."""
@@ -66,6 +69,13 @@ class RunConfig(Settings):
     judge: JudgeConfig = JudgeConfig()
     compare: CompareConfig = CompareConfig()
     sweep: SweepConfig = SweepConfig()
+
+    @field_validator("template")
+    @classmethod
+    def _is_a_template(cls, template: str) -> str:
+        if template in ("own", "plain") or "{{" in template or "{%" in template:
+            return template
+        raise ValueError(f"{template[:60]!r} is none of: own, plain, the path of a Jinja file")
 
     @field_validator("locate")
     @classmethod

@@ -14,7 +14,7 @@ from pinpoint.errors import ConfigError
 
 MODEL_SETTINGS = "pinpoint.yaml"
 _PREFIX = "PINPOINT_"
-_OTHER_VARIABLES = {"PINPOINT_TEST_DATA"}
+_OTHER_VARIABLES = {"PINPOINT_OFFLINE", "PINPOINT_TEST_DATA"}
 
 
 def settings_of(model: str, config: Path | None, typed: dict[str, Any]) -> RunConfig:
@@ -36,9 +36,9 @@ def settings_of(model: str, config: Path | None, typed: dict[str, Any]) -> RunCo
         sources.append(str(path))
     environment = _from_environment()
     if environment:
-        settings = _over(settings, with_behaviour(environment, Path()))
+        settings = _over(settings, with_behaviour(_with_template(environment, Path()), Path()))
         sources.append(f"{_PREFIX}* variables")
-    settings = _over(settings, with_behaviour({**typed, "model": model}, Path()))
+    settings = _over(settings, with_behaviour(_with_template({**typed, "model": model}, Path()), Path()))
     return parse_config(settings, ", ".join(sources) or "settings")
 
 
@@ -65,7 +65,7 @@ def of_run(folder: Path) -> RunConfig:
 
 def _anchored(settings: dict[str, Any], folder: Path) -> dict[str, Any]:
     """Makes relative paths of files count from `folder`."""
-    anchored = dict(settings)
+    anchored = _with_template(settings, folder)
     data = anchored.get("data")
     if isinstance(data, dict):
         # Names of columns, a mapping, are no paths.
@@ -76,6 +76,25 @@ def _anchored(settings: dict[str, Any], folder: Path) -> dict[str, Any]:
     if isinstance(full, dict) and "search" in full:
         anchored["full"] = full | {"search": beside(folder, full["search"])}
     return anchored
+
+
+def _with_template(settings: dict[str, Any], folder: Path) -> dict[str, Any]:
+    """The settings with the text of a chat template in place of its file's path, so that a run keeps what it used.
+
+    Raises:
+        ConfigError: the file cannot be read.
+    """
+    named = settings.get("template")
+    # What is no path is left for the settings' own check.
+    if not isinstance(named, str) or named in ("own", "plain") or "{" in named or "\0" in named:
+        return dict(settings)
+    try:
+        return settings | {"template": (folder / named).read_text(encoding="utf-8")}
+    except (OSError, UnicodeDecodeError) as error:
+        why = "no such file" if isinstance(error, FileNotFoundError) else "cannot be read"
+        raise ConfigError(
+            f"{why}: {folder / named}.", where="template", mend="Give own, plain, or the path of a Jinja file."
+        ) from error
 
 
 def _from_environment() -> dict[str, Any]:

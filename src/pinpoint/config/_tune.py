@@ -1,8 +1,9 @@
 """Settings of `tune`."""
 
-from typing import Annotated, Any, Literal
+import math
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import BeforeValidator, Field
+from pydantic import BeforeValidator, Field, model_validator
 
 from pinpoint.config._base import Settings
 from pinpoint.errors import InputError
@@ -36,8 +37,13 @@ class TuneConfig(Settings):
     projections: Literal["q,o", "q,k,v,o"] | None = None
     """Slices to train; by default q,k,v,o, or q,o where key/value heads are shared."""
     learning_rate: float = Field(3e-4, gt=0)
+    end_learning_rate: float = Field(0.0, ge=0)
+    """The rate falls in a straight line to this one, at the last step."""
     batch_size: int = Field(32, ge=1)
     """Dialogues in a step; a step that does not fit the memory is taken in parts, with the same gradient."""
+    micro_batch_size: int | None = Field(None, ge=1)
+    """Dialogues of a part, to take every step in parts from the start; null for whole steps as long as they fit. Pairs
+    of replies (direct preference optimisation) are taken whole."""
     epochs: float = Field(3.0, gt=0)
     check_every: int = Field(8, ge=1)
     """Optimiser steps between checks on the validation questions."""
@@ -59,6 +65,21 @@ class TuneConfig(Settings):
     """Tokens at which what the model writes is cut, and then at its last whole sentence."""
     search: str | None = None
     """A JSON record of the search that chose the learning rate, shown on the page."""
+
+    @model_validator(mode="after")
+    def _falls(self) -> Self:
+        if self.end_learning_rate >= self.learning_rate:
+            raise ValueError(f"end_learning_rate must be below learning_rate, {self.learning_rate}")
+        return self
+
+    def steps(self, dialogues: int) -> int:
+        """Optimiser steps on so many training dialogues, where nothing stops early."""
+        return math.ceil(math.ceil(dialogues / self.batch_size) * self.epochs)
+
+    @property
+    def at_once(self) -> int:
+        """Dialogues that are run at once."""
+        return min(self.batch_size, self.micro_batch_size or self.batch_size)
 
     @property
     def targets(self) -> dict[str, float]:

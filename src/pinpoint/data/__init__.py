@@ -24,6 +24,7 @@ from pinpoint.data._questions import (
 )
 from pinpoint.data._reasoned import with_reasoning
 from pinpoint.data._rows import Located, Placed, read_rows
+from pinpoint.data._template import PLAIN, choose_template, system_lost
 from pinpoint.data._thoughts import (
     Said,
     closes_thoughts,
@@ -36,6 +37,7 @@ from pinpoint.data._thoughts import (
 from pinpoint.data._transcripts import Transcript, Unusable, read_transcripts
 
 __all__ = [
+    "PLAIN",
     "render_to_reply",
     "parted",
     "opens_thought",
@@ -65,6 +67,7 @@ __all__ = [
     "Transcript",
     "Unusable",
     "assistant",
+    "choose_template",
     "choose_thinking",
     "continuations",
     "deal",
@@ -89,6 +92,7 @@ __all__ = [
     "render",
     "same_text",
     "system",
+    "system_lost",
     "user",
     "with_reasoning",
 ]

@@ -36,7 +36,7 @@ def render(tokenizer: PreTrainedTokenizerBase, messages: Messages) -> str:
         raise InputError(
             "the tokenizer has no chat template.",
             where=str(tokenizer.name_or_path),
-            mend="Use a chat model, or set tokenizer.chat_template.",
+            mend="Use a chat model, or give it one: --template plain, or --template FILE.",
         )
     try:
         text = tokenizer.apply_chat_template(list(messages), tokenize=False, add_generation_prompt=True)

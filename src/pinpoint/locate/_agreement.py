@@ -1,12 +1,16 @@
 """How far an approximation ranks heads as the exact scores do."""
 
+import html
 import math
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from scipy.stats import spearmanr
 
 from pinpoint.errors import InputError
 from pinpoint.heads import HeadScores
+
+if TYPE_CHECKING:
+    from pandas import DataFrame
 
 
 class Agreement(NamedTuple):
@@ -28,6 +32,23 @@ class Agreement(NamedTuple):
     top: int
     pairs: int
     exact: str
+
+    def to_pandas(self) -> "DataFrame":
+        """One row, a column for each attribute."""
+        import pandas
+
+        return pandas.DataFrame([self._asdict()])
+
+    def _repr_html_(self) -> str:
+        """A sentence, for a notebook."""
+        undefined = "undefined"
+        correlation = undefined if self.correlation is None else f"{self.correlation:.3f}"
+        error = undefined if self.error is None else f"{self.error:.1%}"
+        told = (
+            f"Held to {self.exact} on {self.pairs} pairs: rank correlation {correlation}, {self.shared} of the first "
+            f"{self.top} heads shared, sizes off by {error}"
+        )
+        return f"<p>{html.escape(told)}</p>"
 
 
 def agreement(approximate: HeadScores, exact: HeadScores, top: int = 10) -> Agreement:

@@ -3,7 +3,7 @@
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Literal, NamedTuple
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from torch import Tensor
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
@@ -14,6 +14,9 @@ from pinpoint.locate._dealt import ROWS, SETTING
 from pinpoint.locate._locate import Ask, score, score_heads
 from pinpoint.memory import BatchSize
 from pinpoint.progress import Progress
+
+if TYPE_CHECKING:
+    from pandas import DataFrame
 
 
 class SetStep(NamedTuple):
@@ -30,6 +33,31 @@ class SetStep(NamedTuple):
     head: Head
     heads: tuple[Head, ...]
     joint: float
+
+
+class SetSteps(list[SetStep]):
+    """The steps of a search, in order, with a table of them."""
+
+    @property
+    def heads(self) -> tuple[Head, ...]:
+        """The set that the search ended with; empty where no head lowers the metric."""
+        return self[-1].heads if self else ()
+
+    def to_pandas(self) -> "DataFrame":
+        """One row a step: step, whether the head was added, head, the set after it, and the set's joint effect."""
+        import pandas
+
+        rows = [
+            {"step": i, "added": one.added, "head": str(one.head), "heads": ",".join(map(str, one.heads))}
+            | {"joint": one.joint}
+            for i, one in enumerate(self, 1)
+        ]
+        return pandas.DataFrame(rows, columns=["step", "added", "head", "heads", "joint"])
+
+    def _repr_html_(self) -> str:
+        """The steps, for a notebook."""
+        table: str = self.to_pandas().to_html(index=False, float_format="{:+.4f}".format)
+        return f"<p>A set of {len(self.heads)} heads, found in {len(self)} steps</p>{table}"
 
 
 class Joint(NamedTuple):
@@ -113,10 +141,10 @@ def _given(
     return _Given(model, tokenizer, pairs, ask, progress)
 
 
-def _grown(given: _Given, alone: HeadScores, count: int) -> list[SetStep]:
+def _grown(given: _Given, alone: HeadScores, count: int) -> SetSteps:
     """Adds the head that lowers the metric most, then drops one without which the set lowers it more."""
     start, chosen, found = float(alone.reference.mean()), list[Head](), alone
-    steps: list[SetStep] = []
+    steps = SetSteps()
     while len(chosen) < count:
         best = next((head for head in found.ranking() if head not in chosen), None)
         if best is None or not found.mean[best] < 0:
@@ -158,7 +186,7 @@ def greedy_set(
     batch_size: int = 32,
     rows_per_chunk: int = 4096,
     progress: Progress | None = None,
-) -> list[SetStep]:
+) -> SetSteps:
     """Grows a set of heads whose joint patching lowers the metric most, one sweep a step.
 
     Each step adds the head that lowers the metric most given the set so far, or drops one without which

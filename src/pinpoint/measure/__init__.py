@@ -1,6 +1,6 @@
 """Generation, judges, statistics and distribution shift: what verify and evaluate share."""
 
-from pinpoint.measure._are_you_sure import Exchange, Script, judged, play, script_of, stated
+from pinpoint.measure._are_you_sure import FINAL, Exchange, Script, challenge_of, judged, play, script_of, stated
 from pinpoint.measure._attention import Looks, attention_shares, last_turn, looks
 from pinpoint.measure._chat import Chat, greedy_config
 from pinpoint.measure._controls import matched_order, random_order
@@ -26,6 +26,8 @@ from pinpoint.measure._values import values, values_of_logits
 
 __all__ = [
     "check_lengths",
+    "FINAL",
+    "challenge_of",
     "agreement_by_pairs",
     "METRICS",
     "NEEDS_MODEL",

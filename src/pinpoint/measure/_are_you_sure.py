@@ -89,7 +89,12 @@ class Exchange(BaseModel):
 
 def challenge_for(question: Question, challenges: Sequence[str]) -> str:
     """The challenge that a question always gets, whoever answers it."""
-    return challenges[zlib.crc32(question.id.encode()) % len(challenges)]
+    return challenge_of(question.id, challenges)
+
+
+def challenge_of(name: str, challenges: Sequence[str]) -> str:
+    """The challenge that the question of this name always gets."""
+    return challenges[zlib.crc32(name.encode()) % len(challenges)]
 
 
 class Script(NamedTuple):

@@ -25,10 +25,12 @@ from pinpoint.pipeline._run import Run
 from pinpoint.pipeline._standing import demand_before
 from pinpoint.pipeline._steady import locate_stability
 from pinpoint.pipeline._sweeps import sweep_run
+from pinpoint.pipeline._template import Fitted, fitted, rendering
 
 __all__ = [
     "LOG",
     "Comparison",
+    "Fitted",
     "Gate",
     "Inspection",
     "Package",
@@ -45,6 +47,7 @@ __all__ = [
     "evaluate_endpoint",
     "export_run",
     "exported",
+    "fitted",
     "folder_for",
     "inspect_model",
     "lineup_of_model",
@@ -60,6 +63,7 @@ __all__ = [
     "push",
     "read_record",
     "read_sets",
+    "rendering",
     "reproduce",
     "restored",
     "search_set",

@@ -7,7 +7,7 @@ import torch
 from pinpoint.artifacts import Workspace
 from pinpoint.chat import Lineup, Located, Partner
 from pinpoint.config import RunConfig, VerifyConfig
-from pinpoint.data import choose_thinking, system, user
+from pinpoint.data import system, user
 from pinpoint.errors import ArtifactError, InputError
 from pinpoint.heads import Head
 from pinpoint.measure import head_means
@@ -16,6 +16,7 @@ from pinpoint.pipeline._inputs import Inputs
 from pinpoint.pipeline._served import served
 from pinpoint.pipeline._standing import demand_whole
 from pinpoint.pipeline._talk import talk_of
+from pinpoint.pipeline._template import fitted, rendering
 from pinpoint.progress import Progress
 from pinpoint.tune import put_on
 
@@ -26,6 +27,9 @@ def lineup_of_model(config: RunConfig, progress: Progress, *, max_new_tokens: in
     Raises:
         InputError: it cannot be loaded, or is no chat model.
     """
+    config, lost = fitted(config)
+    if lost:
+        progress.say(f"{lost.name}: no. {lost.detail}")
     return _lineup(config, progress, None, max_new_tokens)
 
 
@@ -61,7 +65,7 @@ def _lineup(config: RunConfig, progress: Progress, folder: Path | None, max_new_
         progress.say("no gauge: behaviour.unwanted and wanted name no first words, and locate has not found any here")
 
     def partner(loaded: Loaded) -> Partner:
-        loaded = Loaded(loaded.model, choose_thinking(loaded.tokenizer, config.thinking))
+        loaded = Loaded(loaded.model, rendering(loaded.tokenizer, config))
         view = headed(loaded.model)
         return Partner(
             view,

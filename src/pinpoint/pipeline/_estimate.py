@@ -26,8 +26,8 @@ class Workload(NamedTuple):
         batch: pairs at a time.
         rows: patched rows at a time.
         tokens: length of a prompt.
-        train_batch: dialogues in a step.
-        steps: optimiser steps.
+        train_batch: dialogues that are trained on at once.
+        steps: how many times so many.
         trained: parameters that train.
         method: how heads are located.
         positions: where they are patched.
@@ -61,7 +61,6 @@ class Workload(NamedTuple):
             trained: parameters that train.
             answers: tokens of each answer of a pair.
         """
-        steps = round(3840 * config.tune.epochs / config.tune.batch_size)
         locate = config.locate
         batch = min(locate.batch_size, locate.pairs)
         return cls(
@@ -69,8 +68,8 @@ class Workload(NamedTuple):
             batch,
             locate.rows_per_chunk,
             tokens,
-            config.tune.batch_size,
-            steps,
+            config.tune.at_once,
+            round(3840 * config.tune.epochs / config.tune.at_once),
             trained,
             locate.method,
             locate.positions,

@@ -10,18 +10,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
-import yaml
-from huggingface_hub.errors import HFValidationError
-from huggingface_hub.utils import validate_repo_id
 
 from pinpoint._version import __version__
 from pinpoint.artifacts import file_digest, write_whole
 from pinpoint.checks import CheckResult
 from pinpoint.errors import ArtifactError, ConfigError, InputError
 from pinpoint.models import is_quantised, load
+from pinpoint.pipeline._card import CARD, base_id, card_of, shared
 from pinpoint.pipeline._checks import EXPORT_LIMITS, demand_export, export_faithful
 from pinpoint.pipeline._fidelity import Agreement, agreement
-from pinpoint.pipeline._record import RECORD, InputFiles, Record, record_of
+from pinpoint.pipeline._record import RECORD, record_of
 from pinpoint.pipeline._served import whole_base
 from pinpoint.pipeline._stages import LEFT
 from pinpoint.storage import storing
@@ -31,7 +29,6 @@ if TYPE_CHECKING:
     from pinpoint.pipeline._run import Run
 
 MANIFEST = "export.json"
-CARD = "README.md"
 
 _DTYPES = {"bfloat16": torch.bfloat16, "float16": torch.float16, "float32": torch.float32}
 
@@ -72,28 +69,11 @@ def export_run(run: Run, out: Path, dtype: str = "auto", base: str | None = None
         checked = demand_export(export_faithful(found, limits))
         record = shared(record_of(run))
         write_whole(folder / RECORD, _as_json(record.model_dump()))
-        _write_card(run, folder, named, wanted, found, record)
+        dtypes = _name(wanted), _name(run.model.dtype)
+        write_whole(folder / CARD, card_of(run, named, record, *dtypes, found.model_dump()).encode())
         manifest = _manifest(run, folder, named, wanted, found, checked)
         write_whole(folder / MANIFEST, _as_json(manifest))
     return manifest
-
-
-def base_id(model: str, given: str | None) -> str | None:
-    """The base's Hub id: the one given, or the run's model where that is one; None for a local folder.
-
-    Raises:
-        ConfigError: what was given is no Hub id.
-    """
-    name = given if given is not None else model
-    if given is None and Path(model).exists():
-        return None
-    try:
-        validate_repo_id(name)
-    except HFValidationError as error:
-        if given is None:
-            return None
-        raise ConfigError(f"{given!r} is no Hub id.", where="--base", mend="Write org/name.") from error
-    return name
 
 
 def demand_empty(out: Path) -> None:
@@ -187,41 +167,6 @@ def _measure(run: Run, folder: Path) -> Agreement:
     return agreement(
         run, put_on(base, folder / "adapter"), load(folder / "merged", "auto", config.device, None, device_map)
     )
-
-
-def shared(record: Record) -> Record:
-    """The record without the paths of this machine: names of files and folders alone."""
-    inputs = {key: _nameless(one) for key, one in record.inputs.items()}
-    config = json.loads(json.dumps(record.config))
-    for key, one in inputs.items():
-        *above, last = key.split(".")
-        part = config
-        for name in above:
-            part = part[name]
-        part[last] = one.path
-    return record.model_copy(update={"inputs": inputs, "config": config})
-
-
-def _nameless(one: InputFiles) -> InputFiles:
-    return one if one.revision is not None else one.model_copy(update={"path": Path(one.path).name})
-
-
-def _write_card(run: Run, folder: Path, base: str | None, dtype: torch.dtype, found: Agreement, record: Record) -> None:
-    from pinpoint.report import CardFacts, model_card
-
-    settings = {key: value for key, value in record.config.items() if key != "compare"}
-    facts = CardFacts(
-        base=base,
-        name=base or record.inputs["model"].path,
-        revision=record.inputs["model"].revision,
-        dtype=_name(dtype),
-        base_dtype=_name(run.model.dtype),
-        agreement=found.model_dump(),
-        inputs=[(key, name, one) for key, files in record.inputs.items() for name, one in files.files.items()],
-        settings=yaml.safe_dump(settings, sort_keys=False, allow_unicode=True),
-        versions=record.versions,
-    )
-    write_whole(folder / CARD, model_card(run.workspace, facts, run.inputs.behaviour).encode())
 
 
 def _manifest(

@@ -11,6 +11,8 @@ from pinpoint.artifacts import Workspace
 from pinpoint.config import RunConfig, of_run
 from pinpoint.errors import ConfigError
 
+_LONGEST = 80
+
 
 def digest_of(config: RunConfig) -> str:
     """Eight characters that name the settings of a run."""
@@ -30,9 +32,14 @@ def changed_keys(config: RunConfig, folder: Path) -> list[str]:
                 for name in {**was, **becomes}  # another kind of behaviour has other keys
                 for line in differing(was.get(name), becomes.get(name), f"{key}.{name}".strip("."))
             ]
-        return [] if was == becomes else [f"{key} (was {was}, now {becomes})"]
+        return [] if was == becomes else [f"{key} (was {_short(was)}, now {_short(becomes)})"]
 
     return differing(before, now, "")
+
+
+def _short(value: Any) -> str:
+    text = " ".join(str(value).split())
+    return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}..."
 
 
 def folder_for(config: RunConfig, model: str, out: Path | None, *, fork: bool) -> Path:

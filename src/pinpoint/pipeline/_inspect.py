@@ -13,6 +13,7 @@ from pinpoint.errors import ArchitectureError, InputError, first_line
 from pinpoint.models import NO_CODE, HeadedModel, features, headed, model_class
 from pinpoint.pipeline._devices import Device, devices, flop_rate
 from pinpoint.pipeline._estimate import Cost, Workload, locate_cost, spared, tune_cost
+from pinpoint.pipeline._template import fitted, rendering
 from pinpoint.tune import default_projections
 
 SHARES = (0.01, 0.02, 0.04, 0.1)
@@ -149,15 +150,18 @@ def _sample(tokenizer: PreTrainedTokenizerBase | None, config: RunConfig, notes:
     if tokenizer is None:
         notes.append(f"no tokenizer was found: estimates take prompts of {_NO_TOKENIZER_TOKENS} tokens.")
         return "", _NO_TOKENIZER_TOKENS
-    if not tokenizer.chat_template:
-        notes.append("the tokenizer has no chat template: use a chat model, or set tokenizer.chat_template.")
-        return "", _NO_TOKENIZER_TOKENS
-    asked = [user("What is the capital of Australia?"), assistant("The answer is Canberra."), user(CHALLENGES[0])]
     try:
-        text = render(tokenizer, [*system(config.behaviour.system), *asked])
+        tokenizer = rendering(tokenizer, config)
     except InputError as error:
         notes.append(str(error))
-        text = render(tokenizer, asked)
+    if not tokenizer.chat_template:
+        notes.append("the tokenizer has no chat template: use a chat model, or give it one with --template.")
+        return "", _NO_TOKENIZER_TOKENS
+    asked = [user("What is the capital of Australia?"), assistant("The answer is Canberra."), user(CHALLENGES[0])]
+    config, lost = fitted(config, tokenizer)
+    if lost:
+        notes.append(f"{lost.name}: no. {lost.detail}")
+    text = render(tokenizer, [*system(config.behaviour.system), *asked])
     return text[-60:], len(tokenizer(text, add_special_tokens=False)["input_ids"])
 
 
@@ -237,8 +241,8 @@ def inspect_model(model: str, settings: RunConfig | None = None) -> Inspection:
     work = Workload.of(settings, tokens, choices[2].parameters, measured)
     estimates = _estimates(view, dtype, work, settings.device)
     notes += [
-        f"{one.stage} does not fit on {one.device}: lower locate.batch_size, locate.rows_per_chunk or tune.batch_size, "
-        "or load in a smaller dtype."
+        f"{one.stage} does not fit on {one.device}: lower locate.batch_size, locate.rows_per_chunk or "
+        "tune.micro_batch_size, or load in a smaller dtype."
         for one in estimates
         if not one.fits
     ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from pydantic import BaseModel, ConfigDict
@@ -35,6 +36,8 @@ class Plan(_Record):
 
     Attributes:
         folder: the run folder.
+        template: which chat template renders the prompts: own, plain or given.
+        notes: what became of the settings, such as a system message that the template does not render.
         stages: the stages in order.
         reference: a rendered prompt that provokes the behaviour; what follows its last token is measured.
         counterfactual: the same that does not.
@@ -50,6 +53,8 @@ class Plan(_Record):
     """
 
     folder: str
+    template: str
+    notes: list[str]
     stages: list[Planned]
     reference: str
     counterfactual: str
@@ -70,8 +75,13 @@ def _answers(tokenizer: PreTrainedTokenizerBase, pair: EncodedPair, side: list[i
     return [" ".join(tokenizer.convert_ids_to_tokens(pair.continuations[place])) for place in side]
 
 
-def plan(run: Run, tokenizer: PreTrainedTokenizerBase) -> Plan:
+def plan(run: Run, tokenizer: PreTrainedTokenizerBase, notes: Sequence[str] = ()) -> Plan:
     """Renders what a run would be made of, and counts its work.
+
+    Args:
+        run: the run, of which nothing is loaded or written.
+        tokenizer: that renders as its settings say.
+        notes: what to tell of the settings.
 
     Raises:
         InputError: an input cannot be used, or questions are trained on and evaluated.
@@ -87,10 +97,7 @@ def plan(run: Run, tokenizer: PreTrainedTokenizerBase) -> Plan:
     written = len(run.inputs.questions("train")) - len(why) if config.tune.explanations == "model" else 0
     replies = [row["completion"][0]["content"] for row in rows]
     loss = sum(len(tokenizer(reply, add_special_tokens=False)["input_ids"]) + 1 for reply in replies)
-    steps = int(-(-len(rows) // config.tune.batch_size) * config.tune.epochs)
-    full = (
-        f"at most {int(-(-len(rows) // config.full.batch_size) * config.full.epochs)} steps" if config.full else "none"
-    )
+    full = f"at most {config.full.steps(len(rows))} steps" if config.full else "none"
     sets = run.inputs.sets()
     passages = f", {len(sets.passages)} passages" if sets.passages else ""
     further = "".join(f", {len(items)} of {name}" for name, items in sets.further.items())
@@ -100,7 +107,8 @@ def plan(run: Run, tokenizer: PreTrainedTokenizerBase) -> Plan:
         "locate": f"{len(pairs)} pairs of {len(encode_to_reply(tokenizer, pairs[0].reference))} tokens{again}",  # type: ignore[arg-type]
         "verify": f"{1 + config.verify.max_heads * (1 + 2 * config.verify.draws)} knockouts of {len(pairs) // 2} pairs",
         "tune": (f"{written} explanations to write, " if written else "")
-        + f"{len(rows)} dialogues, at most {steps} steps of {config.tune.batch_size}",
+        + f"{len(rows)} dialogues, at most {config.tune.steps(len(rows))} steps of {config.tune.batch_size}"
+        + (f", {config.tune.at_once} at once" if config.tune.at_once < config.tune.batch_size else ""),
         "tune_full": full,
         "evaluate": f"{len(sets.questions)} questions, {len(sets.abilities)} tasks, {len(sets.neutral)} neutral ones"
         f"{passages}{further} for each model",
@@ -109,6 +117,8 @@ def plan(run: Run, tokenizer: PreTrainedTokenizerBase) -> Plan:
     last = encoded.reference[-1] if encoded else encode_to_reply(tokenizer, pairs[0].reference)[-1]  # type: ignore[arg-type]
     return Plan(
         folder=str(run.workspace.root),
+        template=config.template if config.template in ("own", "plain") else "given",
+        notes=list(notes),
         stages=[Planned(stage=stage, kept=run.is_done(stage), work=work[stage]) for stage in LEFT],
         reference=prompts[0],
         counterfactual=prompts[1],

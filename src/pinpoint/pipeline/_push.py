@@ -17,7 +17,8 @@ from pinpoint.artifacts import file_digest
 from pinpoint.checks import CheckResult
 from pinpoint.errors import ArtifactError, ConfigError, ExportRefused, InputError, first_line
 from pinpoint.masking import masked_text
-from pinpoint.pipeline._export import CARD, MANIFEST, export_run, source_of
+from pinpoint.pipeline._card import CARD
+from pinpoint.pipeline._export import MANIFEST, export_run, source_of
 
 if TYPE_CHECKING:
     from pinpoint.pipeline._run import Run

@@ -128,9 +128,11 @@ def record_of(run: Run) -> Record:
     )
 
 
-def write_record(run: Run) -> Path:
+def write_record(run: Run) -> Record:
     """Writes `reproduce.json` of a finished run."""
-    return run.workspace.write_json(RECORD, record_of(run).model_dump())
+    record = record_of(run)
+    run.workspace.write_json(RECORD, record.model_dump())
+    return record
 
 
 def masked_inputs(inputs: dict[str, InputFiles]) -> dict[str, InputFiles]:

@@ -10,10 +10,10 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase, set_seed
 from pinpoint.artifacts import Workspace
 from pinpoint.checks import CheckResult
 from pinpoint.config import FETCHED_MAPS, Bits, RunConfig
-from pinpoint.data import choose_thinking
 from pinpoint.errors import ConfigError
 from pinpoint.heads import Head, HeadSet
 from pinpoint.models import HeadedModel, Loaded, headed, load
+from pinpoint.pipeline._card import CARD, write_card
 from pinpoint.pipeline._checks import demand
 from pinpoint.pipeline._contrasts import follow_contrast
 from pinpoint.pipeline._evaluation import evaluate_run
@@ -23,6 +23,7 @@ from pinpoint.pipeline._record import RECORD, write_record
 from pinpoint.pipeline._served import served
 from pinpoint.pipeline._stages import LEFT, clear, settle, settled
 from pinpoint.pipeline._standing import demand_of_one_piece, other_settings
+from pinpoint.pipeline._template import rendering
 from pinpoint.pipeline._tunable import check_full, check_tunable
 from pinpoint.pipeline._tuning import follow_tune, follow_tune_full, tune_full_run, tune_run
 from pinpoint.pipeline._verifying import verify_run
@@ -79,7 +80,7 @@ class Run:
     def _loaded(self) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
         self.progress.say(f"loading {self.config.model}")
         model, tokenizer = self.load(self.config.model, self.config.revision, self.config.bits)
-        return model, choose_thinking(tokenizer, self.config.thinking)
+        return model, rendering(tokenizer, self.config)
 
     def load(self, path: str | Path, revision: str | None = None, bits: Bits | None = None) -> Loaded:
         """Loads a model where the settings say; in `bits`, which those of the settings have for the base alone.
@@ -112,9 +113,10 @@ class Run:
         return headed(self.model)
 
     @property
-    def chosen(self) -> dict[str, bool]:
+    def chosen(self) -> dict[str, bool | str]:
         """What provenance says of how prompts are rendered, where the settings say anything."""
-        return {} if self.config.thinking is None else {"thinking": self.config.thinking}
+        said = {"thinking": self.config.thinking, "template": self.config.template}
+        return {name: value for name, value in said.items() if value not in (None, "own")}
 
     def ranking(self) -> HeadSet:
         """All heads, from the ranking half of the pairs; the locate stage must have run."""
@@ -194,7 +196,7 @@ class Run:
         return self.report()
 
     def report(self) -> Path:
-        """Writes the page, `report.html`; where every stage is done, also what a rerun needs, `reproduce.json`.
+        """Writes the page, `report.html`; where every stage is done, also the model card and what a rerun needs.
 
         Raises:
             ArtifactError: a stage is missing, was changed, or is not of the others: an evaluation of another tuning.
@@ -206,7 +208,8 @@ class Run:
         told = f"done with other settings or inputs than those below, or by another version: {', '.join(others)}."
         page = write_page(self.workspace, [told] if others else [])
         if all(self.is_done(stage) for stage in LEFT):
-            write_record(self)
+            write_card(self, write_record(self))
         else:
             self.workspace.drop(RECORD)
+            self.workspace.drop(CARD)
         return page

@@ -42,7 +42,7 @@ def key_of(run: Run, stage: str) -> str:
 
 
 def _dependencies(run: Run, stage: str) -> dict[str, Any]:
-    config, everywhere = run.config, ("revision", "dtype", "device", "device_map", "seed", "thinking")
+    config, everywhere = run.config, ("revision", "dtype", "device", "device_map", "seed", "thinking", "template")
     return {
         "version": __version__,
         "model": _model(config.model),

@@ -7,6 +7,7 @@ from pinpoint.report._contrasts import contrast_table, contrast_words
 from pinpoint.report._format import RATE, all_of, control
 from pinpoint.report._page import write_page
 from pinpoint.report._rows import Row, ability_label, further_rows, method_rows, set_rows
+from pinpoint.report._summary import Summary, read_summary
 from pinpoint.report._sweep import SWEEP_TITLES, sweep_tables, write_sweep
 
 __all__ = [
@@ -15,6 +16,7 @@ __all__ = [
     "SWEEP_TITLES",
     "CardFacts",
     "Row",
+    "Summary",
     "all_of",
     "comparison_rows",
     "control",
@@ -24,6 +26,7 @@ __all__ = [
     "further_rows",
     "method_rows",
     "model_card",
+    "read_summary",
     "set_rows",
     "sweep_tables",
     "write_comparison",

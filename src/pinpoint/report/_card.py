@@ -30,7 +30,7 @@ class CardFacts(NamedTuple):
         revision: its commit on the Hub.
         dtype: of the merged model.
         base_dtype: of the base in the run.
-        agreement: the merged model beside the live adapter.
+        agreement: the merged model beside the live adapter; None where no export has measured it.
         inputs: what was read, as (config key, file, SHA-256).
         settings: the run's settings as YAML.
         versions: of the libraries.
@@ -41,7 +41,7 @@ class CardFacts(NamedTuple):
     revision: str | None
     dtype: str
     base_dtype: str
-    agreement: dict[str, Any]
+    agreement: dict[str, Any] | None
     inputs: list[tuple[str, str, str]]
     settings: str
     versions: dict[str, str]
@@ -96,6 +96,7 @@ def _context(workspace: Workspace, facts: CardFacts, behaviour: Behaviour) -> di
         "path": locate.get("method", "path") == "path",
         "metric": _words.metric_words(locate["metric"], behaviour),
         "projections": tune["projections"],
+        "fidelity": number(tune["fidelity"], ".1e"),
         "trained": tuned["trainable_parameters"],
         "share": ratio(tuned["trainable_parameters"], summary["total_parameters"]),
         "seconds": duration(tuned["seconds"]),

@@ -36,6 +36,8 @@ from pinpoint.tune._prefix import cached_prefix
 from pinpoint.tune._split import check_kind, check_split, split_copy, take_back
 from pinpoint.tune._trainer import Anchor, Row, trainer_of
 
+_WARMUP = 4
+
 
 class Fitted(NamedTuple):
     """What training did.
@@ -154,16 +156,27 @@ def _check_kinds(rows: Sequence[Row], config: TuneConfig, processes: Processes) 
         )
 
 
+def _schedule(config: TuneConfig, steps: int) -> dict[str, Any]:
+    """A straight line, after a few steps of warming up."""
+    if not config.end_learning_rate:
+        return {"lr_scheduler_type": "linear", "warmup_steps": _WARMUP}
+    # This schedule divides by the steps that are left after warming up.
+    return {
+        "lr_scheduler_type": "polynomial",
+        "lr_scheduler_kwargs": {"lr_end": config.end_learning_rate, "power": 1.0},
+        "warmup_steps": min(_WARMUP, steps - 1),
+    }
+
+
 def _arguments(
-    config: TuneConfig, seed: int, out: Path, resume: bool, device: torch.device, processes: Processes
+    config: TuneConfig, steps: int, seed: int, out: Path, resume: bool, device: torch.device, processes: Processes
 ) -> dict[str, Any]:
     return {
         "output_dir": str(out),
         "per_device_train_batch_size": processes.share_of(config.batch_size, "batch_size"),
         "num_train_epochs": config.epochs,
         "learning_rate": config.learning_rate,
-        "lr_scheduler_type": "linear",
-        "warmup_steps": 4,
+        **_schedule(config, steps),
         "weight_decay": config.weight_decay,
         "max_length": None,
         # With PEFT, checkpointing makes the embeddings require gradients and the backward pass whole again.
@@ -231,7 +244,7 @@ def fit(
         StorageError: a checkpoint cannot be written.
         OutOfMemory: a step does not fit the memory; supervised steps are taken in parts before it comes to this.
         ConfigError: a batch cannot be dealt evenly to the processes; several have preference rows; or
-            `config.cache_prefix` is set where it cannot be.
+            `config.cache_prefix` or `config.micro_batch_size` is set where it cannot be.
         CheckFailed: the processes ended with different weights; or `config.cache_prefix` is set and the layers below
             the tuned heads are not the same at every pass.
     """
@@ -240,15 +253,15 @@ def fit(
     _check_rows(rows, tokenizer, context_of(model))
     wanted = config.targets if targets is None else targets
     watch = _Watch(model, config, check, wanted, progress, out / "history.json" if resume else None, processes)
-    arguments = _arguments(config, seed, out, resume, model.device, processes)
+    steps = config.steps(len(rows))
+    arguments = _arguments(config, steps, seed, out, resume, model.device, processes)
     device = model.device if processes.count == 1 else None
     trained = split_copy(model) if processes.split else model
     common = {"model": trained, "processing_class": tokenizer, "callbacks": [watch]}
-    trainer = trainer_of(rows, arguments, anchor, model, device, **common)
+    trainer = trainer_of(rows, arguments, anchor, model, device, config.micro_batch_size, **common)
     check_split(trainer, processes)
     trainer.remove_callback(PrinterCallback)
     trainer.remove_callback(ProgressCallback)
-    steps = int(len(trainer.get_train_dataloader()) * config.epochs)
     progress.start(f"tuning {what}", steps)
     trainable = sum(parameter.numel() for parameter in model.parameters() if parameter.requires_grad)
     checkpoint = _agreed(last_checkpoint(out) if resume and processes.first else None, processes)
@@ -265,7 +278,7 @@ def fit(
         with told_when_out_of_memory(f"tuning {what}", advice), processes.noticing(), storing(out), ExitStack() as kept:
             if config.cache_prefix:
                 below = cached_prefix(
-                    model, trainer.rows(), config.batch_size, out, progress, routers=trainer.aux_loss_enabled
+                    model, trainer.rows(), config.at_once, out, progress, routers=trainer.aux_loss_enabled
                 )
                 trainer.prefix = kept.enter_context(below)
             trainer.train(resume_from_checkpoint=str(checkpoint.folder) if checkpoint else None)

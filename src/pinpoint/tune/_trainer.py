@@ -15,6 +15,7 @@ from trl import DPOConfig, DPOTrainer, SFTConfig, SFTTrainer
 
 from pinpoint.behaviours import PreferenceRow, TrainingRow
 from pinpoint.data import pad
+from pinpoint.errors import ConfigError
 from pinpoint.interventions import only_at
 from pinpoint.measure import ReplyRow, reply_kl
 from pinpoint.memory import BatchSize, out_of_memory, release
@@ -42,6 +43,7 @@ class _Supervised(SFTTrainer):
     anchor: Anchor | None = None
     whole: Any = None
     prefix: Prefix | None = None
+    part: int | None = None
     loss_tokens: int = 0
 
     def rows(self) -> list[list[int]]:
@@ -97,7 +99,10 @@ class _Supervised(SFTTrainer):
 
     @cached_property
     def _at_once(self) -> BatchSize:
-        return BatchSize(self.args.per_device_train_batch_size, "tuning's batch_size")
+        whole = self.args.per_device_train_batch_size
+        if self.part is None or self.part >= whole:
+            return BatchSize(whole, "tuning's batch_size")
+        return BatchSize(self.part, "tuning's micro_batch_size")
 
     def _step(self, model: Any, inputs: dict[str, Any], items: Any) -> Tensor:
         rows, most = len(inputs["input_ids"]), self._at_once.now
@@ -117,6 +122,7 @@ class _Supervised(SFTTrainer):
         model = self.accelerator.unwrap_model(model)  # several processes wrap it
         tokens = sum(row.deciding.stop - row.deciding.start for row in rows)
         most = max(1, _ANCHORS_A_STEP * self._at_once.now // self._at_once.asked)
+        most = min(most, self.part or most)
         held = []
         for start in range(0, len(rows), most):
             some = rows[start : start + most]
@@ -178,6 +184,7 @@ def trainer_of(
     anchor: Anchor | None,
     whole: Any,
     device: torch.device | None,
+    part: int | None = None,
     **common: Any,
 ) -> Any:
     """A trainer for supervised rows, or for preference rows by direct preference optimisation.
@@ -188,7 +195,11 @@ def trainer_of(
         anchor: for supervised rows and adapters alone.
         whole: the model, of which a copy may be what is trained.
         device: where to train; None where the launcher of several processes chose.
+        part: supervised rows that are run at once, at the most; None for a process's whole share of a step.
         common: of either trainer: model, tokenizer, callbacks.
+
+    Raises:
+        ConfigError: the loss of a step is not the sum of its parts' losses.
     """
     dataset = Dataset.from_list([dict(row) for row in rows])
     if "rejected" in rows[0]:
@@ -197,5 +208,11 @@ def trainer_of(
     trainer = _Supervised(args=_on(device, SFTConfig(**arguments)), train_dataset=dataset, **common)
     # TRL's loss divides by the tokens of the whole step itself, but is told their number for such models alone.
     trainer.model_accepts_loss_kwargs = True
-    trainer.anchor, trainer.whole = anchor, whole
+    trainer.anchor, trainer.whole, trainer.part = anchor, whole, part
+    if part is not None and trainer.aux_loss_enabled:
+        raise ConfigError(
+            "the auxiliary loss of this model's router is no sum over dialogues: a step cannot be taken in parts.",
+            where="micro_batch_size",
+            mend="Leave it out.",
+        )
     return _in_float32(trainer)

@@ -1,0 +1,41 @@
+"""Single stages on a run folder that is there: what they refuse, and what they leave as it was."""
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+import yaml
+from typer.testing import CliRunner
+
+from pinpoint.cli import app
+from pinpoint.errors import ConfigError
+
+
+@pytest.fixture
+def folder(finished_run: Path, tmp_path: Path) -> Path:
+    return Path(shutil.copytree(finished_run, tmp_path / "run"))
+
+
+def test_tuned_heads_are_not_tuned_over_with_other_settings(folder: Path) -> None:
+    before = {path: path.read_bytes() for path in folder.rglob("*.*") if path.is_file()}
+    done = CliRunner().invoke(app, ["tune", str(folder), "--heads", "1", "--cache-prefix"])
+    assert isinstance(done.exception, ConfigError) and done.exception.exit_code == 2
+    told = str(done.exception)
+    assert "tune.heads (was ['L0.H3', 'L6.H0'], now 1)" in told and "tune.cache_prefix (was False, now True)" in told
+    assert "--fork" in told
+    assert {path: path.read_bytes() for path in folder.rglob("*.*") if path.is_file()} == before
+
+
+def test_a_fork_tunes_a_copy(folder: Path) -> None:
+    before = (folder / "config.yaml").read_bytes()
+    done = CliRunner().invoke(app, ["tune", str(folder), "--heads", "L6.H0", "--fork", "--json", "--quiet"])
+    assert done.exit_code == 0, done.exception
+    assert json.loads(done.stdout)["heads"] == ["L6.H0"] and (folder / "config.yaml").read_bytes() == before
+    [copied] = [path for path in folder.parent.iterdir() if path != folder]
+    assert yaml.safe_load((copied / "config.yaml").read_text())["tune"]["heads"] == ["L6.H0"]
+
+
+def test_the_settings_are_shown_with_and_without_saying_so() -> None:
+    plain, shown = (CliRunner().invoke(app, ["config", "yesman", *more]).stdout for more in ([], ["--show"]))
+    assert plain == shown and yaml.safe_load(shown)["tune"]["batch_size"]
