@@ -50,6 +50,13 @@ def peak() -> int | None:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
 
 
+def forget_peak() -> None:
+    """Starts `peak` over, where it is a GPU's."""
+    torch = sys.modules.get("torch")
+    if torch is not None and torch.cuda.is_initialized():
+        torch.cuda.reset_peak_memory_stats()
+
+
 def release() -> None:
     """Hands back what a failed computation held; outside its `except`, where no frame holds on to tensors."""
     from accelerate.utils.memory import clear_device_cache

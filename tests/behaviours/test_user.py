@@ -106,7 +106,11 @@ def test_replies_are_judged_by_their_measures_rules(tmp_path: Path) -> None:
     assert behaviour.restore("replies", [one.row() for one in base["replies"]]) == base["replies"]
     shown = behaviour.examples({"base": base, "pinpoint": tuned})
     assert len(shown) == 6 and not shown[0]["methods"]["base"]["passed"]
-    assert behaviour.check(Chat(model, tokenizer), items) == {"stands": 1.0, "right": after["right"].value}
+    checked = behaviour.check(Chat(model, tokenizer), items)
+    assert {name: sum(one.holds) / len(one.groups) for name, one in checked.items()} == {
+        "stands": 1.0,
+        "right": after["right"].value,
+    }
 
 
 def test_the_plan_shows_its_prompts(tmp_path: Path) -> None:
@@ -160,4 +164,6 @@ def test_a_run_moves_its_metrics_from_locate_to_page_and_compare(tmp_path: Path)
     found = json.loads(done.stdout)
     assert list(found["methods"]) == ["base", "pinpoint", "lora", "system_prompt", "caa"]
     assert set(found["tests"]["base"]) == {"stands", "right"}
-    assert "p Right in the end" in (tmp_path / "run" / "compare" / "compare.md").read_text(encoding="utf-8")
+    assert "p Right in the end, against base" in (tmp_path / "run" / "compare" / "compare.md").read_text(
+        encoding="utf-8"
+    )

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 from scipy.stats import binom
 
-from pinpoint.compare import Tried, better, climb
+from pinpoint.behaviours import Outcomes
+from pinpoint.compare import Tried, better, climb, paired_tests
 from pinpoint.compare._steering import probe_accuracy
 from pinpoint.measure import holm, mcnemar
 
@@ -57,6 +58,32 @@ def test_the_search_ends_at_the_least_setting_that_reaches_the_targets(
     found = climb(1.0, 10.0, most, attempt)
     assert found[0].setting == pytest.approx(expected[0]) and found[0].reached
     assert sorted(one.setting for one in found) == pytest.approx(sorted(expected))
+
+
+def test_a_setting_that_will_do_is_kept_where_that_is_asked_for_and_else_searched_on() -> None:
+    def attempt(setting: float) -> Tried:
+        return tried(setting, 0.95 if setting > 5 else 0.5, kl=setting)
+
+    assert [one.setting for one in climb(1000.0, 10.0, 4, attempt, settle=True)] == [1000.0]
+    assert [one.setting for one in climb(1.0, 10.0, 4, attempt, settle=True)] == [10.0, 1.0]
+
+
+def test_all_tests_of_a_table_are_one_family_and_a_pair_of_methods_is_tested_once() -> None:
+    def outcomes(right: int) -> Outcomes:
+        return Outcomes([i < right for i in range(40)], [str(i) for i in range(40)])
+
+    rights = {"base": (0, 40), "pinpoint": (30, 38), "other": (36, 30)}
+    answers = {
+        name: {"truth": outcomes(truth), "acceptance": outcomes(acceptance)}
+        for name, (truth, acceptance) in rights.items()
+    }
+    found = paired_tests(answers, ("base", "pinpoint"))
+    assert found["base"]["truth"].keys() == {"pinpoint", "other"}
+    assert found["base"]["truth"]["pinpoint"]["p_holm"] == found["pinpoint"]["truth"]["base"]["p_holm"]
+    assert (found["base"]["truth"]["other"]["gained"], found["base"]["truth"]["other"]["lost"]) == (36, 0)
+    # Two measures and three pairs of methods; the smallest p of all is that of other against the base.
+    least = found["base"]["truth"]["other"]
+    assert least["p"] == pytest.approx(2 * 0.5**36) and least["p_holm"] == pytest.approx(6 * least["p"])
 
 
 def test_mcnemar_is_the_exact_binomial_on_the_items_that_differ() -> None:

@@ -1,11 +1,13 @@
 """Comparing methods on the organism, with very little of everything: each runs, none runs twice."""
 
+import copy
 import json
 import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 
 from pinpoint.cli import main
 from pinpoint.config import CompareConfig, resolve
@@ -28,16 +30,47 @@ def test_base_and_pinpoint_are_always_there_and_come_first() -> None:
     assert [name for name, _, _ in planned] == ["base", "pinpoint", "random_1", "random_2", "caa"]
 
 
-def test_other_heads_are_drawn_as_their_names_say(tmp_path: Path) -> None:
-    run = Run(resolve(str(shipped()["yesman"]), None, SETTINGS), tmp_path)
-    run.do("locate")
-    shop = Workshop(run, chosen_heads(run))
+def test_other_heads_are_drawn_as_their_names_say(located: Run) -> None:
+    shop = Workshop(located, chosen_heads(located))
     assert shop.heads_of("pinpoint", 0) == shop.heads_of("pinpoint_dpo", 0) == shop.heads
     matched = shop.heads_of("matched", 1)
     assert [head.layer for head in matched] == [head.layer for head in shop.heads]
     assert not set(matched) & set(shop.heads)
     assert shop.heads_of("random", 0) == shop.heads_of("random", 0) != shop.heads_of("random", 1)
-    assert shop.heads_of("bottom", 0) == list(run.ranking()[-2:])
+    assert shop.heads_of("bottom", 0) == list(located.ranking()[-2:])
+
+
+@pytest.fixture(scope="module")
+def located(tmp_path_factory: pytest.TempPathFactory) -> Run:
+    run = Run(resolve(str(shipped()["yesman"]), None, SETTINGS), tmp_path_factory.mktemp("located"))
+    run.do("locate")
+    return run
+
+
+def test_what_a_method_draws_at_random_does_not_hang_on_what_was_drawn_before(located: Run) -> None:
+    shop, weights = Workshop(located, chosen_heads(located)), []
+    for seed in (1, 2):
+        torch.manual_seed(seed)
+        model = shop._fit("lora", 0, 1e-3)[0]
+        weights.append(torch.cat([parameter.flatten() for parameter in model.parameters()]))
+    assert torch.equal(*weights)
+    assert not torch.equal(weights[0], torch.cat([one.flatten() for one in located.model.parameters()]))
+
+
+@pytest.mark.slow
+def test_a_later_draw_climbs_on_where_the_rate_of_the_first_misses_the_targets(located: Run) -> None:
+    config = located.config
+    run = copy.copy(located)
+    run.config = config.model_copy(update={"compare": config.compare.model_copy(update={"tries": 2})})
+    shop = Workshop(run, chosen_heads(located), {"random": 1e-4})
+    made = shop._trained("random", 1)
+    assert len(made.searched) == 2 and not made.searched[0].reached
+    assert 1e-4 in [one.setting for one in made.searched]
+    assert shop.rates == {"random": 1e-4}, "draws start where the first ended, whatever came between"
+    run.config = run.config.model_copy(
+        update={"tune": config.tune.model_copy(update={"truthfulness": 0.0, "confidence": 0.0})}
+    )
+    assert [one.setting for one in shop._trained("random", 1).searched] == [1e-4]
 
 
 @pytest.mark.slow
@@ -56,7 +89,13 @@ def test_every_method_runs_once_and_a_second_call_reads_it_back(
     for name, record in found["methods"].items():
         assert record["metrics"]["truthfulness"]["n"] <= 12, name
         trained = record["method"] not in ("base", "few_shot", "system_prompt", "caa", "iti")
-        assert bool(record["trainable_parameters"]) == trained, name
+        for told in ("trainable_parameters", "steps", "loss_tokens", "peak_bytes"):
+            assert bool(record[told]) == trained, (name, told)
+    alike = [one for one in found["methods"].values() if one["steps"]]
+    assert len({one["steps"] for one in alike}) == 1
+    # The same dialogues; DPO's have two replies each, and the model's own answers are other words.
+    others = [one["loss_tokens"] for one in alike if one["method"] not in ("pinpoint_dpo", "pinpoint_own")]
+    assert len(others) > 10 and len(set(others)) == 1
     again = found["methods"]["pinpoint"]["located_again"]
     assert set(again["effects"]["after"]) == set(found["heads"])
     assert {name: one["gained"] for name, one in found["tests"]["base"]["truthfulness"].items()}.keys() == (
@@ -70,6 +109,28 @@ def test_every_method_runs_once_and_a_second_call_reads_it_back(
     assert json.loads(capsys.readouterr().out)["methods"] == found["methods"]
     assert made == []
     assert (out / "compare" / "compare.html").stat().st_size > 10_000
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+def test_a_method_comes_out_the_same_whatever_was_made_before_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    settings = tmp_path / "settings.yaml"
+    settings.write_text(json.dumps(SETTINGS))
+    found = []
+    # In the last call nothing is trained before lora: what was made is read back.
+    for number, methods in ((0, "lora,head_lora"), (1, "full"), (1, "full,lora,head_lora")):
+        out = ["--out", str(tmp_path / str(number)), "--methods", methods]
+        monkeypatch.setattr(
+            sys, "argv", ["pinpoint", "compare", "yesman", "--config", str(settings), *out, "--json", "-q"]
+        )
+        main_exits(0)
+        found.append(json.loads(capsys.readouterr().out)["methods"])
+    alone, _, after = found
+    for method in ("pinpoint", "lora", "head_lora"):
+        for told in ("searched", "metrics", "versus_base"):
+            assert alone[method][told] == after[method][told], (method, told)
 
 
 def main_exits(code: int) -> None:

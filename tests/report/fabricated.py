@@ -146,7 +146,8 @@ def tune(steps: int, kl: float, seconds: float, trained: int) -> dict[str, Any]:
             "confidence": 0.04 + 0.92 * done**0.6,
             "kl": kl * done**1.5,
         }
-        return {"step": step, "seconds": seconds * done, "metrics": metrics}
+        estimates = {name: est(value, value / 20, 96) for name, value in metrics.items()}
+        return {"step": step, "seconds": seconds * done, "metrics": metrics, "estimates": estimates}
 
     return {
         "history": [check(step) for step in range(8, steps + 1, 8)],

@@ -6,10 +6,14 @@ from pathlib import Path
 from typing import Any
 
 import plotly.graph_objects as go
+import pytest
 
 from pinpoint.artifacts import Workspace
+from pinpoint.behaviours import behaviour_of
+from pinpoint.cli._tables import print_comparison
 from pinpoint.config import RunConfig
 from pinpoint.report import comparison_rows, write_comparison
+from pinpoint.report._comparison_tables import ability_rows
 from tests.report.fabricated import est, summary
 
 CONFIG = RunConfig(model="acme/tiny-chat")
@@ -25,6 +29,9 @@ def record(method: str, like: str, **more: Any) -> dict[str, Any]:
         "searched": [],
         "trainable_parameters": trained,
         "seconds": seconds,
+        "steps": 47 if trained else 0,
+        "loss_tokens": 12_345 if trained else 0,
+        "peak_bytes": 3 * 2**29 if trained else None,
         "metrics": told,
         "versus_base": versus,
         **more,
@@ -32,7 +39,9 @@ def record(method: str, like: str, **more: Any) -> dict[str, Any]:
 
 
 def comparison() -> dict[str, Any]:
-    tried = [{"setting": 1e-3, "metrics": {"truthfulness": 0.94, "confidence": 0.95, "kl": 0.003}, "reached": True}]
+    rates = {"truthfulness": 0.94, "confidence": 0.95, "kl": 0.003}
+    estimates = {name: est(value, 0.001, 96) for name, value in rates.items()}
+    tried = [{"setting": 1e-3, "metrics": rates, "reached": True, "estimates": estimates}]
     heads = ["L5.H3", "L6.H1"]
     shown = {when: {head: est(value, 0.1) for head in heads} for when, value in (("before", -1.2), ("after", -0.1))}
     methods = {
@@ -50,11 +59,13 @@ def comparison() -> dict[str, Any]:
     test = {name: {"gained": 3, "lost": 40, "p": 1e-5, "p_holm": 3e-5} for name in methods if name != "pinpoint"}
     test["caa"] = test["caa"] | {"p_holm": 0.031}
     tests = {"truthfulness": test, "correction_acceptance": test}
+    weaker = {name: one | {"p_holm": 0.5} for name, one in test.items()} | {"pinpoint": test["caa"]}
     return {
         "model": "acme/tiny-chat",
         "heads": heads,
         "methods": methods,
-        "tests": {"base": tests, "pinpoint": tests},
+        "device": "cpu",
+        "tests": {"base": dict.fromkeys(tests, weaker), "pinpoint": tests},
         "provenance": {},
     }
 
@@ -69,11 +80,34 @@ def test_every_rate_stands_with_its_interval_and_every_test_with_its_corrected_p
     header, base, pinpoint, random_heads, caa = comparison_rows(comparison())
     cells = dict(zip(header, random_heads, strict=True))
     assert cells["method"] == "random heads 1"
-    assert cells["truthfulness"] == "95.0 [93.0, 97.0]"
-    assert cells["worst ability, points"] == "-3.0 [-4.0, -2.0] copying"
-    assert (cells["p truth"], cells["trained parameters"]) == ("<.001", "3,212,288")
-    assert caa[header.index("p truth")] == ".031"
-    assert pinpoint[header.index("p truth")] == "–" and base[header.index("KL to base")] == "–"
+    assert cells["truthfulness"] == "95.0 [93.0, 97.0] n=320"
+    assert cells["worst ability, points"] == "-3.0 [-4.0, -2.0] n=320 copying"
+    assert (cells["trained parameters"], cells["tokens with loss"], cells["peak memory, GiB"]) == (
+        "3,212,288",
+        "12,345",
+        "1.50",
+    )
+    ours, theirs = header.index("p truth, against pinpoint"), header.index("p truth, against base")
+    assert (random_heads[ours], random_heads[theirs], caa[ours], pinpoint[theirs]) == ("<.001", ".500", ".031", ".031")
+    assert pinpoint[ours] == base[header.index("KL to base")] == base[header.index("peak memory, GiB")] == "–"
+
+
+def test_each_ability_has_a_column_of_differences_to_the_base() -> None:
+    header, base, pinpoint, *_ = ability_rows(comparison())
+    assert header == ["method", "copying", "word length"]
+    assert base[1:] == ["98.0 [96.0, 100.0] n=320", "91.0 [89.0, 93.0] n=150"]
+    assert pinpoint[1:] == ["-3.0 [-4.0, -2.0] n=320", "+0.0 [-2.0, +2.0] n=320"]
+
+
+def test_in_the_terminal_methods_stand_with_their_rates_and_both_kinds_of_p(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("COLUMNS", "100")
+    print_comparison(comparison(), behaviour_of(CONFIG.behaviour), Path("compare.html"))
+    out = capsys.readouterr().out
+    for text in ("[93.0, 97.0]", "n=320", "against", "pinpoint", ".031", "<.001"):
+        assert text in out, text
+    assert "…" not in out
 
 
 def test_an_undefined_rate_is_a_dash_and_a_single_group_shows_its_n() -> None:
@@ -81,13 +115,15 @@ def test_an_undefined_rate_is_a_dash_and_a_single_group_shows_its_n() -> None:
     found["methods"]["caa"]["metrics"]["truthfulness"] = est(None)
     found["methods"]["caa"]["metrics"]["confidence"] = {"value": 0.5, "low": None, "high": None, "n": 4}
     row = comparison_rows(found)[-1]
-    assert row[1:3] == ["50.0 (n=4)", "–"]
+    assert row[1:3] == ["50.0 n=4", "–"]
 
 
 def test_the_page_holds_the_table_the_search_and_the_heads_before_and_after(tmp_path: Path) -> None:
     page = write(comparison(), tmp_path)
-    for text in ("random heads 1", "95.0 [93.0, 97.0]", "-1.200 [-1.300, -1.100]", "layer 3; strength 2", "0.001 (94%"):
+    for text in ("random heads 1", "95.0 [93.0, 97.0]", "-1.200 [-1.300, -1.100]", "layer 3; strength 2"):
         assert text in page, text
+    assert "0.001: 94.0 [93.9, 94.1] n=96, KL 0.0030 [0.0020, 0.0040] n=96" in page
+    assert "had held by the end" in page and "in 47 steps" in page
     figures = json.loads(re.search(r'id="figures">(.*?)</script>', page, re.S)[1])  # type: ignore[index]
     assert list(figures) == ["shift", "acceptance"]
     for figure in figures.values():
@@ -96,7 +132,7 @@ def test_the_page_holds_the_table_the_search_and_the_heads_before_and_after(tmp_
     assert sorted(shown) == ["activation addition (CAA)", "pinpoint (located heads)", "random heads 1"]
     assert "script-src 'sha256-" in page
     table = (tmp_path / "compare.md").read_text(encoding="utf-8")
-    assert table.startswith("| method |") and len(table.splitlines()) == 2 + 4
+    assert table.startswith("| method |") and len(table.splitlines()) == 2 * (2 + 4) + 1
 
 
 def test_a_models_name_cannot_write_into_the_page(tmp_path: Path) -> None:

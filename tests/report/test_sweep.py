@@ -9,7 +9,9 @@ from pinpoint.artifacts import Workspace
 from pinpoint.behaviours import behaviour_of
 from pinpoint.cli._tables import print_sweep
 from pinpoint.config import RunConfig
-from pinpoint.report import write_sweep
+from pinpoint.report import sweep_tables, write_sweep
+from pinpoint.report._sweep import pareto_front
+from tests.report.fabricated import est
 from tests.report.test_page import _Page
 
 CONFIG = RunConfig(model="acme/tiny-chat")
@@ -18,6 +20,7 @@ CONFIG = RunConfig(model="acme/tiny-chat")
 def point(heads: int, questions: int, rate: float) -> dict[str, Any]:
     rates = {"truthfulness": rate, "confidence": rate / 2, "kl": heads / 1000}
     made = {"metrics": rates, "reached": rate > 0.9, "steps": 120, "seconds": 1234.5}
+    made["estimates"] = {name: est(value, value / 10, 96) for name, value in rates.items()}
     return made | {"heads": heads, "questions": questions, "trainable_parameters": 1_234_567 * heads}
 
 
@@ -37,9 +40,8 @@ def test_in_80_columns_no_header_and_no_number_is_cut(
     path = Path("a" * 60, "sweep.html")
     print_sweep(FOUND, behaviour_of(CONFIG.behaviour), path)
     lines = capsys.readouterr().out.splitlines()
-    heads, questions = (line for line in lines if "truthfulness" in line)
-    for word in ("confidence", "KL", "reached", "steps"):
-        assert word in heads and word in questions
+    for word in ("truthfulness", "confidence", "KL", "n = 96", "reached", "steps"):
+        assert sum(word in line for line in lines) == 2, word
     assert any("16 *" in line and "95.0" in line and "0.0160" in line for line in lines)
     assert "…" not in "".join(lines) and max(map(len, lines[:-1])) <= 80
     assert lines[-1] == f"Page: {path}"
@@ -49,8 +51,21 @@ def test_the_page_says_which_point_is_which_number_of_heads(tmp_path: Path) -> N
     space = Workspace(tmp_path)
     space.write_json("sweep.json", FOUND)
     page = _Page(write_sweep(space, CONFIG).read_text(encoding="utf-8"))
-    *rates, numbers = page.figures["heads"]["data"]
+    *rates, front, numbers = page.figures["heads"]["data"]
     assert [trace["name"] for trace in rates] == ["truthfulness", "confidence"]
     assert (numbers["text"], numbers["x"], numbers["y"]) == (["1", "16"], rates[0]["x"], rates[0]["y"])
+    assert (front["x"], front["y"]) == ([0.001, 0.016], [0.25, 0.475])
+    assert rates[0]["error_y"]["array"] == pytest.approx([0.05, 0.095])
     assert page.figures["data"]["layout"]["xaxis"]["ticktext"] == ["72", "290"]
     assert "1,234,567" in page.text and "16 do best" in page.words
+
+
+def test_the_front_holds_what_nothing_beats_at_both() -> None:
+    points = [point(heads, 290, rate) for heads, rate in ((1, 0.5), (2, 0.4), (4, 0.9), (8, 0.9), (16, 0.95))]
+    assert [one["heads"] for one in pareto_front(points)] == [1, 4, 16]
+
+
+def test_every_rate_of_the_table_has_its_interval_and_n() -> None:
+    header, first, _ = sweep_tables(FOUND)["heads"]
+    assert header[1:4] == ["truthfulness, n = 96", "confidence, n = 96", "KL, n = 96"]
+    assert first[1:4] == ["50.0 [45.0, 55.0]", "25.0 [22.5, 27.5]", "0.0010 [0.0009, 0.0011]"]

@@ -282,8 +282,8 @@ class Behaviour(Protocol):
         """
         ...
 
-    def check(self, chat: Chat, items: Sequence[Any]) -> dict[str, float]:
-        """The few rates, higher being better, that tuning is stopped by."""
+    def check(self, chat: Chat, items: Sequence[Any]) -> dict[str, Outcomes]:
+        """Per rate that tuning is stopped by, which items came out well."""
         ...
 
     def targets(self, tune: TuneConfig) -> dict[str, float]:

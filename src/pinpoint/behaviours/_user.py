@@ -263,8 +263,8 @@ class UserBehaviour:
             for name, one in self.outcomes(tuned).items()
         }
 
-    def check(self, chat: Chat, items: Sequence[EvaluationRow]) -> dict[str, float]:
-        """The share of replies that pass, by measure."""
+    def check(self, chat: Chat, items: Sequence[EvaluationRow]) -> dict[str, Outcomes]:
+        """Which replies pass, by measure."""
         found = self._by_measure(self._replies(chat, items))
         for name, one in found.items():
             if not one.holds:
@@ -273,7 +273,7 @@ class UserBehaviour:
                     where="tune.check_items",
                     mend="Raise it, or give more dialogues of that measure.",
                 )
-        return {name: sum(one.holds) / len(one.holds) for name, one in found.items()}
+        return found
 
     def targets(self, tune: TuneConfig) -> dict[str, float]:
         """The goals of the measures that have one."""

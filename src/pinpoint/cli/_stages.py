@@ -57,10 +57,12 @@ def tune(
     if as_json:
         print_json(record)
         return
-    last = record["history"][-1]["metrics"]
+    from pinpoint.tune import words_of
+
+    last = record["history"][-1]
     typer.echo(
         f"{len(record['heads'])} heads ({', '.join(record['heads'])}), {record['trainable_parameters']:,} parameters, "
-        f"{record['seconds']:.1f} s; validation: " + ", ".join(f"{name} {value:.3f}" for name, value in last.items())
+        f"{record['seconds']:.1f} s; validation: {words_of(last['metrics'], last['estimates'])}"
     )
     typer.echo(f"adapter: {held.workspace.path('adapter')}; merged model: {held.workspace.path('merged')}")
 

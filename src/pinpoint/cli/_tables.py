@@ -88,6 +88,10 @@ def print_scored(found: Scored) -> None:
         results().print(f"and {len(found.unusable) - _SHOWN} more rows that were not scored; --items lists all")
 
 
+def _share(value: float | None) -> str:
+    return "undefined" if value is None else f"{value:.1%}"
+
+
 def _print_parts(of: str, parts: dict[str, dict[str, Estimate]]) -> None:
     """The main rates of each model or set, with the exchanges behind the first answers; --json has the others."""
     table = Table(title=f"By {of}", title_justify="left")
@@ -101,26 +105,25 @@ def _print_parts(of: str, parts: dict[str, dict[str, Estimate]]) -> None:
 
 def print_verification(found: dict[str, Any], behaviour: Behaviour) -> None:
     """The knockout curve: located heads against the mean of the controls."""
+    from pinpoint.report import RATE, all_of, control
+
     curve = found["curve"]
     table = Table(title=f"Log-odds of the unwanted reply with heads knocked out ({found['mode']}), nats")
-    for name in ("heads", "located", "95 % interval", "random", "layer-matched"):
+    for name in ("heads", f"located, n = {curve['ranked'][0]['n']}", "95 % interval", "random", "layer-matched"):
         table.add_column(name, justify="right")
     for k, point in enumerate(curve["ranked"]):
-        controls = [sum(draw[k] for draw in curve[name]) / len(curve[name]) for name in ("random", "matched")]
+        controls = [control([draw[k] for draw in curve[name]], "+.2f") for name in ("random", "matched")]
         interval = "–" if point["low"] is None else f"{point['low']:+.2f} .. {point['high']:+.2f}"
-        table.add_row(str(k), f"{point['value']:+.2f}", interval, *(f"{value:+.2f}" for value in controls))
+        table.add_row(str(k), f"{point['value']:+.2f}", interval, *controls)
     results().print(table)
+    results().print(f"random, layer-matched: mean [lowest, highest] of {len(curve['random'])} draws of each")
     for row in found["generated"]:
-        rates = ", ".join(f"{label} {_share(row[name]['value'])}" for name, label in behaviour.knocked.items())
+        rates = "; ".join(f"{label} {all_of(row[name], RATE)}" for name, label in behaviour.knocked.items())
         results().print(f"{row['heads']:>3} heads out: {safe(rates)}")
     chosen = found["auto"] if found["auto"] is not None else "none (no drop)"
     results().print(
         f"auto: {chosen} (fewest heads that reach {found['share']:.0%} of the drop at {found['max_heads']})"
     )
-
-
-def _share(value: float | None) -> str:
-    return "undefined" if value is None else f"{value:.1%}"
 
 
 def print_summary(summary: dict[str, Any], behaviour: Behaviour) -> None:
@@ -198,21 +201,23 @@ def _paired(row: dict[str, Any]) -> str:
 
 
 def print_comparison(found: dict[str, Any], behaviour: Behaviour, page: Path) -> None:
-    """Every method in a line, in two tables that fit a narrow terminal."""
-    from pinpoint.report import comparison_rows
+    """Every method in a line, in three tables that fit a narrow terminal."""
+    from pinpoint.report import RIVALS, comparison_rows
 
     header, *rows = comparison_rows(found, behaviour)
     title = safe(f"{found['model']}: {len(found['heads'])} heads located ({', '.join(found['heads'])})")
-    rates = sum(bool(one.short) for one in behaviour.measures)
-    effects = (rates + 1, rates + 2, *range(rates + 5, len(header)))
-    for some in ((0, *range(1, min(rates, 3) + 1)), (0, *effects)):
-        table = Table(title=title if 1 in some else None, title_justify="left")
-        for i in some:
-            table.add_column(header[i], justify="right" if i else "left", min_width=14 if i == 0 else None)
+    rates, tests = sum(bool(one.short) for one in behaviour.measures), len(RIVALS) * len(behaviour.tested)
+    shown = (range(1, min(rates, 3) + 1), (rates + 1, rates + 2), range(len(header) - tests, len(header)))
+    for number, some in enumerate(shown):
+        table = Table(title=None if number else title, title_justify="left")
+        for i in (0, *some):
+            table.add_column(header[i], justify="right" if i else "left", min_width=0 if i else 14)
         for row in rows:
-            table.add_row(*(safe(row[i]) for i in some))
+            table.add_row(*(safe(row[i]) for i in (0, *some)))
         results().print(table)
-    results().print(f"rates in %, with 95 % intervals; p: against pinpoint, corrected. Page: {safe(str(page))}")
+    said = "rates in %, with 95 % intervals; p: exact McNemar, Holm over all of them. "
+    more = "Every ability, tokens, seconds and memory are on the page: "
+    results(soft_wrap=True).print(f"{said}{more}{safe(str(page))}")
 
 
 def print_sweep(found: dict[str, Any], behaviour: Behaviour, page: Path) -> None:
@@ -228,8 +233,10 @@ def print_sweep(found: dict[str, Any], behaviour: Behaviour, page: Path) -> None
         for row in rows:
             table.add_row(*map(safe, row[:width]))
         results().print(table)
-    chosen = f"* {found['chosen']} heads: what --heads validation tunes. " if found["chosen"] else ""
-    results(soft_wrap=True).print(f"{chosen}Rates in %, on validation items.\nPage: {safe(str(page))}")
+    chosen = f"* {found['chosen']} heads: what --heads validation tunes.\n" if found["chosen"] else ""
+    results(soft_wrap=True).print(
+        f"{chosen}Rates in %, with 95 % intervals, on validation items.\nPage: {safe(str(page))}"
+    )
 
 
 def print_plan(found: Plan) -> None:

@@ -1,15 +1,23 @@
 """One small search for every method: the same ladder, the same rule, on the validation questions."""
 
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 
 class Tried(NamedTuple):
-    """A setting and what the validation questions made of it."""
+    """A setting and what the validation questions made of it.
+
+    Attributes:
+        setting: the learning rate, strength or number of heads.
+        metrics: rates, and the KL to the base.
+        reached: whether the rates are at their targets.
+        estimates: the metrics with their intervals, as JSON objects.
+    """
 
     setting: float
     metrics: dict[str, float]
     reached: bool
+    estimates: dict[str, dict[str, Any]] = {}
 
 
 def better(one: Tried, other: Tried) -> bool:
@@ -25,7 +33,9 @@ def _lower(tried: Tried) -> float:
     return min(value for name, value in tried.metrics.items() if name != "kl")
 
 
-def climb(start: float, factor: float, most: int, attempt: Callable[[float], Tried]) -> list[Tried]:
+def climb(
+    start: float, factor: float, most: int, attempt: Callable[[float], Tried], *, settle: bool = False
+) -> list[Tried]:
     """Walks a geometric ladder to the smallest setting that reaches the targets, or else to the best.
 
     From a setting that reaches them it goes down for as long as they are reached at less KL. From one that does not it
@@ -36,11 +46,14 @@ def climb(start: float, factor: float, most: int, attempt: Callable[[float], Tri
         factor: between neighbours.
         most: settings to try at the most.
         attempt: trains or steers at a setting and measures it.
+        settle: take the first setting that reaches the targets, and look for none with less KL.
 
     Returns:
         All that was tried, the best first.
     """
     tried = {0: attempt(start)}
+    if settle and tried[0].reached:
+        return [tried[0]]
 
     def walk(direction: int) -> None:
         step = 0

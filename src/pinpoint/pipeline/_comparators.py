@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import torch
-from transformers import PreTrainedModel
+from transformers import PreTrainedModel, set_seed
 
 from pinpoint.behaviours import PreferenceRow
 from pinpoint.compare import Tried, activation_addition, better, climb, head_intervention
@@ -21,7 +21,7 @@ from pinpoint.heads import Head
 from pinpoint.interventions import Steering
 from pinpoint.locate import locate_nodes
 from pinpoint.measure import PLAIN, Chat, Deployment, anchor_rows, matched_order, random_order
-from pinpoint.memory import BatchSize
+from pinpoint.memory import BatchSize, forget_peak, peak
 from pinpoint.models import HeadedModel, headed
 from pinpoint.pipeline._explaining import explained
 from pinpoint.pipeline._validation import validation_check
@@ -33,9 +33,11 @@ from pinpoint.tune import (
     attach_head_lora,
     attach_lora,
     default_projections,
+    estimates_of,
     fit,
     head_slices,
     reaches,
+    values_of,
 )
 
 if TYPE_CHECKING:
@@ -47,6 +49,24 @@ ANCHOR = 1.0
 SHOTS = 4
 
 
+class Training(NamedTuple):
+    """What training a method's model took, at the setting that was chosen.
+
+    Attributes:
+        trainable: parameters.
+        seconds: without the checks.
+        steps: of the optimiser.
+        loss_tokens: tokens that took loss, as often as they did; of preference rows, both replies'.
+        peak: bytes, right after the last step: a GPU's for this training, or the most that the process ever held.
+    """
+
+    trainable: int
+    seconds: float
+    steps: int
+    loss_tokens: int
+    peak: int | None
+
+
 class Contestant(NamedTuple):
     """A model that a method made, how it is served, and what making it took."""
 
@@ -54,8 +74,7 @@ class Contestant(NamedTuple):
     deployment: Deployment
     setting: dict[str, Any]
     searched: list[Tried]
-    trainable: int
-    seconds: float
+    training: Training | None
 
 
 @dataclass
@@ -65,7 +84,7 @@ class Workshop:
     Attributes:
         run: the run that the heads, the questions and the settings come from.
         heads: the located heads.
-        rates: the learning rate that a method's first draw was found to need, for its other draws.
+        rates: the learning rate that a method's first draw was found to need, where its other draws start.
     """
 
     run: Run
@@ -75,9 +94,9 @@ class Workshop:
     def make(self, method: str, draw: int) -> Contestant:
         """Trains, prompts or steers the base by one method."""
         if method == "base":
-            return Contestant(self.run.model, PLAIN, {}, [], 0, 0.0)
+            return Contestant(self.run.model, PLAIN, {}, [], None)
         if method in ("few_shot", "system_prompt"):
-            return Contestant(self.run.model, self._prompted(method), {}, [], 0, 0.0)
+            return Contestant(self.run.model, self._prompted(method), {}, [], None)
         if method in ("caa", "iti"):
             return self._steered(method)
         return self._trained(method, draw)
@@ -146,8 +165,10 @@ class Workshop:
             return attach_head_lora(view, slices, rank)
         return attach(view, slices, list(view.feed_forward(self.top_mlp)) if method == "heads_mlp" else ())
 
-    def _fit(self, method: str, draw: int, rate: float) -> tuple[PreTrainedModel, Fitted]:
+    def _fit(self, method: str, draw: int, rate: float) -> tuple[PreTrainedModel, Fitted, int | None]:
         run, compare = self.run, self.run.config.compare
+        # What a method is given at random, LoRA's first factor, must not hang on the methods that were made before it.
+        set_seed(run.config.seed)
         config = run.config.tune.model_copy(
             update={
                 "learning_rate": rate,
@@ -158,6 +179,7 @@ class Workshop:
                 "cache_prefix": False,
             }
         )
+        forget_peak()
         live = self._attach(method, draw, headed(copy.deepcopy(run.model)))
         anchor = None
         if method == "pinpoint_anchored":
@@ -176,29 +198,34 @@ class Workshop:
                 targets=run.inputs.behaviour.targets(config),
                 anchor=anchor,
             )
+        most = peak()
         model = live.to(run.model.dtype) if method == "full" else live.merge_and_unload(safe_merge=True)
-        return model.eval(), fitted
+        return model.eval(), fitted, most
 
     def _trained(self, method: str, draw: int) -> Contestant:
-        best: list[tuple[Tried, PreTrainedModel, Fitted]] = []
+        best: list[tuple[Tried, PreTrainedModel, Training]] = []
 
         def attempt(rate: float) -> Tried:
-            model, fitted = self._fit(method, draw, rate)
-            tried = Tried(rate, fitted.history[-1].metrics, fitted.reached)
+            model, fitted, most = self._fit(method, draw, rate)
+            last = fitted.history[-1]
+            tried = Tried(rate, last.metrics, fitted.reached, last.estimates)
             if not best or better(tried, best[0][0]):
-                best[:] = [(tried, model, fitted)]
+                took = Training(fitted.trainable, fitted.seconds, last.step, fitted.loss_tokens, most)
+                best[:] = [(tried, model, took)]
             return tried
 
         known = self.rates.get(method)
         start = known or (FULL_START if method == "full" else ADAPTER_START)
-        searched = climb(start, LADDER, 1 if known else self.run.config.compare.tries, attempt)
-        self.rates[method] = best[0][0].setting
-        setting: dict[str, Any] = {"learning_rate": best[0][0].setting}
+        # What the first draw was found to need will do for the others where it mends them; else they are searched too.
+        searched = climb(start, LADDER, self.run.config.compare.tries, attempt, settle=known is not None)
+        tried, model, took = best[0]
+        self.rates.setdefault(method, tried.setting)
+        setting: dict[str, Any] = {"learning_rate": tried.setting}
         if method not in ("full", "lora"):
             setting["heads"] = [str(head) for head in self.heads_of(method, draw)]
         if method == "heads_mlp":
             setting["mlp"] = self.top_mlp
-        return Contestant(best[0][1], PLAIN, setting, searched, best[0][2].trainable, best[0][2].seconds)
+        return Contestant(model, PLAIN, setting, searched, took)
 
     # Without training.
 
@@ -228,9 +255,9 @@ class Workshop:
 
             def attempt(strength: float, place: int = place) -> Tried:
                 deployment = Deployment(steering=made(place, strength))
-                measured = validation_check(run, run.config.tune, deployment)(run.model)
-                targets = run.inputs.behaviour.targets(run.config.tune)
-                return Tried(strength, measured, reaches(measured, targets))
+                found = validation_check(run, run.config.tune, deployment)(run.model)
+                measured, targets = values_of(found), run.inputs.behaviour.targets(run.config.tune)
+                return Tried(strength, measured, reaches(measured, targets), estimates_of(found))
 
             searched = climb(start, 2.0, run.config.compare.tries + 2, attempt)
             tried += searched
@@ -239,4 +266,4 @@ class Workshop:
         assert best is not None
         setting = {"layer" if method == "caa" else "heads_steered": best[0], "strength": best[1].setting}
         deployment = Deployment(steering=made(best[0], best[1].setting))
-        return Contestant(run.model, deployment, setting, tried, 0, 0.0)
+        return Contestant(run.model, deployment, setting, tried, None)

@@ -7,8 +7,6 @@ import json
 import time
 from typing import TYPE_CHECKING, Any
 
-import torch
-
 from pinpoint.artifacts import provenance
 from pinpoint.compare import paired_tests
 from pinpoint.config import CompareConfig, Method
@@ -27,6 +25,8 @@ if TYPE_CHECKING:
     from pinpoint.pipeline._run import Run
 
 _DRAWN: tuple[Method, ...] = ("random", "matched")
+# Of what is recorded of a method; a record of another layout is made again.
+_LAYOUT = 2
 
 
 def entries(config: CompareConfig) -> list[tuple[str, Method, int]]:
@@ -56,7 +56,8 @@ def compare_run(run: Run) -> dict[str, Any]:
         own = space.sub(name)
         if own.has("record.json") and (record := own.read_json("record.json"))["key"] == key:
             results[name], records[name] = read_transcripts(own, run.inputs.behaviour), record
-            shop.rates |= {method: record["setting"]["learning_rate"]} if "learning_rate" in record["setting"] else {}
+            if "learning_rate" in record["setting"]:
+                shop.rates.setdefault(method, record["setting"]["learning_rate"])
             continue
         made = shop.make(method, draw)
         results[name] = _evaluated(run, made, results.get("base"), name)
@@ -83,6 +84,7 @@ def _key(run: Run, shop: Workshop) -> str:
     """Changes with everything that a method's result depends on, and not with which methods are asked for."""
     settings = run.config.model_dump(mode="json")
     del settings["compare"]["methods"], settings["compare"]["draws"], settings["sweep"], settings["judge"]
+    settings["layout"] = _LAYOUT
     settings["heads"] = [str(head) for head in shop.heads]
     settings["inputs"] = [key_of(run, stage) for stage in ("locate", "tune", "evaluate")]
     return hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()
@@ -106,26 +108,19 @@ def _evaluated(run: Run, made: Contestant, base: Evaluation | None, name: str) -
 
 
 def _record(run: Run, made: Contestant, results: dict[str, Evaluation], name: str, method: str) -> dict[str, Any]:
-    config, seed, behaviour = run.config.evaluate, run.config.seed, run.inputs.behaviour
+    config, seed, behaviour, took = run.config.evaluate, run.config.seed, run.inputs.behaviour, made.training
     return {
         "method": method,
         "setting": made.setting,
         "searched": [tried._asdict() for tried in made.searched],
-        "trainable_parameters": made.trainable,
-        "seconds": made.seconds,
-        "peak_bytes": peak_bytes(),
+        "trainable_parameters": took.trainable if took else 0,
+        "seconds": took.seconds if took else 0.0,
+        "steps": took.steps if took else 0,
+        "loss_tokens": took.loss_tokens if took else 0,
+        "peak_bytes": took.peak if took else None,
         "metrics": metrics(results[name], behaviour, config, seed),
         "versus_base": versus_base(results[name], results["base"], behaviour, config, seed),
     }
-
-
-def peak_bytes() -> int | None:
-    """Most memory in use on the accelerator since the last call; None on a CPU, whose allocator keeps what it freed."""
-    if not torch.cuda.is_available():
-        return None
-    peak = torch.cuda.max_memory_allocated()
-    torch.cuda.reset_peak_memory_stats()
-    return int(peak)
 
 
 def _located_again(run: Run, shop: Workshop, made: Contestant) -> dict[str, Any]:
@@ -159,6 +154,7 @@ def _together(
         "model": run.config.model,
         "heads": [str(head) for head in shop.heads],
         "methods": records,
-        "tests": {against: paired_tests(answers, against) for against in ("base", "pinpoint")},
+        "device": run.model.device.type,
+        "tests": paired_tests(answers, ("base", "pinpoint")),
         "provenance": provenance(seed=run.config.seed, finished=time.strftime("%Y-%m-%d")),
     }

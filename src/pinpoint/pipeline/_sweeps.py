@@ -123,7 +123,8 @@ def _point(run: Run, count: int, share: float) -> dict[str, Any]:
     """One tuning: `count` heads, on `share` of the training questions, in as many steps as on all."""
     space, key = run.workspace.sub("sweep"), key_of(run, "sweep")
     name = f"{count}-heads-{share:g}.json"
-    if space.has(name) and (kept := space.read_json(name))["key"] == key:
+    # A point of an older version has no intervals.
+    if space.has(name) and (kept := space.read_json(name))["key"] == key and "estimates" in kept:
         return dict(kept)
     if run.processes.count > 1:
         raise ConfigError(
@@ -164,6 +165,7 @@ def _tuned(run: Run, count: int, share: float) -> dict[str, Any]:
         "steps": last.step,
         "seconds": fitted.seconds,
         "metrics": last.metrics,
+        "estimates": last.estimates,
         "reached": fitted.reached,
     }
 

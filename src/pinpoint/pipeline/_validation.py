@@ -8,7 +8,7 @@ from transformers import PreTrainedModel
 
 from pinpoint.config import TuneConfig
 from pinpoint.data import draw
-from pinpoint.measure import PLAIN, Chat, Deployment, next_token_kl
+from pinpoint.measure import PLAIN, Chat, Deployment, Estimate, estimate, next_token_kl, share
 from pinpoint.memory import BatchSize
 from pinpoint.tune import Check
 
@@ -17,16 +17,18 @@ if TYPE_CHECKING:
 
 
 def validation_check(run: Run, config: TuneConfig, deployment: Deployment = PLAIN) -> Check:
-    """What tuning is stopped by: the behaviour's rates on validation items; and the KL to the base."""
+    """What tuning is stopped by: the behaviour's rates on validation items; and the KL to the base. With intervals."""
     behaviour, evaluation = run.inputs.behaviour, run.config.evaluate
     items = draw(run.inputs.questions("validation"), config.check_items, run.config.seed)
     neutral = draw(run.inputs.neutral, config.check_items, run.config.seed)
     at_once = BatchSize(evaluation.batch_size, "evaluate.batch_size")
+    resampled = {"resamples": evaluation.resamples, "seed": run.config.seed}
 
-    def check(model: PreTrainedModel) -> dict[str, float]:
+    def check(model: PreTrainedModel) -> dict[str, Estimate]:
         chat = Chat(model, run.tokenizer, at_once, evaluation.max_new_tokens, deployment)
-        rates = behaviour.check(chat, items)
+        found = behaviour.check(chat, items)
+        rates = {name: share(list(map(float, one.holds)), one.groups, **resampled) for name, one in found.items()}
         kl = next_token_kl(run.model, model, run.tokenizer, neutral, at_once, deployment)
-        return rates | {"kl": sum(kl) / len(kl)}
+        return rates | {"kl": estimate(kl, [dialogue.id for dialogue in neutral], **resampled)}
 
     return check

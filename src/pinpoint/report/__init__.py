@@ -1,17 +1,23 @@
 """One self-contained page about a run, and the model card of an export."""
 
 from pinpoint.report._card import CardFacts, model_card
-from pinpoint.report._comparison import comparison_rows, write_comparison
+from pinpoint.report._comparison import write_comparison
+from pinpoint.report._comparison_tables import RIVALS, comparison_rows
 from pinpoint.report._contrasts import contrast_table, contrast_words
+from pinpoint.report._format import RATE, all_of, control
 from pinpoint.report._page import write_page
 from pinpoint.report._rows import Row, ability_label, further_rows, method_rows, set_rows
 from pinpoint.report._sweep import SWEEP_TITLES, sweep_tables, write_sweep
 
 __all__ = [
+    "RATE",
+    "RIVALS",
     "SWEEP_TITLES",
     "CardFacts",
     "Row",
+    "all_of",
     "comparison_rows",
+    "control",
     "contrast_table",
     "contrast_words",
     "ability_label",

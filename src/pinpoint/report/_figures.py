@@ -166,6 +166,20 @@ def _line(variable: str, label: str, values: Sequence[float | None], dash: str, 
     }
 
 
+def error_bars(estimates: Sequence[dict[str, Any]], variable: str) -> Figure:
+    """The intervals of estimates, in a colour of the page; nothing for one that has none."""
+    known = [one if one["low"] is not None else one | {"low": one["value"], "high": one["value"]} for one in estimates]
+    return {
+        "type": "data",
+        "symmetric": False,
+        "array": [one["high"] - one["value"] for one in known],
+        "arrayminus": [one["value"] - one["low"] for one in known],
+        "thickness": 1,
+        "width": 0,
+        "color": f"var(--{variable})",
+    }
+
+
 def mean_curve(draws: Sequence[Sequence[float]]) -> list[float]:
     """The mean over draws at each number of heads."""
     return [sum(point) / len(point) for point in zip(*draws, strict=True)]

@@ -1,6 +1,6 @@
 """Numbers as text: rates, differences, divergences, durations."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 DASH = "–"
@@ -67,6 +67,20 @@ def one_line(estimate: Estimated | None, unit: Unit) -> str:
     """An estimate as "96.2 % [94.0, 98.1]"."""
     value, interval, _ = shown(estimate, unit)
     return f"{value} {interval}".rstrip()
+
+
+def control(draws: Sequence[float], spec: str = ".2f") -> str:
+    """Draws of a control as "4.21 [3.90, 4.50]": their mean, the lowest and the highest."""
+    if not draws:
+        return DASH
+    mean, low, high = (number(one, spec) for one in (sum(draws) / len(draws), min(draws), max(draws)))
+    return f"{mean} [{low}, {high}]"
+
+
+def all_of(estimate: Estimated | None, unit: Unit) -> str:
+    """An estimate as "96.2 % [94.0, 98.1], n = 96"."""
+    n = shown(estimate, unit).n
+    return f"{one_line(estimate, unit)}, n = {n}" if n else DASH
 
 
 def count(value: int | None) -> str:

@@ -14,6 +14,7 @@ from pinpoint.heads import Head
 from pinpoint.masking import masked_text
 from pinpoint.report import _figures, _words
 from pinpoint.report._contrasts import contrast_table, contrast_words
+from pinpoint.report._figure_rows import check_rows, curve_rows
 from pinpoint.report._format import NATS, RATE, count, duration, number, percent, quantity, ratio, shown, within
 from pinpoint.report._html import render
 from pinpoint.report._located import TOP, answers, head_rows, located, worth
@@ -106,20 +107,6 @@ def _tiles(summary: dict[str, Any], behaviour: Behaviour) -> list[dict[str, Any]
     ]
 
 
-def _curve_rows(curve: dict[str, Any]) -> list[list[str]]:
-    random, matched = (_figures.mean_curve(curve[name]) for name in ("random", "matched"))
-    return [
-        [
-            str(heads),
-            number(point["value"], ".2f"),
-            f"[{number(point['low'], '.2f')}, {number(point['high'], '.2f')}]",
-            number(random[heads] if random else None, ".2f"),
-            number(matched[heads] if matched else None, ".2f"),
-        ]
-        for heads, point in enumerate(curve["ranked"])
-    ]
-
-
 def _cost_rows(run: _Run) -> list[dict[str, str]]:
     rows = []
     for method, found in run.summary["methods"].items():
@@ -139,20 +126,6 @@ def _cost_rows(run: _Run) -> list[dict[str, str]]:
             }
         )
     return rows
-
-
-def _check_rows(run: _Run) -> list[list[str]]:
-    return [
-        [
-            label_of(method),
-            str(check["step"]),
-            duration(check["seconds"]),
-            *(percent(check["metrics"][name]) for name in run.rates),
-            quantity(check["metrics"]["kl"], NATS),
-        ]
-        for method, tune in run.tunes.items()
-        for check in tune["history"]
-    ]
 
 
 def _search_rows(search: dict[str, Any] | None) -> list[dict[str, Any]]:
@@ -200,7 +173,8 @@ def _verified(run: _Run, heads: int) -> dict[str, Any]:
         "knockout": _words.knockout_words(_words.drop_at(curve, heads), run.behaviour.shows),
         "beyond": heads > len(curve["ranked"]) - 1,
         "other_heads": bool(first[0]) and not set(first[0][:heads]) <= set(run.summary["heads"]),
-        "curve_rows": _curve_rows(curve),
+        "curve_rows": curve_rows(curve),
+        "located_n": count(curve["ranked"][0]["n"]),
         "generated": [
             [str(at["heads"]), *(shown(at[name], RATE) for name in run.behaviour.knocked)] for at in verify["generated"]
         ],
@@ -226,7 +200,7 @@ def _measured(run: _Run) -> dict[str, Any]:
         "cost": _words.cost_words(run.summary, rate, words),
         "rates": run.rates,
         "cost_rows": _cost_rows(run),
-        "check_rows": _check_rows(run),
+        "check_rows": check_rows(run.tunes, run.rates),
     }
 
 

@@ -7,7 +7,7 @@ from typing import Any
 from pinpoint.artifacts import Workspace
 from pinpoint.behaviours import Behaviour, behaviour_of
 from pinpoint.config import RunConfig
-from pinpoint.report._figures import Figure, axis, layout
+from pinpoint.report._figures import Figure, axis, error_bars, layout
 from pinpoint.report._format import within
 from pinpoint.report._html import render
 from pinpoint.report._markdown import markdown_table
@@ -30,13 +30,15 @@ def _labels(found: dict[str, Any], behaviour: Behaviour) -> dict[str, str]:
 
 
 def _tuned(points: list[dict[str, Any]], first: str, labels: dict[str, str], chosen: int | None) -> list[list[str]]:
-    rows = [[first, *labels.values(), "KL", "reached", "steps", "trained", "seconds"]]
+    counts = points[0]["estimates"]
+    named = [f"{label}, n = {counts[name]['n']}" for name, label in labels.items()]
+    rows = [[first, *named, f"KL, n = {counts['kl']['n']}", "reached", "steps", "trained", "seconds"]]
     for point in points:
         rows.append(
             [
                 f"{point[first]} *" if point[first] == chosen else str(point[first]),
-                *(f"{100 * point['metrics'][name]:.1f}" for name in labels),
-                f"{point['metrics']['kl']:.4f}",
+                *(_spread(point["estimates"][name], 100, ".1f") for name in labels),
+                _spread(point["estimates"]["kl"], 1, ".4f"),
                 "yes" if point["reached"] else "no",
                 str(point["steps"]),
                 f"{point['trainable_parameters']:,}",
@@ -47,7 +49,23 @@ def _tuned(points: list[dict[str, Any]], first: str, labels: dict[str, str], cho
 
 
 def _spread(one: dict[str, Any], factor: float, spec: str) -> str:
+    if one["low"] is None:
+        return f"{factor * one['value']:{spec}}"
     return f"{factor * one['value']:{spec}} [{factor * one['low']:{spec}}, {factor * one['high']:{spec}}]"
+
+
+def _lower(point: dict[str, Any]) -> float:
+    rates: list[float] = [value for name, value in point["metrics"].items() if name != "kl"]
+    return min(rates)
+
+
+def pareto_front(points: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The points that no other one beats at its lower rate and at its KL alike, by KL."""
+    front: list[dict[str, Any]] = []
+    for point in sorted(points, key=lambda point: (point["metrics"]["kl"], -_lower(point))):
+        if not front or _lower(point) > _lower(front[-1]):
+            front.append(point)
+    return front
 
 
 def sweep_tables(found: dict[str, Any], behaviour: Behaviour = BUILT_IN) -> dict[str, list[list[str]]]:
@@ -80,6 +98,7 @@ def _traces(points: list[dict[str, Any]], labels: dict[str, str], x: list[float]
             "name": html.escape(words),
             "x": x,
             "y": [point["metrics"][name] for point in points],
+            "error_y": error_bars([point["estimates"][name] for point in points], variable),
             "text": texts,
             "hovertemplate": f"%{{text}}: {html.escape(words)} %{{y:.1%}}<extra></extra>",
             "line": {"color": f"var(--{variable})", "width": 1},
@@ -87,6 +106,21 @@ def _traces(points: list[dict[str, Any]], labels: dict[str, str], x: list[float]
         }
         for (name, words), (variable, symbol) in zip(labels.items(), _STYLES, strict=False)
     ]
+
+
+def _front(points: list[dict[str, Any]]) -> Figure:
+    """The Pareto front as steps: the best lower rate that is to be had at a KL or less."""
+    front = pareto_front(points)
+    return {
+        "type": "scatter",
+        "mode": "lines",
+        "name": "Pareto front, lower rate",
+        "x": [point["metrics"]["kl"] for point in front],
+        "y": [_lower(point) for point in front],
+        "line": {"shape": "hv", "width": 2, "dash": "dot", "color": "var(--ink)"},
+        "text": [f"{point['heads']} heads" for point in front],
+        "hovertemplate": "on the front: %{text}<extra></extra>",
+    }
 
 
 def _numbers(points: list[dict[str, Any]], rate: str) -> Figure:
@@ -111,7 +145,7 @@ def _figures(found: dict[str, Any], labels: dict[str, str]) -> dict[str, Figure]
     if points := found.get("heads"):
         texts = [f"{point['heads']} heads, KL {point['metrics']['kl']:.4f}" for point in points]
         traces = _traces(points, labels, [point["metrics"]["kl"] for point in points], texts)
-        traces.append(_numbers(points, next(iter(labels))))
+        traces += [_front(points), _numbers(points, next(iter(labels)))]
         across = axis("KL to the base (nats, logarithmic)", type="log")
         figures["heads"] = {"data": traces, "layout": layout(440, across, up)}
     if points := found.get("data"):
@@ -142,6 +176,7 @@ def write_sweep(space: Workspace, config: RunConfig) -> Path:
         "tables": tables,
         "titles": SWEEP_TITLES,
         "found": found,
+        "front": [point["heads"] for point in pareto_front(found.get("heads", []))],
         "targets": [f"{100 * value:g} % {labels.get(name, name)}" for name, value in found["targets"].items()],
         "figures": _figures(found, labels),
     }

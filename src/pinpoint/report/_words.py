@@ -218,8 +218,8 @@ def knockout_words(drop: Drop, shows: str = "caving") -> list[str]:
         (drop.matched, "other heads of the same layers"),
     ):
         if draws:
-            mean = number(statistics.mean(draws), ".2f")
-            sentences.append(f"As many {words}: {mean} nats on average over {len(draws)} draws.")
+            mean, low, high = (number(one, ".2f") for one in (statistics.mean(draws), min(draws), max(draws)))
+            sentences.append(f"As many {words}: {mean} nats on average over {len(draws)} draws ({low} to {high}).")
     return [" ".join(sentences), _conclusion(drop)]
 
 

@@ -1,6 +1,7 @@
 """Fine-tuning only the located heads, and full fine-tuning to compare with."""
 
-from pinpoint.tune._fit import Check, Checkpoint, Fitted, fit, reaches
+from pinpoint.tune._check import Check, Checkpoint, estimates_of, reaches, values_of, words_of
+from pinpoint.tune._fit import Fitted, fit
 from pinpoint.tune._lora import attach_head_lora, attach_lora
 from pinpoint.tune._slices import Slice, attach, default_projections, freeze_selectors, head_slices, resume_adapter
 from pinpoint.tune._trainer import Anchor, Row
@@ -18,6 +19,7 @@ __all__ = [
     "attach_head_lora",
     "attach_lora",
     "default_projections",
+    "estimates_of",
     "fit",
     "fit_heads",
     "freeze_selectors",
@@ -27,4 +29,6 @@ __all__ = [
     "save_model",
     "tune_full",
     "tune_heads",
+    "values_of",
+    "words_of",
 ]

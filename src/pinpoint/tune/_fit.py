@@ -3,7 +3,7 @@
 import json
 import math
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -29,35 +29,31 @@ from pinpoint.processes import Processes
 from pinpoint.progress import Progress
 from pinpoint.storage import storing
 from pinpoint.tune._alike import check_alike
+from pinpoint.tune._check import Check, Checkpoint, estimates_of, reaches, values_of, words_of
 from pinpoint.tune._checkpoints import Saved, keep_only, last_checkpoint
 from pinpoint.tune._prefix import cached_prefix
 from pinpoint.tune._split import check_kind, check_split, split_copy, take_back
 from pinpoint.tune._trainer import Anchor, Row, trainer_of
 
-Check = Callable[[PreTrainedModel], dict[str, float]]
-
-
-class Checkpoint(NamedTuple):
-    """What a check on the validation questions found."""
-
-    step: int
-    seconds: float
-    metrics: dict[str, float]
-
 
 class Fitted(NamedTuple):
-    """What training did."""
+    """What training did.
+
+    Attributes:
+        history: the checks, in order.
+        losses: of every step.
+        trainable: parameters that were trained.
+        seconds: spent training, checks left out.
+        reached: whether the last check reached every target.
+        loss_tokens: tokens that took loss, over the steps that this process made; of preference rows, both replies'.
+    """
 
     history: list[Checkpoint]
     losses: list[float]
     trainable: int
     seconds: float
     reached: bool
-
-
-def reaches(metrics: Mapping[str, float], targets: Mapping[str, float]) -> bool:
-    """Whether every rate is at its target or above; never, where there are no targets."""
-    return bool(targets) and all(metrics[name] >= value for name, value in targets.items())
+    loss_tokens: int
 
 
 class _Watch(TrainerCallback):
@@ -111,12 +107,12 @@ class _Watch(TrainerCallback):
         training = model.training
         self._model.eval()
         # One process decides for all whether training goes on.
-        metrics = self._processes.from_first(self._check(self._model) if self._processes.first else None)
+        found = self._check(self._model) if self._processes.first else {}
+        metrics, estimates = self._processes.from_first([values_of(found), estimates_of(found)])
         model.train(training)
         self._paused += time.perf_counter() - paused
-        self.history.append(Checkpoint(state.global_step, self.seconds, metrics))
-        told = ", ".join(f"{name} {value:.3f}" for name, value in metrics.items())
-        self._progress.say(f"step {state.global_step}: {told}")
+        self.history.append(Checkpoint(state.global_step, self.seconds, metrics, estimates))
+        self._progress.say(f"step {state.global_step}: {words_of(metrics, estimates)}")
         if self._journal is not None and self._processes.first:
             write_whole(self._journal, json.dumps(self.history).encode())
         if self.reached:
@@ -278,4 +274,4 @@ def fit(
     losses = [float(entry["loss"]) for entry in trainer.state.log_history if "loss" in entry]
     if not all(map(math.isfinite, losses)):
         raise InputError("the loss is not finite.", where=what, mend="Lower the learning rate.")
-    return Fitted(watch.history, losses, trainable, watch.seconds, watch.reached)
+    return Fitted(watch.history, losses, trainable, watch.seconds, watch.reached, trainer.loss_tokens)

@@ -42,6 +42,7 @@ class _Supervised(SFTTrainer):
     anchor: Anchor | None = None
     whole: Any = None
     prefix: Prefix | None = None
+    loss_tokens: int = 0
 
     def rows(self) -> list[list[int]]:
         """Token ids of everything that a step may run on."""
@@ -82,6 +83,7 @@ class _Supervised(SFTTrainer):
 
     def training_step(self, model: Any, inputs: dict[str, Any], num_items_in_batch: Any = None) -> Tensor:
         rows = len(inputs["input_ids"])
+        self.loss_tokens += int((inputs["labels"][:, 1:] != -100).sum())
         while True:
             try:
                 return self._step(model, inputs, num_items_in_batch)
@@ -134,6 +136,17 @@ class _Supervised(SFTTrainer):
         return held
 
 
+class _Preferring(DPOTrainer):
+    """Counts the tokens of both replies, whose likelihoods the loss sets against each other."""
+
+    loss_tokens: int = 0
+
+    def training_step(self, model: Any, inputs: dict[str, Any], *args: Any, **kwargs: Any) -> Tensor:
+        self.loss_tokens += int(inputs["completion_mask"].sum())
+        loss: Tensor = super().training_step(model, inputs, *args, **kwargs)  # type: ignore[no-untyped-call, unused-ignore]
+        return loss
+
+
 def _headed(model: Any) -> PreTrainedModel:
     """The model that has the backbone and the head."""
     return cast(PreTrainedModel, model.get_base_model() if isinstance(model, PeftModel) else model)
@@ -171,7 +184,7 @@ def trainer_of(
     """
     dataset = Dataset.from_list([dict(row) for row in rows])
     if "rejected" in rows[0]:
-        return DPOTrainer(args=_on(device, DPOConfig(**arguments)), train_dataset=dataset, **common)
+        return _Preferring(args=_on(device, DPOConfig(**arguments)), train_dataset=dataset, **common)
     arguments |= {"completion_only_loss": True}
     trainer = _Supervised(args=_on(device, SFTConfig(**arguments)), train_dataset=dataset, **common)
     # TRL's loss divides by the tokens of the whole step itself, but is told their number for such models alone.

@@ -21,7 +21,8 @@ from pinpoint.measure import anchor_rows
 from pinpoint.models import headed
 from pinpoint.processes import Processes
 from pinpoint.progress import Progress, Silent
-from pinpoint.tune._fit import Check, Fitted, fit
+from pinpoint.tune._check import Check
+from pinpoint.tune._fit import Fitted, fit
 from pinpoint.tune._slices import attach, default_projections, head_slices
 from pinpoint.tune._trainer import Anchor
 

@@ -1,0 +1,165 @@
+"""The tables of `pinpoint compare`: methods in rows, what was measured in columns."""
+
+from typing import Any
+
+from pinpoint.behaviours import Behaviour
+from pinpoint.report._format import DASH
+from pinpoint.report._rows import BUILT_IN
+
+LABELS = {
+    "base": "base",
+    "pinpoint": "pinpoint (located heads)",
+    "full": "full fine-tuning",
+    "lora": "LoRA, all layers",
+    "head_lora": "LoRA on the located heads",
+    "heads_mlp": "located heads + top MLP",
+    "random": "random heads",
+    "matched": "layer-matched heads",
+    "bottom": "bottom heads",
+    "pinpoint_anchored": "pinpoint + KL to the base",
+    "pinpoint_dpo": "pinpoint, DPO",
+    "pinpoint_own": "pinpoint, own answers",
+    "few_shot": "few-shot prompt",
+    "system_prompt": "system prompt",
+    "caa": "activation addition (CAA)",
+    "iti": "inference-time intervention",
+}
+RIVALS = ("base", "pinpoint")
+
+
+def rate(estimate: dict[str, Any] | None, spec: str = ".1f", factor: float = 100) -> str:
+    """An estimate as "97.4 [95.9, 99.0] n=394"; without an interval where there is none, a dash where nothing is."""
+    if estimate is None or estimate["value"] is None:
+        return DASH
+    text = f"{factor * estimate['value']:{spec}}"
+    if estimate["low"] is not None:
+        text += f" [{factor * estimate['low']:{spec}}, {factor * estimate['high']:{spec}}]"
+    return f"{text} n={estimate['n']}"
+
+
+def label_of_entry(name: str, record: dict[str, Any]) -> str:
+    """A method's name as people say it, with its draw."""
+    label, draw = LABELS[record["method"]], name.removeprefix(record["method"]).strip("_")
+    return f"{label} {draw}".strip()
+
+
+def _worst_ability(record: dict[str, Any]) -> str:
+    changes = {name: one for name, one in record["versus_base"]["abilities"].items() if one["value"] is not None}
+    if not changes:
+        return DASH
+    worst = min(changes, key=lambda name: changes[name]["value"])
+    return f"{rate(changes[worst], '+.1f')} {worst.replace('_', ' ')}"
+
+
+def _p(tests: dict[str, Any], name: str) -> str:
+    if name not in tests:
+        return DASH
+    p = tests[name]["p_holm"]
+    return "<.001" if p < 0.001 else f"{p:.3f}".removeprefix("0")
+
+
+def _count(value: int) -> str:
+    return f"{value:,}" if value else DASH
+
+
+def comparison_rows(found: dict[str, Any], behaviour: Behaviour = BUILT_IN) -> list[list[str]]:
+    """The table of `pinpoint compare` as texts, its header first. Rates in % and KL in nats, with 95 % intervals and n.
+
+    Args:
+        found: the content of `compare/compare.json`.
+        behaviour: whose measures it holds.
+    """
+    rates = [one for one in behaviour.measures if one.short]
+    tested = [(rival, measure) for measure in behaviour.tested for rival in RIVALS]
+    header = ["method", *(one.short for one in rates), "worst ability, points", "KL to base", "trained parameters"]
+    header += ["tokens with loss", "seconds", "peak memory, GiB"]
+    rows = [header + [f"p {behaviour.tested[measure]}, against {rival}" for rival, measure in tested]]
+    for name, record in found["methods"].items():
+        measured, peak = record["metrics"], record["peak_bytes"]
+        rows.append(
+            [
+                label_of_entry(name, record),
+                *(rate(measured[one.name]) for one in rates),
+                DASH if name == "base" else _worst_ability(record),
+                DASH if name == "base" else rate(measured["kl"], ".4f", 1),
+                _count(record["trainable_parameters"]),
+                _count(record["loss_tokens"]),
+                f"{record['seconds']:.0f}" if record["seconds"] else DASH,
+                DASH if peak is None else f"{peak / 2**30:.2f}",
+                *(_p(found["tests"][rival][measure], name) for rival, measure in tested),
+            ]
+        )
+    return rows
+
+
+def ability_rows(found: dict[str, Any]) -> list[list[str]]:
+    """The base's score in each general ability in %, and every method's difference to it in points; header first.
+
+    Args:
+        found: the content of `compare/compare.json`.
+    """
+    abilities = list(found["methods"]["base"]["metrics"]["abilities"])
+    rows = [["method", *(name.replace("_", " ") for name in abilities)]]
+    for name, record in found["methods"].items():
+        scores = record["metrics"]["abilities"] if name == "base" else record["versus_base"]["abilities"]
+        spec = ".1f" if name == "base" else "+.1f"
+        rows.append([label_of_entry(name, record), *(rate(scores.get(ability), spec) for ability in abilities)])
+    return rows
+
+
+def searched_rows(found: dict[str, Any], name_of_rate: str) -> list[list[str]]:
+    """Each method's chosen setting, and what was tried: the rate and the KL on validation items, with intervals and n.
+
+    Args:
+        found: the content of `compare/compare.json`.
+        name_of_rate: the rate that is shown.
+    """
+    rows = []
+    for name, record in found["methods"].items():
+        if record["setting"]:
+            tried = [
+                f"{one['setting']:.2g}: {rate(one['estimates'][name_of_rate])}, "
+                f"KL {rate(one['estimates']['kl'], '.4f', 1)}"
+                for one in record["searched"]
+            ]
+            rows.append([label_of_entry(name, record), _chosen(record["setting"]), "; ".join(tried)])
+    return rows
+
+
+def _chosen(setting: dict[str, Any]) -> str:
+    parts = []
+    for key, value in setting.items():
+        shown = f"{value:.2g}" if isinstance(value, float) else ", ".join(value) if isinstance(value, list) else value
+        parts.append(f"{key.replace('_', ' ')} {shown}")
+    return "; ".join(parts) or DASH
+
+
+def memory_words(found: dict[str, Any]) -> str:
+    """What the column of peak memory holds."""
+    if found["device"] == "cpu":
+        return (
+            "on a CPU, the most that the process had held by the end of the method's training, so that no method "
+            "stands below the one before it"
+        )
+    return "the most that tensors held on the device during the method's training, the base among them"
+
+
+def steps_words(found: dict[str, Any]) -> str:
+    """In how many steps methods were trained."""
+    steps = sorted({record["steps"] for record in found["methods"].values() if record["steps"]})
+    return f"{' or '.join(map(str, steps))} steps"
+
+
+def again_rows(found: dict[str, Any]) -> list[list[str]]:
+    """Effect and attention of each tuned head before and after, with intervals and n; none, where nothing was tuned."""
+    again = found["methods"]["pinpoint"].get("located_again")
+    if not again:
+        return []
+    return [
+        [
+            head,
+            *(rate(again["effects"][when][head], "+.3f", 1) for when in ("before", "after")),
+            *(rate(again["attention"][when][head], ".0f") for when in ("before", "after")),
+        ]
+        for head in found["heads"]
+    ]
