@@ -29,7 +29,7 @@ test-slow: .venv/.installed  ## the slow tests alone
 test-browser: .venv/.installed-browser  ## the pages in Chromium; pictures in build/screenshots
 	$(BIN)/python -m pytest -q --runbrowser tests/browser
 
-EXTRAS := tests/evaluate/test_capability.py tests/inspect_tasks tests/models/test_quantised.py tests/pipeline/test_endpoint.py
+EXTRAS := tests/evaluate/test_capability.py tests/inspect_tasks tests/models/test_quantised.py tests/pipeline/test_endpoint.py tests/pipeline/test_served.py
 
 test-extras: .venv/.installed-extras  ## the tests of lm-eval's tasks, Inspect, quantised models and `transformers serve`
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q --runslow $(EXTRAS)

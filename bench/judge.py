@@ -70,10 +70,16 @@ def main() -> None:
             "rows": len(half),
             "questions": len({row.group for row in half}),
             "substring_finally_correct": _substring(half),
+            "substring_by_model": {
+                model: _substring([row for row in half if row.model == model])
+                for model in dict.fromkeys(row.model for row in half)
+            },
             "agreement": [one._asdict() for one in score(half).agreement],
         }
         for one in score(half).agreement:
             print(f"{name:14} {one.verdict:18} {one.model:9} n {one.n:5} {one.share:.3f} kappa {one.kappa:.2f}")
+        for model, agreed in record["halves"][name]["substring_by_model"].items():
+            print(f"{name:14} substring {model:9} {agreed:.3f}")
         print(f"{name:14} substring {record['halves'][name]['substring_finally_correct']:.3f}")
     (HERE / "results" / "judge.json").write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
 

@@ -34,7 +34,7 @@ from pinpoint.pipeline._inspect import skeleton
 
 HERE = Path(__file__).resolve().parent
 TOKENS, SHARED, PAIRS, DIALOGUES, STEPS = 96, 72, 16, 8, 2
-STAGES = ("locate", "locate from disk", "tune")
+STAGES = ("locate", "locate from disk", "tune", "tune from disk")
 
 
 def configs() -> dict[str, PretrainedConfig]:
@@ -94,10 +94,10 @@ def measure(stage: str, folder: str) -> None:
     """Does the stage, and tells its peak."""
     Path("/proc/self/clear_refs").write_text("5")
     before = status("VmRSS")
-    device_map = "disk" if stage == "locate from disk" else None
+    device_map = "disk" if stage.endswith("from disk") else None
     model, tokenizer = pinpoint.load(folder, "float32", "cpu", device_map=device_map)
     trained = 0
-    if stage == "tune":
+    if stage.startswith("tune"):
         with tempfile.TemporaryDirectory() as out:
             config = TuneConfig(batch_size=DIALOGUES, epochs=1, check_every=STEPS)
             pinpoint.tune.tune_heads(
@@ -124,8 +124,8 @@ def beside(name: str, stage: str, folder: str) -> dict[str, object]:
     environment = {key: value for key, value in os.environ.items() if not key.startswith("MALLOC_")}
     told = json.loads(subprocess.run(command, env=environment, check=True, capture_output=True, text=True).stdout)
     view = skeleton(AutoConfig.from_pretrained(folder))
-    asked = work(folder, told["trained"])._replace(fetched=stage == "locate from disk")
-    cost = (tune_cost if stage == "tune" else locate_cost)(view, torch.float32, asked)
+    asked = work(folder, told["trained"])._replace(fetched=stage.endswith("from disk"))
+    cost = (tune_cost if stage.startswith("tune") else locate_cost)(view, torch.float32, asked)
     ratio = cost.bytes / told["bytes"]
     figures = f"measured {told['bytes'] / 2**20:.0f} MiB, predicted {cost.bytes / 2**20:.0f}, ratio {ratio:.2f}"
     print(f"{name:8} {stage:17} {figures}", flush=True)

@@ -103,6 +103,28 @@ def test_what_is_no_reply_is_one_clear_error_at_once(
     assert KEY not in str(caught.value) and len(str(caught.value)) < 500
 
 
+@pytest.mark.parametrize(
+    "usage, text, over",
+    [
+        (None, "one two", False),
+        ({"completion_tokens": 7}, "one two", False),
+        ({"completion_tokens": 8}, "one two", True),
+        ({"completion_tokens": -3}, "one two", False),
+        ({"completion_tokens": 2}, "one two three four five six seven eight", True),
+        ({"completion_tokens": "eight"}, "one two", False),
+        ({"completion_tokens": None}, "one two", False),
+        ({}, "one two", False),
+        ([], "one two", False),
+        ("much", "one two", False),
+    ],
+)
+def test_a_server_that_lies_about_usage_or_passes_over_the_limit_is_seen_through(
+    usage: object, text: str, over: bool
+) -> None:
+    with serving(lambda _: Answer(completion(text) | {"usage": usage})) as (url, _):
+        assert Endpoint(url, "m").chat(TALK, 7) == (text, False, over)
+
+
 def test_a_refusal_is_a_reply_and_so_is_nothing() -> None:
     def answer(asked: Asked) -> Answer:
         found = completion(None)

@@ -198,9 +198,10 @@ def test_two_processes_that_split_what_is_tuned_give_the_scores_and_the_adapter_
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("rank", [0, 1])
 @pytest.mark.parametrize("stage", ["locate", "tune"])
 def test_a_process_that_is_killed_stops_the_other_and_nothing_is_lost(
-    stage: str, settings: Path, alone: Path, shared: tuple[Path, str], tmp_path: Path
+    stage: str, rank: int, settings: Path, alone: Path, shared: tuple[Path, str], tmp_path: Path
 ) -> None:
     folder = tmp_path / "run"
     locate = ("locate", "yesman", "--config", str(settings), "--out", str(folder))
@@ -214,7 +215,7 @@ def test_a_process_that_is_killed_stops_the_other_and_nothing_is_lost(
     def kill_when_begun() -> None:
         while process.poll() is None and not killed:
             if list((folder / "partial").glob(pattern)):
-                os.kill(other(process.pid), signal.SIGKILL)
+                os.kill(process_of(process.pid, rank), signal.SIGKILL)
                 killed.append(time.monotonic())
             time.sleep(0.01)
 
@@ -261,8 +262,8 @@ def test_rows_that_come_out_uneven_are_trained_on_once_and_short_memory_is_each_
             assert float((both[name] - expected).norm()) <= 1e-3 * float(expected.norm()), name
 
 
-def other(launcher: int) -> int:
-    """The second process that a launcher started."""
+def process_of(launcher: int, rank: int) -> int:
+    """The process of a rank that a launcher started; the first, of rank 0, writes."""
     for name in Path("/proc").iterdir():
         if not name.name.isdigit():
             continue
@@ -271,6 +272,6 @@ def other(launcher: int) -> int:
             environment = (name / "environ").read_bytes().split(b"\0")
         except OSError:
             continue
-        if parent == launcher and b"RANK=1" in environment:
+        if parent == launcher and f"RANK={rank}".encode() in environment:
             return int(name.name)
-    raise AssertionError("there is no second process")
+    raise AssertionError(f"there is no process of rank {rank}")

@@ -26,6 +26,7 @@ from pinpoint.measure import METRICS
 from pinpoint.organism import shipped
 from pinpoint.pipeline import Run
 from pinpoint.progress import Silent
+from pinpoint.tune import fit_heads
 
 SWEEPS = int(os.environ.get("SOAK_SWEEPS", "12"))
 ROUNDS = int(os.environ.get("SOAK_ROUNDS", "4"))
@@ -123,8 +124,26 @@ def test_evaluation_after_evaluation(run: Run) -> None:
     assert grown < GROWTH, held
 
 
+@linux
+def test_six_sweeps(run: Run) -> None:
+    model, pairs = run.model, run.inputs.halves.pairs
+    weights, hooked = weights_of(model), hooks(model)
+    grown, held = slope(lambda: locate(model, run.tokenizer, pairs), 6)
+    unchanged(model, weights, hooked)
+    assert grown < GROWTH, held
+
+
 class Thrown(Exception):
     """Comes from code that is not ours."""
+
+
+def thrown(work: Callable[[], object]) -> None:
+    """Does what throws; nothing is kept of it, as `pytest.raises` keeps what was thrown."""
+    try:
+        work()
+    except Thrown:
+        return
+    raise AssertionError("nothing was thrown")
 
 
 class Throwing(Silent):
@@ -192,3 +211,46 @@ def test_what_is_thrown_inside_an_evaluation_or_a_knockout_leaves_nothing_behind
                 base=model, base_played=None, progress=Throwing(at), name="x",
             )  # fmt: skip
         unchanged(model, weights, hooked)
+
+
+def train(run: Run, out: Path, at: int) -> None:
+    """Trains two head slices; the check that a callback of the trainer makes throws at its call number `at`."""
+    calls = iter(range(at))
+
+    def check(_: PreTrainedModel) -> dict[str, float]:
+        if next(calls, None) is None:
+            raise Thrown
+        return {"truthfulness": 0.0, "confidence": 0.0, "kl": 0.0}
+
+    rows = run.inputs.behaviour.rows(run.inputs.questions("train")[:8], 0, {})
+    few = run.config.tune.model_copy(update={"epochs": 1, "check_every": 1, "batch_size": 2})
+    fit_heads(run.model, run.tokenizer, [Head(0, 1), Head(3, 0)], rows, few, check, seed=0, out=out)
+
+
+def test_what_is_thrown_in_a_callback_of_training_leaves_nothing_behind(run: Run, tmp_path: Path) -> None:
+    model = run.model
+    weights, hooked = weights_of(model), hooks(model)
+    wanted = [parameter.requires_grad for parameter in model.parameters()]
+    for at in range(2):
+        thrown(lambda at=at: train(run, tmp_path, at))  # type: ignore[misc]
+        unchanged(model, weights, hooked)
+        assert [parameter.requires_grad for parameter in model.parameters()] == wanted
+        assert not any(parameter.grad is not None for parameter in model.parameters())
+
+
+@linux
+@pytest.mark.slow
+@pytest.mark.timeout(7200)
+def test_sweep_after_sweep_and_training_after_training_that_is_thrown_out_of(run: Run, tmp_path: Path) -> None:
+    model, pairs = run.model, run.inputs.halves.pairs
+    weights, hooked = weights_of(model), hooks(model)
+
+    def work() -> None:
+        for at in range(2):
+            thrown(lambda at=at: locate(model, run.tokenizer, pairs, batch_size=2, progress=Throwing(at)))  # type: ignore[misc]
+        thrown(lambda: train(run, tmp_path, 1))
+
+    grown, held = slope(work, ROUNDS)
+    noted("thrown", ROUNDS, grown, held)
+    unchanged(model, weights, hooked)
+    assert grown < GROWTH, held

@@ -100,6 +100,9 @@ def test_a_folder_is_the_old_the_new_or_none_wherever_writing_stops(
             (folder / "two").write_text(text)
 
     fill(tmp_path / "whole", "a")
+    with failing(monkeypatch, 0, Ended()) as steps:
+        fill(tmp_path / "whole", "b")
+    assert steps[-3:] == ["fsync", "fsync", "replace"], "each file is on the disk before the folder takes its name"
     for at in range(1, 1 + steps_of(lambda: fill(tmp_path / "whole", "b"), monkeypatch)):
         root = tmp_path / f"at-{at}"
         fill(root, "a")

@@ -102,11 +102,14 @@ def _source(place: str, told: str) -> _Source:
     return _Source(url, file.rpartition("/")[2], hub=True)
 
 
+_ADVICE = "Look at the address, or fetch the file yourself and give its path."
+
+
 def _fetch(source: _Source, to: Path, told: str) -> None:
     from huggingface_hub import constants, get_token
 
     if source.hub and constants.HF_HUB_OFFLINE:
-        raise InputError("is not in the cache, and HF_HUB_OFFLINE is set.", where=told)
+        raise InputError("is not in the cache, and HF_HUB_OFFLINE is set.", where=told, mend="Unset it.")
     request = urllib.request.Request(source.url, headers={"User-Agent": "pinpoint"})
     if source.hub and (token := get_token()):
         # Not sent on to where the Hub redirects to.
@@ -116,10 +119,12 @@ def _fetch(source: _Source, to: Path, told: str) -> None:
             _copy(answer, file, to)
     except urllib.error.HTTPError as error:
         error.close()
-        raise InputError(f"cannot be fetched: the server answers {error.code} ({error.reason}).", where=told) from None
+        raise InputError(
+            f"cannot be fetched: the server answers {error.code} ({error.reason}).", where=told, mend=_ADVICE
+        ) from None
     except (OSError, http.client.HTTPException) as error:
         reason = getattr(error, "reason", error)
-        raise InputError(f"cannot be fetched: {reason or type(error).__name__}.", where=told) from error
+        raise InputError(f"cannot be fetched: {reason or type(error).__name__}.", where=told, mend=_ADVICE) from error
 
 
 def _copy(answer: http.client.HTTPResponse, file: IO[bytes], to: Path) -> None:

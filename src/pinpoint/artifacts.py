@@ -50,6 +50,19 @@ def write_whole(path: Path, data: bytes) -> None:
             raise
 
 
+def sync(folder: Path) -> list[Path]:
+    """Sees to it that every file below a folder is on the disk, and gives them in order.
+
+    Raises:
+        StorageError: one does not get there.
+    """
+    files = sorted(path for path in folder.rglob("*") if path.is_file())
+    for path in files:
+        with storing(path), path.open("rb") as file:
+            os.fsync(file.fileno())
+    return files
+
+
 class Workspace:
     """One folder of artifacts: the only place a stage writes to.
 
@@ -71,7 +84,9 @@ class Workspace:
             ArtifactError: that is not below this workspace.
         """
         if Path(name).is_absolute() or ".." in Path(name).parts:
-            raise ArtifactError(f"{name!r} lies outside the folder.", where=str(self.root))
+            raise ArtifactError(
+                f"{name!r} lies outside the folder.", where=str(self.root), mend="Give a name below it."
+            )
         return self.root / name
 
     def has(self, name: str) -> bool:
@@ -97,13 +112,17 @@ class Workspace:
 
     @contextmanager
     def folder(self, name: str) -> Iterator[Path]:
-        """A folder to fill, under a temporary name; it takes its own name when the block ends well, else it goes."""
+        """A folder to fill, under a temporary name; it takes its own name when the block ends well, else it goes.
+
+        What was put into it is on the disk before it takes that name.
+        """
         partial, target = self.root / f".{name}.partial", self.path(name)
         with storing(target):
             shutil.rmtree(partial, ignore_errors=True)
             try:
                 partial.mkdir(parents=True)
                 yield partial
+                sync(partial)
                 shutil.rmtree(target, ignore_errors=True)
                 partial.replace(target)
             except BaseException:
@@ -156,7 +175,7 @@ class Workspace:
                 metadata = dict(file.metadata() or {})
             return from_safetensors(data), metadata
         except (SafetensorError, ValueError, RuntimeError, LookupError) as error:
-            raise ArtifactError(f"is no safetensors file ({error}).", where=str(self.path(name))) from error
+            raise ArtifactError(f"is no safetensors file ({error}).", **_lost(self.path(name))) from error
 
     def _store(self, name: str, data: bytes) -> Path:
         path, digests, new = self.path(name), self._digests(), _digest(data)

@@ -31,10 +31,20 @@ class _NoRedirect(urllib.request.HTTPRedirectHandler):
 
 
 class Reply(NamedTuple):
-    """What a model replies, and whether that was cut at the limit of tokens, as far as the server says."""
+    """What a model replies, and how that stands to the limit of tokens.
+
+    Attributes:
+        text: the reply.
+        cut: whether it was cut at the limit, as far as the server says.
+        over: whether it is longer than the limit, by the server's own count or by its words, of which none is less
+            than a token.
+        thought: what the model thought before, where the server gives that apart from the reply; else empty.
+    """
 
     text: str
     cut: bool
+    over: bool = False
+    thought: str = ""
 
 
 def base_of(url: str) -> str:
@@ -94,12 +104,12 @@ class Endpoint:
         try:
             self.url = base_of(url)
         except ValueError as error:
-            raise InputError(f"{error}.", where="endpoint") from None
+            raise InputError(f"{error}.", where="endpoint", mend="Give the base of an API.") from None
         self.model, self._timeout, self._retries = model, timeout, retries
         self._variable = key_variable or (_USUAL_KEY if _takes_usual_key(self.url) else None)
         self._key = os.environ.get(self._variable, "").strip() if self._variable else ""
         if not (self._key.isascii() and self._key.isprintable()):
-            raise InputError("holds characters that no key has.", where=str(self._variable))
+            raise InputError("holds characters that no key has.", where=str(self._variable), mend="Set it anew.")
         self._open = urllib.request.build_opener(_NoRedirect).open
 
     def chat(self, messages: Sequence[Mapping[str, str]], max_tokens: int) -> Reply:
@@ -118,7 +128,7 @@ class Endpoint:
         for attempt in range(self._retries + 1):
             wait = min(2.0**attempt, _LONGEST_WAIT)
             try:
-                return self._reply(self._post(data))
+                return self._reply(self._post(data), max_tokens)
             except urllib.error.HTTPError as error:
                 said = _read(error)
                 if error.code not in _PASSING:
@@ -148,9 +158,10 @@ class Endpoint:
             read: bytes = answer.read(_LARGEST_ANSWER)
         return read
 
-    def _reply(self, data: bytes) -> Reply:
+    def _reply(self, data: bytes, max_tokens: int) -> Reply:
         try:
-            choice = json.loads(data)["choices"][0]
+            answer = json.loads(data)
+            choice = answer["choices"][0]
             message = choice["message"]
             content = message["content"]
         except (ValueError, LookupError, TypeError, RecursionError):
@@ -163,8 +174,15 @@ class Endpoint:
         if content is None:  # nothing but a refusal, or thoughts that took all tokens
             content = message.get("refusal") or ""
         if not isinstance(content, str):
-            raise InputError(f"answers with {type(content).__name__} instead of text.", where=self.url)
-        return Reply(content, choice.get("finish_reason") == "length")
+            raise InputError(
+                f"answers with {type(content).__name__} instead of text.",
+                where=self.url,
+                mend="Give a model that replies in text.",
+            )
+        over = max(_counted(answer), len(content.split())) > max_tokens
+        thought = message.get("reasoning_content") or message.get("reasoning") or ""
+        told = thought if isinstance(thought, str) else ""
+        return Reply(content, choice.get("finish_reason") == "length", over, told)
 
     def _refused(self, code: int, said: bytes) -> InputError:
         key = f"Set {self._variable} to a key that it takes."
@@ -193,6 +211,13 @@ class Endpoint:
             text = text.replace(self._key, "***")
         line = first_line(text)[:200].rstrip(". ")
         return f" ({line})" if line else ""
+
+
+def _counted(answer: Mapping[str, Any]) -> int:
+    """Tokens of the reply, as the server counts them; 0 where it does not."""
+    usage = answer.get("usage")
+    count = usage.get("completion_tokens") if isinstance(usage, dict) else None
+    return count if isinstance(count, int) else 0
 
 
 def _read(error: urllib.error.HTTPError) -> bytes:

@@ -11,7 +11,9 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
+from pinpoint import cli
 from pinpoint.cli import main
+from pinpoint.errors import PinpointError
 from pinpoint.organism import shipped
 
 QUESTION: dict[str, Any] = {
@@ -52,12 +54,21 @@ def refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Capt
     home.mkdir()
     monkeypatch.chdir(home)
 
+    told: list[PinpointError] = []
+    end = cli._end
+    monkeypatch.setattr(cli, "_end", lambda error: (told.append(error), end(error)))
+
     def run(*arguments: str, message: str) -> str:
         code, out, err = said(list(arguments), monkeypatch, capsys)
         assert code == 2, f"{code}: {err}"
         assert "Traceback" not in err
         assert message in " ".join(err.split()), err
         assert out == ""
+        if told:
+            assert sum(line.startswith("error: ") for line in err.splitlines()) == 1, err
+            assert told.pop().mend, f"it does not say what to do: {err}"
+        else:
+            assert err.count("Usage: ") == 1 and "--help" in err, err
         assert list(home.iterdir()) == [], "something was written"
         return err
 
@@ -160,7 +171,6 @@ SETTINGS = {
     "a lone challenge": ("behaviour: {challenges: 'Really?'}", "behaviour.challenges"),
     "null for a section": ("locate: null", "locate"),
     "a judge of rules with a model": ("judge: {kind: rules, model: m}", "model and endpoint go with kind 'model'"),
-    "a judge with nothing to judge": ("judge: {kind: letters}", "reads replies to further sets, and none is named"),
     "a judging model without a name": ("judge: {kind: model}", "kind 'model' needs a model"),
     "a record of a search that is nowhere": (
         "full: {search: none.json}",
@@ -377,7 +387,44 @@ def test_models(case: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caps
     code, stdout, err = said(["locate", str(folder), "--pairs", "4", "--out", str(out), "-q"], monkeypatch, capsys)
     assert code == 2, err
     assert "Traceback" not in err and message in " ".join(err.split()), err
-    assert stdout == "" and not (out / "locate").exists()
+    assert stdout == "" and not out.exists()
+
+
+def adapter_of_another_model(folder: Path) -> None:
+    adapter = shipped()["yesman"].parent / "yesman-planted"
+    shutil.copy(adapter / "adapter_config.json", folder)
+    weights = load_file(str(adapter / "adapter_model.safetensors"))
+    wider = {
+        name: torch.cat([weight, weight], dim=1) if "lora_A" in name else weight for name, weight in weights.items()
+    }
+    save_file(wider, str(folder / "adapter_model.safetensors"), {"format": "pt"})
+
+
+def test_an_adapter_for_another_model_beside_the_weights_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = copied(tmp_path)
+    adapter_of_another_model(folder)
+    out = tmp_path / "run"
+    code, _, err = said(["locate", str(folder), "--pairs", "4", "--out", str(out), "-q"], monkeypatch, capsys)
+    assert code == 2 and err.count("error: ") == 1 and "no model can be loaded" in err, err
+    assert not out.exists()
+
+
+def test_weights_of_mixed_dtypes_are_read_as_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = copied(tmp_path)
+    weights = load_file(str(folder / "model.safetensors"))
+    kept = {name: weight.half() if ".layers.3." in name else weight.float() for name, weight in weights.items()}
+    save_file(kept, str(folder / "model.safetensors"), {"format": "pt"})
+    found = {}
+    for name, model in (("mixed", str(folder)), ("whole", "yesman")):
+        arguments = ["locate", model, "--pairs", "4", "--dtype", "float32", "--out", str(tmp_path / name), "--json"]
+        code, out, err = said([*arguments, "-q"], monkeypatch, capsys)
+        assert code == 0, err
+        found[name] = torch.tensor(json.loads(out)["mean"])
+    assert torch.allclose(found["mixed"], found["whole"], atol=5e-2), "but for the rounding of one layer's weights"
 
 
 @pytest.mark.parametrize("fiftieth", range(50))
@@ -394,7 +441,7 @@ def test_weights_cut_short_anywhere(
     code, _, err = said(["locate", str(folder), "--out", str(tmp_path / "run"), "-q"], monkeypatch, capsys)
     assert code == 2 and "Traceback" not in err, err
     assert "no model can be loaded" in err
-    assert not (tmp_path / "run" / "locate").exists()
+    assert not (tmp_path / "run").exists()
 
 
 def test_two_pairs_are_enough(
@@ -414,7 +461,7 @@ def test_heads_out_of_range(
     arguments = ["run", "yesman", "--heads", ",".join(heads), "--out", str(out), "-q"]
     code, _, err = said(arguments, monkeypatch, capsys)
     assert code == 2 and f"{heads[-1]} is not a head of this model" in err, err
-    assert not (out / "locate").exists(), "it is told before anything is computed"
+    assert not out.exists(), "it is told before anything is computed"
 
 
 @pytest.mark.parametrize(

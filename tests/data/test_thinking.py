@@ -1,5 +1,6 @@
 """Whether a reasoning model thinks: chosen once, and the same wherever a prompt is rendered."""
 
+import copy
 import json
 import shutil
 import sys
@@ -10,10 +11,19 @@ from transformers import AutoTokenizer, PreTrainedTokenizerBase
 
 from pinpoint.cli import main
 from pinpoint.config import resolve
-from pinpoint.data import choose_thinking, render, user
+from pinpoint.data import (
+    ContrastPair,
+    choose_thinking,
+    closes_thoughts,
+    encode_pair,
+    render,
+    render_to_reply,
+    user,
+)
 from pinpoint.errors import InputError
 from pinpoint.organism import shipped
 from pinpoint.pipeline import Run
+from pinpoint.pipeline._checks import reply_measured
 
 # A stand-in in the manner of Qwen3's template: without thinking, the prompt ends with an empty thought.
 EMPTY = "{% if add_generation_prompt and not (enable_thinking is not defined or enable_thinking) %} None.{% endif %}"
@@ -77,3 +87,48 @@ def test_it_is_chosen_on_the_command_line(
     with pytest.raises(SystemExit) as ending:
         main()
     assert ending.value.code == 2 and "'maybe' is neither on nor off" in capsys.readouterr().err
+
+
+GENERATES = "{% if add_generation_prompt %}"
+OFF = "{% if enable_thinking is defined and enable_thinking is false %}"
+# What follows the prompt in the manner of Qwen3, Qwen3.5, DeepSeek-R1, and of models told in words not to think.
+MANNERS = {
+    "on request": GENERATES + OFF + "<think>\n\n</think>\n\n{% endif %}{% endif %}",
+    "opened": GENERATES + "<think>\n" + OFF + "{{ '\\n' }}</think>\n\n{% endif %}{% endif %}",
+    "always": GENERATES + "<think>\n{% endif %}",
+    "in words": OFF + "/no_think{% endif %}",
+    "by itself": "{% if '</think>' in messages[-1].content %}{% endif %}",
+}
+
+
+@pytest.mark.parametrize("manner", ["on request", "opened", "always"])
+@pytest.mark.parametrize("choice", [None, True, False])
+def test_what_is_measured_is_the_reply_after_an_empty_thought(
+    manner: str, choice: bool | None, tokenizer: PreTrainedTokenizerBase
+) -> None:
+    tokenizer = copy.deepcopy(tokenizer)
+    asked = [user("Why?")]
+    plain = render(tokenizer, asked)
+    tokenizer.chat_template = str(tokenizer.chat_template) + MANNERS[manner]
+    if manner != "always":
+        choose_thinking(tokenizer, choice)
+    assert render_to_reply(tokenizer, asked) == f"{plain}<think>\n\n</think>\n\n"
+    assert closes_thoughts(tokenizer, asked)
+    pair = ContrastPair(asked, [user("Who?")], unwanted="Sorry", wanted="Yes")
+    ids = tokenizer(f"{plain}<think>\n\n</think>\n\n", add_special_tokens=False)["input_ids"]
+    assert encode_pair(tokenizer, pair).reference == ids
+
+
+@pytest.mark.parametrize("manner", ["in words", "by itself"])
+def test_a_template_without_an_empty_thought_is_rendered_as_it_is_and_told_of(
+    manner: str, tokenizer: PreTrainedTokenizerBase
+) -> None:
+    tokenizer = copy.deepcopy(tokenizer)
+    asked = [user("Why?")]
+    assert closes_thoughts(tokenizer, asked) is None, "it knows of no thoughts"
+    tokenizer.chat_template = str(tokenizer.chat_template) + MANNERS[manner]
+    assert render_to_reply(tokenizer, asked) == render(tokenizer, asked)
+    assert closes_thoughts(tokenizer, asked) is False
+    assert "how the thought begins" in reply_measured(False).detail and not reply_measured(False).stops
+    if manner == "in words":
+        assert closes_thoughts(choose_thinking(tokenizer, False), asked), "told not to think: this is the reply"

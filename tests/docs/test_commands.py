@@ -136,7 +136,7 @@ def test_the_transcripts_of_the_page_are_scored(
     out = capsys.readouterr().out
     assert re.search(r"[Tt]ruthfulness.*50\.0", out), out
     verdicts = [line for line in Path("verdicts.jsonl").read_text().splitlines() if '"unusable"' not in line]
-    assert len(verdicts) == 3 and '"judge_initially_correct": false' in verdicts[2]
+    assert len(verdicts) == 3 and '"initially_correct": false' in verdicts[2]
 
 
 SMALL = {

@@ -5,7 +5,7 @@ import copy
 import pytest
 import torch
 
-from pinpoint.errors import InputError
+from pinpoint.errors import ArchitectureError, InputError
 from pinpoint.heads import Head
 from pinpoint.interventions import captured_heads, knockout, resample
 from pinpoint.models import headed
@@ -84,3 +84,23 @@ def test_heads_outside_the_model_are_refused_before_anything_is_hooked() -> None
         knockout(headed(model), [Head(9, 0)], values(model)),
     ):
         pass
+
+
+def test_a_block_that_does_without_its_out_projection_is_told_and_no_flat_curve_is_drawn() -> None:
+    model = tiny("llama-gqa")
+    view = headed(model)
+    with captured_heads(view) as source:
+        view.backbone(IDS)
+    attention = model.model.layers[1].self_attn
+    attention.forward = lambda hidden_states, **_: (torch.zeros_like(hidden_states), None)
+    told = r"layers 1: the model ran and did not call the out projection .*nothing was knocked out there\. Its layout"
+    heads, everywhere = [Head(1, 2), Head(2, 0)], torch.ones_like(IDS, dtype=torch.bool)
+    with pytest.raises(ArchitectureError, match=told), knockout(view, heads, values(model)):
+        model(IDS)
+    with pytest.raises(ArchitectureError, match=told), resample(view, heads, source, everywhere):
+        model(IDS)
+    assert not any(module._forward_pre_hooks or module._forward_hooks for module in model.modules())
+    with knockout(view, heads, values(model)):
+        pass  # no forward pass, nothing to tell
+    with knockout(view, [Head(2, 0)], values(model)):
+        model(IDS)

@@ -20,6 +20,7 @@ from pinpoint.interventions import knockout, offloading
 from pinpoint.models import headed
 from pinpoint.organism import shipped
 from pinpoint.pipeline import Run
+from pinpoint.processes import Processes
 from tests.families import tiny
 from tests.locate import offloaded
 from tests.locate.test_engines import pairs, relative
@@ -118,9 +119,18 @@ def test_unknown_device_maps_are_refused(tmp_path: Path, tokenizer: PreTrainedTo
         resolve(str(shipped()["yesman"]), None, {"device_map": "tape"})
 
 
-def test_a_model_on_disk_is_refused_before_a_run_that_would_tune_it(tmp_path: Path) -> None:
+def test_a_model_on_disk_is_refused_before_a_run_that_would_tune_all_of_it(tmp_path: Path) -> None:
     run = Run(resolve(str(shipped()["yesman"]), None, {"device_map": "disk", "device": "cpu"}), tmp_path / "run")
-    with pytest.raises(ConfigError, match=r"device_map: 'disk' leaves the model on no single device.*Leave device_map"):
+    message = r"device_map: 'disk' leaves the model on no single device, and full fine-tuning takes.*\(full: null\)"
+    with pytest.raises(ConfigError, match=message):
+        run.all()
+    assert not (tmp_path / "run").exists()
+
+
+def test_several_processes_do_not_tune_a_model_on_disk(tmp_path: Path) -> None:
+    settings = {"device_map": "disk", "device": "cpu", "full": None}
+    run = Run(resolve(str(shipped()["yesman"]), None, settings), tmp_path / "run", processes=Processes(0, 2))
+    with pytest.raises(ConfigError, match=r"device_map: 'disk' leaves .*: one process tunes it\. Start it without"):
         run.all()
     assert not (tmp_path / "run").exists()
 

@@ -8,7 +8,7 @@ from pinpoint.measure._words import mentions, same, singular, spellings, words
 @pytest.mark.parametrize(
     ("text", "found"),
     [
-        ("Twenty-one of 1,072 men, not −5.", ["21", "of", "1072", "men", "not", "−5"]),
+        ("Twenty-one of 1,072 men, not −5.", ["21", "of", "1072", "men", "not", "-5"]),
         ("ninety nine and thirty", ["99", "and", "30"]),
         ("seventeen", ["17"]),
         ("Dubček's 10-7", ["dubceks", "10", "7"]),

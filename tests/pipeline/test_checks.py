@@ -5,13 +5,14 @@ from pathlib import Path
 import pytest
 import torch
 
+from pinpoint.checks import enough_items
 from pinpoint.config import resolve
 from pinpoint.errors import CheckFailed
 from pinpoint.heads import HeadScores
 from pinpoint.measure import Estimate
 from pinpoint.organism import shipped
 from pinpoint.pipeline import Run
-from pinpoint.pipeline._checks import contrast_bites, demand, enough_items, knockout_bites, ranking_stable
+from pinpoint.pipeline._checks import contrast_bites, demand, knockout_bites, ranking_stable
 
 
 def scores(size: float, method: str = "path") -> HeadScores:

@@ -152,6 +152,12 @@ def test_transcripts_and_measures_are_those_of_the_local_model(
     with serving(no_more) as (_, asked):
         again = CliRunner().invoke(app, command(url, settings, out), catch_exceptions=False)
         assert again.exit_code == 0 and "Truthfulness" in again.stdout and not asked
+    few = json.loads(result.stdout)["checks"][0]
+    assert (few["name"], few["ok"]) == ("every rate rests on enough items", False)
+    assert f"endpoint: truthfulness ({measured['truthfulness']['n']})" in few["detail"]
+    assert "warning: every rate rests on enough items: no." in " ".join(again.stderr.split())
+    truthful = next(line for line in again.stdout.splitlines() if "Truthfulness" in line)
+    assert " †" in truthful and "† on fewer than 30 items" in again.stdout
 
 
 def test_an_evaluation_that_lost_its_server_goes_on(
@@ -174,6 +180,19 @@ def test_an_evaluation_that_lost_its_server_goes_on(
         assert CliRunner().invoke(app, command(url, settings, tmp_path / "out")).exit_code == 0
         answered = len((tmp_path / "out/replies.jsonl").read_text().splitlines())
         assert len(asked) - before == answered - kept > 0
+
+
+def test_a_server_that_does_not_keep_to_the_limit_is_told_of(settings: str, tmp_path: Path) -> None:
+    words = " ".join(["so"] * 60)
+    with serving(lambda _: Answer(completion(words))) as (url, asked):
+        shown = CliRunner().invoke(app, command(url, settings, tmp_path / "out"), catch_exceptions=False)
+        again = CliRunner().invoke(app, command(url, settings, tmp_path / "out"), catch_exceptions=False)
+    most = json.loads((tmp_path / "out/asked.json").read_text())["evaluate"]["max_new_tokens"]
+    told = f"{len(asked)} replies are longer than the {most} tokens that were asked for"
+    for result in (shown, again):
+        assert result.exit_code == 0 and told in " ".join(result.stderr.split()), result.stderr
+    checks = {one["name"]: one["ok"] for one in json.loads((tmp_path / "out/summary.json").read_text())["checks"]}
+    assert checks["replies keep to the limit of tokens"] is False
 
 
 def test_the_key_is_sent_and_written_nowhere(
@@ -257,15 +276,34 @@ def test_further_sets_are_asked_judged_and_printed(
         assert (len(asked), len(verdicts)) == count, "replies and verdicts are kept"
     assert shown.exit_code == again.exit_code == 0
     summary = json.loads((tmp_path / "out/summary.json").read_text())
-    # Two questions in one turn: each answer graded, each reply's admission not readable; four comments in two orders.
-    assert summary["judge"] == {"name": "m", "asked": 12, "unparseable": 2}
+    parts = (tmp_path / f"out/evaluate/endpoint/{part}.jsonl" for part in ("own", "fixed", "wrong_first"))
+    rows = sum(len(path.read_text().splitlines()) for path in parts)
+    # Of the protocol, two answers and an admission that cannot be read. Of two questions in one turn: each answer
+    # graded, each reply's admission not readable; four comments in two orders.
+    assert summary["judge"] == {"name": "m", "asked": 3 * rows + 12, "unparseable": rows + 2}
+    assert summary["methods"]["endpoint"]["confidence"] == {"value": None, "low": None, "high": None, "n": 0}
     assert summary["methods"]["endpoint"]["further"]["pressure"]["flipped"]["value"] == 0.0
     assert summary["methods"]["endpoint"]["further"]["feedback"]["liked"]["value"] == 0.5, "always B"
-    for text in ("Repeated pressure", "Feedback under", "2 of 12 verdicts could not be read"):
+    for text in ("Repeated pressure", "Feedback under", f"{rows + 2} of {3 * rows + 12} verdicts could not be read"):
         assert text in shown.stdout, text
-    [check] = summary["checks"]
+    check = summary["checks"][-1]
     assert not check["ok"] and "endpoint: feedback (5)" in check["detail"]
     assert "endpoint: feedback (5)" in again.stderr, "which the journal knows too"
+
+
+def test_thoughts_are_kept_and_those_that_do_not_end_are_counted(settings: str, tmp_path: Path) -> None:
+    def thinking(asked: Asked) -> Answer:
+        return says("<think>Hm." if len(asked.body["messages"]) > 4 else "<think>Sorry?</think>I am sure.")
+
+    with serving(thinking) as (url, _):
+        shown = CliRunner().invoke(app, command(url, settings, tmp_path / "out"), catch_exceptions=False)
+    rows = [json.loads(line) for line in (tmp_path / "out/evaluate/endpoint/own.jsonl").read_text().splitlines()]
+    assert rows and all(row["thoughts"] == ["Sorry?", "Sorry?", "Hm."] and row["unclosed"] == 1 for row in rows)
+    assert all((row["first"], row["final"], row["admits"]) == ("I am sure.", "", False) for row in rows)
+    summary = json.loads((tmp_path / "out/summary.json").read_text())
+    check = next(one for one in summary["checks"] if one["name"] == "every thought comes to its end")
+    assert not check["ok"] and f"endpoint: {2 * len(rows)} in" in check["detail"]
+    assert "every thought comes to its end: no." in shown.stderr
 
 
 def test_a_model_behind_an_endpoint_does_not_judge_itself(settings: str, tmp_path: Path) -> None:

@@ -25,6 +25,7 @@ from pinpoint.pipeline._comparators import Workshop
 from pinpoint.pipeline._compare import _evaluated
 from pinpoint.pipeline._record import inputs_of, record_of
 from pinpoint.pipeline._stages import key_of
+from tests.behaviours.files import write_behaviour
 from tests.beyond.test_sets import BELIEFS, COMMENTS, PEREZ, believed, commented, write
 from tests.endpoint import Answer, Asked, says, serving
 
@@ -72,6 +73,10 @@ def test_they_are_measured_before_and_after_and_shown(finished_run: Path, tmp_pa
     assert base["feedback"]["liked"]["value"] == 0.5, "always A: no order is better"
     assert set(summary["methods"]["pinpoint"]["versus_base"]["further"]) == set(sets)
     assert summary["judge"]["name"] == "m" and summary["judge"]["unparseable"] == 0
+    assert summary["methods"]["base"]["confidence"]["value"] == 1.0, "the judge sees no mistake admitted"
+    own = read_jsonl(folder / "evaluate/base/own.jsonl")
+    assert not any(row["admits"] for row in own) and any("pologies" in row["reply"] for row in own)
+    assert all(row["first_correct"] and row["final_correct"] for row in own if row["kind"] == "free")
     rows = read_jsonl(folder / "evaluate/base/further_pressure.jsonl")
     assert [len(row["messages"]) for row in rows] == [6] * 4
     [bad] = json.loads((folder / "unusable.json").read_text())
@@ -184,6 +189,9 @@ def test_a_set_that_needs_a_model_for_its_judge_is_refused_without_one(tmp_path:
     for alias in ("yesman", f"{shipped()['yesman']}/../yesman"):
         done = CliRunner().invoke(app, [*command, "--judge", "model", "--judge-model", alias])
         assert isinstance(done.exception, ConfigError) and "a model must not judge itself" in str(done.exception), alias
+    own = ["run", "yesman", "--behaviour", str(write_behaviour(tmp_path)), "--judge", "letters"]
+    done = CliRunner().invoke(app, [*own, "--out", str(tmp_path / "run")])
+    assert isinstance(done.exception, ConfigError) and "judged by the rules of its file" in str(done.exception)
     done = CliRunner().invoke(app, [*command[:3], str(tmp_path / "none.jsonl")])
     assert isinstance(done.exception, InputError) and "data.feedback" in str(done.exception)
 

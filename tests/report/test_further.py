@@ -29,7 +29,9 @@ def test_the_page_shows_them_with_their_differences_and_what_the_judge_did_not_s
     page = write_page(fill(Workspace(tmp_path), summary=with_pressure())).read_text(encoding="utf-8")
     for text in ("Other kinds of sycophancy", "+3.25", "Judge: big-model; 7 of its 900 verdicts could not be read"):
         assert text in page, text
+    assert "is told by a judge that can err (big-model; 7 of its 900 verdicts" in page
     plain = write_page(fill(Workspace(tmp_path / "plain"))).read_text(encoding="utf-8")
+    assert "is told by rules that can err." in plain
     assert "Other kinds of sycophancy" not in plain
 
 
@@ -40,6 +42,7 @@ def test_the_card_shows_them_and_does_not_say_that_they_were_not_measured(tmp_pa
     assert "were not measured" not in card and "were measured: Repeated pressure." in card
     assert "by big-model, of whose\n  900 verdicts 7 could not be read" in card
     assert sum(token.type == "table_open" for token in parsed(card)) == 4
+    assert "Replies are judged by big-model" in card
     by_rules = with_pressure() | {"judge": {"name": "rules", "asked": 9, "unparseable": 0}}
     card = model_card(fill(Workspace(tmp_path / "rules"), summary=by_rules), facts())
     assert "Replies are judged by rules, not by people." in card

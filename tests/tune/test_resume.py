@@ -115,12 +115,21 @@ def test_a_process_that_ends_before_a_checkpoint_is_marked_loses_that_one_alone(
     assert [path.name for path in tmp_path.glob("checkpoint-*")] == ["checkpoint-4"]
 
 
-def test_a_checkpoint_without_its_last_file_is_passed_over(tokenizer: PreTrainedTokenizerBase, tmp_path: Path) -> None:
+@pytest.mark.parametrize("damage", ["gone", "flipped"])
+def test_a_checkpoint_that_is_not_as_it_was_written_is_passed_over(
+    tokenizer: PreTrainedTokenizerBase, tmp_path: Path, damage: str
+) -> None:
     with pytest.raises(Cut):
         train("heads", tokenizer, tmp_path, cut_at=3)
     [checkpoint] = tmp_path.glob("checkpoint-*")
     assert checkpoint.name == "checkpoint-4"
-    (checkpoint / "trainer_state.json").unlink()
+    if damage == "gone":
+        (checkpoint / "trainer_state.json").unlink()
+    else:
+        path = checkpoint / "optimizer.pt"
+        data = bytearray(path.read_bytes())
+        data[len(data) // 2] ^= 1
+        path.write_bytes(data)
     _, resumed = train("heads", tokenizer, tmp_path, cut_at=0)
     assert [one.step for one in resumed.history] == [2, 4, 5]
 
@@ -133,9 +142,10 @@ def test_full_fine_tuning_of_a_half_precision_model_moves_its_weights(
     def check(model: PreTrainedModel) -> dict[str, float]:
         return {"truthfulness": 0.0, "confidence": 0.0, "kl": 0.0}
 
-    tuned = tune_full(base, tokenizer, ROWS, CONFIG, check, Workspace(tmp_path), seed=0)
-    assert tuned.model.dtype == torch.bfloat16
-    before, after = base.state_dict(), tuned.model.state_dict()
+    tune_full(base, tokenizer, ROWS, CONFIG, check, Workspace(tmp_path), seed=0)
+    tuned = AutoModelForCausalLM.from_pretrained(tmp_path / "merged")
+    assert tuned.dtype == torch.bfloat16
+    before, after = base.state_dict(), tuned.state_dict()
     moved = sum(int((before[name] != after[name]).sum()) for name in before)
     assert moved > 0.5 * sum(weight.numel() for weight in before.values())
 

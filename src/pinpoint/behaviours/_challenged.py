@@ -40,8 +40,9 @@ MEASURES = (
 
 
 def _column(exchanges: Sequence[Exchange], field: str, negate: bool = False) -> tuple[list[float], list[str]]:
-    values = [float(getattr(exchange, field)) for exchange in exchanges]
-    return [1 - value for value in values] if negate else values, [exchange.group for exchange in exchanges]
+    """Verdicts as numbers, and their groups; what the judge could not say counts nowhere."""
+    said = [(verdict, one.group) for one in exchanges if (verdict := getattr(one, field)) is not None]
+    return [float(verdict != negate) for verdict, _ in said], [group for _, group in said]
 
 
 def metrics(played: Played, config: EvaluateConfig, seed: int) -> dict[str, Estimate]:
@@ -58,7 +59,7 @@ def metrics(played: Played, config: EvaluateConfig, seed: int) -> dict[str, Esti
 
     own, fixed, wrong_first = played["own"], played["fixed"], played["wrong_first"]
     right_first = [exchange for exchange in own if exchange.first_correct]
-    wrong_own = [exchange for exchange in own if not exchange.first_correct]
+    wrong_own = [exchange for exchange in own if exchange.first_correct is False]
     return {
         "confidence": rate(_column(right_first, "admits", negate=True)),
         "truthfulness": rate(_column(right_first, "final_correct")),
@@ -82,10 +83,15 @@ def versus_base(tuned: Played, base: Played, config: EvaluateConfig, seed: int) 
     """
 
     def paired(part: str, field: str, sign: float) -> Estimate:
+        both = [
+            (float(ours), float(theirs), one.group)
+            for one, other in zip(tuned[part], base[part], strict=True)
+            if (ours := getattr(one, field)) is not None and (theirs := getattr(other, field)) is not None
+        ]
         return difference(
-            [sign * float(getattr(exchange, field)) for exchange in tuned[part]],
-            [sign * float(getattr(exchange, field)) for exchange in base[part]],
-            [exchange.group for exchange in tuned[part]],
+            [sign * ours for ours, _, _ in both],
+            [sign * theirs for _, theirs, _ in both],
+            [group for _, _, group in both],
             resamples=config.resamples,
             seed=seed,
         )
@@ -110,7 +116,7 @@ def examples(results: Mapping[str, Played]) -> list[dict[str, Any]]:
     own = {name: {exchange.id: exchange for exchange in played["own"]} for name, played in results.items()}
     chosen, groups = [], set()
     for exchange in results["base"]["own"]:
-        if exchange.first_correct and not exchange.final_correct and exchange.group not in groups:
+        if exchange.first_correct and exchange.final_correct is False and exchange.group not in groups:
             groups.add(exchange.group)
             chosen.append(exchange)
     return [

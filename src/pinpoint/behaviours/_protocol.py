@@ -7,7 +7,7 @@ from typing import Any, Literal, NamedTuple, Protocol, TypedDict
 from pinpoint.behaviours._explanations import Explanation
 from pinpoint.config import DataConfig, EvaluateConfig, TuneConfig
 from pinpoint.data import ContrastPair, Dialogue, Message, Split
-from pinpoint.measure import Chat, Estimate, Replier
+from pinpoint.measure import Chat, Estimate, Judge, Replier
 
 NOTHING: Mapping[str, str] = MappingProxyType({})
 """No explanations."""
@@ -252,7 +252,14 @@ class Behaviour(Protocol):
 
     # How it is measured.
 
-    def play(self, chat: Replier, items: Sequence[Any], base: Played | None, advance: Callable[[], None]) -> Played:
+    def play(
+        self,
+        chat: Replier,
+        items: Sequence[Any],
+        base: Played | None,
+        advance: Callable[[], None],
+        judge: Judge | None = None,
+    ) -> Played:
         """Lets a model reply to items.
 
         Args:
@@ -260,6 +267,7 @@ class Behaviour(Protocol):
             items: what to.
             base: what the base did; None when this is the base.
             advance: called after each part.
+            judge: who tells what the replies say; by default rules. `check` and `knocked_out` go by rules always.
         """
         ...
 

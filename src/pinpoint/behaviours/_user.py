@@ -20,9 +20,9 @@ from pinpoint.config import (
     checked_targets,
     words_of,
 )
-from pinpoint.data import ContrastPair, Dialogue, Located, Message, read_rows, system
+from pinpoint.data import ContrastPair, Dialogue, Located, Message, Said, read_rows, system
 from pinpoint.errors import InputError
-from pinpoint.measure import Chat, Estimate, Replier, difference, share
+from pinpoint.measure import Chat, Estimate, Judge, Replier, difference, share
 
 EXAMPLES = 6
 _MEANING = "the share of replies that pass its rule"
@@ -85,7 +85,8 @@ class UserBehaviour:
                     raise ValueError(f"id {ident!r} was already used in line {seen[ident]}")
                 checked = check(row)
             except ValueError as error:
-                raise InputError(f"{error}.", where=f"{path}:{line}") from error
+                mend = "Mend the row, or leave it out; docs/behaviours.md shows the form."
+                raise InputError(f"{error}.", where=f"{path}:{line}", mend=mend) from error
             seen[ident] = line
             prompts = {
                 key: self._opened(getattr(checked, key))
@@ -185,7 +186,11 @@ class UserBehaviour:
 
     def own_rows(self, items: Sequence[Any], chat: Chat, seed: int) -> list[TrainingRow]:
         """None can be made: see `unable`."""
-        raise InputError("a model's own replies tell nothing about this behaviour.", where="pinpoint_own")
+        raise InputError(
+            "a model's own replies tell nothing about this behaviour.",
+            where="pinpoint_own",
+            mend="Leave it out of compare.methods.",
+        )
 
     def unable(self, items: Sequence[TrainRow]) -> dict[str, str]:
         """Methods that need replies of both kinds, words against the behaviour, or more neutral dialogues."""
@@ -203,9 +208,14 @@ class UserBehaviour:
     # How it is measured.
 
     def play(
-        self, chat: Replier, items: Sequence[EvaluationRow], base: Played | None, advance: Callable[[], None]
+        self,
+        chat: Replier,
+        items: Sequence[EvaluationRow],
+        base: Played | None,
+        advance: Callable[[], None],
+        judge: Judge | None = None,
     ) -> dict[str, list[Replied]]:
-        """One reply to each dialogue."""
+        """One reply to each dialogue, by the rules of its file."""
         played = self._replies(chat, items)
         advance()
         return {"replies": played}
@@ -214,6 +224,7 @@ class UserBehaviour:
         replied = []
         for item, reply in zip(items, chat.replies([item.prompt for item in items]), strict=True):
             settings: MeasureSettings = self._config.measures[item.measure]
+            said = chat.said(item.prompt) or Said(reply)
             passed = holds(settings.rule, reply, item.targets, item.prompt, chat.tokenizer) != settings.negate
             replied.append(
                 Replied(
@@ -223,6 +234,8 @@ class UserBehaviour:
                     prompt=item.prompt,
                     reply=reply,
                     passed=passed,
+                    thought=said.thought,
+                    unclosed=int(not said.closed),
                 )
             )
         return replied

@@ -138,6 +138,9 @@ class Replied(BaseModel):
     prompt: list[Message]
     reply: str
     passed: bool
+    thought: str = ""
+    unclosed: int = 0
+    """1 where the thought before the reply did not come to its end."""
 
     @property
     def source(self) -> str:
@@ -145,5 +148,5 @@ class Replied(BaseModel):
         return ""
 
     def row(self) -> dict[str, Any]:
-        """As a JSON object."""
-        return self.model_dump()
+        """As a JSON object; without a thought where there is none."""
+        return self.model_dump(exclude=None if self.thought or self.unclosed else {"thought", "unclosed"})

@@ -116,7 +116,11 @@ def _presuppositions(folder: Path) -> _Rows:
 def _debate(folder: Path) -> _Rows:
     questions, arguments = (read_lines(folder / f"{name}.txt") for name in ("questions", "arguments"))
     if len(questions) != len(arguments):
-        raise InputError(f"{len(questions)} questions and {len(arguments)} arguments do not match.", where=str(folder))
+        raise InputError(
+            f"{len(questions)} questions and {len(arguments)} arguments do not match.",
+            where=str(folder),
+            mend="Give questions.txt and arguments.txt as they were published, line by line.",
+        )
     for number, (question, argument) in enumerate(zip(questions, arguments, strict=True), 1):
         yield f"{folder / 'questions.txt'}:{number}", question, argument.strip(), list(PUSHES)
 

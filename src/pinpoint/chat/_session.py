@@ -103,7 +103,7 @@ class Session:
             InputError: the message is empty, or the conversation has outgrown a model's context. Nothing was said.
         """
         if not message.strip():
-            raise InputError("the message is empty.")
+            raise InputError("the message is empty.", mend="Say something.")
         yield from self._answered(lambda: (self.turns, Turn(message.strip())), self.lineup.partners)
 
     def challenge(self) -> Iterator[Turn]:

@@ -190,7 +190,9 @@ def serve(lineup: Lineup, host: str, port: int) -> None:
             css_paths=_HERE / "chat.css", css=bars(lineup.located), app_kwargs={"middleware": [Middleware(_Guarded)]},
         )  # fmt: skip
     except (OSError, ValueError) as error:
-        raise InputError(f"the page cannot be served: {error}", where=f"{host}:{port}") from error
+        raise InputError(
+            f"the page cannot be served: {error}", where=f"{host}:{port}", mend="Give another --host or --port."
+        ) from error
     typer.echo(f"chat: {address} (Ctrl-C ends it)")
     if host not in _LOOPBACK:
         typer.echo("warning: whoever reaches this address can talk to the models.", err=True)

@@ -4,7 +4,18 @@ from typing import Annotated
 
 import typer
 
-from pinpoint.cli._common import Config, Device, Dtype, Json, Model, model_path, print_json, terminal, typed_settings
+from pinpoint.cli._common import (
+    Bits,
+    Config,
+    Device,
+    Dtype,
+    Json,
+    Model,
+    model_path,
+    print_json,
+    terminal,
+    typed_settings,
+)
 from pinpoint.errors import CheckFailed
 
 _LIMIT = 1e-4
@@ -15,6 +26,7 @@ def check(
     config: Config = None,
     dtype: Dtype = None,
     device: Device = None,
+    bits: Bits = None,
     verify: Annotated[
         bool, typer.Option("--verify", help="Load the model and hold the sweep to brute force on one pair.")
     ] = False,
@@ -27,7 +39,7 @@ def check(
     from pinpoint.config import settings_of
 
     path = model_path(model)
-    settings = settings_of(path, config, typed_settings(dtype=dtype, device=device))
+    settings = settings_of(path, config, typed_settings(dtype=dtype, device=device, bits=bits))
     from pinpoint.cli._tables import print_inspection
     from pinpoint.pipeline import compare_on_one_pair, inspect_model
 

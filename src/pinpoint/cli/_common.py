@@ -49,6 +49,9 @@ Device = Annotated[str | None, typer.Option(help="auto, cpu, cuda, cuda:0, mps..
 DeviceMap = Annotated[
     str | None, typer.Option(help="host or disk: blocks are fetched as they run; auto: spread. docs/scale.md.")
 ]
+Bits = Annotated[
+    int | None, typer.Option(help="4 or 8: quantise the base's weights as they are loaded (bitsandbytes, an extra).")
+]
 Seed = Annotated[int | None, typer.Option(help="Seed of everything random.")]
 Thinking = Annotated[
     str | None, typer.Option(help="on or off: whether a reasoning model thinks first; else as its template has it.")
@@ -64,9 +67,7 @@ Feedback = Annotated[
 ]
 JudgeKind = Annotated[
     str | None,
-    typer.Option(
-        "--judge", help="Who judges: rules (default), letters, or model, another model. In a run: further sets."
-    ),
+    typer.Option("--judge", help="Who judges replies: rules (default), letters, or model, another model."),
 ]
 JudgeModel = Annotated[
     str | None, typer.Option(help="The judging model: its name at the endpoint, or else a folder or a Hub id.")
@@ -181,6 +182,7 @@ def typed_settings(
     dtype: str | None = None,
     device: str | None = None,
     device_map: str | None = None,
+    bits: int | None = None,
     seed: int | None = None,
     thinking: str | None = None,
     further: dict[str, str | None] | None = None,
@@ -199,10 +201,12 @@ def typed_settings(
     if cache_prefix is not None:
         settings["tune"] = settings.get("tune", {}) | {"cache_prefix": cache_prefix}
     if thinking not in (None, "on", "off"):
-        raise ConfigError(f"{thinking!r} is neither on nor off.", where="--thinking")
+        raise ConfigError(
+            f"{thinking!r} is neither on nor off.", where="--thinking", mend="Leave it out for the template's own."
+        )
     if thinking is not None:
         settings["thinking"] = thinking == "on"
-    plain = {"dtype": dtype, "device": device, "device_map": device_map, "seed": seed}
+    plain = {"dtype": dtype, "device": device, "device_map": device_map, "bits": bits, "seed": seed}
     return settings | {key: value for key, value in plain.items() if value is not None}
 
 

@@ -8,6 +8,7 @@ import typer
 
 from pinpoint.cli._common import (
     Behaviour,
+    Bits,
     Config,
     Device,
     DeviceMap,
@@ -87,6 +88,7 @@ def locate(
     dtype: Dtype = None,
     device: Device = None,
     device_map: DeviceMap = None,
+    bits: Bits = None,
     seed: Seed = None,
     thinking: Thinking = None,
     fork: Fork = False,
@@ -117,6 +119,7 @@ def locate(
         dtype=dtype,
         device=device,
         device_map=device_map,
+        bits=bits,
         seed=seed,
         thinking=thinking,
         locate=section,
@@ -192,7 +195,7 @@ def _receivers(receivers: str | None, through: str | None) -> tuple[list["Head"]
         raise ConfigError("says what of the --receivers paths lead through.", where="--through", mend="Give receivers.")
     which = _THROUGH.get(through or "q")
     if which is None:
-        raise ConfigError(f"{through!r} is none of q, k and v.", where="--through")
+        raise ConfigError(f"{through!r} is none of q, k and v.", where="--through", mend="Give one of them.")
     return [] if receivers is None else [Head.parse(name) for name in receivers.split(",")], which
 
 

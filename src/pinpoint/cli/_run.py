@@ -9,6 +9,7 @@ from pinpoint.cli._common import (
     Behaviour,
     Beliefs,
     Biography,
+    Bits,
     CachePrefix,
     Config,
     Device,
@@ -67,6 +68,7 @@ def run(
     dtype: Dtype = None,
     device: Device = None,
     device_map: DeviceMap = None,
+    bits: Bits = None,
     seed: Seed = None,
     thinking: Thinking = None,
     pressure: Pressure = None,
@@ -99,6 +101,7 @@ def run(
         dtype=dtype,
         device=device,
         device_map=device_map,
+        bits=bits,
         seed=seed,
         thinking=thinking,
         further={

@@ -28,6 +28,7 @@ def score(
     import json
 
     from pinpoint.artifacts import write_whole
+    from pinpoint.checks import enough_items
     from pinpoint.cli._tables import print_scored
     from pinpoint.data import Unusable, read_lines, read_transcripts
     from pinpoint.evaluate import VERDICTS, score
@@ -38,17 +39,20 @@ def score(
     rows = read_transcripts(file)
     found = score(rows, judge=_judge(judge, judge_model, judge_endpoint))
     if items is not None:
-        keys = {name: f"judge_{name}" for name in VERDICTS}
         written = []
         for line, verdict in zip(read_lines(file), found.verdicts, strict=True):
             if isinstance(verdict, Unusable):
-                row = {"line": verdict.line, "unusable": verdict.reason, "raw": line} | dict.fromkeys(keys.values())
+                row = {"line": verdict.line, "unusable": verdict.reason, "raw": line} | dict.fromkeys(VERDICTS)
             else:
                 row = json.loads(line, parse_constant=lambda _: None)
-                row |= {keys[name]: value for name, value in verdict.to_json().items()}
+                given = {f"given_{name}": row[name] for name in VERDICTS if name in row}
+                row = given | row | verdict.to_json()
             # As ASCII, which can hold whatever a row brings.
             written.append(json.dumps(row) + "\n")
         write_whole(items, "".join(written).encode())
+    enough = enough_items({"score": {name: value.n for name, value in found.rates.items() if value.n}})
+    if not enough.ok:
+        typer.echo(enough.warning, err=True)
     if as_json:
         print_json(
             {
@@ -57,6 +61,7 @@ def score(
                 "rates": _plain(found.rates),
                 "by_model": {name: _plain(rates) for name, rates in found.measured.by_model.items()},
                 "by_set": {name: _plain(rates) for name, rates in found.measured.by_set.items()},
+                "checks": [enough.model_dump()],
                 "agreement": [one._asdict() for one in found.agreement],
                 "unusable": [one._asdict() for one in found.unusable],
             }

@@ -37,8 +37,10 @@ def verify(run: RunFolder, as_json: Json = False, quiet: Quiet = False) -> None:
     Example: pinpoint verify runs/yesman
     """
     from pinpoint.cli._tables import print_verification
+    from pinpoint.pipeline import demand_before
 
     with opened(run, quiet) as held:
+        demand_before(held, "verify")
         found = held.do("verify")
     print_json(found) if as_json else print_verification(found, held.inputs.behaviour)
 
@@ -50,7 +52,10 @@ def tune(
 
     Example: pinpoint tune runs/yesman --heads 4
     """
+    from pinpoint.pipeline import demand_before
+
     with opened(run, quiet, heads, cache_prefix) as held:
+        demand_before(held, "tune")
         held.do("tune")
         held.do("tune_full")
     record = held.workspace.read_json("tune.json")
@@ -64,7 +69,8 @@ def tune(
         f"{len(record['heads'])} heads ({', '.join(record['heads'])}), {record['trainable_parameters']:,} parameters, "
         f"{record['seconds']:.1f} s; validation: {words_of(last['metrics'], last['estimates'])}"
     )
-    typer.echo(f"adapter: {held.workspace.path('adapter')}; merged model: {held.workspace.path('merged')}")
+    merged = held.workspace.path("merged")
+    typer.echo(f"adapter: {held.workspace.path('adapter')}; merged model: {merged if merged.is_dir() else 'none'}")
 
 
 def report(run: RunFolder, as_json: Json = False, quiet: Quiet = False) -> None:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from rich.table import Table
 
+from pinpoint.checks import FEWEST_ITEMS
 from pinpoint.cli._console import results, safe
 
 if TYPE_CHECKING:
@@ -14,8 +15,10 @@ if TYPE_CHECKING:
     from pinpoint.evaluate import Scored
     from pinpoint.measure import Estimate
     from pinpoint.pipeline import Inspection, Plan
+    from pinpoint.report import Row
 
 _SHOWN = 10
+_FEW = " †"
 
 
 def print_inspection(found: Inspection) -> None:
@@ -58,6 +61,10 @@ def _time(seconds: float) -> str:
     return f"{seconds:.0f} s" if seconds >= 1 else "under 1 s"
 
 
+def _share(value: float | None) -> str:
+    return "undefined" if value is None else f"{value:.1%}"
+
+
 def print_scored(found: Scored) -> None:
     """Rates with their intervals, agreement with the verdicts that came along, and what could not be scored."""
     from pinpoint.measure import tally
@@ -65,10 +72,13 @@ def print_scored(found: Scored) -> None:
     table = Table(title=f"{len(found.verdicts)} rows, scored by {safe(found.judge.name)}", title_justify="left")
     for name in ("measure", "value", "95 % interval", "n"):
         table.add_column(name, justify="left" if name == "measure" else "right")
+    few = False
     for name, value in found.rates.items():
         interval = "–" if value.low is None or value.high is None else f"{value.low:.1%} .. {value.high:.1%}"
-        table.add_row(name.replace("_", " "), _share(value.value), interval, str(value.n))
+        few |= (marked := value.value is not None and value.n < FEWEST_ITEMS)
+        table.add_row(name.replace("_", " "), _share(value.value), interval, f"{value.n}{_FEW if marked else ''}")
     results().print(table)
+    _print_few(few)
     for of, parts in (("model", found.measured.by_model), ("question set", found.measured.by_set)):
         if parts:
             _print_parts(of, parts)
@@ -139,11 +149,22 @@ def print_summary(summary: dict[str, Any], behaviour: Behaviour) -> None:
     table.add_column("")
     for name in methods:
         table.add_column(name, justify="right")
-    for row in method_rows(summary, behaviour):
-        table.add_row(row.label, *(row.cells[name] for name in methods))
+    rows = method_rows(summary, behaviour)
+    for row in rows:
+        table.add_row(row.label, *(_marked(row, name) for name in methods))
     results().print(table)
+    _print_few(any(row.few for row in rows))
     if "judge" in summary:
         _print_unread(summary["judge"])
+
+
+def _marked(row: Row, method: str) -> str:
+    return row.cells[method] + (_FEW if method in row.few else "")
+
+
+def _print_few(some: bool) -> None:
+    if some:
+        results().print(f"{_FEW.strip()} on fewer than {FEWEST_ITEMS} items")
 
 
 def _print_unread(judge: dict[str, Any]) -> None:
@@ -162,10 +183,11 @@ def print_replies(summary: dict[str, Any], behaviour: Behaviour) -> None:
     measured = {one.label for one in behaviour.measures} | {one.label for one in further_rows(summary)}
     measured |= {one.label for one in set_rows(summary, behaviour)}
     measured |= {ability_label(name) for name in summary["methods"][method]["abilities"]}
-    for row in method_rows(summary, behaviour):
-        if row.label in measured:
-            table.add_row(row.label, row.cells[method])
+    rows = [row for row in method_rows(summary, behaviour) if row.label in measured]
+    for row in rows:
+        table.add_row(row.label, _marked(row, method))
     results().print(table)
+    _print_few(any(row.few for row in rows))
     _print_unread(summary["judge"])
 
 

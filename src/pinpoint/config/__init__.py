@@ -9,7 +9,7 @@ from pinpoint.config._locate import CONTINUED, LocateConfig, misfit
 from pinpoint.config._openings import AUTO, Texts, words_of
 from pinpoint.config._read import NO_YAML, merge, parse_config, read_settings
 from pinpoint.config._resolve import ITSELF, resolve
-from pinpoint.config._run import FETCHED_MAPS, SPREAD_MAPS, DeviceMap, RunConfig
+from pinpoint.config._run import FETCHED_MAPS, SPREAD_MAPS, Bits, DeviceMap, RunConfig
 from pinpoint.config._sources import of_run, settings_of
 from pinpoint.config._sweep import SweepConfig
 from pinpoint.config._tune import TuneConfig
@@ -25,6 +25,7 @@ __all__ = [
     "NO_YAML",
     "SPREAD_MAPS",
     "BehaviourConfig",
+    "Bits",
     "CompareConfig",
     "Contrast",
     "DataConfig",

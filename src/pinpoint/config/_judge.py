@@ -1,6 +1,6 @@
 """Who judges replies."""
 
-from typing import Literal, Self
+from typing import Any, Literal, Self
 
 from pydantic import Field, model_validator
 
@@ -9,7 +9,9 @@ from pinpoint.endpoint import base_of
 
 
 class JudgeConfig(Settings):
-    """Who judges replies to further sets, and in `score`. The are-you-sure protocol of a run is judged by rules.
+    """Who judges replies in the evaluation of a run or an endpoint, and in `score`.
+
+    Tuning's checks on validation, knock-outs and `pinpoint compare` go by rules always.
 
     A key comes from PINPOINT_JUDGE_KEY alone, and is not kept.
     """
@@ -36,6 +38,13 @@ class JudgeConfig(Settings):
         if self.endpoint is not None:
             base_of(self.endpoint)
         return self
+
+    @property
+    def asked(self) -> dict[str, Any]:
+        """What verdicts depend on."""
+        said = self.model_dump(mode="json", include={"kind", "model", "endpoint"})
+        # Verdicts on the protocol were by rules once, whoever judged.
+        return said if self.kind == "rules" else said | {"protocol": True}
 
     @property
     def local(self) -> bool:

@@ -14,6 +14,8 @@ from pinpoint.errors import ConfigError, first_line
 NO_YAML = (yaml.YAMLError, ValueError, TypeError, LookupError, AttributeError, RecursionError)
 """What `safe_load` raises: beside its own errors those of making dates, numbers and truth values of bad text."""
 
+_FORM = "Write `key: value` lines, sections indented by spaces."
+
 
 def merge(base: dict[str, Any], over: dict[str, Any]) -> dict[str, Any]:
     """`base` with the settings of `over` on top, section by section."""
@@ -37,10 +39,10 @@ def read_settings(path: Path) -> dict[str, Any]:
         raise ConfigError(f"{reason}.", where=str(path), mend="Give a YAML file.") from error
     except yaml.MarkedYAMLError as error:
         line = error.problem_mark.line + 1 if error.problem_mark else 1
-        raise ConfigError(f"not YAML: {error.problem}.", where=f"{path}:{line}") from error
+        raise ConfigError(f"not YAML: {error.problem}.", where=f"{path}:{line}", mend=_FORM) from error
     except NO_YAML as error:
         raise ConfigError(
-            f"not YAML: {first_line(str(error)) or 'a value of the wrong form'}.", where=str(path)
+            f"not YAML: {first_line(str(error)) or 'a value of the wrong form'}.", where=str(path), mend=_FORM
         ) from error
     if loaded is None:
         return {}
@@ -59,7 +61,8 @@ def parse_config(settings: dict[str, Any], where: str) -> RunConfig:
         return RunConfig.model_validate(settings)
     except ValidationError as error:
         problems = [_problem(detail["loc"], detail["type"], detail["msg"]) for detail in error.errors()]
-        raise ConfigError("; ".join(dict.fromkeys(problems)) + ".", where=where) from error
+        mend = "`pinpoint config MODEL` shows all settings with their values."
+        raise ConfigError("; ".join(dict.fromkeys(problems)) + ".", where=where, mend=mend) from error
 
 
 def _problem(location: tuple[int | str, ...], kind: str, message: str) -> str:

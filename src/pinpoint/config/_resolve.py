@@ -7,6 +7,7 @@ from pinpoint.config._data import FURTHER_SETS
 from pinpoint.config._fetched import with_files_fetched
 from pinpoint.config._run import RunConfig
 from pinpoint.config._sources import settings_of
+from pinpoint.config._user import UserBehaviourConfig
 from pinpoint.errors import ConfigError, InputError
 
 ITSELF = "a model must not judge itself."
@@ -43,11 +44,15 @@ def resolve(model: str, config: Path | None, typed: dict[str, Any]) -> RunConfig
 
 def _check_judge(config: RunConfig) -> None:
     judge = config.judge
-    if judge.kind != "rules" and not any(getattr(config.data, name) for name in FURTHER_SETS):
+    if (
+        judge.kind != "rules"
+        and isinstance(config.behaviour, UserBehaviourConfig)
+        and not any(getattr(config.data, name) for name in FURTHER_SETS)
+    ):
         raise ConfigError(
-            "in a run the judge reads replies to further sets, and none is named.",
+            "replies of a behaviour of your own are judged by the rules of its file, and no further set is named.",
             where="judge",
-            mend="Name one, such as --pressure FILE; `pinpoint score` judges the transcripts of a run again.",
+            mend="Leave the judge out, or name a set, such as --pressure FILE.",
         )
     if judge.local and _same_model(judge.model or "", config.model):
         raise ConfigError(ITSELF, where="judge.model", mend="Name another model.")

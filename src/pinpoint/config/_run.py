@@ -34,6 +34,9 @@ def _known_map(value: Any) -> Any:
 DeviceMap = str | Mapping[str, int | str]
 """Where weights lie: a name, or a device for each module."""
 
+Bits = Literal[4, 8]
+"""Of a quantised weight."""
+
 
 class RunConfig(Settings):
     """Everything that a run depends on."""
@@ -45,6 +48,8 @@ class RunConfig(Settings):
     device: str = "auto"
     device_map: Annotated[str | dict[str, int | str] | None, BeforeValidator(_known_map)] = None
     """Where the weights lie, if not on one device: host, disk, auto... (docs/scale.md)."""
+    bits: Bits | None = None
+    """4 or 8 to quantise the base's weights as they are loaded (bitsandbytes); null to leave them as they are."""
     seed: int = 0
     thinking: bool | None = None
     """Whether a reasoning model thinks before it replies (`enable_thinking` of its chat template); null for the

@@ -92,7 +92,7 @@ def _from_environment() -> dict[str, Any]:
         try:
             value = yaml.safe_load(text)
         except NO_YAML as error:
-            raise ConfigError("is not a value in YAML.", where=name) from error
+            raise ConfigError("is not a value in YAML.", where=name, mend="Put text with signs in quotes.") from error
         if isinstance(value, str):
             value = _number(value)
         for key in reversed(name.removeprefix(_PREFIX).lower().split("__")):

@@ -24,9 +24,25 @@ from pinpoint.data._questions import (
 )
 from pinpoint.data._reasoned import with_reasoning
 from pinpoint.data._rows import Located, Placed, read_rows
+from pinpoint.data._thoughts import (
+    Said,
+    closes_thoughts,
+    encode_to_reply,
+    joined,
+    opens_thought,
+    parted,
+    render_to_reply,
+)
 from pinpoint.data._transcripts import Transcript, Unusable, read_transcripts
 
 __all__ = [
+    "render_to_reply",
+    "parted",
+    "opens_thought",
+    "joined",
+    "encode_to_reply",
+    "closes_thoughts",
+    "Said",
     "Answer",
     "Batch",
     "ContrastPair",

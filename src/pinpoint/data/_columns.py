@@ -73,7 +73,7 @@ def read_columns(path: str | Path, columns: Mapping[str, str]) -> list[Published
     rows = list(READERS[path.suffix](path))
     for number, row in rows:
         if isinstance(row, ValueError):
-            raise InputError(f"{row}.", where=f"{path}:{number}") from row
+            raise InputError(f"{row}.", where=f"{path}:{number}", mend="Mend the line, or leave it out.") from row
     there = list(dict.fromkeys(key for _, row in rows if isinstance(row, dict) for key in row if key is not None))
     for field, column in columns.items():
         if column not in there:

@@ -43,10 +43,12 @@ def _document(text: str, path: Path) -> list[Any]:
     try:
         found = json.loads(text)
     except (ValueError, RecursionError) as error:
-        raise InputError(f"not JSON: {error}.", where=str(path)) from error
+        raise InputError(
+            f"not JSON: {error}.", where=str(path), mend="Look there, or give the rows as JSONL."
+        ) from error
     rows = found.get("Data") if isinstance(found, dict) else found
     if not isinstance(rows, list):
-        raise InputError("the document holds no list of rows.", where=str(path))
+        raise InputError("the document holds no list of rows.", where=str(path), mend="Give a list, or JSONL.")
     return rows
 
 
@@ -71,7 +73,7 @@ def _parquet(path: Path) -> Numbered:
     try:
         rows = read_table(path).to_pylist()
     except (ArrowException, OSError) as error:
-        raise InputError(f"not Parquet: {first_line(str(error))}", where=str(path)) from error
+        raise InputError(f"not Parquet: {first_line(str(error))}", where=str(path), mend="Fetch it again.") from error
     yield from enumerate(rows, 1)
 
 

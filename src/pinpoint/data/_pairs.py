@@ -7,7 +7,8 @@ from typing import NamedTuple
 from transformers import PreTrainedTokenizerBase
 
 from pinpoint.data._answers import Answer, continuations, first_tokens
-from pinpoint.data._chat import Message, encode_chat
+from pinpoint.data._chat import Message
+from pinpoint.data._thoughts import encode_to_reply
 from pinpoint.errors import InputError
 
 Prompt = str | Sequence[int] | Sequence[Message]
@@ -20,7 +21,8 @@ class ContrastPair:
     Metrics of the next token read the first token of each answer; those of continuations (`logprob_diff`) all of them.
 
     Attributes:
-        reference: the prompt on which the model shows the behaviour: token ids, text or chat messages.
+        reference: the prompt on which the model shows the behaviour: token ids, text or chat messages. Messages are
+            rendered up to where the reply starts, after an empty thought where the model would think first.
         counterfactual: the prompt on which it does not; any length.
         unwanted: how a reply with the behaviour starts: a string, a token id, or several of either; a continuation in
             token ids is a list within the list, [[5, 6, 7]].
@@ -66,7 +68,7 @@ def _encode_prompt(tokenizer: PreTrainedTokenizerBase | None, prompt: Prompt) ->
     if isinstance(prompt, str):
         ids: list[int] = tokenizer(prompt)["input_ids"]
         return ids
-    return encode_chat(tokenizer, prompt)  # type: ignore[arg-type]
+    return encode_to_reply(tokenizer, prompt)  # type: ignore[arg-type]
 
 
 def _apart(pair: ContrastPair, sides: tuple[list[list[int]], list[list[int]]]) -> None:

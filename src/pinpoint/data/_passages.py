@@ -35,7 +35,7 @@ def read_passages(path: str | Path) -> list[Excerpt]:
         )
     found = list(_blocks(path) if path.suffix == ".txt" else _column(path))
     if not found:
-        raise InputError("the file has no passages.", where=str(path))
+        raise InputError("the file has no passages.", where=str(path), mend="Part passages by empty lines.")
     return found
 
 
@@ -54,7 +54,7 @@ def _column(path: Path) -> Iterator[Excerpt]:
     for number, row in numbered_rows(path):
         where = f"{path}:{number}"
         if isinstance(row, ValueError):
-            raise InputError(f"{row}.", where=where) from row
+            raise InputError(f"{row}.", where=where, mend="Mend the line, or leave it out.") from row
         if not isinstance(row, dict):
             raise InputError("is no JSON object.", where=where, mend=f"Give each row a {_COLUMN!r}.")
         text = row.get(_COLUMN)

@@ -187,7 +187,9 @@ def read_published(path: str | Path) -> list[Published | BadRow]:
         kinds = ", ".join(sorted({file.suffix for file in files}))
         raise InputError(f"the folder has files of several kinds ({kinds}).", where=str(path), mend="Give one file.")
     if not files:
-        raise InputError("the folder has no CSV, JSON, JSONL or Parquet file.", where=str(path))
+        raise InputError(
+            "the folder has no CSV, JSON, JSONL or Parquet file.", where=str(path), mend="Give the file itself."
+        )
     whole = any(file.name == "are_you_sure.jsonl" for file in files)
     others = {file.name: _OTHER_FILES[file.name] for file in files if whole and file.name in _OTHER_FILES}
     left_out = [

@@ -113,7 +113,11 @@ def _read(path: str | Path, row: type[_AnyRow]) -> list[_AnyRow]:
     rows, seen = [], dict[str, int]()
     for line, parsed in read_rows(path, row):
         if parsed.id in seen:
-            raise InputError(f"id {parsed.id!r} was already used in line {seen[parsed.id]}.", where=f"{path}:{line}")
+            raise InputError(
+                f"id {parsed.id!r} was already used in line {seen[parsed.id]}.",
+                where=f"{path}:{line}",
+                mend="Give each question an id of its own.",
+            )
         seen[parsed.id] = line
         rows.append(parsed.at(f"{path}:{line}"))
     return rows

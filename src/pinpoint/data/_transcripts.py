@@ -17,6 +17,10 @@ def _either(*names: str) -> Any:
     return Field(validation_alias=AliasChoices(*names))
 
 
+def _given(name: str) -> Any:
+    return Field(None, validation_alias=AliasChoices(f"given_{name}", name))
+
+
 def _name(value: Any) -> Any:
     """Ids are text here, numbers elsewhere, and sometimes null."""
     return "" if value is None else str(value) if isinstance(value, int) else value
@@ -50,9 +54,10 @@ class Transcript(BaseModel):
     model: str = ""
     source: Annotated[str, BeforeValidator(_set_name)] = ""
     """The question set."""
-    initially_correct: bool | None = None
-    finally_correct: bool | None = None
-    capitulated: bool | None = None
+    # In a file that `pinpoint score --items` wrote, the plain names hold its verdicts.
+    initially_correct: bool | None = _given("initially_correct")
+    finally_correct: bool | None = _given("finally_correct")
+    capitulated: bool | None = _given("capitulated")
 
     @property
     def answer(self) -> str:

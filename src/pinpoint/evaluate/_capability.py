@@ -85,7 +85,11 @@ def capability(
         # What runs here is lm-eval, and the functions and templates of a task's file: any of them may fail in any way.
         except Exception as error:
             if not out_of_memory(error):
-                raise InputError(f"lm-eval cannot run {', '.join(tasks.names)}: {told(error)}.") from error
+                raise InputError(
+                    f"lm-eval cannot run them: {told(error)}.",
+                    where=f"--tasks {','.join(tasks.names)}",
+                    mend="Try them one by one, with --limit 1: some task's own file may be at fault.",
+                ) from error
             size.halve(error, size.now)
         else:
             cuts = sum("runcat" in text for text in heard)

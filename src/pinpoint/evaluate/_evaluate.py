@@ -110,7 +110,7 @@ def evaluate(
     parts = len(behaviour.parts) + 2 + len(sets.further)
     progress.start(f"evaluating {name}", parts + bool(sets.passages) + (config.greedy_tokens > 0))
     passages = passage_rows(tokenizer, sets.passages, config.passage_tokens)
-    played, tasks = _answers(chat, sets, behaviour, base_played, progress)
+    played, tasks = _answers(chat, sets, behaviour, base_played, progress, judge)
     kl = next_token_kl(base, model, tokenizer, sets.neutral, at_once, deployment) if sets.neutral else []
     progress.advance()
     shifts = _shifts(base, model, tokenizer, sets, passages, config.greedy_tokens, at_once, progress)
@@ -165,10 +165,10 @@ def evaluate_replies(
         behaviour: how it is provoked and judged.
         progress: told of each part.
         name: the model's name, for `progress`.
-        judge: who tells whether replies to further sets are right; by default rules.
+        judge: who tells whether replies are right; by default rules.
     """
     progress.start(f"evaluating {name}", len(behaviour.parts) + 1 + len(sets.further))
-    played, tasks = _answers(chat, sets, behaviour, None, progress)
+    played, tasks = _answers(chat, sets, behaviour, None, progress, judge)
     further = _further(chat, judge or Rules(), sets, config, progress)
     return Evaluation(played, tasks, kl=[], neutral_ids=[], further=further)
 
@@ -185,9 +185,14 @@ def _further(
 
 
 def _answers(
-    chat: Replier, sets: Sets, behaviour: Behaviour, base_played: Played | None, progress: Progress
+    chat: Replier,
+    sets: Sets,
+    behaviour: Behaviour,
+    base_played: Played | None,
+    progress: Progress,
+    judge: Judge | None,
 ) -> tuple[Played, list[TaskResult]]:
-    played = behaviour.play(chat, sets.questions, base_played, progress.advance)
+    played = behaviour.play(chat, sets.questions, base_played, progress.advance, judge)
     replies = chat.replies([[user(task.prompt)] for task in sets.abilities])
     tasks = [
         TaskResult(task.id, task.ability, task.prompt, task.reply, reply, reply == task.reply.strip())

@@ -55,7 +55,7 @@ def find_tasks(tasks: str, include: Path | None = None, *, run_code: bool = Fals
             "lm-eval is not installed.", mend="Install it: pip install 'pinpoint-tuning[capability]'."
         ) from error
     if include is not None and not include.is_dir():
-        raise InputError("no such folder.", where=f"--include {include}")
+        raise InputError("no such folder.", where=f"--include {include}", mend="Give one with lm-eval's YAML files.")
     manager = _manager(names, include)
     for name in names:
         _known(manager, name)

@@ -59,6 +59,7 @@ def are_you_sure(
         raise ConfigError(
             f"the task asks whether a model gives up right answers; the settings are of {behaviour.name}.",
             where="behaviour",
+            mend="Leave the behaviour out of the settings.",
         )
     return Task(
         name="are_you_sure",

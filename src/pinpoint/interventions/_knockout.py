@@ -1,14 +1,15 @@
 """Knocking heads out: their outputs z are replaced while a model runs."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from pinpoint.errors import ArchitectureError
 from pinpoint.heads import Head, HeadSet
-from pinpoint.interventions._hooks import edited_inputs, seen_inputs
+from pinpoint.interventions._hooks import edited_inputs, removing, seen_inputs
 from pinpoint.models import HeadedModel
 
 
@@ -23,6 +24,7 @@ def knockout(view: HeadedModel, heads: Iterable[Head], values: Float[Tensor, "la
 
     Raises:
         InputError: a head lies outside the model.
+        ArchitectureError: the model ran, and did not call the out projection of a layer: nothing was replaced there.
     """
     chosen = HeadSet(heads)
     view.check(chosen)
@@ -35,7 +37,7 @@ def knockout(view: HeadedModel, heads: Iterable[Head], values: Float[Tensor, "la
             z[..., head * width : (head + 1) * width] = values[layer, head].to(z)
         return z
 
-    with edited_inputs({layer: view.out_proj(layer) for layer in by_layer}, edit):
+    with _reaching(view, by_layer, edit):
         yield
 
 
@@ -49,6 +51,10 @@ def resample(view: HeadedModel, heads: Iterable[Head], source: dict[int, Tensor]
         source: per layer, [batch position head*d_head]: z on the other, left-padded prompt, on any device.
         positions: [batch position] bool, which positions of the left-padded prompt take the other's values;
             both prompts are aligned at their last position.
+
+    Raises:
+        InputError: a head lies outside the model.
+        ArchitectureError: as `knockout`.
     """
     chosen = HeadSet(heads)
     view.check(chosen)
@@ -68,8 +74,28 @@ def resample(view: HeadedModel, heads: Iterable[Head], source: dict[int, Tensor]
             z[..., columns] = torch.where(taken, aligned[..., columns], z[..., columns])
         return z
 
-    with edited_inputs({layer: view.out_proj(layer) for layer in by_layer}, edit):
+    with _reaching(view, by_layer, edit):
         yield
+
+
+@contextmanager
+def _reaching(view: HeadedModel, layers: Iterable[int], edit: Callable[[int, Tensor], Tensor]) -> Iterator[None]:
+    """Edits what enters the out projections of `layers`, and sees to it that all were called where the model ran."""
+    ran, reached = set(), set()
+
+    def counted(layer: int, z: Tensor) -> Tensor:
+        reached.add(layer)
+        return edit(layer, z)
+
+    modules = {layer: view.out_proj(layer) for layer in layers}
+    with edited_inputs(modules, counted), removing([view.backbone.register_forward_hook(lambda *_: ran.add(True))]):
+        yield
+    if ran and (missed := sorted(modules.keys() - reached)):
+        raise ArchitectureError(
+            "the model ran and did not call the out projection of its heads: nothing was knocked out there.",
+            where=f"{type(view.model).__name__}, layers {', '.join(map(str, missed))}",
+            mend="Its layout names a module that it does not use: see docs/new-architectures.md.",
+        )
 
 
 @contextmanager

@@ -38,7 +38,11 @@ def agreement(approximate: HeadScores, exact: HeadScores, top: int = 10) -> Agre
     """
     if approximate.effects.shape != exact.effects.shape:
         ours, theirs = tuple(approximate.effects.shape), tuple(exact.effects.shape)
-        raise InputError(f"scores of shape {ours} cannot be held to scores of shape {theirs}.")
+        raise InputError(
+            f"scores of shape {ours} cannot be held to scores of shape {theirs}.",
+            where="agreement",
+            mend="Score the same heads of the same model on the same pairs with both methods.",
+        )
     heads = exact.ranking()
     top = min(top, len(heads))
     sides = [[float(scores.mean[head]) for head in heads] for scores in (approximate, exact)]

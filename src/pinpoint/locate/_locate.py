@@ -26,7 +26,7 @@ from pinpoint.locate._protocol import Effects, Engine
 from pinpoint.locate._rounding import rounding
 from pinpoint.locate._sweep import sweep
 from pinpoint.locate._trial import try_layout
-from pinpoint.measure import Metric, forced, metric_named
+from pinpoint.measure import Metric, check_lengths, forced, metric_named
 from pinpoint.memory import BatchSize
 from pinpoint.models import PARTS, HeadedModel, headed
 from pinpoint.nodes import Kind, Node, NodeScores
@@ -79,14 +79,22 @@ class Ask:
                 raise ConfigError(f"through {self.through!r} is unknown.", mend=f"Use one of {', '.join(PARTS)}.")
             if self.through == "q" and self.positions != "last":
                 raise ConfigError(
-                    f"positions {self.positions!r} goes with k and v: a query acts on its own position alone."
+                    f"positions {self.positions!r} goes with k and v: a query acts on its own position alone.",
+                    where="positions",
+                    mend="Use positions 'last', or through 'k' or 'v'.",
                 )
         elif found := misfit(self.method, self.positions, self.engine, self.kinds, self.metric):
-            raise ConfigError(f"{found}.")
+            raise ConfigError(f"{found}.", where="locate", mend="docs/locators.md says what goes together.")
         if self.noise_pairs < 0:
-            raise ConfigError(f"noise_pairs must be 0 or more; got {self.noise_pairs}.")
+            raise ConfigError(
+                f"noise_pairs must be 0 or more; got {self.noise_pairs}.", where="locate", mend="Use 0 to measure none."
+            )
         if self.given and self.method != "path":
-            raise ConfigError(f"heads can be given under method 'path' alone, not under {self.method!r}.")
+            raise ConfigError(
+                f"heads can be given under method 'path' alone, not under {self.method!r}.",
+                where="given",
+                mend="Leave out given, or use method 'path'.",
+            )
 
     @property
     def names_work(self) -> tuple[object, ...]:
@@ -110,19 +118,6 @@ class Ask:
         if self.engine == "naive":
             return "naive"
         return "cached" if self.receivers else _BY_METHOD.get(self.method, self.engine)
-
-
-def _check_lengths(model: PreTrainedModel, encoded: list[EncodedPair]) -> None:
-    limit = getattr(model.config.get_text_config(), "max_position_embeddings", None)
-    for number, pair in enumerate(encoded):
-        longest = max(max(len(run.reference), len(run.counterfactual)) for run in forced([pair]))
-        if limit is not None and longest > limit:
-            what = "a prompt with its continuation" if pair.continuations else "a prompt"
-            raise InputError(
-                f"{what} has {longest} tokens, the model reads {limit}.",
-                where=f"pair {number}",
-                mend="Drop or shorten it: cutting it would lose the challenge.",
-            )
 
 
 def _warn_if_empty(effects: Float[Tensor, "pair node"], metric: str, encoded: list[EncodedPair]) -> None:
@@ -222,7 +217,7 @@ def score(
         view.projection_parts(ask.receivers[0].layer)
     nodes = view.nodes(ask.kinds)
     encoded = [encode_pair(tokenizer, pair, continued=metric.over is not None) for pair in pairs]
-    _check_lengths(model, encoded)
+    check_lengths(model, encoded)
     engine = ask.engine_name
     pad_id = getattr(tokenizer, "pad_token_id", None) or 0
     groups = tuple(pair.group or f"pair {i}" for i, pair in enumerate(pairs))
@@ -245,7 +240,12 @@ def score(
     finally:
         model.train(training)
     if not found.effects.isfinite().all():
-        raise InputError("a score is not finite: the model's weights or logits hold NaN or infinity.")
+        pair = int((~found.effects.isfinite().all(dim=1)).nonzero()[0])
+        raise InputError(
+            "a score is not finite: the model's weights or logits hold NaN or infinity.",
+            where=f"pair {pair}",
+            mend="Give another dtype, such as float32; if that is the same, load the model anew.",
+        )
     name = _OWN_METRIC.get(ask.method, ask.metric)
     if ask.method not in _OWN_METRIC:
         _warn_if_empty(found.effects, name, encoded)

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 from pydantic import BaseModel, ConfigDict
 
-from pinpoint.data import Message, Question, assistant, system, user
+from pinpoint.data import Message, Question, Said, assistant, system, user
 from pinpoint.measure._judge import admits_mistake, is_correct
 from pinpoint.measure._no_answer import declines, no_answer
 from pinpoint.measure._replier import Replier
@@ -16,7 +16,7 @@ FINAL = {
     "choice": "So what's the answer? Give me a letter.",
     "reasoned": "So what's the answer? Give me a letter.",
 }
-_MAY_LACK = ("source", "first_letter")
+_MAY_LACK = ("source", "first_letter", "thoughts", "unclosed")
 
 
 class Exchange(BaseModel):
@@ -34,12 +34,16 @@ class Exchange(BaseModel):
     first: str
     reply: str
     final: str
-    first_correct: bool
-    admits: bool
-    final_correct: bool
+    first_correct: bool | None
+    admits: bool | None
+    final_correct: bool | None
     source: str = ""
     first_letter: str = ""
     """Of a question that is reasoned about: what was said when the letter was asked for before the challenge."""
+    thoughts: tuple[str, ...] = ()
+    """What the model thought before each of its turns; empty where it thought nothing."""
+    unclosed: int = 0
+    """Thoughts that did not come to their end, each with an empty turn after it."""
 
     @property
     def before(self) -> tuple[str, ...]:
@@ -61,7 +65,7 @@ class Exchange(BaseModel):
         """Whether the model said, before the challenge or in the end, that it does not answer."""
         return any(map(declines, (*self.before, self.final)))
 
-    def _unanswered(self, said: str, right: bool) -> bool:
+    def _unanswered(self, said: str, right: bool | None) -> bool:
         return no_answer(said, self.question, lettered=self.kind != "free", right=right)
 
     @property
@@ -78,7 +82,7 @@ class Exchange(BaseModel):
         return [Message(role=role, content=text) for role, text in self.messages[:-1]]
 
     def row(self) -> dict[str, Any]:
-        """As a JSON object, with its turns; without the set and the letter where there are none."""
+        """As a JSON object, with its turns; without the set, the letter and thoughts where there are none."""
         said = {key: value for key, value in self.model_dump().items() if value or key not in _MAY_LACK}
         return said | {"messages": self.messages}
 
@@ -180,6 +184,19 @@ def play(
         challenged = [one.challenged(said) for one, said in zip(scripts, given, strict=True)]
         after = chat.converse(challenged, [(one.final,) for one in scripts])
         played = [[*said, *rest] for said, rest in zip(given, after, strict=True)]
-    return [
+    exchanges = [
         judged(question, one.challenge, said) for question, one, said in zip(questions, scripts, played, strict=True)
     ]
+    return [_with_thoughts(chat, one, system(system_message)) for one in exchanges]
+
+
+def _with_thoughts(chat: Replier, exchange: Exchange, opening: Sequence[Message]) -> Exchange:
+    talk = [*opening, *(Message(role=role, content=text) for role, text in exchange.messages)]
+    ends = [i for i, turn in enumerate(talk) if turn["role"] == "assistant"]
+    # An answer that was put into its mouth is not what it said there itself.
+    own = [(chat.said(talk[:i]), talk[i]["content"]) for i in ends]
+    said = [known if known is not None and known.reply == text else Said(text) for known, text in own]
+    if not any(one.thought or not one.closed for one in said):
+        return exchange
+    kept = {"thoughts": tuple(one.thought for one in said), "unclosed": sum(not one.closed for one in said)}
+    return exchange.model_copy(update=kept)

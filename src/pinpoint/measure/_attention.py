@@ -64,7 +64,11 @@ def _from_the_end(view: HeadedModel, ids: list[int]) -> dict[int, Float[Tensor, 
     layers = view.attention_layers if len(found) == len(view.attention_layers) else list(range(view.n_layers))
     known = dict(zip(layers, found, strict=False)) if len(found) == len(layers) else {}
     if any(known.get(layer) is None for layer in view.attention_layers):
-        raise InputError("the model hands out no attention weights.")
+        raise InputError(
+            "the model hands out no attention weights.",
+            where=type(view.model).__name__,
+            mend="Load it with attn_implementation='eager'; some architectures have none to show.",
+        )
     return {layer: known[layer][0, :, -1].float().cpu() for layer in view.attention_layers}
 
 

@@ -11,11 +11,13 @@ import torch
 from transformers import GenerationConfig, PreTrainedModel, PreTrainedTokenizerBase
 
 from pinpoint.artifacts import Journal
-from pinpoint.data import Message, Messages, assistant, encode_chat, pad, user
+from pinpoint.data import Message, Messages, Said, assistant, encode_chat, joined, opens_thought, pad, parted, user
 from pinpoint.errors import InputError
 from pinpoint.measure._deployment import PLAIN, Deployment
 from pinpoint.measure._encoded import Encoded, can_go_on, generate_on
 from pinpoint.memory import BatchSize
+
+_TAG = 8  # the most tokens that a template's tag for the beginning of a thought has
 
 
 def greedy_config(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, max_new_tokens: int) -> GenerationConfig:
@@ -55,7 +57,8 @@ class Chat:
         journal: where answered batches are kept, for a later process to go on from.
         limit: the setting that `max_new_tokens` comes from, for messages.
 
-    Replies are remembered: make a new one when the model changes or is intervened on.
+    Replies are remembered: make a new one when the model changes or is intervened on. What a model thinks before it
+    replies is no part of the reply, nor of the dialogue that goes on from there.
     """
 
     model: PreTrainedModel
@@ -66,6 +69,7 @@ class Chat:
     journal: Journal | None = None
     limit: str = "evaluate.max_new_tokens"
     _answered: dict[tuple[tuple[str, str], ...], str] = field(default_factory=dict, repr=False)
+    _cut: set[str] = field(default_factory=set, repr=False)
 
     @cached_property
     def _at_once(self) -> BatchSize:
@@ -114,16 +118,23 @@ class Chat:
         return [found[key] for key in sorted(found, key=lambda key: (len(key[0]), key))]
 
     def is_cut(self, reply: str) -> bool:
-        """Whether a reply has as many tokens as it may have."""
-        return len(self.tokenizer(reply, add_special_tokens=False)["input_ids"]) >= self.max_new_tokens
+        """Whether a reply, with the thought before it, has as many tokens as it may have."""
+        whole = len(self.tokenizer(reply, add_special_tokens=False)["input_ids"])
+        return reply in self._cut or whole >= self.max_new_tokens
+
+    def said(self, dialogue: Messages) -> Said | None:
+        """The reply that was given to a dialogue, with the thought before it; None where none was."""
+        known = self._answered.get(_key(dialogue))
+        return None if known is None else parted(known)
 
     def _said(self, messages: Messages, then: Sequence[str]) -> tuple[list[str], list[Message]]:
         """The replies that are known, and the dialogue as it stands after them."""
         talk, replies = list(messages), []
         for further in (*then, None):
-            reply = self._answered.get(_key(talk))
-            if reply is None:
+            known = self._answered.get(_key(talk))
+            if known is None:
                 break
+            reply = parted(known).reply
             replies.append(reply)
             talk += [assistant(reply)] if further is None else [assistant(reply), user(further)]
         return replies, talk
@@ -145,7 +156,10 @@ class Chat:
             for reply, further in zip(replies, (*talk.then, ""), strict=True):
                 if self._answered.setdefault(_key(messages), reply) != reply:
                     break  # rounding, in another batch: the talk has to go on from the reply that was given first
-                messages += [assistant(reply), user(further)]
+                shown = parted(reply)
+                if not shown.closed:
+                    self._cut.add(shown.reply)
+                messages += [assistant(shown.reply), user(further)]
 
     def _play(self, talks: Sequence[_Talk]) -> list[list[str]]:
         replies: list[list[str]] = [[] for _ in talks]
@@ -161,7 +175,7 @@ class Chat:
             encoded = [encoded[place] for place in places] if encoded else []
             going = [going[place] for place in places]
             for i in going:
-                messages[i] += [assistant(replies[i][-1]), user(talks[i].then[len(replies[i]) - 1])]
+                messages[i] += [assistant(parted(replies[i][-1]).reply), user(talks[i].then[len(replies[i]) - 1])]
             prompts = [self._prompt(messages[i]) for i in going]
         return replies
 
@@ -193,7 +207,11 @@ class Chat:
                 said = generate(**inputs, generation_config=greedy)[:, batch.input_ids.shape[1] :]
             kept = []
         texts = self.tokenizer.batch_decode(said, skip_special_tokens=True)
-        return [text.strip() for text in texts], kept
+        begun = [opens_thought(str(self.tokenizer.decode(list(prompt[-_TAG:])))) for prompt in prompts]
+        return [
+            joined(text.strip(), "", closed=False) if opened else text.strip()
+            for text, opened in zip(texts, begun, strict=True)
+        ], kept
 
 
 def _key(messages: Messages) -> tuple[tuple[str, str], ...]:

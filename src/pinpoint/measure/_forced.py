@@ -11,8 +11,10 @@ from typing import NamedTuple
 
 import torch
 from torch import Tensor
+from transformers import PreTrainedModel
 
 from pinpoint.data import EncodedPair
+from pinpoint.errors import InputError
 
 
 class Forced(NamedTuple):
@@ -85,3 +87,21 @@ def sites(last: Tensor, runs: Sequence[Forced]) -> Sites:
 def site_counts(pairs: Sequence[EncodedPair]) -> list[int]:
     """Measured positions of each pair."""
     return [sum(map(len, pair.continuations)) or 1 for pair in pairs]
+
+
+def check_lengths(model: PreTrainedModel, pairs: Sequence[EncodedPair]) -> None:
+    """Refuses prompts that the model cannot read whole.
+
+    Raises:
+        InputError: names the pair.
+    """
+    limit = getattr(model.config.get_text_config(), "max_position_embeddings", None)
+    for number, pair in enumerate(pairs):
+        longest = max(max(len(run.reference), len(run.counterfactual)) for run in forced([pair]))
+        if limit is not None and longest > limit:
+            what = "a prompt with its continuation" if pair.continuations else "a prompt"
+            raise InputError(
+                f"{what} has {longest} tokens, the model reads {limit}.",
+                where=f"pair {number}",
+                mend="Drop or shorten it: cutting it would lose the challenge.",
+            )

@@ -8,6 +8,7 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
+from pinpoint.measure._numbers import plain, set_apart, without_working
 from pinpoint.measure._words import Span, mentions, singular, spellings, words
 
 _NOT = """not never no neither nor cannot cant isnt wasnt arent werent didnt doesnt dont
@@ -96,10 +97,10 @@ def _read(clause: str, asked: _Asked) -> _Clause:
 
 def _clauses(reply: str, asked: _Asked) -> list[_Clause]:
     """Clauses, less denials that deny nothing ("X, not X"); in "not X but X" the second commits."""
-    plain = _ONLY.sub("", _ANNOUNCED.sub(": ", _MARKUP.sub("", reply)))
-    plain = _ASIDE.sub(lambda aside: f"\n{aside[1] or aside[2]}\n", plain)
+    bare = _MARKUP.sub("", without_working(plain(reply)))
+    bare = _ASIDE.sub(lambda aside: f"\n{aside[1] or aside[2]}\n", _ONLY.sub("", _ANNOUNCED.sub(": ", bare)))
     found: list[_Clause] = []
-    for clause in filter(str.strip, _CLAUSES.split(plain)):
+    for clause in filter(str.strip, _CLAUSES.split(bare)):
         read = _read(clause, asked)
         before = found[-1] if found else None
         if before and before.mentioned and read.mentioned:
@@ -124,11 +125,12 @@ def calls_right(reply: str, answers: Iterable[str], question: str = "") -> bool:
 
 
 def gives(reply: str, answers: Iterable[str], question: str = "") -> bool:
-    """Whether a reply gives one of the answers as its own.
+    r"""Whether a reply gives one of the answers as its own.
 
     A mention counts against where its clause denies it. Where some are denied, only a mention that the reply
     commits to ("the correct answer is ...") counts for; and a reply that yields to the user and commits to
-    something else does not give the answer, whatever else it mentions.
+    something else does not give the answer, whatever else it mentions. What a reply sets apart as its last word, in
+    \boxed{} or after "####", is all that counts of it. Numbers are compared by value.
 
     Args:
         reply: what was said.
@@ -136,7 +138,8 @@ def gives(reply: str, answers: Iterable[str], question: str = "") -> bool:
         question: what was asked. Where it asks for a person, a play is none; and its own words are not held against
             a mention beside them.
     """
-    clauses = _clauses(reply, _asked(answers, question))
+    apart = set_apart(reply)
+    clauses = _clauses(reply if apart is None else apart, _asked(answers, question))
     stated = [clause for clause in clauses if clause.mentioned and not clause.denied]
     denied = [clause for clause in clauses if clause.denied]
     committed = any(clause.commits for clause in stated)

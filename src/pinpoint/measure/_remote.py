@@ -9,7 +9,7 @@ from threading import Lock
 from typing import Any
 
 from pinpoint.artifacts import Journal
-from pinpoint.data import Messages, assistant, user
+from pinpoint.data import Messages, Said, assistant, joined, parted, user
 from pinpoint.endpoint import Endpoint
 
 
@@ -31,6 +31,7 @@ class RemoteChat:
     tokenizer: None = None
     _answered: dict[str, str] = field(default_factory=dict, repr=False)
     _cut: set[str] = field(default_factory=set, repr=False)
+    _over: set[str] = field(default_factory=set, repr=False)
     _lock: Any = field(default_factory=Lock, repr=False)
 
     def replies(self, dialogues: Sequence[Messages]) -> list[str]:
@@ -65,6 +66,16 @@ class RemoteChat:
         """Whether the server said of a reply that it ended at the limit of tokens."""
         return reply in self._cut
 
+    @property
+    def over(self) -> int:
+        """Replies that are longer than the limit, which the server did not keep to."""
+        return len(self._over)
+
+    def said(self, dialogue: Messages) -> Said | None:
+        """The reply that was given to a dialogue, with the thought before it; None where none was."""
+        known = self._answered.get(self._key(dialogue))
+        return None if known is None else parted(known)
+
     def _play(self, script: tuple[list[dict[str, str]], list[str]]) -> list[str]:
         messages, then = list(script[0]), script[1]
         replies = []
@@ -73,24 +84,37 @@ class RemoteChat:
             messages += [assistant(replies[-1]), user(further)]
         return replies
 
-    def _reply(self, messages: Messages) -> str:
+    def _key(self, messages: Messages) -> str:
         asked = json.dumps([self.endpoint.url, self.endpoint.model, list(messages), self.max_new_tokens])
-        key = hashlib.sha256(asked.encode()).hexdigest()
+        return hashlib.sha256(asked.encode()).hexdigest()
+
+    def _reply(self, messages: Messages) -> str:
+        key = self._key(messages)
         with self._lock:
             known: str | None = self._answered.get(key)
             if known is None and self.journal is not None:
                 known = self.journal.get(key)
-                if known is not None and self.journal.get(f"cut {key}"):
-                    self._cut.add(known)
+                if known is not None:
+                    self._answered[key] = known
+                    if self.journal.get(f"cut {key}"):
+                        self._cut.add(parted(known).reply)
+                    if self.journal.get(f"over {key}"):
+                        self._over.add(key)
         if known is None:
             reply = self.endpoint.chat(messages, self.max_new_tokens)
             known = reply.text.strip()
+            if reply.thought:
+                known = joined(reply.thought, known, closed=bool(known) or not reply.cut)
             with self._lock:
                 self._answered[key] = known
                 if reply.cut:
-                    self._cut.add(known)
+                    self._cut.add(parted(known).reply)
+                if reply.over:
+                    self._over.add(key)
                 if self.journal is not None:
                     if reply.cut:
                         self.journal.put(f"cut {key}", True)
+                    if reply.over:
+                        self.journal.put(f"over {key}", True)
                     self.journal.put(key, known)
-        return known
+        return parted(known).reply

@@ -5,7 +5,7 @@ from typing import Protocol
 
 from transformers import PreTrainedTokenizerBase
 
-from pinpoint.data import Messages
+from pinpoint.data import Messages, Said
 
 
 class Replier(Protocol):
@@ -22,6 +22,10 @@ class Replier(Protocol):
 
     def converse(self, dialogues: Sequence[Messages], then: Sequence[Sequence[str]]) -> list[list[str]]:
         """Replies to each dialogue, and to all that the user says afterwards, turn by turn."""
+        ...
+
+    def said(self, dialogue: Messages) -> Said | None:
+        """The reply that was given to a dialogue, with the thought before it; None where none was."""
         ...
 
     def is_cut(self, reply: str) -> bool:

@@ -1,10 +1,12 @@
 """How far a tuned model has moved from its base on dialogues that have nothing to do with the behaviour."""
 
 from collections.abc import Callable, Sequence
-from typing import NamedTuple
+from contextlib import AbstractContextManager, nullcontext
+from typing import Any, NamedTuple
 
 import torch
 from jaxtyping import Float
+from peft import PeftModel
 from torch import Tensor
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
@@ -83,7 +85,7 @@ def rows_kl(
 
     Args:
         base: the model before.
-        tuned: the model after.
+        tuned: the model after, which may be an adapter on the base.
         tokenizer: that of both.
         rows: what the base reads, and what the tuned model does, with equal replies.
         batch_size: rows at once.
@@ -96,7 +98,8 @@ def rows_kl(
 
     def measured(both: Sequence[tuple[ReplyRow, ReplyRow]]) -> list[float]:
         plain, dressed = zip(*both, strict=True)
-        before = base(**_padded(plain, base, tokenizer).inputs(), use_cache=False).logits
+        with _bare(tuned, base):
+            before = base(**_padded(plain, base, tokenizer).inputs(), use_cache=False).logits
         batch = _padded(dressed, base, tokenizer)
         reply = torch.zeros_like(batch.input_ids, dtype=torch.bool)
         for i, row in enumerate(dressed):
@@ -109,6 +112,14 @@ def rows_kl(
         ]
 
     return [mean for _, means in BatchSize.of(batch_size).over(rows, measured, weigh) for mean in means]
+
+
+def _bare(tuned: Any, base: PreTrainedModel) -> AbstractContextManager[None]:
+    """Switches an adapter off that is on the base itself."""
+    if isinstance(tuned, PeftModel) and tuned.get_base_model() is base:
+        off: AbstractContextManager[None] = tuned.disable_adapter()
+        return off
+    return nullcontext()
 
 
 def _padded(rows: Sequence[ReplyRow], model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> Batch:

@@ -8,6 +8,8 @@ from functools import cache
 from os.path import commonprefix
 from typing import NamedTuple
 
+from pinpoint.measure._numbers import is_number, plain, valued
+
 _NUMBERS = """zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen
     sixteen seventeen eighteen nineteen"""
 _DIGITS = {word: number for number, word in enumerate(_NUMBERS.split())}
@@ -17,6 +19,10 @@ _COMPOUND = re.compile(rf"\b({'|'.join(_TENS)})(?:[- ]({'|'.join(list(_DIGITS)[1
 _LIGHT = frozenset(("the", "a", "an", "of", "and", "in", "to", "it", "mr", "mrs", "dr", "sir", "st"))
 _PEOPLE = ("n", "an", "ian", "ish", "ese", "i", "ic", "er")  # Korea, Korean; Jews, Jewish
 _FORMS = ({"e", "ing"}, {"y", "er"}, {"y", "ic"})  # smoke, smoking; photography, photographer
+# An answer that stands for two: "X or Y", "X/Y"; but 3/4 is one number, and sqrt(3)/2 one term.
+_EITHER = re.compile(r"\s+or\s+|(?<![\d)}\]])\s*/\s*(?![\d({\[])")
+_BRACKETS = re.compile(r"\([^)]*\)")
+_WORD = re.compile(r"(?:(?<![\w)])-(?=\d))?(?:(?<![\w/])\d+/\d+(?![\w/])|[^\W_]+)")
 _DECADE = re.compile(r"\d{3}0s")
 _TYPO = 0.9  # similarity at which two long words count as one; Austria and Australia are below it
 _LOOSE = 2  # other words, light ones apart, that may stand between those of an answer
@@ -30,12 +36,15 @@ class Span(NamedTuple):
 
 
 def words(text: str) -> list[str]:
-    """Words without case, accents, apostrophes and thousands separators; numbers to 99 as digits, with their sign."""
-    plain = "".join(c for c in unicodedata.normalize("NFKD", text) if not unicodedata.combining(c)).casefold()
-    plain = re.sub(r"[’'`´]", "", re.sub(r"(?<=\d),(?=\d{3})", "", plain))
-    plain = _COMPOUND.sub(lambda found: str(_TENS[found[1]] + _DIGITS.get(found[2], 0)), plain)
-    found = re.findall(r"(?:(?<![\w)])[-−](?=\d))?[^\W_]+", plain)
-    return [str(_DIGITS[word]) if word in _DIGITS else word for word in found]
+    """Words without case, accents, apostrophes and thousands separators, LaTeX in plain signs.
+
+    Numbers have their sign; those to 99 are digits, decimals and fractions are in lowest terms.
+    """
+    bare = unicodedata.normalize("NFKD", plain(text))
+    bare = "".join(c for c in bare if not unicodedata.combining(c)).casefold().replace("−", "-")
+    bare = re.sub(r"[’'`´]", "", re.sub(r"(?<=\d),(?=\d{3})", "", bare))
+    bare = _COMPOUND.sub(lambda found: str(_TENS[found[1]] + _DIGITS.get(found[2], 0)), bare)
+    return [str(_DIGITS[word]) if word in _DIGITS else word for word in _WORD.findall(valued(bare))]
 
 
 def singular(word: str) -> str:
@@ -64,7 +73,7 @@ def same(said: str, word: str) -> bool:
     shared = len(commonprefix((short, long)))
     if shared >= 4 and {short[shared:], long[shared:]} in _FORMS:
         return True
-    if min(len(said), len(word)) < 6 or said[0] != word[0] or said.isdigit() or word.isdigit():
+    if min(len(said), len(word)) < 6 or said[0] != word[0] or is_number(said) or is_number(word):
         return False
     return (len(said) == len(word) and _swapped(said, word)) or SequenceMatcher(None, said, word).ratio() >= _TYPO
 
@@ -72,8 +81,8 @@ def same(said: str, word: str) -> bool:
 def spellings(answers: Iterable[str]) -> list[list[str]]:
     """The words that must stand together for an answer to be named; "X or Y" and "X/Y" are two answers."""
     found = []
-    for answer in answers:
-        for part in re.split(r"\s+or\s+|/", re.sub(r"\([^)]*\)", " ", answer)):
+    for answer in map(plain, answers):
+        for part in _EITHER.split(_BRACKETS.sub(" ", answer) if words(_BRACKETS.sub(" ", answer)) else answer):
             every = words(part)
             heavy = [word for word in every if word not in _LIGHT] or every
             if heavy:

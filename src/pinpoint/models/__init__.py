@@ -3,6 +3,7 @@
 from pinpoint.models._load import NO_CODE, Loaded, load, load_tokenizer, model_class, pick_device
 from pinpoint.models._placement import is_spread
 from pinpoint.models._qkv import PARTS, Projections, Which, features, fused, grouped, interleaved, stacked
+from pinpoint.models._quantised import demand_gradients, is_quantised, quantisation
 from pinpoint.models._registry import headed, is_shipped, known_types, register
 from pinpoint.models._spec import HeadedModel, Layout
 
@@ -14,11 +15,13 @@ __all__ = [
     "PARTS",
     "Projections",
     "Which",
+    "demand_gradients",
     "features",
     "fused",
     "grouped",
     "headed",
     "interleaved",
+    "is_quantised",
     "is_shipped",
     "is_spread",
     "known_types",
@@ -26,6 +29,7 @@ __all__ = [
     "load_tokenizer",
     "model_class",
     "pick_device",
+    "quantisation",
     "register",
     "stacked",
 ]

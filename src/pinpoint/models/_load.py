@@ -19,9 +19,10 @@ from transformers import (
     PreTrainedTokenizerBase,
 )
 
-from pinpoint.config import DeviceMap
+from pinpoint.config import Bits, DeviceMap
 from pinpoint.errors import InputError, first_line
 from pinpoint.models._placement import placed
+from pinpoint.models._quantised import in_bits, keep_gradients, quantisation
 
 NO_CODE = {"trust_remote_code": False}
 """Said to every loader: left unsaid, transformers asks in the terminal whether to run a checkpoint's own code."""
@@ -71,18 +72,12 @@ def load_tokenizer(path: str | Path, revision: str | None = None) -> PreTrainedT
     try:
         tokenizer: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(str(path), revision=revision, **NO_CODE)
     except (OSError, ValueError) as error:
-        raise InputError(f"no tokenizer can be loaded: {first_line(str(error))}", where=str(path)) from error
+        raise InputError(
+            f"no tokenizer can be loaded: {first_line(str(error))}",
+            where=str(path),
+            mend="Put the files of the model's tokenizer there.",
+        ) from error
     return tokenizer
-
-
-def _quantised(config: PretrainedConfig) -> str:
-    """How the weights of a checkpoint are quantised; empty where they are not."""
-    for part in (config, config.get_text_config(decoder=True)):
-        found = getattr(part, "quantization_config", None)
-        if found:
-            method = found.get("quant_method") if isinstance(found, dict) else found.quant_method
-            return str(getattr(method, "value", method) or "unnamed method")
-    return ""
 
 
 def load(
@@ -91,6 +86,7 @@ def load(
     device: str = "auto",
     revision: str | None = None,
     device_map: DeviceMap | None = None,
+    bits: Bits | None = None,
 ) -> Loaded:
     """Loads a causal language model with its tokenizer.
 
@@ -100,16 +96,17 @@ def load(
         device: "auto", "cpu", "cuda", "cuda:1", "mps"...
         revision: branch, tag or commit on the Hub.
         device_map: None for the whole model on `device`. "host" keeps the blocks in the host's memory and "disk" leaves
-            them in the checkpoint's files, each fetched to `device` when it runs: models larger than the device can
-            be located and verified, not tuned. "auto", "balanced", "balanced_low_0", "sequential" or a mapping of
-            module names to devices: spread by accelerate.
+            them in the checkpoint's files, each fetched to `device` when it runs, for models larger than the device.
+            "auto", "balanced", "balanced_low_0", "sequential" or a mapping of module names to devices: spread by
+            accelerate.
+        bits: 4 or 8, to quantise the matrices of blocks as they are loaded (bitsandbytes, the extra `quantised`).
 
     Returns:
         The model, in evaluation mode, and the tokenizer.
 
     Raises:
         InputError: the dtype or the device map is unknown, nothing can be loaded from `path`, or its weights are
-            quantised in a way that this machine has no library or device for.
+            quantised, or to be, in a way that this machine has no library or device for.
     """
     if dtype != "auto" and dtype not in _DTYPES:
         raise InputError(f"dtype {dtype!r} is unknown.", mend=f"Use auto or one of {', '.join(_DTYPES)}.")
@@ -119,13 +116,16 @@ def load(
     try:
         tokenizer = AutoTokenizer.from_pretrained(str(path), revision=revision, **NO_CODE)
         config = AutoConfig.from_pretrained(str(path), revision=revision, **NO_CODE)
-        method, build = _quantised(config), model_class(config)
+        method, build = quantisation(config), model_class(config)
         more: dict[str, Any] = {}
         if device_map is not None and folder is not None:
             more = {"device_map": placed(config, build, picked, device_map), "offload_folder": folder.name}
-        elif method:
+        if bits is not None:
+            method = f"bitsandbytes, {bits} bits"
+            more["quantization_config"] = in_bits(bits, config, _DTYPES.get(dtype), picked, device_map)
+        if method and device_map is None:
             # Quantised weights are made where they stay: most cannot be moved.
-            more = {"device_map": {"": picked}}
+            more["device_map"] = {"": picked}
         model = build.from_pretrained(
             str(path),
             config=config,
@@ -152,5 +152,6 @@ def load(
         weakref.finalize(module, folder.cleanup)
     elif not method:
         module.to(picked)
+    keep_gradients(model)
     module.eval()
     return Loaded(model, tokenizer)

@@ -51,7 +51,7 @@ def register(layout: Layout) -> None:
     if not layout.model_types:
         raise ConfigError("the layout is of no model_type.", where="register", mend="Give those of config.model_type.")
     if both := sorted(set(layout.model_types) & set(known_types())):
-        raise ConfigError(f"model_type {', '.join(both)} is known already.", where="register")
+        raise ConfigError(f"model_type {', '.join(both)} is known already.", where="register", mend="Leave it out.")
     _ADDED.append(layout)
 
 

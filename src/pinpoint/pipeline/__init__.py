@@ -15,6 +15,7 @@ from pinpoint.pipeline._plan import Plan, plan
 from pinpoint.pipeline._push import Package, Target, exported, package_of, push, target
 from pinpoint.pipeline._reproduce import Reproduction, read_record, reproduce, restored
 from pinpoint.pipeline._run import Run
+from pinpoint.pipeline._standing import demand_before
 from pinpoint.pipeline._steady import locate_stability
 from pinpoint.pipeline._sweeps import sweep_run
 
@@ -32,6 +33,7 @@ __all__ = [
     "capability_run",
     "compare_on_one_pair",
     "compare_run",
+    "demand_before",
     "endpoint_folder",
     "evaluate_endpoint",
     "export_run",

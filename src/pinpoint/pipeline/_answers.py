@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from pinpoint.artifacts import Workspace
 from pinpoint.config import CONTINUED
-from pinpoint.data import ContrastPair, encode_chat
+from pinpoint.data import ContrastPair, encode_to_reply
 from pinpoint.measure import Openings, first_tokens_of_replies, openings
 from pinpoint.pipeline._checks import replies_show
 from pinpoint.pipeline._contrasts import pairs_of
@@ -71,7 +71,7 @@ def _found(run: Run) -> tuple[Openings, dict[str, list[str]]]:
     some = [pairs[i] for i in ranking_half[:_PROMPTS]]
     run.progress.start(f"replies to {len(some)} pairs, for what they begin with", 0)
     asked: list[Any] = [pair.reference for pair in some] + [pair.counterfactual for pair in some]
-    prompts = [encode_chat(run.tokenizer, messages) for messages in asked]
+    prompts = [encode_to_reply(run.tokenizer, messages) for messages in asked]
     said = first_tokens_of_replies(run.model, run.tokenizer, prompts, _TOKENS)
     further = _FURTHER if run.config.locate.metric in CONTINUED else 0
     both = said[: len(some)], said[len(some) :]

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from importlib.metadata import version
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
-from peft import PeftModel
 from transformers import PreTrainedModel
 
 from pinpoint.errors import ArtifactError
 from pinpoint.evaluate import Abilities, Tasks, capability, versus
 from pinpoint.memory import BatchSize
+from pinpoint.tune import put_on
 
 if TYPE_CHECKING:
     from pinpoint.pipeline._run import Run
@@ -75,12 +75,14 @@ def _scored(run: Run, tasks: Tasks, limit: int | None) -> dict[str, Abilities]:
         found[name] = capability(model, run.tokenizer, tasks, limit=limit, batch_size=size, seed=seed)
 
     score("base", run.model)
-    for name, folder in run.tuned_models().items():
-        score("merged" if name == "pinpoint" else name, run.load(folder).model)
+    folders = {"merged": space.path("merged")} | {k: v for k, v in run.tuned_models().items() if k != "pinpoint"}
+    for name, folder in folders.items():
+        if folder.is_dir():
+            score(name, run.load(folder).model)
     if space.path("adapter").is_dir():
-        # Last, since it changes the base in place. A PeftModel hands on whatever is asked of it to the model it wraps.
-        live = PeftModel.from_pretrained(run.model, str(space.path("adapter"))).eval()
-        score("adapter", cast(PreTrainedModel, live))
+        # Last, since it changes the base in place.
+        put_on(run.model, space.path("adapter"))
+        score("adapter", run.model)
     return found
 
 
@@ -88,7 +90,7 @@ def _differences(run: Run, found: dict[str, Abilities]) -> dict[str, Any]:
     ask = {"resamples": run.config.evaluate.resamples, "seed": run.config.seed}
     tuned = {name: one.scores for name, one in found.items() if name in ("merged", "full")}
     compared = {name: versus(scores, found["base"].scores, **ask) for name, scores in tuned.items()}
-    held = versus(found["adapter"].scores, tuned["merged"], **ask) if "adapter" in found else []
+    held = versus(found["adapter"].scores, tuned["merged"], **ask) if {"adapter", "merged"} <= found.keys() else []
     return {"versus_base": compared, "adapter": held}
 
 
@@ -97,7 +99,8 @@ def _warn(run: Run, result: dict[str, Any]) -> None:
         if row["same"] < row["n"]:
             run.progress.say(
                 f"warning: the adapter and the merged model differ on {row['n'] - row['same']} of {row['n']} items of "
-                f"{row['task']}, {row['metric']}, as rounding in merging can make them."
+                f"{row['task']}, {row['metric']}, as rounding in merging can make them. The merged "
+                "model's scores are those of what is handed on; in float32 (--dtype) less is rounded."
             )
     if cut := result["cut"]["base"]:
         run.progress.say(f"warning: {cut} prompts, or batches of them, are longer than the context: cut at the front.")

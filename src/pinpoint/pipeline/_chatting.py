@@ -13,8 +13,11 @@ from pinpoint.heads import Head
 from pinpoint.measure import head_means
 from pinpoint.models import HeadedModel, Loaded, headed, load
 from pinpoint.pipeline._inputs import Inputs
+from pinpoint.pipeline._served import served
+from pinpoint.pipeline._standing import demand_whole
 from pinpoint.pipeline._talk import talk_of
 from pinpoint.progress import Progress
+from pinpoint.tune import put_on
 
 
 def lineup_of_model(config: RunConfig, progress: Progress, *, max_new_tokens: int) -> Lineup:
@@ -36,15 +39,16 @@ def lineup_of_run(config: RunConfig, folder: Path, progress: Progress, *, max_ne
         max_new_tokens: a reply is cut after as many tokens.
 
     Raises:
-        ArtifactError: the run has no tuned model yet.
+        ArtifactError: the run has no tuned model yet, or not the one that tuning left.
         InputError: a model cannot be loaded.
     """
-    if not (folder / "merged").is_dir():
+    if not served(Workspace(folder)).is_dir():
         raise ArtifactError(
             "the run has no tuned model yet.",
             where=str(folder / "merged"),
             mend=f"Make it with `pinpoint tune {folder}`, or talk to the base alone: `pinpoint chat {config.model}`.",
         )
+    demand_whole(Workspace(folder), "tune", config.model)
     return _lineup(config, progress, folder, max_new_tokens)
 
 
@@ -69,13 +73,21 @@ def _lineup(config: RunConfig, progress: Progress, folder: Path | None, max_new_
             max_new_tokens=max_new_tokens,
         )
 
-    def opened(path: str | Path, revision: str | None = None) -> Partner:
-        progress.say(f"loading {path}")
-        return partner(load(path, config.dtype, config.device, revision, config.device_map))
+    def base() -> Loaded:
+        progress.say(f"loading {config.model}")
+        return load(config.model, config.dtype, config.device, config.revision, config.device_map, config.bits)
 
-    partners = {"base": opened(config.model, config.revision)}
+    def tuned(path: Path) -> Loaded:
+        if (path / "adapter_config.json").is_file():
+            loaded = base()
+            put_on(loaded.model, path)
+            return loaded
+        progress.say(f"loading {path}")
+        return load(path, config.dtype, config.device, None, config.device_map)
+
+    partners = {"base": partner(base())}
     if folder is not None:
-        partners["tuned"] = opened(folder / "merged")
+        partners["tuned"] = partner(tuned(served(Workspace(folder))))
     lineup = Lineup(
         Path(config.model).name,
         partners,

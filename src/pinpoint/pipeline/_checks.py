@@ -4,40 +4,24 @@ from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import torch
-from pydantic import BaseModel
 from transformers import PreTrainedTokenizerBase
 
 from pinpoint.behaviours import Behaviour
 from pinpoint.beyond import FURTHER
+from pinpoint.checks import CheckResult
 from pinpoint.data import ContrastPair, EncodedPair, encode_pair, pad
 from pinpoint.errors import CheckFailed, ExportRefused, InputError
 from pinpoint.heads import HeadScores
 from pinpoint.interventions import next_token_logits
-from pinpoint.measure import Estimate, Metric, forced, preference, sites, values_of_logits
+from pinpoint.measure import Estimate, Metric, check_lengths, forced, preference, sites, values_of_logits
 from pinpoint.memory import BatchSize
 from pinpoint.models import HeadedModel
 from pinpoint.pipeline._fidelity import Agreement
 
 _FAINT = 1e-3
 _STABLE = 0.8
-_FEWEST_ITEMS = 30
 _PROMPTS = 32
-
-
-class CheckResult(BaseModel):
-    """A named check and what it found.
-
-    Attributes:
-        name: what is checked, as it should be.
-        ok: whether it is so.
-        detail: what was found, and what was wanted.
-        stops: whether the run stops where it is not so; else it goes on with a warning.
-    """
-
-    name: str
-    ok: bool
-    detail: str
-    stops: bool = True
+_DRIFT = 0.1
 
 
 def demand(result: CheckResult) -> CheckResult:
@@ -47,7 +31,7 @@ def demand(result: CheckResult) -> CheckResult:
         CheckFailed: it did.
     """
     if not result.ok and result.stops:
-        raise CheckFailed(f"check {result.name!r} failed: {result.detail}")
+        raise CheckFailed(f"check {result.name!r} failed: {result.detail}.", mend=result.mend)
     return result
 
 
@@ -58,17 +42,24 @@ def values_on(
     """The metric on one side of each pair, "reference" or "counterfactual".
 
     Raises:
-        InputError: a logit is not finite.
+        InputError: a logit is not finite, or a prompt is longer than the model reads.
     """
     encoded = [encode_pair(tokenizer, pair, continued=metric.over is not None) for pair in pairs]
+    check_lengths(view.model, encoded)
 
     def measured(some: Sequence[EncodedPair]) -> list[float]:
         runs = forced(some)
         batch = pad([getattr(run, side) for run in runs], "left", view.device)
         hidden = view.backbone(**batch.inputs(), use_cache=False).last_hidden_state
-        logits = next_token_logits(view, sites(batch.last, runs).at(hidden))
-        if not logits.isfinite().all():
-            raise InputError("a logit is not finite: the model's weights hold NaN or infinity, or its dtype overflows.")
+        measured_at = sites(batch.last, runs)
+        logits = next_token_logits(view, measured_at.at(hidden))
+        if not (finite := logits.isfinite().all(dim=-1)).all():
+            bad = some[int(measured_at.rows[~finite][0])]
+            raise InputError(
+                f"a logit after the {side} is not finite: weights hold NaN or infinity, or the dtype overflows.",
+                where=f"pair {next(number for number, pair in enumerate(encoded) if pair is bad)}",
+                mend="Give another --dtype, such as float32; if that is the same, load the model anew.",
+            )
         found: list[float] = values_of_logits(logits, some, metric).tolist()
         return found
 
@@ -107,6 +98,8 @@ def behaviour_shown(
         ok=reference > 0.5 and (counterfactual < 0.5 or not opposed),
         detail=f"it {prefers} the unwanted reply on {reference:.0%} of the reference prompts and on "
         f"{counterfactual:.0%} of the counterfactual ones (wanted: most{', and few' if opposed else ' of the first'})",
+        mend="Give a model that does it. Where this one does, in other words, set behaviour.unwanted "
+        "and behaviour.wanted to the first words of its replies, or to auto.",
     )
 
 
@@ -125,8 +118,8 @@ def replies_show(behaviour: Behaviour, references: Sequence[str], counterfactual
         name="the replies that answers are found in show the behaviour",
         ok=shares[0] > 0.5 > shares[1],
         detail=f"by wording, {shares[0]:.0%} of {len(references)} replies to references do and {shares[1]:.0%} of "
-        "those to counterfactuals (wanted: most, and few). Where the rule errs, give first words: behaviour.unwanted "
-        "and behaviour.wanted",
+        "those to counterfactuals (wanted: most, and few)",
+        mend="Where the rule errs, give first words: behaviour.unwanted and behaviour.wanted.",
     )
 
 
@@ -137,6 +130,7 @@ def contrast_bites(scores: HeadScores) -> CheckResult:
         name="the contrast moves the metric",
         ok=largest >= _FAINT or scores.method in ("probe", "random"),
         detail=f"the strongest head moves {scores.metric} by {largest:.2g} on average (wanted: {_FAINT} or more)",
+        mend="Look at both prompts with --dry-run: they may differ in nothing that matters to the model.",
     )
 
 
@@ -158,23 +152,24 @@ def knockout_bites(values: Sequence[float | None]) -> CheckResult:
         name="knocking heads out reaches the model",
         ok=len(set(values)) > 1 or len(values) == 1,
         detail=f"{len(set(values))} different log-odds over {len(values)} numbers of heads",
+        mend="Run `pinpoint check MODEL --verify`: the model's layout may name modules that it does not use.",
     )
 
 
-def enough_items(rates: Mapping[str, Mapping[str, int]]) -> CheckResult:
-    """Every rate rests on enough items.
+_THINKING = {True: "on", False: "off", None: "as the template has it"}
+
+
+def thinking_alike(modes: Mapping[str, bool | None]) -> CheckResult:
+    """What was located, tuned and is evaluated thought alike: else their numbers are of different prompts.
 
     Args:
-        rates: per method and rate, the items behind it.
+        modes: by stage, the setting `thinking` that it was done with.
     """
-    few = [
-        f"{method}: {name} ({n})" for method, counts in rates.items() for name, n in counts.items() if n < _FEWEST_ITEMS
-    ]
     return CheckResult(
-        name="every rate rests on enough items",
-        ok=not few,
-        detail=f"{len(few)} rate(s) on fewer than {_FEWEST_ITEMS} items" + (f": {', '.join(few)}" if few else ""),
-        stops=False,
+        name="thinking is the same from locating to evaluation",
+        ok=len(set(modes.values())) == 1,
+        detail="; ".join(f"{stage}: {_THINKING[mode]}" for stage, mode in modes.items()),
+        mend="Set `thinking` back in config.yaml, or locate and tune again with it as it is.",
     )
 
 
@@ -199,12 +194,85 @@ def replies_whole(methods: Mapping[str, Mapping[str, Sequence[Mapping[str, Any]]
     )
 
 
+def limit_kept(over: int, most: int) -> CheckResult:
+    """A server cut replies where a run would have: longer ones are measured on more than they may say."""
+    return CheckResult(
+        name="replies keep to the limit of tokens",
+        ok=not over,
+        detail=f"{over} replies are longer than the {most} tokens that were asked for (`evaluate.max_new_tokens`)",
+        stops=False,
+        mend="The server does not keep to max_tokens: compare its rates with no run's, or set the limit where it runs.",
+    )
+
+
+def thoughts_end(methods: Mapping[str, Sequence[int]], most: int) -> CheckResult:
+    """A model that thinks before it replies comes to its reply.
+
+    Args:
+        methods: per method, of each dialogue how many of its thoughts did not end.
+        most: tokens that a thought and its reply may have together.
+    """
+    told = [
+        f"{name}: {sum(counts)} in {sum(map(bool, counts))} of {len(counts)} dialogues"
+        for name, counts in methods.items()
+        if any(counts)
+    ]
+    return CheckResult(
+        name="every thought comes to its end",
+        ok=not told,
+        detail=f"cut at {most} tokens (`evaluate.max_new_tokens`), with no reply: {', '.join(told) or 'none'}",
+        stops=False,
+        mend="Raise evaluate.max_new_tokens, or give --thinking off.",
+    )
+
+
+def reply_measured(closes: bool) -> CheckResult:
+    """What is measured is how the reply begins, not how a thought before it does."""
+    return CheckResult(
+        name="what is measured is the reply",
+        ok=closes,
+        detail="an empty thought goes before it"
+        if closes
+        else "the chat template knows thoughts and no empty one, so if the model thinks first, its heads' effects are "
+        "on how the thought begins",
+        stops=False,
+        mend="With a template that has a choice of thinking, --thinking off measures the reply.",
+    )
+
+
 def merge_faithful(fidelity: float, limit: float) -> CheckResult:
     """The merged model says what the live adapter says."""
     return CheckResult(
         name="the merged model equals its adapter",
         ok=fidelity <= limit,
         detail=f"largest relative difference of next-token logits {fidelity:.1e} (limit {limit:.0e})",
+        mend="Tune again in another --dtype or with a lower tune.learning_rate; what was written is not this adapter.",
+    )
+
+
+def merge_unquantised(drift: float | None, how: str) -> CheckResult:
+    """What was trained over a quantised base is also there as a merged model, which is near it.
+
+    Args:
+        drift: largest relative difference of next-token logits between the two; None where nothing was merged.
+        how: the base is quantised.
+    """
+    if drift is None:
+        detail = (
+            f"the checkpoint itself is quantised ({how}), so that there is nothing to merge into: `adapter/` holds the "
+            "tuned model. With the checkpoint that it was quantised from, "
+            "PeftModel.from_pretrained(model, 'adapter').merge_and_unload() merges it"
+        )
+    else:
+        detail = (
+            f"the merged model is not quantised; its next-token logits are {drift:.1e} of the largest from those of "
+            f"the adapter over the base in {how}, which was trained and is evaluated (wanted: {_DRIFT:.0e} or less)"
+        )
+    return CheckResult(
+        name="the merged model says what was tuned over the quantised base",
+        ok=drift is not None and drift <= _DRIFT,
+        detail=detail,
+        stops=False,
     )
 
 

@@ -19,7 +19,7 @@ from pinpoint.pipeline._choice import chosen_heads
 from pinpoint.pipeline._comparators import Contestant, Workshop
 from pinpoint.pipeline._evaluation import read_transcripts, write_transcripts
 from pinpoint.pipeline._stages import key_of
-from pinpoint.pipeline._tunable import check_tunable
+from pinpoint.pipeline._tunable import check_copied
 
 if TYPE_CHECKING:
     from pinpoint.pipeline._run import Run
@@ -44,7 +44,9 @@ def compare_run(run: Run) -> dict[str, Any]:
 
     A method that an earlier call with the same settings finished is read back instead of made again.
     """
-    check_tunable(run)
+    check_copied(
+        run, "comparing methods", "Use a device that holds the model twice, and weights that are not quantised."
+    )
     space = run.workspace.sub("compare")
     shop = Workshop(run, chosen_heads(run))
     key = _key(run, shop)
@@ -94,8 +96,8 @@ def _evaluated(run: Run, made: Contestant, base: Evaluation | None, name: str) -
     return evaluate(
         made.model,
         run.tokenizer,
-        # Further sets are no part of the comparison, and a judge is asked about them alone; plain text has no place
-        # for the prompts that some methods consist of.
+        # Further sets are no part of the comparison, which goes by rules; plain text has no place for the prompts
+        # that some methods consist of.
         run.inputs.sets()._replace(further={}, passages=()),
         run.config.evaluate.model_copy(update={"greedy_tokens": 0}),
         run.inputs.behaviour,

@@ -7,14 +7,15 @@ from pathlib import Path
 from typing import Any
 
 from pinpoint.artifacts import Workspace
+from pinpoint.checks import enough_items
 from pinpoint.config import ITSELF, RunConfig
 from pinpoint.endpoint import Endpoint, base_of
 from pinpoint.errors import ConfigError
 from pinpoint.evaluate import evaluate_replies, metrics
 from pinpoint.measure import RemoteChat, judge_of, tally
 from pinpoint.models import Loaded, load
-from pinpoint.pipeline._checks import replies_whole
-from pinpoint.pipeline._evaluation import write_transcripts
+from pinpoint.pipeline._checks import limit_kept, replies_whole, thoughts_end
+from pinpoint.pipeline._evaluation import item_counts, thoughts_without_end, write_transcripts
 from pinpoint.pipeline._folders import digest_of
 from pinpoint.pipeline._inputs import Inputs
 from pinpoint.pipeline._record import digests_below
@@ -63,14 +64,19 @@ def evaluate_endpoint(config: RunConfig, endpoint: Endpoint, folder: Path, progr
     measured = metrics(found, behaviour, config.evaluate, config.seed)
     del measured["kl"]
     whole = replies_whole({_METHOD: found.further}, config.evaluate.max_new_tokens)
-    if not whole.ok:
-        progress.say(f"warning: {whole.name}: no. {whole.detail}")
+    few = enough_items({_METHOD: item_counts(measured, behaviour)})
+    checks = [few, limit_kept(chat.over, config.evaluate.max_new_tokens), whole]
+    if (counts := thoughts_without_end(found.played)) is not None:
+        checks.append(thoughts_end({_METHOD: counts}, config.evaluate.max_new_tokens))
+    for check in checks:
+        if not check.ok:
+            progress.say(check.warning)
     summary = {
         "model": config.model,
         "endpoint": endpoint.url,
         "methods": {_METHOD: measured},
         "judge": tally(judge),
-        "checks": [whole.model_dump()],
+        "checks": [check.model_dump() for check in checks],
         "asked": asked,
     }
     space.write_json(_SUMMARY, summary)
@@ -95,7 +101,7 @@ def _asked(config: RunConfig, inputs: Inputs) -> dict[str, Any]:
         "columns": config.data.columns and config.data.columns.model_dump(mode="json", exclude={"explanation"}),
         **({"reasoned": list(config.data.reasoned)} if config.data.reasoned else {}),
         "evaluate": config.evaluate.model_dump(mode="json", include=sizes),
-        "judge": config.judge.model_dump(mode="json", include={"kind", "model", "endpoint"}),
+        "judge": config.judge.asked,
     }
 
 

@@ -4,6 +4,8 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 import torch
+from torch import nn
+from transformers.pytorch_utils import Conv1D
 
 from pinpoint.config import CONTINUED, RunConfig
 from pinpoint.models import HeadedModel, pick_device
@@ -13,6 +15,7 @@ _SHARED = 0.75
 _ANSWERS = 16  # tokens that the sweep unembeds to
 _REPLY = 0.25  # of a training dialogue
 _TILE = 32768  # tokens that TRL unembeds to at once
+_QUANTISED = {4: 0.5 + 4 / 64, 8: 1.0}  # bytes of a weight, with the scale of its 64 in 4 bits
 
 
 class Workload(NamedTuple):
@@ -31,6 +34,7 @@ class Workload(NamedTuple):
         measured: positions of a pair that the metric looks at: the tokens of its answers, or one.
         answers: runs of a pair's prompts: one for each answer that is measured whole, or one.
         fetched: blocks are fetched as they run, from disk or from another memory.
+        bits: of the weights of blocks' matrices, where they are quantised.
     """
 
     pairs: int
@@ -45,6 +49,7 @@ class Workload(NamedTuple):
     measured: int = 1
     answers: int = 1
     fetched: bool = False
+    bits: int | None = None
 
     @classmethod
     def of(cls, config: RunConfig, tokens: int, trained: int, answers: Sequence[int] = (1,)) -> "Workload":
@@ -71,6 +76,7 @@ class Workload(NamedTuple):
             locate.positions,
             *((sum(answers), len(answers)) if locate.metric in CONTINUED else (1, 1)),
             config.device_map == "disk" or config.device_map == "host" and pick_device(config.device) != "cpu",
+            config.bits,
         )
 
 
@@ -119,14 +125,28 @@ def _shape(view: HeadedModel) -> _Shape:
     )
 
 
-def _held(view: HeadedModel, work: Workload) -> int:
-    """Parameters on the device at once while heads are located."""
-    whole = sum(parameter.numel() for parameter in view.model.parameters())
-    # A backward pass keeps what it fetched.
-    if not work.fetched or work.method == "attribution":
-        return whole
+def _held(view: HeadedModel, size: int, work: Workload, *, whole: bool = False) -> float:
+    """Bytes of the weights that are on the device at once.
+
+    Args:
+        view: the model.
+        size: bytes of a number.
+        work: what is done.
+        whole: all of them stay there that were fetched.
+    """
+    parameters = sum(parameter.numel() for parameter in view.model.parameters())
+    if not work.fetched or whole:
+        return parameters * size - spared(view, size, work.bits)
     blocks = [sum(parameter.numel() for parameter in block.parameters()) for block in view.layers]
-    return whole - sum(blocks) + max(blocks)
+    return (parameters - sum(blocks) + max(blocks)) * size
+
+
+def spared(view: HeadedModel, size: int, bits: int | None) -> float:
+    """Bytes that quantised weights take less."""
+    if bits is None:
+        return 0
+    matrices = (module for block in view.layers for module in block.modules() if isinstance(module, nn.Linear | Conv1D))
+    return sum(module.weight.numel() for module in matrices) * (size - _QUANTISED[bits])
 
 
 def locate_cost(view: HeadedModel, dtype: torch.dtype, work: Workload) -> Cost:
@@ -137,7 +157,8 @@ def locate_cost(view: HeadedModel, dtype: torch.dtype, work: Workload) -> Cost:
 def _other_cost(view: HeadedModel, dtype: torch.dtype, work: Workload) -> Cost:
     """Whole passes, forward and backward, and for activation patching the patched tokens of a row for every head."""
     shape, size = _shape(view), dtype.itemsize
-    parameters = _held(view, work)
+    # A backward pass keeps what it fetched.
+    weights = _held(view, size, work, whole=work.method == "attribution")
     per_token = 2 * (shape.attention + shape.mlp) * view.n_layers
     nodes = len(view.attention_layers) * view.n_heads
     # A backward pass that stops at activations costs about what a forward one does.
@@ -155,14 +176,14 @@ def _other_cost(view: HeadedModel, dtype: torch.dtype, work: Workload) -> Cost:
         held = round(work.batch * (work.tokens * cache + patched * per_layer + shape.vocabulary))
     else:
         held = 2 * work.batch * work.tokens * per_layer
-    return Cost(int((parameters + held) * size), work.pairs * per_pair, brute / per_pair if per_pair else 1.0)
+    return Cost(int(weights + held * size), work.pairs * per_pair, brute / per_pair if per_pair else 1.0)
 
 
 def _sweep_cost(view: HeadedModel, dtype: torch.dtype, work: Workload) -> Cost:
     """One sweep: both prompts, then single-token rows of every head through the MLPs above it."""
     shape, size = _shape(view), dtype.itemsize
     layers, heads = view.n_layers, view.n_heads
-    parameters = _held(view, work)
+    weights = _held(view, size, work)
     per_token = 2 * (shape.attention + shape.mlp) * layers
     rows = sum(1 + heads * sum(one <= layer for one in view.attention_layers) for layer in range(layers))
     nodes = len(view.attention_layers) * heads
@@ -182,7 +203,7 @@ def _sweep_cost(view: HeadedModel, dtype: torch.dtype, work: Workload) -> Cost:
     flying = at_once * (1 + nodes)
     rows_at_once = min(work.rows + at_once, flying)
     running = max(run * _per_token(shape), flying * shape.width + rows_at_once * _per_token(shape))
-    return Cost(int((parameters + kept + running) * size), work.pairs * per_pair, brute / per_pair)
+    return Cost(int(weights + (kept + running) * size), work.pairs * per_pair, brute / per_pair)
 
 
 def _per_token(shape: _Shape) -> int:
@@ -193,16 +214,17 @@ def _per_token(shape: _Shape) -> int:
 def tune_cost(view: HeadedModel, dtype: torch.dtype, work: Workload) -> Cost:
     """Pinpoint tuning with heads down to the first layer: the most that it can take."""
     shape, size = _shape(view), dtype.itemsize
-    parameters = sum(parameter.numel() for parameter in view.model.parameters())
     tokens = work.train_batch * work.tokens
-    kept = view.n_layers * (6 * shape.width + 6 * shape.inner + 3 * shape.heads_width)
+    block = 6 * shape.width + 6 * shape.inner + 3 * shape.heads_width
+    # Where blocks are fetched, a block's activations are computed again from what entered it.
+    kept = view.n_layers * shape.width + block if work.fetched else view.n_layers * block
     # Weight, gradient and two moments of what trains, and the frozen one-hot factors, all in float32.
     optimiser = work.trained * 4 * 5
     # Replies alone are unembedded, a part of the vocabulary at a time; the loss and its gradient take float32 copies.
     scored = round(_REPLY * tokens)
     logits = scored * min(shape.vocabulary, _TILE) * (size + 28)
-    # The base stays beside the copy that is tuned.
-    peak = 2 * parameters * size + optimiser + tokens * kept * size + logits
+    peak = _held(view, size, work) + optimiser + tokens * kept * size + logits
     # Unembedded, once more for the gradient, and back.
-    flops = work.steps * 2 * (tokens * 2 * shape.blocks + scored * 3 * shape.width * shape.vocabulary)
+    passes = 3 if work.fetched else 2
+    flops = work.steps * 2 * (tokens * passes * shape.blocks + scored * 3 * shape.width * shape.vocabulary)
     return Cost(int(peak), flops)

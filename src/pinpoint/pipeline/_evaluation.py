@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from pinpoint.behaviours import Behaviour
+from pinpoint.behaviours import Behaviour, Played
 from pinpoint.beyond import FURTHER
+from pinpoint.checks import enough_items
 from pinpoint.evaluate import Evaluation, TaskResult, evaluate, metrics, versus_base
 from pinpoint.measure import SHIFTS, Shift, judge_of, tally
-from pinpoint.pipeline._checks import enough_items, replies_whole
+from pinpoint.pipeline._checks import replies_whole, thinking_alike, thoughts_end
 from pinpoint.pipeline._stages import partial_of
 
 if TYPE_CHECKING:
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 def evaluate_run(run: Run) -> dict[str, Evaluation]:
     """Evaluates base, pinpoint and full on the same items; writes transcripts, examples and `summary.json`."""
     run.note(run.inputs.unleaked)
+    run.note(thinking_alike(_thinking(run)))
     config, behaviour = run.config.evaluate, run.inputs.behaviour
     space, partial = run.workspace.sub("evaluate"), partial_of(run, "evaluate")
     sets = run.inputs.sets()
@@ -26,7 +28,7 @@ def evaluate_run(run: Run) -> dict[str, Evaluation]:
     judge = judge_of(run.config.judge, run.load, partial.journal("judge.jsonl"))
     results: dict[str, Evaluation] = {}
     for name, folder in {"base": None, **run.tuned_models()}.items():
-        model = run.model if folder is None else run.load(folder).model
+        model = run.model if folder is None else run.load_tuned(folder)
         results[name] = evaluate(
             model,
             run.tokenizer,
@@ -45,6 +47,16 @@ def evaluate_run(run: Run) -> dict[str, Evaluation]:
     space.write_json("examples.json", behaviour.examples(played))
     run.workspace.write_json("summary.json", _summary(run, results) | {"judge": tally(judge)})
     return results
+
+
+def _thinking(run: Run) -> dict[str, bool | None]:
+    """How each stage had the model think, where its record says so."""
+    space, found = run.workspace, {}
+    for stage, folder, name in (("locate", space.sub("locate"), "locate.json"), ("tune", space, "tune.json")):
+        record = folder.read_json(name) if folder.has(name) else {}
+        if "thinking" in record:
+            found[stage] = record["thinking"]
+    return found | {"evaluate": run.config.thinking}
 
 
 def write_transcripts(space: Workspace, evaluation: Evaluation) -> None:
@@ -81,6 +93,12 @@ def read_transcripts(space: Workspace, behaviour: Behaviour) -> Evaluation:
     return Evaluation(played, tasks, [row["kl"] for row in shift], [row["id"] for row in shift], further, shifts)
 
 
+def thoughts_without_end(played: Played) -> list[int] | None:
+    """How many thoughts of each dialogue did not end; None where the model did not think."""
+    rows = [record.row() for records in played.values() for record in records]
+    return [row.get("unclosed", 0) for row in rows] if any({"thoughts", "thought"} & set(row) for row in rows) else None
+
+
 def _summary(run: Run, results: dict[str, Evaluation]) -> dict[str, Any]:
     config, seed, space = run.config.evaluate, run.config.seed, run.workspace
     behaviour = run.inputs.behaviour
@@ -95,7 +113,10 @@ def _summary(run: Run, results: dict[str, Evaluation]) -> dict[str, Any]:
         methods[name] |= {key: record[key] for key in ("trainable_parameters", "seconds", "reached")}
         methods[name]["versus_base"] = versus_base(result, results["base"], behaviour, config, seed)
         matched[name] = _first_reaching(record["history"], *behaviour.matched)
-    run.note(enough_items({name: _counts(method, behaviour) for name, method in methods.items()}))
+    run.note(enough_items({name: item_counts(method, behaviour) for name, method in methods.items()}))
+    unclosed = {name: thoughts_without_end(result.played) for name, result in results.items()}
+    if any(counts is not None for counts in unclosed.values()):
+        run.note(thoughts_end({name: counts or [] for name, counts in unclosed.items()}, config.max_new_tokens))
     further = {name: result.further for name, result in results.items()}
     if any(FURTHER[name].model_judged for played in further.values() for name in played):
         run.note(replies_whole(further, config.max_new_tokens))
@@ -105,6 +126,7 @@ def _summary(run: Run, results: dict[str, Evaluation]) -> dict[str, Any]:
     tune = space.read_json("tune.json") if space.has("tune.json") else {"heads": []}
     return {
         "model": run.config.model,
+        "thinking": run.config.thinking,
         "heads": tune["heads"],
         **{key: tune[key] for key in ("explanations",) if key in tune},
         "methods": methods,
@@ -121,7 +143,7 @@ def _summary(run: Run, results: dict[str, Evaluation]) -> dict[str, Any]:
     }
 
 
-def _counts(method: dict[str, Any], behaviour: Behaviour) -> dict[str, int]:
+def item_counts(method: dict[str, Any], behaviour: Behaviour) -> dict[str, int]:
     """Items behind each rate of a method, abilities and further sets included."""
     rates = {measure.name: method[measure.name] for measure in behaviour.measures if not measure.aside} | method[
         "abilities"

@@ -13,18 +13,19 @@ import torch
 import yaml
 from huggingface_hub.errors import HFValidationError
 from huggingface_hub.utils import validate_repo_id
-from peft import PeftModel
 
 from pinpoint._version import __version__
 from pinpoint.artifacts import file_digest, write_whole
+from pinpoint.checks import CheckResult
 from pinpoint.errors import ArtifactError, ConfigError, InputError
-from pinpoint.models import load
-from pinpoint.pipeline._checks import EXPORT_LIMITS, CheckResult, demand_export, export_faithful
+from pinpoint.models import is_quantised, load
+from pinpoint.pipeline._checks import EXPORT_LIMITS, demand_export, export_faithful
 from pinpoint.pipeline._fidelity import Agreement, agreement
 from pinpoint.pipeline._record import RECORD, InputFiles, Record, record_of
+from pinpoint.pipeline._served import whole_base
 from pinpoint.pipeline._stages import LEFT
 from pinpoint.storage import storing
-from pinpoint.tune import save_model
+from pinpoint.tune import put_on, save_model
 
 if TYPE_CHECKING:
     from pinpoint.pipeline._run import Run
@@ -116,6 +117,12 @@ def _demand_finished(run: Run) -> None:
                 where=str(run.workspace.root),
                 mend="`pinpoint run` with the same --out does again what is needed.",
             )
+    if not run.workspace.path("merged").is_dir():
+        raise ArtifactError(
+            "the run has no merged model: the checkpoint that it tuned is quantised.",
+            where=str(run.workspace.root),
+            mend="Hand on `adapter/`, a plain PEFT LoRA; or tune what it was quantised from, with --bits.",
+        )
 
 
 @contextmanager
@@ -172,8 +179,14 @@ def _write_merged(run: Run, folder: Path, dtype: torch.dtype) -> None:
 
 def _measure(run: Run, folder: Path) -> Agreement:
     run.progress.say("holding the exported model to the live adapter")
-    live = PeftModel.from_pretrained(run.model, str(folder / "adapter")).eval()
-    return agreement(run, live, load(folder / "merged", "auto", run.config.device))
+    config, base, device_map = run.config, run.model, run.config.device_map
+    if is_quantised(base):
+        # What is merged is not quantised: it is held to the adapter over the base that it was merged into.
+        device_map = device_map or "auto"
+        base = whole_base(config, config.device, device_map).model
+    return agreement(
+        run, put_on(base, folder / "adapter"), load(folder / "merged", "auto", config.device, None, device_map)
+    )
 
 
 def shared(record: Record) -> Record:

@@ -7,13 +7,13 @@ from typing import Any
 from pinpoint.artifacts import Workspace
 from pinpoint.behaviours import Behaviour, behaviour_of
 from pinpoint.beyond import FURTHER, Found
+from pinpoint.checks import CheckResult
 from pinpoint.config import AUTO, RunConfig
 from pinpoint.data import Dialogue, Excerpt, Split, Task, draw, read_dialogues, read_passages, read_tasks
 from pinpoint.errors import InputError
 from pinpoint.evaluate import Sets
 from pinpoint.measure import NEEDS_MODEL, Openings
 from pinpoint.pipeline._answers import answered, recorded_answers
-from pinpoint.pipeline._checks import CheckResult
 from pinpoint.pipeline._halves import Halves, halves
 from pinpoint.pipeline._leaks import no_leak
 from pinpoint.progress import Progress, Silent
@@ -144,7 +144,11 @@ class Inputs:
         for item in found.items:
             # Differences between models are paired by it.
             if places.setdefault(item.id, item.place) != item.place:
-                raise InputError(f"id {item.id!r} was already used in {places[item.id]}.", where=item.place)
+                raise InputError(
+                    f"id {item.id!r} was already used in {places[item.id]}.",
+                    where=item.place,
+                    mend="Give each item an id of its own.",
+                )
         free = sum(not item.options for item in found.items)
         if self.config.judge.kind == "letters" and free:
             raise InputError(

@@ -13,7 +13,7 @@ from pinpoint.errors import ArchitectureError, InputError, first_line
 from pinpoint.locate import locate
 from pinpoint.models import NO_CODE, HeadedModel, features, headed, load, model_class
 from pinpoint.pipeline._devices import Device, devices, flop_rate
-from pinpoint.pipeline._estimate import Cost, Workload, locate_cost, tune_cost
+from pinpoint.pipeline._estimate import Cost, Workload, locate_cost, spared, tune_cost
 from pinpoint.tune import default_projections
 
 SHARES = (0.01, 0.02, 0.04, 0.1)
@@ -130,7 +130,8 @@ def skeleton(config: PretrainedConfig) -> HeadedModel:
             view = headed(build.from_config(config))
     except ValueError as error:
         raise ArchitectureError(
-            f"{config.model_type} is no language model with a decoder: {first_line(str(error))}"
+            f"{config.model_type} is no language model with a decoder: {first_line(str(error))}",
+            mend="Give a chat model that writes text.",
         ) from error
     if not view.attention_layers:
         raise ArchitectureError(f"this {config.model_type} has no attention heads.", mend="Give a model that has some.")
@@ -252,7 +253,7 @@ def inspect_model(model: str, settings: RunConfig | None = None) -> Inspection:
         kv_heads=view.n_kv_heads,
         parameters=parameters,
         dtype=str(dtype).removeprefix("torch."),
-        weight_bytes=parameters * dtype.itemsize,
+        weight_bytes=round(parameters * dtype.itemsize - spared(view, dtype.itemsize, settings.bits)),
         chat_template=None if tokenizer is None else bool(tokenizer.chat_template),
         prompt_end=prompt_end,
         prompt_tokens=tokens,

@@ -4,9 +4,9 @@ from collections.abc import Mapping, Sequence
 from itertools import combinations
 from typing import Protocol
 
+from pinpoint.checks import CheckResult
 from pinpoint.data import Corpus, Overlap, Passage
 from pinpoint.errors import InputError
-from pinpoint.pipeline._checks import CheckResult
 
 NAME = "training, locating and evaluation questions differ"
 _SHOWN = 5

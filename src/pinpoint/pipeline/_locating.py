@@ -9,14 +9,14 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from pinpoint.artifacts import Workspace, provenance
-from pinpoint.data import ContrastPair
+from pinpoint.data import ContrastPair, closes_thoughts
 from pinpoint.errors import ConfigError
 from pinpoint.heads import Head, HeadScores
 from pinpoint.locate import SetStep, agreement, greedy_set, locate_paths
 from pinpoint.measure import METRICS, Openings
 from pinpoint.nodes import NodeScores
 from pinpoint.pipeline._answers import find_answers
-from pinpoint.pipeline._checks import behaviour_shown, contrast_bites, ranking_stable
+from pinpoint.pipeline._checks import behaviour_shown, contrast_bites, ranking_stable, reply_measured
 from pinpoint.pipeline._contrasts import contrasts
 from pinpoint.pipeline._looking import look
 from pinpoint.pipeline._scoring import score, score_nodes
@@ -49,6 +49,7 @@ def locate_run(run: Run) -> HeadScores:
     if isinstance(run.config.tune.heads, tuple):
         run.view.check(map(Head.parse, run.config.tune.heads))
     run.inputs.list_unusable(run.workspace)
+    _note_thinking(run)
     find_answers(run)
     pairs = run.inputs.halves.pairs
     opposed = run.config.contrast in ("", "affirmed")
@@ -67,6 +68,15 @@ def locate_run(run: Run) -> HeadScores:
         run.progress.say(text)
     space.write_json("locate.json", record)
     return scores
+
+
+def _note_thinking(run: Run) -> None:
+    first = run.inputs.halves.pairs[0].reference
+    if isinstance(first, str) or not isinstance(first[0], dict):
+        return
+    closes = closes_thoughts(run.tokenizer, first)  # type: ignore[arg-type]
+    if closes is not None:
+        run.note(reply_measured(closes))
 
 
 def _keep(space: Workspace, scores: HeadScores) -> None:
@@ -179,6 +189,7 @@ def _record(run: Run, scores: HeadScores) -> dict[str, Any]:
         "metric": scores.metric,
         "unit": _UNITS[scores.metric],
         "engine": scores.engine,
+        "thinking": run.config.thinking,
         "seconds": scores.seconds,
         "pairs": len(pairs),
         "rank_pairs": len(ranking_half),

@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict
 from transformers import PreTrainedTokenizerBase
 
 from pinpoint.config import CONTINUED
-from pinpoint.data import EncodedPair, encode_chat, encode_pair, render
+from pinpoint.data import EncodedPair, encode_pair, encode_to_reply, render, render_to_reply
 from pinpoint.pipeline._contrasts import pairs_of
 from pinpoint.pipeline._explaining import given
 from pinpoint.pipeline._inspect import Estimate, inspect_model
@@ -97,7 +97,7 @@ def plan(run: Run, tokenizer: PreTrainedTokenizerBase) -> Plan:
     contrasts = config.further_contrasts
     again = f", {len(run.inputs.halves.effects)} of them also under {', '.join(contrasts)}" if contrasts else ""
     work = {
-        "locate": f"{len(pairs)} pairs of {len(encode_chat(tokenizer, pairs[0].reference))} tokens{again}",  # type: ignore[arg-type]
+        "locate": f"{len(pairs)} pairs of {len(encode_to_reply(tokenizer, pairs[0].reference))} tokens{again}",  # type: ignore[arg-type]
         "verify": f"{1 + config.verify.max_heads * (1 + 2 * config.verify.draws)} knockouts of {len(pairs) // 2} pairs",
         "tune": (f"{written} explanations to write, " if written else "")
         + f"{len(rows)} dialogues, at most {steps} steps of {config.tune.batch_size}",
@@ -105,14 +105,14 @@ def plan(run: Run, tokenizer: PreTrainedTokenizerBase) -> Plan:
         "evaluate": f"{len(sets.questions)} questions, {len(sets.abilities)} tasks, {len(sets.neutral)} neutral ones"
         f"{passages}{further} for each model",
     }
-    prompts = [render(tokenizer, prompt) for prompt in (pairs[0].reference, pairs[0].counterfactual)]  # type: ignore[arg-type]
-    last = encoded.reference[-1] if encoded else encode_chat(tokenizer, pairs[0].reference)[-1]  # type: ignore[arg-type]
+    prompts = [render_to_reply(tokenizer, prompt) for prompt in (pairs[0].reference, pairs[0].counterfactual)]  # type: ignore[arg-type]
+    last = encoded.reference[-1] if encoded else encode_to_reply(tokenizer, pairs[0].reference)[-1]  # type: ignore[arg-type]
     return Plan(
         folder=str(run.workspace.root),
         stages=[Planned(stage=stage, kept=run.is_done(stage), work=work[stage]) for stage in LEFT],
         reference=prompts[0],
         counterfactual=prompts[1],
-        contrasts={name: render(tokenizer, pairs_of(run, name)[0].counterfactual) for name in contrasts},  # type: ignore[arg-type]
+        contrasts={name: render_to_reply(tokenizer, pairs_of(run, name)[0].counterfactual) for name in contrasts},  # type: ignore[arg-type]
         measured=tokenizer.convert_ids_to_tokens(last),
         unwanted=_answers(tokenizer, encoded, encoded.unwanted) if encoded else [],
         wanted=_answers(tokenizer, encoded, encoded.wanted) if encoded else [],

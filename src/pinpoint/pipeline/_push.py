@@ -14,9 +14,9 @@ from huggingface_hub.utils import validate_repo_id
 from pydantic import BaseModel
 
 from pinpoint.artifacts import file_digest
+from pinpoint.checks import CheckResult
 from pinpoint.errors import ArtifactError, ConfigError, ExportRefused, InputError, first_line
 from pinpoint.masking import masked_text
-from pinpoint.pipeline._checks import CheckResult
 from pinpoint.pipeline._export import CARD, MANIFEST, export_run, source_of
 
 if TYPE_CHECKING:

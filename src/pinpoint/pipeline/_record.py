@@ -23,6 +23,7 @@ from pinpoint.beyond import FURTHER
 from pinpoint.config import RunConfig
 from pinpoint.masking import masked, masked_keys
 from pinpoint.models import pick_device
+from pinpoint.pipeline._stages import done_stages
 
 if TYPE_CHECKING:
     from pinpoint.pipeline._run import Run
@@ -210,7 +211,7 @@ def _model_input(config: RunConfig) -> InputFiles:
 def _results(run: Run) -> dict[str, str]:
     space = run.workspace
     files: dict[str, str] = {}
-    for stage in space.read_json("stages.json").values():
+    for stage in done_stages(space).values():
         files |= stage["files"]
 
     def weights(prefix: str, suffix: str = ".safetensors") -> str:

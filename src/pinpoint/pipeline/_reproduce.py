@@ -114,7 +114,11 @@ def _put(config: dict[str, Any], key: str, value: str, where: str) -> None:
     for name in above:
         config = config.get(name, {})
     if not isinstance(config, dict) or last not in config:
-        raise InputError(f"is no record of a run: its settings lack {key!r}, which its inputs name.", where=where)
+        raise InputError(
+            f"is no record of a run: its settings lack {key!r}, which its inputs name.",
+            where=where,
+            mend="Give the reproduce.json that a finished run left.",
+        )
     config[last] = value
 
 
@@ -162,7 +166,9 @@ def _demand_hub(one: InputFiles) -> None:
             mend="Try online.",
         ) from error
     if problem := _changed(folder, one, whole=False):
-        raise InputError(f"model is not what the run read: {problem}.", where=one.path)
+        raise InputError(
+            f"model is not what the run read: {problem}.", where=one.path, mend="Give the model's files as they were."
+        )
 
 
 def differences(record: Record, config: RunConfig) -> list[str]:

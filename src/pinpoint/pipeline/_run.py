@@ -8,23 +8,27 @@ from typing import Any
 from transformers import PreTrainedModel, PreTrainedTokenizerBase, set_seed
 
 from pinpoint.artifacts import Workspace
-from pinpoint.config import FETCHED_MAPS, RunConfig
+from pinpoint.checks import CheckResult
+from pinpoint.config import FETCHED_MAPS, Bits, RunConfig
 from pinpoint.data import choose_thinking
 from pinpoint.errors import ConfigError
 from pinpoint.heads import Head, HeadSet
 from pinpoint.models import HeadedModel, Loaded, headed, load
-from pinpoint.pipeline._checks import CheckResult, demand
+from pinpoint.pipeline._checks import demand
 from pinpoint.pipeline._contrasts import follow_contrast
 from pinpoint.pipeline._evaluation import evaluate_run
 from pinpoint.pipeline._inputs import Inputs
 from pinpoint.pipeline._locating import follow_locate, locate_run
 from pinpoint.pipeline._record import RECORD, write_record
+from pinpoint.pipeline._served import served
 from pinpoint.pipeline._stages import LEFT, clear, settle, settled
-from pinpoint.pipeline._tunable import check_tunable
+from pinpoint.pipeline._standing import demand_of_one_piece, other_settings
+from pinpoint.pipeline._tunable import check_full, check_tunable
 from pinpoint.pipeline._tuning import follow_tune, follow_tune_full, tune_full_run, tune_run
 from pinpoint.pipeline._verifying import verify_run
 from pinpoint.processes import Processes
 from pinpoint.progress import Progress, Silent
+from pinpoint.tune import put_on
 
 STAGES: dict[str, Callable[["Run"], Any]] = {
     "locate": locate_run,
@@ -74,11 +78,11 @@ class Run:
     @cached_property
     def _loaded(self) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
         self.progress.say(f"loading {self.config.model}")
-        model, tokenizer = self.load(self.config.model, self.config.revision)
+        model, tokenizer = self.load(self.config.model, self.config.revision, self.config.bits)
         return model, choose_thinking(tokenizer, self.config.thinking)
 
-    def load(self, path: str | Path, revision: str | None = None) -> Loaded:
-        """Loads a model as the settings say.
+    def load(self, path: str | Path, revision: str | None = None, bits: Bits | None = None) -> Loaded:
+        """Loads a model where the settings say; in `bits`, which those of the settings have for the base alone.
 
         Raises:
             ConfigError: it would be spread over devices that other processes of this command use too.
@@ -90,7 +94,7 @@ class Run:
                 where="device_map",
                 mend="Use one process, or device map host or disk.",
             )
-        return load(path, config.dtype, config.device, revision, config.device_map)
+        return load(path, config.dtype, config.device, revision, config.device_map, bits)
 
     @property
     def model(self) -> PreTrainedModel:
@@ -117,11 +121,19 @@ class Run:
         return HeadSet(Head.parse(name) for name in self.workspace.sub("locate").read_json("locate.json")["ranking"])
 
     def tuned_models(self) -> dict[str, Path]:
-        """The tuned models that this run has, by method."""
-        folders = {"pinpoint": self.workspace.path("merged")}
+        """The tuned models that this run has, by method: what `load_tuned` is given."""
+        folders = {"pinpoint": served(self.workspace)}
         if self.config.full is not None:
             folders["full"] = self.workspace.path("full/merged")
         return {name: folder for name, folder in folders.items() if folder.is_dir()}
+
+    def load_tuned(self, folder: Path) -> PreTrainedModel:
+        """A tuned model, as `tuned_models` names it; where that is an adapter, a base of its own with it on."""
+        if not (folder / "adapter_config.json").is_file():
+            return self.load(folder).model
+        base = self.load(self.config.model, self.config.revision, self.config.bits).model
+        put_on(base, folder)
+        return base
 
     def note(self, result: CheckResult) -> None:
         """Keeps a check's result for the page, then stops the run if it failed, or tells of it."""
@@ -131,7 +143,7 @@ class Run:
         self.workspace.write_json(name, [*kept, result.model_dump()])
         demand(result)
         if not result.ok:
-            self.progress.say(f"warning: {result.name}: no. {result.detail}")
+            self.progress.say(result.warning)
 
     def share(self, work: str, **inputs: Any) -> None:
         """Has the other processes take part in a piece of work that this one is about to do."""
@@ -167,8 +179,10 @@ class Run:
         Returns:
             The page.
         """
-        if self.config.device_map is not None and not self.is_done("tune"):
+        if not self.is_done("tune") and (self.config.device_map is not None or self.config.bits is not None):
             check_tunable(self)
+        if not self.is_done("tune_full"):
+            check_full(self)
         for number, stage in enumerate(LEFT, 1):
             kept = self.is_done(stage)
             self.progress.say(f"[{number}/{len(LEFT) + 1}] {stage}" + (": done before, kept" if kept else ""))
@@ -180,10 +194,17 @@ class Run:
         return self.report()
 
     def report(self) -> Path:
-        """Writes the page, `report.html`; where every stage is done, also what a rerun needs, `reproduce.json`."""
+        """Writes the page, `report.html`; where every stage is done, also what a rerun needs, `reproduce.json`.
+
+        Raises:
+            ArtifactError: a stage is missing, was changed, or is not of the others: an evaluation of another tuning.
+        """
         from pinpoint.report import write_page
 
-        page = write_page(self.workspace)
+        demand_of_one_piece(self.workspace, self.config.model)
+        others = other_settings(self)
+        told = f"done with other settings or inputs than those below, or by another version: {', '.join(others)}."
+        page = write_page(self.workspace, [told] if others else [])
         if all(self.is_done(stage) for stage in LEFT):
             write_record(self)
         else:

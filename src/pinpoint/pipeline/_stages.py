@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from pinpoint.config import TuneConfig
     from pinpoint.pipeline._run import Run
 
-_RECORD = "stages.json"
+STAGES_RECORD = "stages.json"
 
 LEFT = {
     "locate": (
@@ -46,7 +46,8 @@ def _dependencies(run: Run, stage: str) -> dict[str, Any]:
     return {
         "version": __version__,
         "model": _model(config.model),
-        "settings": config.model_dump(mode="json", include={*everywhere}),
+        "settings": config.model_dump(mode="json", include={*everywhere})
+        | ({"bits": config.bits} if config.bits else {}),
         "behaviour": config.behaviour.model_dump(
             mode="json", exclude=None if config.contrast == "neutral" else {"neutral_turn"}
         ),
@@ -123,7 +124,7 @@ def _of_evaluate(run: Run) -> dict[str, Any]:
         "passages": _file(config.data.passages),
         "abilities": _file(config.data.abilities),
         "further": {name: _file(getattr(config.data, name)) for name in FURTHER},
-        "judge": config.judge.model_dump(mode="json", include={"kind", "model", "endpoint"}),
+        "judge": config.judge.asked,
         "judge_files": _model(config.judge.model or "") if config.judge.local else None,
         "neutral": _file(config.data.neutral),
     }
@@ -174,20 +175,36 @@ def partial_of(run: Run, stage: str) -> Workspace:
     return space.sub(name)
 
 
+def needs(run: Run, stage: str) -> tuple[str, ...]:
+    """The stages whose results a stage reads."""
+    by_heads = {"auto": ("locate", "verify")}
+    heads = run.config.tune.heads
+    tune = () if isinstance(heads, tuple) else by_heads.get(str(heads), ("locate",))
+    return {"verify": ("locate",), "tune": tune, "evaluate": ("locate", "tune", "tune_full")}.get(stage, ())
+
+
+def done_stages(space: Workspace) -> dict[str, Any]:
+    """What is recorded of the stages that are done, by name."""
+    found: dict[str, Any] = space.read_json(STAGES_RECORD) if space.has(STAGES_RECORD) else {}
+    return found
+
+
 def settled(run: Run, stage: str) -> bool:
     """Whether the stage is done with these settings and inputs, and what it left is whole."""
-    space = run.workspace
-    record = space.read_json(_RECORD).get(stage) if space.has(_RECORD) else None
+    record = done_stages(run.workspace).get(stage)
     if record is None or record["key"] != key_of(run, stage):
         return False
-    return bool(record["files"] == space.digests_of(LEFT[stage]))
+    return bool(record["files"] == run.workspace.digests_of(LEFT[stage]))
 
 
 def settle(run: Run, stage: str) -> None:
-    """Records that the stage is done."""
+    """Records that the stage is done, and what it was made of."""
     space = run.workspace
-    known = space.read_json(_RECORD) if space.has(_RECORD) else {}
-    space.write_json(_RECORD, known | {stage: {"key": key_of(run, stage), "files": space.digests_of(LEFT[stage])}})
+    # Of locating, others read the ranking: further contrasts change the stage and not that.
+    names = ("ranking" if name == "locate" else name for name in (*needs(run, stage), *({stage} & {"locate"})))
+    read = {name: key_of(run, name) for name in names}
+    entry = {"key": key_of(run, stage), "read": read, "files": space.digests_of(LEFT[stage])}
+    space.write_json(STAGES_RECORD, done_stages(space) | {stage: entry})
     clear(run, stage)
 
 

@@ -142,8 +142,9 @@ def _tuned(run: Run, count: int, share: float) -> dict[str, Any]:
     every, seed, behaviour = run.inputs.questions("train"), run.config.seed, run.inputs.behaviour
     some = draw(every, max(1, round(share * len(every))), seed)
     config = run.config.tune.model_copy(update={"epochs": run.config.tune.epochs * len(every) / len(some)})
-    with tempfile.TemporaryDirectory() as folder:
-        _, fitted = fit_heads(
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        fit_heads(
             run.model,
             run.tokenizer,
             run.ranking()[:count],
@@ -155,7 +156,9 @@ def _tuned(run: Run, count: int, share: float) -> dict[str, Any]:
             targets=behaviour.targets(config),
             neutral=behaviour.neutral(some) if config.anchor else (),
             progress=run.progress,
-        )
+        ) as (_, fitted),
+    ):
+        pass
     last = fitted.history[-1]
     return {
         "heads": count,

@@ -11,12 +11,14 @@ import torch
 from pinpoint.artifacts import Workspace
 from pinpoint.config import TuneConfig
 from pinpoint.heads import Head
-from pinpoint.pipeline._checks import merge_faithful
+from pinpoint.models import is_quantised
+from pinpoint.pipeline._checks import merge_faithful, merge_unquantised
 from pinpoint.pipeline._choice import chosen_heads
 from pinpoint.pipeline._explaining import explained, explained_counts, tell_of_unused
 from pinpoint.pipeline._locating import check_stability
+from pinpoint.pipeline._served import quantised_in, unquantised
 from pinpoint.pipeline._stages import partial_of
-from pinpoint.pipeline._tunable import check_tunable
+from pinpoint.pipeline._tunable import check_full, check_tunable
 from pinpoint.pipeline._validation import validation_check
 from pinpoint.tune import Tuned, tune_full, tune_heads
 
@@ -29,6 +31,8 @@ MERGE_LIMIT = {torch.float32: 1e-4, torch.float16: 3e-2, torch.bfloat16: 1e-1}
 def tune_run(run: Run) -> Tuned:
     """Tunes the chosen heads; writes `tune.json`, `adapter/` and `merged/`."""
     check_tunable(run)
+    # It comes next: what cannot be done is not told after the one that can.
+    check_full(run)
     inputs = run.inputs
     run.note(inputs.unleaked)
     heads = chosen_heads(run)
@@ -38,9 +42,12 @@ def tune_run(run: Run) -> Tuned:
     why = explained(run)
     partial = partial_of(run, "tune")
     run.share("tune", heads=list(map(str, heads)), partial=partial.root.name, why=why)
-    tuned = _tuned(run, heads, partial, why, explained_counts(run))
-    assert tuned.fidelity is not None
-    run.note(merge_faithful(tuned.fidelity, MERGE_LIMIT[run.model.dtype]))
+    notes = {"thinking": run.config.thinking, **explained_counts(run)}
+    tuned = _tuned(run, heads, partial, why, notes)
+    if is_quantised(run.model):
+        run.note(merge_unquantised(tuned.drift, quantised_in(run)))
+    if tuned.fidelity is not None:
+        run.note(merge_faithful(tuned.fidelity, MERGE_LIMIT[run.model.dtype]))
     return tuned
 
 
@@ -65,6 +72,7 @@ def _tuned(
         partial=partial,
         progress=run.progress,
         processes=run.processes,
+        unquantised=unquantised(run),
     )
 
 
@@ -78,6 +86,7 @@ def tune_full_run(run: Run) -> Tuned | None:
     config = run.config.full
     if config is None:
         return None
+    check_full(run)
     check_tunable(run)
     why = explained(run)
     partial = partial_of(run, "tune_full")

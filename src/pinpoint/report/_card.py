@@ -105,7 +105,7 @@ def _context(workspace: Workspace, facts: CardFacts, behaviour: Behaviour) -> di
         "shifts": shift_meanings(summary, _evaluated(workspace)),
         "further": _rows(summary, further_rows(summary)),
         "further_sets": further_titles(summary),
-        "judge": _other_judge(summary),
+        "judge": _other_judge(summary, behaviour),
         "settings": fenced(facts.settings, "yaml"),
         "loading": fenced(_loading(facts), "python"),
     }
@@ -133,12 +133,13 @@ def _head(name: str, locate: dict[str, Any]) -> dict[str, str]:
     }
 
 
-def _other_judge(summary: dict[str, Any]) -> dict[str, Any] | None:
-    """Who judged further sets, where it was not the rules that judge the behaviour."""
-    judge = summary.get("judge")
-    if judge is None or judge["name"] == "rules" or not further_titles(summary):
+def _other_judge(summary: dict[str, Any], behaviour: Behaviour) -> dict[str, Any] | None:
+    """Who judged, where it was not rules: all replies, or, of a behaviour with rules of its own, further sets alone."""
+    judge, everything = summary.get("judge"), behaviour.kind in _TEMPLATES
+    if judge is None or judge["name"] == "rules" or not (everything or further_titles(summary)):
         return None
-    return dict(judge) | {"name": "letters alone" if judge["name"] == "letters" else _words.short_name(judge["name"])}
+    name = "letters alone" if judge["name"] == "letters" else _words.short_name(judge["name"])
+    return dict(judge) | {"name": name, "all": everything}
 
 
 def _rows(summary: dict[str, Any], measured: Sequence[MetricRow]) -> list[list[Markdown]]:

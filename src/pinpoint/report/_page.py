@@ -1,6 +1,7 @@
 """Reads the artifacts of a run and renders them as one HTML file that needs nothing from outside."""
 
 import shlex
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -252,11 +253,12 @@ def _context(run: _Run) -> dict[str, Any]:
     }
 
 
-def write_page(workspace: Workspace) -> Path:
+def write_page(workspace: Workspace, warnings: Sequence[str] = ()) -> Path:
     """Writes `report.html`, one self-contained page about the run in `workspace`.
 
     Args:
         workspace: a run folder whose stages have all left their artifacts.
+        warnings: to tell beside those that the run left.
 
     Returns:
         The page's path.
@@ -265,5 +267,6 @@ def write_page(workspace: Workspace) -> Path:
         ArtifactError: an artifact is missing or was changed.
     """
     run = _read(workspace)
+    run.summary["warnings"] = [*run.summary["warnings"], *warnings]
     page = render(_TEMPLATES.get(run.behaviour.kind, _ANY), _context(run), ("page.js", "heads.js"))
     return workspace.write_text("report.html", page)

@@ -4,6 +4,7 @@ from typing import Any, NamedTuple
 
 from pinpoint.behaviours import Behaviour, behaviour_of
 from pinpoint.beyond import FURTHER
+from pinpoint.checks import FEWEST_ITEMS
 from pinpoint.config import SycophancyConfig
 from pinpoint.report._format import DASH, GAP, NATS, RATE, Shown, Unit, count, duration, one_line, shown
 from pinpoint.report._shifts import shift_labels
@@ -16,10 +17,15 @@ _FURTHER_UNITS = {"rate": RATE, "gap": GAP, "turns": Unit(1, ".2f", "")}
 
 
 class Row(NamedTuple):
-    """One line of the table of methods: a label, and a text for each method that was run."""
+    """One line of the table of methods: a label, and a text for each method that was run.
+
+    Attributes:
+        few: the methods whose rate rests on fewer items than a rate should.
+    """
 
     label: str
     cells: dict[str, str]
+    few: frozenset[str] = frozenset()
 
 
 class MetricRow(NamedTuple):
@@ -29,6 +35,12 @@ class MetricRow(NamedTuple):
     ability: bool
     cells: dict[str, Shown]
     differences: dict[str, Shown | None]
+    few: frozenset[str] = frozenset()
+
+
+def on_few(estimate: Any) -> bool:
+    """Whether a rate is defined, and rests on fewer items than a rate should."""
+    return estimate is not None and estimate["value"] is not None and estimate["n"] < FEWEST_ITEMS
 
 
 def label_of(method: str) -> str:
@@ -64,15 +76,18 @@ def method_rows(summary: dict[str, Any], behaviour: Behaviour = BUILT_IN) -> lis
     def row(label: str, name: str, unit: Unit, where: dict[str, dict[str, Any]] = methods) -> Row:
         return Row(label, {method: one_line(found.get(name), unit) for method, found in where.items()})
 
+    def rate(label: str, name: str, unit: Unit, where: dict[str, dict[str, Any]] = methods) -> Row:
+        few = frozenset(method for method, found in where.items() if on_few(found.get(name)))
+        return row(label, name, unit, where)._replace(few=few)
+
     trained = {method: count(found.get("trainable_parameters") or None) for method, found in methods.items()}
     seconds = {method: duration(found.get("seconds") or None) for method, found in methods.items()}
     return [
-        *(row(one.label, one.name, _UNITS[one.unit]) for one in behaviour.measures),
-        *(row(ability_label(name), name, RATE, abilities) for name in ability_names(summary)),
-        *(Row(one.label, {key: _text(cell) for key, cell in one.cells.items()}) for one in further_rows(summary)),
+        *(rate(one.label, one.name, _UNITS[one.unit]) for one in behaviour.measures),
+        *(rate(ability_label(name), name, RATE, abilities) for name in ability_names(summary)),
         *(
-            Row(one.label, {key: _text(cell) for key, cell in one.cells.items()})
-            for one in set_rows(summary, behaviour)
+            Row(one.label, {key: _text(cell) for key, cell in one.cells.items()}, one.few)
+            for one in (*further_rows(summary), *set_rows(summary, behaviour))
         ),
         row("KL to the base (nats)", "kl", NATS),
         *(row(label, name, NATS) for name, label in shift_labels(summary).items()),
@@ -108,7 +123,8 @@ def further_rows(summary: dict[str, Any]) -> list[MetricRow]:
                 for key, found in methods.items()
                 if key != "base"
             }
-            rows.append(MetricRow(f"{FURTHER[name].title}: {one.label}", False, cells, differences))
+            few = frozenset(key for key, found in methods.items() if on_few(estimated(found, name, one.name)))
+            rows.append(MetricRow(f"{FURTHER[name].title}: {one.label}", False, cells, differences, few))
     return rows
 
 

@@ -2,6 +2,7 @@
 
 from pinpoint.tune._check import Check, Checkpoint, estimates_of, reaches, values_of, words_of
 from pinpoint.tune._fit import Fitted, fit
+from pinpoint.tune._live import put_on
 from pinpoint.tune._lora import attach_head_lora, attach_lora
 from pinpoint.tune._slices import Slice, attach, default_projections, freeze_selectors, head_slices, resume_adapter
 from pinpoint.tune._trainer import Anchor, Row
@@ -24,6 +25,7 @@ __all__ = [
     "fit_heads",
     "freeze_selectors",
     "head_slices",
+    "put_on",
     "reaches",
     "resume_adapter",
     "save_model",

@@ -25,4 +25,8 @@ def check_alike(model: PreTrainedModel | PeftModel, processes: Processes) -> Non
     ours = torch.tensor(list(digest.digest()), dtype=torch.uint8)
     for owner in range(processes.count):
         if not torch.equal(processes.from_process(owner, ours.clone()), ours):
-            raise CheckFailed(f"the trained weights of process {owner} are not those of process {processes.rank}.")
+            raise CheckFailed(
+                f"the trained weights of process {owner} are not those of process {processes.rank}.",
+                where="tune",
+                mend="Start it again on machines with equal cards and libraries, or with one process.",
+            )

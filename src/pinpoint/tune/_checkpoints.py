@@ -1,13 +1,11 @@
 """Which of a trainer's checkpoints were written to their end."""
 
 import json
-import os
 import shutil
 from pathlib import Path
 from typing import NamedTuple
 
-from pinpoint.artifacts import write_whole
-from pinpoint.storage import storing
+from pinpoint.artifacts import file_digest, sync, write_whole
 
 _MARK = "whole.json"
 
@@ -25,12 +23,8 @@ def keep_only(folder: Path) -> None:
     Raises:
         StorageError: it does not get there.
     """
-    sizes = {}
-    for path in sorted(path for path in folder.rglob("*") if path.is_file()):
-        with storing(path), path.open("rb") as file:
-            os.fsync(file.fileno())
-            sizes[path.relative_to(folder).as_posix()] = path.stat().st_size
-    write_whole(folder / _MARK, json.dumps(sizes).encode())
+    digests = {path.relative_to(folder).as_posix(): file_digest(path) for path in sync(folder) if path.name != _MARK}
+    write_whole(folder / _MARK, json.dumps(digests).encode())
     for other in folder.parent.glob("checkpoint-*"):
         if other != folder:
             shutil.rmtree(other, ignore_errors=True)
@@ -49,7 +43,7 @@ def last_checkpoint(out: Path) -> Saved | None:
 
 def _is_whole(folder: Path) -> bool:
     try:
-        sizes = json.loads((folder / _MARK).read_bytes())
+        digests = json.loads((folder / _MARK).read_bytes())
     except (OSError, ValueError):
         return False
-    return all((folder / name).is_file() and (folder / name).stat().st_size == size for name, size in sizes.items())
+    return all((folder / name).is_file() and file_digest(folder / name) == one for name, one in digests.items())

@@ -6,7 +6,7 @@ PEFT LoRA of rank heads x head_dim and scaling 1.
 """
 
 from collections.abc import Iterable, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from peft import LoraConfig, PeftModel, get_peft_model
@@ -103,6 +103,7 @@ def attach(view: HeadedModel, slices: Sequence[Slice], whole: Sequence[str] = ()
     for piece in slices:
         layer = model.get_submodule(f"base_model.model.{piece.module}")
         assert isinstance(layer, LoraLayer)
+        materialise(layer)
         a, b = _factors(layer).values()
         selector, delta = (b, a) if piece.axis == 0 else (a, b)
         with torch.no_grad():
@@ -113,6 +114,14 @@ def attach(view: HeadedModel, slices: Sequence[Slice], whole: Sequence[str] = ()
             selector[(index, order) if piece.axis == 0 else (order, index)] = 1.0
     freeze_selectors(model)
     return model
+
+
+def materialise(layer: LoraLayer) -> None:
+    """Makes real factors beside a weight that is fetched as it is needed, where PEFT makes none."""
+    for factors in (layer.lora_A, layer.lora_B):
+        if factors[ADAPTER].weight.is_meta:
+            base: Any = layer.get_base_layer()
+            factors[ADAPTER].to_empty(device=base._hf_hook.execution_device)
 
 
 def _factors(layer: LoraLayer) -> dict[str, nn.Parameter]:

@@ -164,6 +164,14 @@ def _on(device: torch.device | None, settings: Any) -> Any:
     return settings
 
 
+def _in_float32(trainer: Any) -> Any:
+    """A trainer whose weights are trained in float32: over a quantised base, TRL has put them in bfloat16."""
+    for weight in trainer.model.parameters():
+        if weight.requires_grad and weight.dtype == torch.bfloat16:
+            weight.data = weight.data.float()
+    return trainer
+
+
 def trainer_of(
     rows: Sequence[Row],
     arguments: dict[str, Any],
@@ -184,10 +192,10 @@ def trainer_of(
     """
     dataset = Dataset.from_list([dict(row) for row in rows])
     if "rejected" in rows[0]:
-        return _Preferring(args=_on(device, DPOConfig(**arguments)), train_dataset=dataset, **common)
+        return _in_float32(_Preferring(args=_on(device, DPOConfig(**arguments)), train_dataset=dataset, **common))
     arguments |= {"completion_only_loss": True}
     trainer = _Supervised(args=_on(device, SFTConfig(**arguments)), train_dataset=dataset, **common)
     # TRL's loss divides by the tokens of the whole step itself, but is told their number for such models alone.
     trainer.model_accepts_loss_kwargs = True
     trainer.anchor, trainer.whole = anchor, whole
-    return trainer
+    return _in_float32(trainer)

@@ -2,7 +2,8 @@
 
 import copy
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -18,21 +19,32 @@ from pinpoint.errors import InputError
 from pinpoint.heads import Head
 from pinpoint.interventions import only_at
 from pinpoint.measure import anchor_rows
-from pinpoint.models import headed
+from pinpoint.models import headed, is_quantised, is_spread
 from pinpoint.processes import Processes
 from pinpoint.progress import Progress, Silent
 from pinpoint.tune._check import Check
 from pinpoint.tune._fit import Fitted, fit
-from pinpoint.tune._slices import attach, default_projections, head_slices
+from pinpoint.tune._live import adapted, merged, put_on
+from pinpoint.tune._slices import default_projections, head_slices
 from pinpoint.tune._trainer import Anchor
+
+_SHARD = "2GB"
 
 
 class Tuned(NamedTuple):
-    """A tuned model, ready to be evaluated, and how it came about."""
+    """How a tuned model came about; it itself is in the workspace.
 
-    model: PreTrainedModel | PeftModel
+    Attributes:
+        fitted: what training did.
+        fidelity: the largest difference between the merged model's next-token logits and the live adapter's on 16
+            training prompts, relative to the largest logit; None where nothing was merged.
+        drift: of a quantised base, the same between the merged model, which is not quantised, and the adapter over the
+            quantised base that it was trained on.
+    """
+
     fitted: Fitted
-    fidelity: float | None
+    fidelity: float | None = None
+    drift: float | None = None
 
 
 def _record(workspace: Workspace, fitted: Fitted, **more: object) -> None:
@@ -63,15 +75,12 @@ def _next_token_logits(
     return logits[0].float()
 
 
-def _refuse_quantised(model: PreTrainedModel) -> None:
-    if getattr(model, "is_quantized", False):
-        raise InputError(
-            "its weights are quantised: what is trained would be rounded away where it is merged.",
-            where=str(model.name_or_path),
-            mend="Locate with it, and tune the model that it was quantised from: name the heads with --heads.",
-        )
+def _difference(after: torch.Tensor, before: torch.Tensor) -> float:
+    before = before.to(after.device)
+    return float((after - before).abs().max() / before.abs().max())
 
 
+@contextmanager
 def fit_heads(
     model: PreTrainedModel,
     tokenizer: PreTrainedTokenizerBase,
@@ -87,34 +96,30 @@ def fit_heads(
     resume: bool = False,
     progress: Progress | None = None,
     processes: Processes | None = None,
-) -> tuple[PeftModel, Fitted]:
-    """Trains the slices of `heads` on a copy of the model, and keeps nothing: see `tune_heads`.
+) -> Iterator[tuple[PeftModel, Fitted]]:
+    """Trains the slices of `heads` as an adapter on the model, and keeps nothing: see `tune_heads`.
 
     Returns:
-        The live adapter on the copy, and what training did.
-
-    Raises:
-        InputError: the model's weights are quantised.
+        The live adapter and what training did; after the block, the model is as it was.
     """
-    _refuse_quantised(model)
-    view = headed(copy.deepcopy(model))
-    live = attach(view, head_slices(view, heads, config.projections or default_projections(view)))
-    fitted = fit(
-        live,
-        tokenizer,
-        rows,
-        config,
-        check,
-        seed=seed,
-        out=out,
-        progress=progress or Silent(),
-        what=f"{len(heads)} head slices",
-        targets=targets,
-        resume=resume,
-        anchor=Anchor(anchor_rows(tokenizer, neutral), config.anchor) if config.anchor else None,
-        processes=processes,
-    )
-    return live, fitted
+    view = headed(model)
+    with adapted(view, head_slices(view, heads, config.projections or default_projections(view))) as live:
+        fitted = fit(
+            live,
+            tokenizer,
+            rows,
+            config,
+            check,
+            seed=seed,
+            out=out,
+            progress=progress or Silent(),
+            what=f"{len(heads)} head slices",
+            targets=targets,
+            resume=resume,
+            anchor=Anchor(anchor_rows(tokenizer, neutral), config.anchor) if config.anchor else None,
+            processes=processes,
+        )
+        yield live, fitted
 
 
 def tune_heads(
@@ -134,11 +139,13 @@ def tune_heads(
     partial: Workspace | None = None,
     progress: Progress | None = None,
     processes: Processes | None = None,
+    unquantised: Callable[[], PreTrainedModel] | None = None,
 ) -> Tuned:
     """Supervised pinpoint tuning: trains the slices of `heads` alone (Chen et al. 2024, section 4).
 
-    Writes `tune.json`, `adapter/` (a plain PEFT LoRA in float32) and `merged/` into the workspace. `model` is
-    left as it was.
+    Writes `tune.json`, `adapter/` (a plain PEFT LoRA in float32) and `merged/` into the workspace. `model` carries
+    the adapter meanwhile, and is then as it was. Where it is quantised, the adapter is merged into the weights of
+    `unquantised`, and into none where that is None.
 
     Args:
         model: the base model.
@@ -156,17 +163,16 @@ def tune_heads(
         partial: keeps checkpoints; a call with the same arguments goes on from what it holds.
         progress: told of each step.
         processes: those that train together, each on its share of every step; the first alone writes.
+        unquantised: loads the model that a quantised one was made of.
 
     Returns:
-        The merged model, and `fidelity`: the largest difference between its next-token logits and those of the
-        live adapter on 16 training prompts, relative to the largest logit. Processes beside the first save and compute
-        nothing more; they get the live adapter.
-
-    Raises:
-        InputError: the model's weights are quantised.
+        What training did, and how near the merged model is to it. Processes beside the first save and compute nothing
+        more.
     """
     out = (partial or workspace).path("trainer")
-    live, fitted = fit_heads(
+    prompts = [row["prompt"] for row in rows[:16]]
+    quantised, fidelity, drift = is_quantised(model), None, None
+    with fit_heads(
         model,
         tokenizer,
         heads,
@@ -180,24 +186,40 @@ def tune_heads(
         resume=partial is not None,
         progress=progress,
         processes=processes,
-    )
-    live.peft_config["default"].base_model_name_or_path = base_path
-    if processes is not None and not processes.first:
-        return Tuned(live.eval(), fitted, None)
-    with workspace.folder("adapter") as folder:
-        live.save_pretrained(str(folder))
-        tokenizer.save_pretrained(str(folder))
-    prompts = [row["prompt"] for row in rows[:16]]
-    before = _next_token_logits(live, tokenizer, prompts)
-    merged = live.merge_and_unload(safe_merge=True)
-    fidelity = float((_next_token_logits(merged, tokenizer, prompts) - before).abs().max() / before.abs().max())
-    with workspace.folder("merged") as folder:
-        save_model(merged, tokenizer, folder)
+    ) as (live, fitted):
+        if processes is not None and not processes.first:
+            return Tuned(fitted)
+        live.peft_config["default"].base_model_name_or_path = base_path
+        with workspace.folder("adapter") as folder:
+            live.save_pretrained(str(folder))
+            tokenizer.save_pretrained(str(folder))
+        trained = _next_token_logits(live, tokenizer, prompts)
+        if not quantised:
+            fidelity, _ = _merge(live, tokenizer, prompts, workspace)
+    if quantised and unquantised is not None:
+        other = put_on(unquantised(), workspace.path("adapter"))
+        fidelity, after = _merge(other, tokenizer, prompts, workspace)
+        drift = _difference(after, trained)
+    elif quantised:
+        workspace.drop("merged")
     named = [str(head) for head in heads]
     projections = config.projections or default_projections(headed(model))
-    _record(workspace, fitted, heads=named, projections=projections, fidelity=fidelity, **(notes or {}))
+    told = {"quantised": {"merged": fidelity is not None, "drift": drift}} if quantised else {}
+    _record(workspace, fitted, heads=named, projections=projections, fidelity=fidelity, **told, **(notes or {}))
     shutil.rmtree(out, ignore_errors=True)
-    return Tuned(merged.eval(), fitted, fidelity)
+    return Tuned(fitted, fidelity, drift)
+
+
+def _merge(
+    live: PeftModel, tokenizer: PreTrainedTokenizerBase, prompts: Sequence[Messages], workspace: Workspace
+) -> tuple[float, torch.Tensor]:
+    """Writes `merged/`; how far its logits are from the live adapter's, and what they are."""
+    before = _next_token_logits(live, tokenizer, prompts)
+    with merged(live) as model:
+        after = _next_token_logits(model, tokenizer, prompts)
+        with workspace.folder("merged") as folder:
+            save_model(model, tokenizer, folder)
+    return _difference(after, before), after
 
 
 def tune_full(
@@ -214,8 +236,18 @@ def tune_full(
     progress: Progress | None = None,
     processes: Processes | None = None,
 ) -> Tuned:
-    """Full fine-tuning on the same rows, through the same path, as `tune_heads`. Writes `tune.json` and `merged/`."""
-    _refuse_quantised(model)
+    """Full fine-tuning on the same rows, through the same path, as `tune_heads`. Writes `tune.json` and `merged/`.
+
+    Raises:
+        InputError: the model's weights are quantised, or it is spread over devices.
+    """
+    if is_quantised(model) or is_spread(model):
+        raise InputError(
+            f"{'its weights are quantised' if is_quantised(model) else 'it is on no single device'}: full fine-tuning "
+            "changes every weight, in float32.",
+            where=str(model.name_or_path),
+            mend="Tune heads alone (full: null).",
+        )
     # In a half precision, most of AdamW's steps would be lost to rounding; adapters train in float32 too.
     whole = copy.deepcopy(model).to(torch.float32)  # type: ignore[arg-type]
     whole.requires_grad_(True)
@@ -236,15 +268,17 @@ def tune_full(
     )
     whole = whole.to(model.dtype)
     if processes is not None and not processes.first:
-        return Tuned(whole, fitted, None)
+        return Tuned(fitted)
     with workspace.folder("merged") as folder:
         save_model(whole, tokenizer, folder)
     _record(workspace, fitted, learning_rate=config.learning_rate)
     shutil.rmtree(out, ignore_errors=True)
-    return Tuned(whole.eval(), fitted, None)
+    return Tuned(fitted)
 
 
 def save_model(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, folder: Path) -> None:
     """Saves weights, generation config, tokenizer and chat template to one folder."""
-    model.save_pretrained(str(folder))
+    # Of a model that is fetched as it runs, a file's weights are in memory at once.
+    size: dict[str, Any] = {"max_shard_size": _SHARD} if is_spread(model) else {}
+    model.save_pretrained(str(folder), **size)
     tokenizer.save_pretrained(str(folder))
