@@ -98,10 +98,6 @@ def print_scored(found: Scored) -> None:
         results().print(f"and {len(found.unusable) - _SHOWN} more rows that were not scored; --items lists all")
 
 
-def _share(value: float | None) -> str:
-    return "undefined" if value is None else f"{value:.1%}"
-
-
 def _print_parts(of: str, parts: dict[str, dict[str, Estimate]]) -> None:
     """The main rates of each model or set, with the exchanges behind the first answers; --json has the others."""
     table = Table(title=f"By {of}", title_justify="left")
