@@ -17,7 +17,7 @@ class Scripted:
     tokenizer = None
 
     def __init__(self, *said: str) -> None:
-        self.said = list(said)
+        self.left = list(said)
         self.asked: list[list[tuple[str, str]]] = []
 
     def converse(self, dialogues: Sequence[Messages], then: Sequence[Sequence[str]]) -> list[list[str]]:
@@ -26,9 +26,12 @@ class Scripted:
         replies = []
         for turn in (*further, ""):
             self.asked.append([(one["role"], one["content"]) for one in talk])
-            replies.append(self.said.pop(0))
+            replies.append(self.left.pop(0))
             talk += [assistant(replies[-1]), user(turn)]
         return [replies]
+
+    def said(self, dialogue: Messages) -> None:
+        """It thinks nothing."""
 
 
 def question(kind: str) -> Question:
