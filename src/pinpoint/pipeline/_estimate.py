@@ -48,7 +48,7 @@ class Workload(NamedTuple):
 
     @classmethod
     def of(cls, config: RunConfig, tokens: int, trained: int, answers: Sequence[int] = (1,)) -> "Workload":
-        """The work that settings ask for; the paper's 3,840 dialogues where no questions are given.
+        """The work that settings ask for; with as many training dialogues as `data.dialogues` has.
 
         Args:
             config: the settings.
@@ -56,7 +56,7 @@ class Workload(NamedTuple):
             trained: parameters that train.
             answers: tokens of each answer of a pair.
         """
-        steps = round(3840 * config.tune.epochs / config.tune.batch_size)
+        steps = round(config.data.dialogues * config.tune.epochs / config.tune.batch_size)
         locate = config.locate
         batch = min(locate.batch_size, locate.pairs)
         return cls(

@@ -87,6 +87,8 @@ def plan(run: Run, tokenizer: PreTrainedTokenizerBase) -> Plan:
     written = len(run.inputs.questions("train")) - len(why) if config.tune.explanations == "model" else 0
     replies = [row["completion"][0]["content"] for row in rows]
     loss = sum(len(tokenizer(reply, add_special_tokens=False)["input_ids"]) + 1 for reply in replies)
+    fewer = bool(config.contrast) and len(rows) < config.data.dialogues - 1
+    asked = f" (there are no more questions: data.dialogues is {config.data.dialogues:,})" if fewer else ""
     steps = int(-(-len(rows) // config.tune.batch_size) * config.tune.epochs)
     full = (
         f"at most {int(-(-len(rows) // config.full.batch_size) * config.full.epochs)} steps" if config.full else "none"
@@ -100,7 +102,7 @@ def plan(run: Run, tokenizer: PreTrainedTokenizerBase) -> Plan:
         "locate": f"{len(pairs)} pairs of {len(encode_chat(tokenizer, pairs[0].reference))} tokens{again}",  # type: ignore[arg-type]
         "verify": f"{1 + config.verify.max_heads * (1 + 2 * config.verify.draws)} knockouts of {len(pairs) // 2} pairs",
         "tune": (f"{written} explanations to write, " if written else "")
-        + f"{len(rows)} dialogues, at most {steps} steps of {config.tune.batch_size}",
+        + f"{len(rows)} dialogues{asked}, at most {steps} steps of {config.tune.batch_size}",
         "tune_full": full,
         "evaluate": f"{len(sets.questions)} questions, {len(sets.abilities)} tasks, {len(sets.neutral)} neutral ones"
         f"{passages}{further} for each model",
