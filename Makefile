@@ -2,13 +2,13 @@ PYTHON ?= python3
 BIN := .venv/bin
 
 .DEFAULT_GOAL := help
-.PHONY: demo test test-all test-slow test-browser torture mutants coverage lint types contracts licences audit docs bench clean help
+.PHONY: demo test test-all test-slow test-browser test-extras torture mutants coverage lint types contracts licences audit docs bench clean help
 
 # Training on CPU spends half its time in page faults otherwise: glibc hands every freed tensor back to the
 # kernel and asks for it again. These keep the memory in the process; other allocators ignore them.
-demo test test-all test-slow test-browser torture mutants coverage bench: export MALLOC_MMAP_MAX_ = 0
-demo test test-all test-slow test-browser torture mutants coverage bench: export MALLOC_TRIM_THRESHOLD_ = 17179869184
-demo test test-all test-slow test-browser torture mutants coverage bench: export MALLOC_TOP_PAD_ = 268435456
+demo test test-all test-slow test-browser test-extras torture mutants coverage bench: export MALLOC_MMAP_MAX_ = 0
+demo test test-all test-slow test-browser test-extras torture mutants coverage bench: export MALLOC_TRIM_THRESHOLD_ = 17179869184
+demo test test-all test-slow test-browser test-extras torture mutants coverage bench: export MALLOC_TOP_PAD_ = 268435456
 
 demo: .venv/.installed  ## the whole pipeline on the shipped model; the page is runs/demo/report.html
 	$(BIN)/pinpoint demo --out runs/demo
@@ -28,6 +28,11 @@ test-slow: .venv/.installed  ## the slow tests alone
 
 test-browser: .venv/.installed-browser  ## the pages in Chromium; pictures in build/screenshots
 	$(BIN)/python -m pytest -q --runbrowser tests/browser
+
+EXTRAS := tests/evaluate/test_capability.py tests/inspect_tasks tests/models/test_quantised.py tests/pipeline/test_endpoint.py
+
+test-extras: .venv/.installed-extras  ## the tests of lm-eval's tasks, Inspect, quantised models and `transformers serve`
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q --runslow $(EXTRAS)
 
 TORTURE := tests/torture tests/test_fuzz.py tests/test_fuzz_artifacts.py tests/test_soak.py
 
@@ -101,6 +106,10 @@ help:  ## this list
 .venv/audit/.installed: .venv/.installed
 	$(PYTHON) -m venv .venv/audit
 	.venv/audit/bin/pip install pip-audit
+	touch $@
+
+.venv/.installed-extras: .venv/.installed
+	$(BIN)/pip install -c constraints.txt -e '.[extras]'
 	touch $@
 
 .venv/.installed-docs: .venv/.installed

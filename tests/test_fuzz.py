@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from pinpoint.cli._common import parse_heads
@@ -161,6 +161,7 @@ def test_settings(typed: dict[str, Any]) -> None:
 
 @fuzzed
 @given(SETTINGS.map(lambda value: json.dumps(value).encode()) | st.binary(max_size=60) | TEXT.map(str.encode))
+@example(b'{"data": {"abilities": "\\ud800\\udc00"}}')
 def test_files_of_settings(folder: Path, data: bytes) -> None:
     path = folder / "settings.yaml"
     path.write_bytes(data)

@@ -14,6 +14,8 @@ from typing import Any
 import pytest
 import torch
 from safetensors.torch import save_file
+from tokenizers import Tokenizer
+from tokenizers.models import WordLevel
 
 from pinpoint.artifacts import Journal, Workspace
 from pinpoint.errors import ArtifactError, PinpointError, StorageError
@@ -167,6 +169,14 @@ def test_torch_is_understood_wherever_its_file_ends(numbers: int, tmp_path: Path
         pytest.skip("needs /dev/full")
     with pytest.raises(StorageError, match="rng_state.pth: cannot be written: "), storing(tmp_path / "rng_state.pth"):
         torch.save({"x": torch.zeros(numbers)}, "/dev/full")
+
+
+def test_tokenizers_are_understood(tmp_path: Path) -> None:
+    if not Path("/dev/full").exists():
+        pytest.skip("needs /dev/full")
+    told = "tokenizer.json: cannot be written: No space left on device"
+    with pytest.raises(StorageError, match=told), storing(tmp_path / "tokenizer.json"):
+        Tokenizer(WordLevel({"a": 0}, unk_token="a")).save("/dev/full")
 
 
 def test_other_errors_are_left_alone(tmp_path: Path) -> None:

@@ -8,13 +8,11 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TextIO
 
-from safetensors import SafetensorError
-
 from pinpoint.errors import StorageError
 
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 _CLOSED = (errno.EROFS, errno.EACCES, errno.EPERM)
-# torch and safetensors write files past Python, and raise no OSError.
+# torch, safetensors and tokenizers write files past Python, and raise no OSError; tokenizers a bare Exception.
 _OS_ERROR = re.compile(r"\(os error (\d+)\)")
 _TORCH = ("inline_container.cc", "PytorchStreamWriter", "Parent directory", "iostream error")
 
@@ -47,7 +45,7 @@ def refused(error: OSError, where: Path | None = None, doing: str = "read or wri
 
 @contextmanager
 def storing(where: Path, doing: str = "written") -> Iterator[None]:
-    """Turns what Python, safetensors and torch raise where a file cannot be written or read into one error.
+    """Turns what Python, safetensors, tokenizers and torch raise where a file cannot be written or read into one error.
 
     Args:
         where: the file or folder that is worked on.
@@ -60,9 +58,9 @@ def storing(where: Path, doing: str = "written") -> Iterator[None]:
         yield
     except OSError as error:
         raise refused(error, where, doing) from error
-    except (SafetensorError, RuntimeError) as error:
+    except Exception as error:
         number = _OS_ERROR.search(str(error))
-        if number is None and not any(mark in str(error) for mark in _TORCH):
+        if number is None and not (isinstance(error, RuntimeError) and any(mark in str(error) for mark in _TORCH)):
             raise
         code = int(number[1]) if number else None
         reason = os.strerror(code) if code else "the file could not be written to its end"

@@ -194,3 +194,12 @@ def test_repair_and_gain_rank_heads_alike(
     }
     sets = scripts.gain._sets(taken[0])
     assert all(set(heads) <= set(first[:16]) for heads in sets[::2]) and all(heads == sorted(heads) for heads in sets)
+
+
+def test_the_pages_are_those_of_the_records(scripts: Scripts, tmp_path: Path) -> None:
+    (tmp_path / "results").mkdir()
+    scripts.page.write(ROOT / "bench" / "results", tmp_path)
+    for path in tmp_path.rglob("*.md"):
+        name = path.relative_to(tmp_path)
+        assert path.read_text() == (ROOT / "docs" / name).read_text(), f"run `python bench/page.py`: docs/{name}"
+    assert (tmp_path / "benchmarks.md").exists() and (tmp_path / "planted.md").exists()

@@ -20,12 +20,13 @@ HERE = Path(__file__).resolve().parent
 
 
 class Ended(NamedTuple):
-    """How a command ended, and how many changes of the folder it asked for."""
+    """How a command ended, how many changes of the folder it asked for, and of which file the first failed."""
 
     code: int
     out: str
     err: str
     changes: int
+    met: str
 
 
 class Disk:
@@ -84,15 +85,15 @@ def _forked(job: list[Any]) -> Ended:
             except BaseException:
                 sys.excepthook(*sys.exc_info())
             sys.stdout.flush(), sys.stderr.flush()
-            library.faults_count.restype = ctypes.c_long
-            os.write(told, str(library.faults_count()).encode())
+            library.faults_count.restype, library.faults_met.restype = ctypes.c_long, ctypes.c_char_p
+            os.write(told, str(library.faults_count()).encode() + b" " + library.faults_met())
             os._exit(code)
         _, status = os.waitpid(child, 0)
         os.close(told)
-        changes = int(os.read(tell, 20) or b"-1")
+        changes, met = os.read(tell, 4200).decode().split(" ", 1)
         os.close(tell)
         out.seek(0), err.seek(0)
-        return Ended(os.waitstatus_to_exitcode(status), out.read().decode(), err.read().decode(), changes)
+        return Ended(os.waitstatus_to_exitcode(status), out.read().decode(), err.read().decode(), int(changes), met)
 
 
 def _serve() -> None:

@@ -1,7 +1,8 @@
 /* A disk that fails, for one folder: preloaded, it lets the first FAULT_AT - 1 changes below FAULT_UNDER pass and
  * answers the next one with FAULT_ERRNO; the ones after it too if FAULT_STAYS is 1, as on a disk that is full. A
  * write that is refused has written half. A change is a write, a sync, a rename, or a file or folder made.
- * The variables are read by `faults_arm`, which also sets the count to 0; `faults_count` tells it. */
+ * The variables are read by `faults_arm`, which also sets the count to 0; `faults_count` tells it, and `faults_met` the
+ * file or folder of the first change that was refused. */
 #define _GNU_SOURCE
 #include <dlfcn.h>
 #include <errno.h>
@@ -16,16 +17,18 @@
 #include <sys/uio.h>
 #include <unistd.h>
 
-static char under[PATH_MAX];
+static char under[PATH_MAX], met[PATH_MAX];
 static long at, count;
 static int number, stays;
 
 void faults_arm(const char *folder, long when, int error, int sticky) {
     snprintf(under, sizeof under, "%s/", folder);
-    at = when, number = error, stays = sticky, count = 0;
+    at = when, number = error, stays = sticky, count = 0, met[0] = 0;
 }
 
 long faults_count(void) { return count; }
+
+const char *faults_met(void) { return met; }
 
 #define REAL(name) __typeof__(&name) real = (__typeof__(&name))dlsym(RTLD_NEXT, #name)
 
@@ -33,6 +36,7 @@ static int fails(const char *path) {
     if (!under[0] || strncmp(path, under, strlen(under)) != 0) return 0;
     count++;
     if (!at || (stays ? count < at : count != at)) return 0;
+    if (!met[0]) snprintf(met, sizeof met, "%s", path);
     errno = number;
     return 1;
 }
@@ -78,6 +82,7 @@ int rename(const char *from, const char *to) {
 
 int mkdir(const char *path, mode_t mode) {
     REAL(mkdir);
+    if (!access(path, F_OK)) return real(path, mode); /* it is there: nothing changes */
     return fails_at(path) ? -1 : real(path, mode);
 }
 

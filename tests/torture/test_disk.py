@@ -52,7 +52,7 @@ def command(folder: Path) -> list[str]:
 
 def told_once(ended: Ended, folder: Path) -> None:
     errors = [line for line in ended.err.splitlines() if line.startswith("error: ")]
-    assert ended.code in (1, 2) and "Traceback" not in ended.err, ended.err
+    assert ended.code in (1, 2) and "Traceback" not in ended.err, (ended.met, ended.err)
     assert len(errors) == 1 and errors[0].startswith(f"error: {folder}"), ended.err
     assert any(mend in errors[0] for mend in ("run the same command again", "another place", "another --out")), errors
     assert not ended.out

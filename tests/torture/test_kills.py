@@ -6,10 +6,15 @@
 import json
 import os
 import random
+import shutil
 import signal
 import subprocess
 import sys
+import threading
 import time
+from collections import Counter
+from contextlib import suppress
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +30,7 @@ evaluate: {items: 24, ability_items: 4, neutral_items: 8, batch_size: 8, resampl
 """
 KILLS = int(os.environ.get("TORTURE_KILLS", "4"))
 SIGNALS = (signal.SIGKILL, signal.SIGTERM, signal.SIGINT)
+CODES = {signal.SIGKILL: (-9,), signal.SIGTERM: (-15, 143), signal.SIGINT: (130,)}
 
 
 def start(folder: Path) -> subprocess.Popen[str]:
@@ -32,7 +38,7 @@ def start(folder: Path) -> subprocess.Popen[str]:
     settings.write_text(SETTINGS)
     command = [sys.executable, "-c", "from pinpoint.cli import main; main()", "run", "yesman"]
     command += ["--config", str(settings), "--out", str(folder)]
-    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    return subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
 
 
 def untimed(value: Any) -> Any:
@@ -51,48 +57,110 @@ def results(folder: Path) -> dict[str, Any]:
     return found
 
 
+class Watched:
+    """A run in a process of its own, with what it says and when."""
+
+    def __init__(self, folder: Path) -> None:
+        self.began = time.monotonic()
+        self.process = start(folder)
+        self.lines: list[str] = []
+        self.at: dict[str, float] = {"start": 0.0}
+        self.kept: set[str] = set()
+        self._told = threading.Condition()
+        self._reader = threading.Thread(target=self._read, daemon=True)
+        self._reader.start()
+
+    def _read(self) -> None:
+        assert self.process.stderr is not None
+        for line in self.process.stderr:
+            with self._told:
+                self.lines.append(line)
+                if line.startswith("["):
+                    stage = line.split()[1].rstrip(":")
+                    self.at[stage] = time.monotonic() - self.began
+                    self.kept |= {stage} if "done before, kept" in line else set()
+                self._told.notify_all()
+        with self._told:
+            self._told.notify_all()
+
+    def until(self, stage: str) -> None:
+        """Waits for a stage to begin, or for the end of the process."""
+        with self._told:
+            self._told.wait_for(lambda: stage in self.at or self.process.poll() is not None, timeout=600)
+
+    def end(self) -> str:
+        """All it has said, once it is over."""
+        self.process.wait()
+        self._reader.join()
+        return "".join(self.lines)
+
+    @property
+    def finished(self) -> set[str]:
+        """Stages that are over, since the next one began."""
+        return {stage for stage, _ in pairwise(self.at)}
+
+    def seconds(self) -> dict[str, float]:
+        """How long each stage took."""
+        ends = [*list(self.at.values())[1:], time.monotonic() - self.began]
+        return {stage: end - began for (stage, began), end in zip(self.at.items(), ends, strict=True)}
+
+
+def kill(folder: Path, stage: str, after: float, signals: tuple[signal.Signals, ...], rng: random.Random) -> Watched:
+    """Starts the run, and ends it `after` seconds into a stage, if it is not over by then."""
+    run = Watched(folder)
+    run.until(stage)
+    with suppress(subprocess.TimeoutExpired):
+        run.process.wait(after)
+    if run.process.poll() is None:
+        sent = rng.choice(signals)
+        run.process.send_signal(sent)
+        run.end()
+        # Once the page is there, Python itself answers Ctrl-C on its way out.
+        leaving = (-2,) if "report" in run.at and sent == signal.SIGINT else ()
+        assert run.process.returncode in (0, *CODES[sent], *leaving), (sent, run.process.returncode)
+    return run
+
+
+def hold(run: Watched, finished: set[str]) -> None:
+    """What was finished is kept, and nothing but the program's own words is said."""
+    told = run.end()
+    assert "Traceback" not in told, told
+    redone = (finished & set(run.at)) - run.kept - {"start"}
+    assert not redone, f"finished stages were done again: {redone}"
+
+
 @pytest.mark.slow
 @pytest.mark.timeout(7200)
 def test_a_run_that_is_killed_again_and_again_ends_like_an_undisturbed_one(tmp_path: Path) -> None:
     whole = tmp_path / "whole"
-    began = time.monotonic()
-    undisturbed = start(whole)
-    _, told = undisturbed.communicate()
-    assert undisturbed.returncode == 0, told
-    took = time.monotonic() - began
-    expected = results(whole)
+    undisturbed = Watched(whole)
+    assert undisturbed.end() and undisturbed.process.returncode == 0, undisturbed.lines
+    seconds, expected = undisturbed.seconds(), results(whole)
     rng = random.Random(0)
-    kills = rounds = 0
-    stages: dict[str, int] = {}
-    while kills < KILLS:
+    killed: Counter[str] = Counter()
+    rounds = 0
+    while sum(killed.values()) < KILLS:
+        folder, finished = tmp_path / f"killed-{rounds}", set[str]()
         rounds += 1
-        folder = tmp_path / f"killed-{rounds}"
-        kept: set[str] = set()
-        while True:
-            process = start(folder)
-            try:
-                # Most of a short run is imports: kills fall between there and the end.
-                told = process.communicate(timeout=rng.uniform(0.2, 0.9) * took if kills < KILLS else None)[1]
-            except subprocess.TimeoutExpired:
-                process.send_signal(rng.choice(SIGNALS))
-                told = process.communicate()[1]
-                kills += process.returncode != 0
-            now = {line.split()[1].rstrip(":") for line in told.splitlines() if "done before, kept" in line}
-            assert kept <= now or process.returncode, "a finished stage was redone"
-            kept |= now
-            begun = [line for line in told.splitlines() if line.startswith("[")]
-            stages[begun[-1].split()[1] if begun else "start"] = (
-                stages.get(begun[-1].split()[1] if begun else "start", 0) + 1
-            )
-            if process.returncode == 0:
-                break
-            assert "Traceback" not in told, told
+        # The stages killed least so far, in their order: so that each has its turn.
+        for stage in sorted(sorted(seconds, key=lambda one: (killed[one], rng.random()))[:4], key=list(seconds).index):
+            signals = SIGNALS[:2] if stage == "start" else SIGNALS  # Python itself answers Ctrl-C while it starts
+            run = kill(folder, stage, rng.uniform(0, 0.95) * seconds[stage], signals, rng)
+            hold(run, finished)
+            finished |= run.finished
+            if run.process.returncode:
+                killed[list(run.at)[-1]] += 1
+        last = Watched(folder)
+        hold(last, finished)
+        assert last.process.returncode == 0, last.lines
         assert results(folder) == expected
         for name in ("adapter/adapter_model.safetensors", "merged/model.safetensors", "full/merged/model.safetensors"):
             ours, theirs = load_file(str(folder / name)), load_file(str(whole / name))
             assert all(bool((ours[key] == theirs[key]).all()) for key in theirs), name
         assert not (folder / "partial").exists() or not list((folder / "partial").iterdir())
         assert not list(folder.glob(".*.partial"))
-    record = {"kills": kills, "runs": rounds, "stages": stages, "undisturbed_seconds": took}
+        shutil.rmtree(folder)
     if "TORTURE_KILLS" in os.environ:
+        assert set(killed) == set(seconds), "a stage was never killed"
+        record = {"kills": sum(killed.values()), "runs": rounds, "stages": dict(killed), "undisturbed_seconds": seconds}
         Path("bench/results/kills.json").write_text(json.dumps(record, indent=1) + "\n")

@@ -47,8 +47,10 @@ def beside(folder: Path, value: Any) -> Any:
         return value
     if isinstance(value, dict):
         return {key: beside(folder, one) for key, one in value.items()}
-    # No file's name holds a null character: that the file is not there is told where it is looked for.
-    return str((folder / value).resolve()) if isinstance(value, str) and value and "\0" not in value else value
+    try:
+        return str((folder / value).resolve()) if isinstance(value, str) and value else value
+    except ValueError:  # what no file can be called: that it is not there is told where it is looked for
+        return value
 
 
 def _anchored(section: dict[str, Any], folder: Path) -> tuple[dict[str, Any], dict[str, Any]]:

@@ -71,7 +71,8 @@ class _Sweep:
         self._mixed: dict[tuple[int, str], Tensor] = {}
         self._fed: dict[tuple[int, str], Tensor] = {}
         self.chunks: list[_Chunk] = []
-        self.unmoved: dict[Node, Tensor] = {}  # [site]: what the node puts out is the same on both prompts
+        # [site node]: what nodes put out is the same on both prompts. Read at the end: on a GPU, reading waits.
+        self.unmoved: list[tuple[list[Node], Tensor]] = []
 
     def see_heads(self, layer: int, z: Tensor) -> None:
         """Keeps z, the input of the out projection, at the measured positions of each prompt."""
@@ -119,11 +120,11 @@ class _Sweep:
                 columns = self._view.columns(Node("heads", layer, head))
                 reference[:, columns] = counterfactual[:, columns]
         swapped = reference[:, None].repeat(1, 1 + len(entering), 1)  # [site 1+node head*d_head]
-        for row, node in enumerate(entering, 1):
-            if node.kind != "mlps":
-                columns = self._view.columns(node)
-                swapped[:, row, columns] = counterfactual[:, columns]
-                self.unmoved[node] = (swapped[:, row] == reference).all(dim=1).cpu()
+        mixing = [node for node in entering if node.kind != "mlps"]
+        for row, node in enumerate(mixing, 1):
+            columns = self._view.columns(node)
+            swapped[:, row, columns] = counterfactual[:, columns]
+        self.unmoved.append((mixing, (swapped[:, 1 : 1 + len(mixing)] == reference[:, None]).all(dim=2)))
         output: Tensor = self._view.out_proj(layer).forward(swapped)
         return output
 
@@ -131,8 +132,8 @@ class _Sweep:
         """Parts [2*site width] into the references' and the counterfactuals'."""
         reference = seen[: self._count]
         # Rounding of a matmul depends on a row's place in the batch: one prompt must not differ from itself.
-        same = self._same_prompt[:, None].to(seen.device)
-        return reference, torch.where(same, reference, seen[self._count :])
+        self._same_prompt = self._same_prompt.to(seen.device)
+        return reference, torch.where(self._same_prompt[:, None], reference, seen[self._count :])
 
     def _patched_mlp(self, layer: int, entering: list[Node]) -> dict[tuple[int, str], nn.Module]:
         """The modules whose outputs are exchanged in the last of the entering rows; none unless it is an MLP's."""
@@ -140,7 +141,7 @@ class _Sweep:
             return {}
         modules = {(layer, name): module for name, module in self._view.mlp_outputs(layer).items()}
         alike = [(left == right).all(dim=1) for left, right in (self._both(self._fed[key]) for key in modules)]
-        self.unmoved[entering[-1]] = torch.stack(alike).all(dim=0).cpu()
+        self.unmoved.append((entering[-1:], torch.stack(alike).all(dim=0)[:, None]))
         return modules
 
     def _swap_mlp(self, key: tuple[int, str], output: Tensor) -> Tensor:
@@ -207,7 +208,8 @@ def _measured_at_the_end(
         effects[:, [column[node] for node in chunk.nodes]] = metric.effect(found[:, 1:], found[:, :1]).cpu()
         references = found[:, 0].cpu()
     counts = site_counts(pairs)
-    for node, unmoved in run.unmoved.items():
-        everywhere = torch.stack([own.all() for own in unmoved.split(counts)])
-        effects[:, column[node]].masked_fill_(everywhere, 0.0)
+    for some, unmoved in run.unmoved:
+        everywhere = torch.stack([own.all(dim=0) for own in unmoved.cpu().split(counts)])  # [pair node]
+        columns = [column[node] for node in some]
+        effects[:, columns] = effects[:, columns].masked_fill(everywhere, 0.0)
     return Effects(effects, references)

@@ -85,13 +85,20 @@ def package_of(folder: Path) -> Package:
     sizes = {}
     for name, one in manifest["files"].items():
         path = folder / name
-        if not path.resolve().is_relative_to(folder.resolve()):
+        if not _is_within(folder, name):
             raise ArtifactError(f"{name!r} lies outside the export.", where=str(folder), mend="Export again.")
         if not path.is_file() or (name != CARD and file_digest(path) != one["sha256"]):
             what = "is missing" if not path.is_file() else "is not what was checked: its digest differs"
             raise ArtifactError(f"{what}.", where=str(path), mend="Export again, to another folder or in its place.")
         sizes[name] = path.stat().st_size
     return Package(folder, sizes | {MANIFEST: (folder / MANIFEST).stat().st_size})
+
+
+def _is_within(folder: Path, name: str) -> bool:
+    try:
+        return (folder / name).resolve().is_relative_to(folder.resolve())
+    except ValueError:  # what no file can be called
+        return False
 
 
 def _manifest(folder: Path) -> dict[str, Any]:
