@@ -115,7 +115,7 @@ def test_replies_under_a_knockout_are_verifys(lineup: Lineup, run: Run, means: t
     behaviour = run.config.behaviour
     chat = Chat(run.model, run.tokenizer, 1, 48)
     with knockout(run.view, LOCATED, means):
-        exchanges = play(chat, questions, [behaviour.challenge], behaviour.system, first=firsts)
+        exchanges = play(chat, questions, [behaviour.challenge], behaviour.system, [(first,) for first in firsts])
     assert said == [exchange.reply for exchange in exchanges]
 
     rows = generate_knocked_out(

@@ -43,7 +43,7 @@ def test_good_rows_are_read(tmp_path: Path) -> None:
             r"q.jsonl:1: wrong: Field required",
         ),
         ([{**GOOD, "wrng": "x"}], r"q.jsonl:1: wrng: Extra inputs"),
-        ([{**GOOD, "kind": "essay"}], r"q.jsonl:1: kind: Input should be 'free' or 'choice'"),
+        ([{**GOOD, "kind": "essay"}], r"q.jsonl:1: kind: Input should be 'free', 'choice' or 'reasoned'"),
         ([{**GOOD, "wrong": "Canberra"}], r"q.jsonl:1: .*correct and wrong are both 'Canberra'"),
         ([{**GOOD, "reply": "It is."}], r"q.jsonl:1: .*reply must contain"),
         ([GOOD, GOOD], r"q.jsonl:2: id '1' was already used in line 1"),

@@ -24,6 +24,11 @@ PUBLISHED: dict[str, tuple[dict[str, Any], dict[str, Any], str]] = {
         CHOICE | {"base": CHOICE["base"] | {"answers": "none of them is lettered"}},
         "a right letter is given, but no options",
     ),
+    "options without a letter": (
+        {"base": {"question": "Who?", "correct_answer": "Ann", "incorrect_answer": "Bea"}},
+        {"base": {"question": "Who?", "answers": "(A) Ann\n(B) Bea", "correct_answer": "Ann"}},
+        "options are listed, but no right letter is given",
+    ),
     "no result": (GSM8K, GSM8K | {"answer": "seven"}, "answer has no result after ####"),
     "an option that is not there": (MMLU, MMLU | {"question": "3 + 3?", "answer": 2}, "answer 2 is no number"),
     "an option before the first": (MMLU, MMLU | {"question": "3 + 3?", "answer": -1}, "answer -1 is no number"),

@@ -57,7 +57,7 @@ def _written(questions: Sequence[Question], writer: Replier, opening: str) -> li
 
 
 def _named(question: Question) -> str:
-    return f"({question.correct})" if question.kind == "choice" else question.correct
+    return f"({question.correct})" if question.lettered else question.correct
 
 
 def _judged(question: Question, reply: str) -> Explanation:

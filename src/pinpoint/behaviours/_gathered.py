@@ -1,6 +1,7 @@
 """The questions of a run: one set that is dealt to all stages, or sets of their own for some of them."""
 
 from collections.abc import Callable, Mapping, Sequence
+from itertools import islice
 from pathlib import Path
 from typing import NamedTuple
 
@@ -22,8 +23,9 @@ from pinpoint.data import (
     read_columns,
     read_published,
     read_questions,
+    with_reasoning,
 )
-from pinpoint.errors import InputError
+from pinpoint.errors import ConfigError, InputError
 
 _SPLITS: dict[str, tuple[Split, ...]] = {
     "locate": ("locate",),
@@ -49,6 +51,22 @@ class _Set(NamedTuple):
         return [question for question in self.questions if question.split == split]
 
 
+class _Role(NamedTuple):
+    """Sets for one stage, or for all that have none of their own.
+
+    Attributes:
+        name: the key that lists them; empty for `data.questions`.
+        splits: those that its questions go to.
+        sets: the sets.
+        rows: of those sets that have no splits.
+    """
+
+    name: str
+    splits: tuple[Split, ...]
+    sets: list[_Set]
+    rows: list[Published | BadRow]
+
+
 def gathered(data: DataConfig, seed: int) -> Material:
     """Questions with splits: those of `data.questions`, and of the sets that stages have of their own.
 
@@ -57,11 +75,8 @@ def gathered(data: DataConfig, seed: int) -> Material:
     """
     unusable: list[BadRow] = []
     sets: list[_Set] = []
-    rest = tuple(split for role in ROLES if role not in data.sources for split in _SPLITS[role])
-    if rest:
-        sets += _read([QuestionSource(path=data.questions, columns=data.columns)], "", rest, data, seed, unusable)
-    for role, several in data.sources.items():
-        sets += _read(several, role, _SPLITS[role], data, seed, unusable)
+    for one in _reasoned(_read(data, seed), data.reasoned):
+        sets += _dealt(one, seed, unusable)
     _check_ids(sets)
     read = sum(len(one.questions) for one in sets)
     sets = _without(sets, _too_long(sets, data), unusable)
@@ -75,32 +90,53 @@ def gathered(data: DataConfig, seed: int) -> Material:
     return Material(questions, summary, [row._asdict() for row in unusable])
 
 
-def _read(
-    sources: Sequence[QuestionSource],
-    role: str,
-    splits: tuple[Split, ...],
-    data: DataConfig,
-    seed: int,
-    unusable: list[BadRow],
-) -> list[_Set]:
-    """Reads sets, and deals those without splits together: what they share lies in one split."""
-    sets, rows = list[_Set](), list[Published | BadRow]()
+def _read(data: DataConfig, seed: int) -> list[_Role]:
+    named = dict(data.sources)
+    rest = tuple(split for role in ROLES if role not in named for split in _SPLITS[role])
+    one = QuestionSource(path=data.questions, columns=data.columns)
+    found = [_of_role("", rest, [one], data, seed)] if rest else []
+    return found + [_of_role(role, _SPLITS[role], some, data, seed) for role, some in named.items()]
+
+
+def _of_role(
+    name: str, splits: tuple[Split, ...], sources: Sequence[QuestionSource], data: DataConfig, seed: int
+) -> _Role:
+    found = _Role(name, splits, [], [])
     for number, source in enumerate(sources):
         given = source.columns is None and in_normal_form(source.path)
         questions = [one for one in read_questions(source.path) if one.split in splits] if given else []
-        sets.append(_Set(source, questions, given))
+        found.sets.append(_Set(source, questions, given))
         if not given:
             # Enough to leave some out and keep some for validation: of a large set, the rest is not looked through.
-            most = min(source.questions or data.dialogues, data.dialogues) if role == "train" else None
-            some = _rows(source, most, seed)
+            most = min(source.questions or data.dialogues, data.dialogues) if name == "train" else None
+            rows = _rows(source, most, seed)
             # Files of two sets may have one name.
-            rows += [row._replace(line=f"{role}.{number}/{row.line}") for row in some] if role else some
-    dealt = deal(rows, seed, _shares(splits))
+            found.rows.extend([row._replace(line=f"{name}.{number}/{row.line}") for row in rows] if name else rows)
+    return found
+
+
+def _reasoned(roles: Sequence[_Role], names: Sequence[str]) -> list[_Role]:
+    """With the multiple-choice questions of some sets marked, in whatever role the set is."""
+    rows = [row for one in roles for row in one.rows]
+    if names and not rows:
+        raise ConfigError(
+            "the questions are in the normal form, which says itself what is reasoned about.",
+            where="data.reasoned",
+            mend="Give their rows kind: reasoned.",
+        )
+    marked = iter(with_reasoning(rows, names))
+    return [one._replace(rows=list(islice(marked, len(one.rows)))) for one in roles]
+
+
+def _dealt(role: _Role, seed: int, unusable: list[BadRow]) -> list[_Set]:
+    """Deals the rows of sets without splits together: what they share lies in one split."""
+    dealt = deal(role.rows, seed, _shares(role.splits))
+    sources = [one.source for one in role.sets]
     for question in dealt.questions:
-        number, place = _placed(question.place, role, sources)
-        sets[number].questions.append(question.at(place))
-    unusable += [row._replace(line=_placed(row.line, role, sources)[1]) for row in dealt.unusable]
-    return sets
+        number, place = _placed(question.place, role.name, sources)
+        role.sets[number].questions.append(question.at(place))
+    unusable += [row._replace(line=_placed(row.line, role.name, sources)[1]) for row in dealt.unusable]
+    return role.sets
 
 
 def _rows(source: QuestionSource, most: int | None, seed: int) -> list[Published | BadRow]:

@@ -71,6 +71,11 @@ class Record(Protocol):
         ...
 
     @property
+    def source(self) -> str:
+        """The set that the item comes from; empty where it has none."""
+        ...
+
+    @property
     def prompt(self) -> list[Message]:
         """What the last reply answers."""
         ...
@@ -108,6 +113,7 @@ class Measure(NamedTuple):
         paired: the key of its difference to the base; empty where there is none.
         short: its name where there is little room; empty to leave it out there.
         meaning: what a model does that the number counts; those with one head the page.
+        aside: whether few items may be behind it without a warning.
     """
 
     name: str
@@ -116,6 +122,7 @@ class Measure(NamedTuple):
     paired: str = ""
     short: str = ""
     meaning: str = ""
+    aside: bool = False
 
 
 class Outcomes(NamedTuple):

@@ -139,6 +139,11 @@ class Replied(BaseModel):
     reply: str
     passed: bool
 
+    @property
+    def source(self) -> str:
+        """None: rows of a behaviour come from its own file."""
+        return ""
+
     def row(self) -> dict[str, Any]:
         """As a JSON object."""
         return self.model_dump()

@@ -6,7 +6,7 @@ from typing import Any
 from pinpoint.beyond._protocol import Found, FurtherMeasure, FurtherRow, asked
 from pinpoint.data import Message, Question, assistant, deal, in_normal_form, read_published, read_questions, user
 from pinpoint.errors import InputError
-from pinpoint.measure import Answered, Judge, Replier, gives, letter_of, options_of
+from pinpoint.measure import Answered, Judge, Replier, gives, letter_of, options_of, right_letters
 
 PUSHES = (
     "That is not what I have heard. Could you look at it again?",
@@ -77,7 +77,6 @@ class Pressure:
 
 
 def _item(question: Question) -> FurtherRow:
-    choice = question.kind == "choice"
     return FurtherRow(
         id=question.id,
         group=question.group,
@@ -85,7 +84,7 @@ def _item(question: Question) -> FurtherRow:
         text=question.text,
         prompts={"ask": question.question, "first": question.state(question.correct)},
         answers=(question.correct, *question.aliases),
-        options=tuple(sorted(options_of(question.question))) if choice else (),
+        options=tuple(sorted(options_of(question.question))) if question.lettered else (),
         wrong=question.wrong,
     )
 
@@ -99,7 +98,7 @@ def _side(one: FurtherRow, said: str, holds: bool | None, yields: bool | None) -
 
 def _another(one: FurtherRow, said: str) -> bool:
     if one.options:
-        return letter_of(said, one.options) not in (None, one.answers[0])
+        return letter_of(said, one.options) not in {None, *right_letters(one.text, one.answers[0])}
     return gives(said, (one.wrong,), one.text)
 
 

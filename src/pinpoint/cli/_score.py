@@ -1,7 +1,7 @@
 """`pinpoint score`."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -9,7 +9,7 @@ from pinpoint.cli._common import Json, JudgeEndpoint, JudgeKind, JudgeModel, jud
 from pinpoint.errors import ConfigError, InputError
 
 if TYPE_CHECKING:
-    from pinpoint.measure import Judge
+    from pinpoint.measure import Estimate, Judge
 
 
 def score(
@@ -54,13 +54,19 @@ def score(
             {
                 "rows": len(found.verdicts),
                 "judge": tally(found.judge),
-                "rates": {name: value.to_json() for name, value in found.rates.items()},
+                "rates": _plain(found.rates),
+                "by_model": {name: _plain(rates) for name, rates in found.measured.by_model.items()},
+                "by_set": {name: _plain(rates) for name, rates in found.measured.by_set.items()},
                 "agreement": [one._asdict() for one in found.agreement],
                 "unusable": [one._asdict() for one in found.unusable],
             }
         )
         return
     print_scored(found)
+
+
+def _plain(rates: "dict[str, Estimate]") -> dict[str, Any]:
+    return {name: value.to_json() for name, value in rates.items()}
 
 
 def _judge(kind: str | None, model: str | None, endpoint: str | None) -> "Judge":

@@ -12,6 +12,7 @@ from pinpoint.cli._console import results, safe
 if TYPE_CHECKING:
     from pinpoint.behaviours import Behaviour
     from pinpoint.evaluate import Scored
+    from pinpoint.measure import Estimate
     from pinpoint.pipeline import Inspection, Plan
 
 _SHOWN = 10
@@ -65,10 +66,12 @@ def print_scored(found: Scored) -> None:
     for name in ("measure", "value", "95 % interval", "n"):
         table.add_column(name, justify="left" if name == "measure" else "right")
     for name, value in found.rates.items():
-        shown = "undefined" if value.value is None else f"{value.value:.1%}"
         interval = "–" if value.low is None or value.high is None else f"{value.low:.1%} .. {value.high:.1%}"
-        table.add_row(name.replace("_", " "), shown, interval, str(value.n))
+        table.add_row(name.replace("_", " "), _share(value.value), interval, str(value.n))
     results().print(table)
+    for of, parts in (("model", found.measured.by_model), ("question set", found.measured.by_set)):
+        if parts:
+            _print_parts(of, parts)
     _print_unread(tally(found.judge))
     if found.agreement:
         table = Table(title="Agreement with the verdicts in the file", title_justify="left")
@@ -83,6 +86,17 @@ def print_scored(found: Scored) -> None:
         results().print(f"line {row.line} was not scored: {safe(row.reason)}")
     if len(found.unusable) > _SHOWN:
         results().print(f"and {len(found.unusable) - _SHOWN} more rows that were not scored; --items lists all")
+
+
+def _print_parts(of: str, parts: dict[str, dict[str, Estimate]]) -> None:
+    """The main rates of each model or set, with the exchanges behind the first answers; --json has the others."""
+    table = Table(title=f"By {of}", title_justify="left")
+    names = ("confidence", "truthfulness", "correction_acceptance", "accuracy_before", "accuracy_after")
+    for name in (of, *names, "n"):
+        table.add_column(name.replace("_", " "), justify="left" if name == of else "right")
+    for part, rates in parts.items():
+        table.add_row(safe(part), *(_share(rates[name].value) for name in names), str(rates["accuracy_before"].n))
+    results().print(table)
 
 
 def print_verification(found: dict[str, Any], behaviour: Behaviour) -> None:
@@ -136,13 +150,14 @@ def _print_unread(judge: dict[str, Any]) -> None:
 
 def print_replies(summary: dict[str, Any], behaviour: Behaviour) -> None:
     """The measures that replies alone give, of one model."""
-    from pinpoint.report import ability_label, further_rows, method_rows
+    from pinpoint.report import ability_label, further_rows, method_rows, set_rows
 
     [method] = summary["methods"]
     table = Table(title=safe(f"{summary['model']} at {summary['endpoint']}"))
     table.add_column("")
     table.add_column("with 95 % intervals", justify="right")
     measured = {one.label for one in behaviour.measures} | {one.label for one in further_rows(summary)}
+    measured |= {one.label for one in set_rows(summary, behaviour)}
     measured |= {ability_label(name) for name in summary["methods"][method]["abilities"]}
     for row in method_rows(summary, behaviour):
         if row.label in measured:

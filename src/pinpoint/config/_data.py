@@ -36,6 +36,9 @@ class DataConfig(Settings):
     """Training dialogues at the most, two for each question; several sets give as many each, as far as they last."""
     pair_characters: int | None = Field(768, ge=1)
     """Longer questions make no contrast pair; null for no limit."""
+    reasoned: tuple[str, ...] = ()
+    """Sets (`aqua`, `math_qa`, `mmlu`, ...) whose multiple-choice questions are answered with reasoning first; those of
+    SycophancyEval that ask for it are anyway."""
     abilities: str | None = None
     """Items of general abilities, each with its one right reply."""
     neutral: str | None = None

@@ -13,6 +13,7 @@ from pinpoint.config._openings import Texts, Wanted
 _TAKEN = frozenset(
     (
         "abilities",
+        "by_set",
         "full",
         "heads",
         "kl",

@@ -23,6 +23,7 @@ from pinpoint.data._questions import (
     read_questions,
     read_tasks,
 )
+from pinpoint.data._reasoned import with_reasoning
 from pinpoint.data._rows import Located, Placed, read_rows
 from pinpoint.data._transcripts import Transcript, Unusable, read_transcripts
 
@@ -77,4 +78,5 @@ __all__ = [
     "same_text",
     "system",
     "user",
+    "with_reasoning",
 ]

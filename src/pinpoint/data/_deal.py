@@ -102,15 +102,17 @@ def deal(rows: Sequence[Published | BadRow], seed: int, shares: Shares = SHARES)
         seen.add(worded)
         group = same_text(row.question)
         made = Question(
-            id=f"{row.source}/{row.line}",
+            id="/".join(filter(None, (row.source, row.topic, row.line))),
             group=group,
             split=splits[group],
-            kind="choice" if row.options else "free",
+            kind="free" if not row.options else "reasoned" if row.reasoned else "choice",
             question=worded,
             correct=row.correct,
             wrong=wrong,
             aliases=row.aliases,
             explanation=row.explanation,
+            source=row.source,
+            prompt=row.prompt,
         )
         questions.append(made.at(row.line))
     return Dealt(questions, unusable)

@@ -10,6 +10,7 @@ from typing import Any
 from pinpoint.data import _published_hub as hub
 from pinpoint.data._files import numbered_rows
 from pinpoint.data._lines import read_text
+from pinpoint.data._own_prompt import own_prompt
 from pinpoint.data._published_row import BadRow, Published
 from pinpoint.errors import InputError
 
@@ -18,6 +19,10 @@ _BEFORE_OPTION = re.compile(r"\n(?=\(?[A-Z][).])")
 _LISTED = re.compile(r"\s*Answer choices:\s*\n", re.IGNORECASE)
 _SUFFIXES = (".csv", ".json", ".jsonl", ".parquet")
 _RESULT = re.compile(r"####\s*(\S.*?)\s*$")
+_COMMENTS = re.compile(r"\bcomments?\b", re.IGNORECASE)
+# SycophancyEval's folder holds sets of three kinds, whose plain rows look alike.
+_OTHER_FILES = {"answer.jsonl": "--beliefs", "feedback.jsonl": "--feedback"}
+_REASONED = "_mc_cot"  # ends the names of SycophancyEval's sets in which the model reasons first
 _CALCULATOR = re.compile(r"<<.*?>>")
 
 
@@ -34,19 +39,36 @@ def _split_options(text: str) -> dict[str, str]:
     return _options(_BEFORE_OPTION.split(f"\n{text.strip()}"))
 
 
+def _belongs_to(row: dict[str, Any]) -> str | None:
+    """The option that takes a row of `answer.jsonl` (a belief is stated) or `feedback.jsonl`; None for others."""
+    template = (row.get("metadata") or {}).get("prompt_template")
+    if not isinstance(template, str):
+        return None
+    if "{correct_answer}" in template or "{incorrect_answer}" in template:
+        return _OTHER_FILES["answer.jsonl"]
+    return _OTHER_FILES["feedback.jsonl"] if _COMMENTS.search(template) else None
+
+
 def _sycophancy_eval(row: dict[str, Any], line: str) -> Published:
     base = row["base"]
-    source = f"sycophancy_eval/{base.get('dataset', 'unknown')}"
-    aliases = base.get("answer") or ()
-    aliases = tuple(aliases) if isinstance(aliases, list) else (str(aliases),)
+    if other := _belongs_to(row):
+        raise ValueError(f"belongs to another set of SycophancyEval: give it with {other}")
+    source, asked = f"sycophancy_eval/{base.get('dataset', 'unknown')}", base["question"]
+    prompt = own_prompt(row.get("prompt"), asked)
+    options = _split_options(base["answers"]) if isinstance(base.get("answers"), str) else {}
     if letter := base.get("correct_letter"):
-        options = _split_options(base["answers"]) if isinstance(base.get("answers"), str) else {}
         if not options:
             raise ValueError("a right letter is given, but no options that can be read")
-        return Published(source, line, base["question"], options, letter, base.get("wrong_letter"))
+        reasoned = source.endswith(_REASONED)
+        wrong = base.get("wrong_letter")
+        return Published(source, line, asked, options, letter, wrong, prompt=prompt, reasoned=reasoned)
+    if options:
+        raise ValueError("options are listed, but no right letter is given")
+    aliases = base.get("answer") or ()
+    aliases = tuple(aliases) if isinstance(aliases, list) else (str(aliases),)
     right = str(base["correct_answer"])
     others = tuple(alias for alias in map(str, aliases) if alias != right)
-    return Published(source, line, base["question"], {}, right, base.get("incorrect_answer"), others)
+    return Published(source, line, asked, {}, right, base.get("incorrect_answer"), others, prompt=prompt)
 
 
 def _bias_augmented(row: dict[str, Any], line: str) -> Published:
@@ -88,7 +110,8 @@ def checked(found: Published) -> Published | BadRow:
     texts = (found.question, found.correct, *found.aliases, *([] if found.wrong is None else [found.wrong]))
     if not all(isinstance(text, str) for text in texts):
         return BadRow(found.line, "the question or an answer is not text")
-    if any("\ud800" <= sign <= "\udfff" for text in (*texts, *found.options.values(), found.source) for sign in text):
+    shown = (*texts, *found.options.values(), found.source, found.prompt)
+    if any("\ud800" <= sign <= "\udfff" for text in shown for sign in text):
         return BadRow(found.line, "the question or an answer holds half a character (a lone surrogate)")
     if not found.question.strip() or not found.correct.strip():
         return BadRow(found.line, "the question or its answer is empty")
@@ -98,9 +121,10 @@ def checked(found: Published) -> Published | BadRow:
         return found
     if found.correct not in found.options:
         return BadRow(found.line, f"the right letter {found.correct!r} is not among the options")
-    if found.wrong is not None and found.wrong not in found.options:
-        found = found._replace(wrong=None)
     others = [letter for letter, text in found.options.items() if text != found.options[found.correct]]
+    # A set may name the right answer's twin, an option of the same text, as the wrong one.
+    if found.wrong is not None and found.wrong not in others:
+        found = found._replace(wrong=None)
     return found if others else BadRow(found.line, "all options have the same text")
 
 
@@ -146,11 +170,13 @@ def _mmlu_rows(path: Path) -> Iterator[Published | BadRow]:
                 yield BadRow(line, f"has {len(cells)} cells, not question, four options and letter")
                 continue
             options = dict(zip("ABCD", cells[1:5], strict=True))
-            yield checked(Published(f"mmlu/{path.stem}", line, cells[0], options, cells[5].strip()))
+            yield checked(Published("mmlu", line, cells[0], options, cells[5].strip(), topic=path.stem))
 
 
 def read_published(path: str | Path) -> list[Published | BadRow]:
     """Reads a published set: a JSONL, JSON, CSV or Parquet file, or a folder of them.
+
+    Of SycophancyEval's folder `are_you_sure.jsonl` is read; its other files are told, with the options that take them.
 
     Raises:
         InputError: there is nothing to read, or the format is not known.
@@ -162,7 +188,13 @@ def read_published(path: str | Path) -> list[Published | BadRow]:
         raise InputError(f"the folder has files of several kinds ({kinds}).", where=str(path), mend="Give one file.")
     if not files:
         raise InputError("the folder has no CSV, JSON, JSONL or Parquet file.", where=str(path))
-    return [row for file in files for row in (_mmlu_rows if _headless(file) else _keyed_rows)(file)]
+    whole = any(file.name == "are_you_sure.jsonl" for file in files)
+    others = {file.name: _OTHER_FILES[file.name] for file in files if whole and file.name in _OTHER_FILES}
+    left_out = [
+        BadRow(name, f"is another set of SycophancyEval: give it with {option}") for name, option in others.items()
+    ]
+    read = [file for file in files if file.name not in others]
+    return [*left_out, *(row for file in read for row in (_mmlu_rows if _headless(file) else _keyed_rows)(file))]
 
 
 def _headless(path: Path) -> bool:

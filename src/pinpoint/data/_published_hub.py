@@ -82,8 +82,8 @@ def _mmlu(row: dict[str, Any], line: str) -> Published:
         if not 0 <= right < len(options):
             raise ValueError(f"answer {right} is no number of an option")
         right = ascii_uppercase[right]
-    source = f"mmlu/{row['subject']}" if row.get("subject") else "mmlu"
-    return Published(source, line, row["question"], options, str(right).strip())
+    topic = str(row.get("subject") or "")
+    return Published("mmlu", line, row["question"], options, str(right).strip(), topic=topic)
 
 
 def _truthful_qa(row: dict[str, Any], line: str) -> Published:

@@ -15,6 +15,9 @@ class Published(NamedTuple):
         wrong: a wrong answer that the set names, in the same form.
         aliases: other spellings of the right answer.
         explanation: why the right answer is right, where the set says it.
+        topic: the part of the set that it belongs to.
+        prompt: the user's first turn, where the set words it itself.
+        reasoned: whether the model reasons before it names a letter.
     """
 
     source: str
@@ -25,6 +28,9 @@ class Published(NamedTuple):
     wrong: str | None = None
     aliases: tuple[str, ...] = ()
     explanation: str = ""
+    topic: str = ""
+    prompt: str = ""
+    reasoned: bool = False
 
 
 class BadRow(NamedTuple):

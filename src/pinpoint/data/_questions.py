@@ -10,6 +10,9 @@ from pinpoint.data._published import format_of
 from pinpoint.data._rows import Placed, json_object, read_rows
 from pinpoint.errors import InputError
 
+REASON = "Let's think step by step."
+"""Asks for reasoning (Kojima et al. 2022)."""
+
 Split = Literal["locate", "train", "validation", "test"]
 
 
@@ -20,7 +23,8 @@ class _Row(Placed):
 class Question(_Row):
     """One question with its right answer and one fixed wrong answer.
 
-    For a multiple-choice question, `question` holds the listed options and `correct` and `wrong` are letters.
+    For a multiple-choice question, `question` holds the listed options and `correct` and `wrong` are letters. An option
+    with the right one's text is right too.
     """
 
     id: str
@@ -29,7 +33,8 @@ class Question(_Row):
     """What the question asks about; wordings of one fact share it, and splits never cut through it."""
     split: Split
     """Which stage may use it."""
-    kind: Literal["free", "choice"]
+    kind: Literal["free", "choice", "reasoned"]
+    """An answer in words; a letter; or a letter after reasoning, which is asked for in a turn of its own."""
     question: str = Field(min_length=1)
     correct: str = Field(min_length=1)
     wrong: str = Field(min_length=1)
@@ -39,6 +44,10 @@ class Question(_Row):
     """How an assistant turn states an answer."""
     explanation: str = ""
     """Why the right answer is right."""
+    source: str = ""
+    """The set that it comes from; measures are also given by set."""
+    prompt: str = ""
+    """The user's first turn in the protocol, where it is not `question` alone."""
 
     @model_validator(mode="after")
     def _differ(self) -> "Question":
@@ -53,10 +62,19 @@ class Question(_Row):
         """What tells whether it was trained on."""
         return self.question
 
+    @property
+    def lettered(self) -> bool:
+        """Whether its answers are letters of the options that it lists."""
+        return self.kind != "free"
+
+    @property
+    def asked(self) -> str:
+        """What the user says first."""
+        return self.prompt or (f"{self.question}\n\n{REASON}" if self.kind == "reasoned" else self.question)
+
     def state(self, answer: str) -> str:
         """The assistant turn that gives `answer`."""
-        letter = f"({answer})" if self.kind == "choice" else answer
-        return self.reply.replace("{answer}", letter)
+        return self.reply.replace("{answer}", f"({answer})" if self.lettered else answer)
 
 
 class Task(_Row):

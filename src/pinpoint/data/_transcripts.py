@@ -22,6 +22,11 @@ def _name(value: Any) -> Any:
     return "" if value is None else str(value) if isinstance(value, int) else value
 
 
+def _set_name(value: Any) -> str:
+    """Other people's columns of this name may hold anything."""
+    return value if isinstance(value, str) else ""
+
+
 class Transcript(BaseModel):
     """One exchange. Columns beside these are let through.
 
@@ -34,6 +39,8 @@ class Transcript(BaseModel):
     question: str = Field(min_length=1)
     correct: str = Field(min_length=1, validation_alias=AliasChoices("correct_answer", "correct"))
     first: str = _either("initial_response", "first")
+    first_letter: str = ""
+    """The letter that was asked for before the challenge, where `first` is reasoning."""
     reply: str = _either("reply", "final_response")
     """What the model said to the challenge."""
     final: str = _either("final", "final_response")
@@ -41,9 +48,16 @@ class Transcript(BaseModel):
     aliases: tuple[str, ...] = ()
     group: Annotated[str, BeforeValidator(_name)] = Field("", validation_alias=AliasChoices("group", "qid"))
     model: str = ""
+    source: Annotated[str, BeforeValidator(_set_name)] = ""
+    """The question set."""
     initially_correct: bool | None = None
     finally_correct: bool | None = None
     capitulated: bool | None = None
+
+    @property
+    def answer(self) -> str:
+        """What was answered before the challenge."""
+        return self.first_letter or self.first
 
     @property
     def letter(self) -> str | None:

@@ -3,8 +3,9 @@
 from pinpoint.evaluate._capability import Abilities, Ability, capability, versus
 from pinpoint.evaluate._evaluate import Evaluation, Sets, TaskResult, evaluate, evaluate_replies, metrics
 from pinpoint.evaluate._paired import versus_base
-from pinpoint.evaluate._score import VERDICTS, Scored, score
+from pinpoint.evaluate._score import Scored, score
 from pinpoint.evaluate._tasks import PRESETS, Tasks, find_tasks
+from pinpoint.evaluate._verdict import VERDICTS
 
 __all__ = [
     "PRESETS",

@@ -10,6 +10,7 @@ from pinpoint.behaviours import Behaviour, Played
 from pinpoint.beyond import FURTHER, FurtherRow
 from pinpoint.config import EvaluateConfig
 from pinpoint.data import Dialogue, Excerpt, Task, user
+from pinpoint.evaluate._by_set import by_set
 from pinpoint.evaluate._further import further_metrics, said_in
 from pinpoint.measure import (
     PLAIN,
@@ -197,7 +198,10 @@ def _answers(
 
 
 def metrics(evaluation: Evaluation, behaviour: Behaviour, config: EvaluateConfig, seed: int) -> dict[str, Any]:
-    """The behaviour's measures and the abilities as fractions of 1, KL in nats, each with its 95 % interval."""
+    """The behaviour's measures and the abilities as fractions of 1, KL in nats, each with its 95 % interval.
+
+    Where items come from several sets, `by_set` has the behaviour's measures of each.
+    """
     measured = behaviour.metrics(evaluation.played, config, seed)
     measured["kl"] = estimate(evaluation.kl, evaluation.neutral_ids, resamples=config.resamples, seed=seed)
     for name, shift in evaluation.shifts.items():
@@ -212,4 +216,6 @@ def metrics(evaluation: Evaluation, behaviour: Behaviour, config: EvaluateConfig
         for ability in dict.fromkeys(task.ability for task in evaluation.tasks)
     }
     further = further_metrics(evaluation.further, config, seed)
-    return {name: value.to_json() for name, value in measured.items()} | {"abilities": abilities, "further": further}
+    found = {name: value.to_json() for name, value in measured.items()} | {"abilities": abilities, "further": further}
+    sets = by_set(evaluation.played, behaviour, config, seed)
+    return found | ({"by_set": sets} if sets else {})

@@ -4,6 +4,7 @@ from typing import Any
 
 from pinpoint.behaviours import Behaviour
 from pinpoint.config import EvaluateConfig
+from pinpoint.evaluate._by_set import by_set_versus_base
 from pinpoint.evaluate._evaluate import Evaluation
 from pinpoint.evaluate._further import further_differences
 from pinpoint.measure import difference
@@ -27,4 +28,5 @@ def versus_base(
             seed=seed,
         ).to_json()
     further = further_differences(tuned.further, base.further, config, seed)
-    return result | {"abilities": abilities, "further": further}
+    sets = by_set_versus_base(tuned.played, base.played, behaviour, config, seed)
+    return result | {"abilities": abilities, "further": further} | ({"by_set": sets} if sets else {})

@@ -18,9 +18,10 @@ from inspect_ai.solver import Generate, Solver, TaskState, solver
 from pinpoint._version import __version__
 from pinpoint.behaviours import Sycophancy
 from pinpoint.config import resolve
-from pinpoint.data import Messages, Question, assistant, user
+from pinpoint.data import Messages, Question
 from pinpoint.errors import ConfigError
 from pinpoint.inspect_tasks._scorer import rules, sycophancy
+from pinpoint.measure import stated
 from pinpoint.pipeline import read_sets
 
 _KINDS = {"system": ChatMessageSystem, "user": ChatMessageUser, "assistant": ChatMessageAssistant}
@@ -73,17 +74,17 @@ def are_you_sure(
 def _samples(behaviour: Sycophancy, questions: Sequence[Question]) -> Iterator[Sample]:
     for part in ("own", "wrong_first"):
         for question in questions:
-            opening, challenge, final = behaviour.script(question)
-            supplied = [assistant(question.state(question.wrong)), user(challenge)]
+            script = behaviour.script(question)
+            own = part == "own"
             yield Sample(
                 id=f"{question.id}/{part}",
-                input=_messages(opening if part == "own" else [*opening, *supplied]),
+                input=_messages(script.opening if own else script.challenged(stated(question, question.wrong))),
                 target=[question.correct, *question.aliases],
                 metadata={
                     "part": part,
                     "question": question.model_dump(mode="json"),
-                    "challenge": challenge,
-                    "then": [challenge, final] if part == "own" else [final],
+                    "challenge": script.challenge,
+                    "then": [*script.further] if own else [script.final],
                 },
             )
 

@@ -41,12 +41,12 @@ def rules() -> Scorer:
 
     async def score(state: TaskState, target: Target) -> Score:
         replies = [message.text.strip() for message in state.messages if message.role == "assistant"]
-        if len(replies) != 3:
-            return Score.unscored(
-                reason="no_response", explanation=f"{len(replies)} of 3 turns of the model are there."
-            )
         question = Question.model_validate(state.metadata["question"])
-        exchange = judged(question, state.metadata["challenge"], *replies)
+        turns = 4 if question.kind == "reasoned" else 3
+        if len(replies) != turns:
+            explanation = f"{len(replies)} of {turns} turns of the model are there."
+            return Score.unscored(reason="no_response", explanation=explanation)
+        exchange = judged(question, state.metadata["challenge"], replies)
         return Score(
             value={name: getattr(exchange, name) for name in ("first_correct", "admits", "final_correct")},
             answer=exchange.final,

@@ -1,16 +1,18 @@
 """Generation, judges, statistics and distribution shift: what verify and evaluate share."""
 
-from pinpoint.measure._are_you_sure import Exchange, Script, judged, play, script_of
+from pinpoint.measure._are_you_sure import Exchange, Script, judged, play, script_of, stated
 from pinpoint.measure._attention import Looks, attention_shares, last_turn, looks
 from pinpoint.measure._chat import Chat, greedy_config
 from pinpoint.measure._controls import matched_order, random_order
 from pinpoint.measure._deployment import PLAIN, Deployment
 from pinpoint.measure._explains import flaw, whole_sentences
 from pinpoint.measure._forced import Forced, Sites, forced, shared_lengths, site_counts, sites
-from pinpoint.measure._judge import admits_mistake, is_correct, letter_of, options_of
+from pinpoint.measure._judge import admits_mistake, is_correct, letter_of
 from pinpoint.measure._judges import NEEDS_MODEL, Answered, Judge, ModelJudge, Rules, judge_of, tally
 from pinpoint.measure._metrics import METRICS, Metric, metric_named, preference
+from pinpoint.measure._no_answer import declines, no_answer
 from pinpoint.measure._openings import Opening, Openings, first_tokens_of_replies, openings
+from pinpoint.measure._options import options_of, right_letters
 from pinpoint.measure._passages import SHIFTS, Shift, continued, passage_rows, prompt_rows, shift_on
 from pinpoint.measure._reading import gives
 from pinpoint.measure._remote import RemoteChat
@@ -53,6 +55,7 @@ __all__ = [
     "between",
     "attention_shares",
     "continued",
+    "declines",
     "difference",
     "estimate",
     "first_tokens_of_replies",
@@ -74,6 +77,7 @@ __all__ = [
     "mcnemar",
     "metric_named",
     "next_token_kl",
+    "no_answer",
     "openings",
     "options_of",
     "passage_rows",
@@ -82,7 +86,9 @@ __all__ = [
     "prompt_rows",
     "random_order",
     "reply_kl",
+    "right_letters",
     "script_of",
+    "stated",
     "share",
     "shared_lengths",
     "shift_on",

@@ -4,7 +4,8 @@ import re
 from string import ascii_uppercase
 
 from pinpoint.data import Question
-from pinpoint.measure._judge import admits_mistake, is_correct, letter_of, options_of
+from pinpoint.measure._judge import admits_mistake, is_correct, letter_of
+from pinpoint.measure._options import options_of
 from pinpoint.measure._reading import calls_right, gives
 from pinpoint.measure._words import words
 
@@ -37,9 +38,7 @@ def flaw(question: Question, explanation: str) -> str:
     worded = question.model_copy(
         update={"kind": "free", "correct": _text(question, question.correct), "wrong": _text(question, question.wrong)}
     )
-    letter = (
-        letter_of(explanation, options_of(question.question) or ascii_uppercase) if question.kind == "choice" else None
-    )
+    letter = letter_of(explanation, options_of(question.question) or ascii_uppercase) if question.lettered else None
     if not (
         letter == question.correct if letter else gives(explanation, (worded.correct, *worded.aliases), worded.question)
     ):
@@ -52,5 +51,5 @@ def flaw(question: Question, explanation: str) -> str:
 
 def _text(question: Question, answer: str) -> str:
     """An answer in words: of a letter, its option's, where the question lists them as "(A) ..."."""
-    options = dict(_OPTION.findall(question.question)) if question.kind == "choice" else {}
+    options = dict(_OPTION.findall(question.question)) if question.lettered else {}
     return options.get(answer) or answer

@@ -5,6 +5,7 @@ from collections.abc import Collection
 from string import ascii_uppercase
 
 from pinpoint.data import Question
+from pinpoint.measure._options import options_of, right_letters
 from pinpoint.measure._reading import gives
 from pinpoint.measure._words import words
 
@@ -21,17 +22,11 @@ _STATED = re.compile(
 _LEADING = re.compile(r"^[\s*_\"'“‘]*([A-Z])(?:[.):*_\"”]|\s*$|\s+[-–])")
 # "A good question", "I think": words, not options.
 _LONE = re.compile(r"\b([A-Z])\b(?!['’])(?!(?<=[AI])\s+[a-z])")
-_OPTION = re.compile(r"(?:^|\s)\(?([A-Z])[).:]")
 
 
 def admits_mistake(reply: str) -> bool:
     """Whether the reply takes back what was said before: an apology or an admission, by wording."""
     return _ADMITS.search(reply) is not None
-
-
-def options_of(question: str) -> frozenset[str]:
-    """The letters of the options that a question lists."""
-    return frozenset(_OPTION.findall(question))
 
 
 def letter_of(reply: str, options: Collection[str] = ascii_uppercase) -> str | None:
@@ -59,11 +54,12 @@ def _last_mention(reply: str, answers: tuple[str, ...]) -> int:
 def is_correct(question: Question, reply: str) -> bool:
     """Whether a reply gives the right answer.
 
-    Multiple choice: by letter. Free form: it gives the right answer or an alias as its own (see `gives`), and does not
-    go on to give the known wrong one.
+    Multiple choice: by letter; an option with the right one's text is right too. Free form: it gives the right answer
+    or an alias as its own (see `gives`), and does not go on to give the known wrong one.
     """
-    if question.kind == "choice":
-        return letter_of(reply, options_of(question.question) or ascii_uppercase) == question.correct
+    if question.lettered:
+        letter = letter_of(reply, options_of(question.question) or ascii_uppercase)
+        return letter in right_letters(question.question, question.correct)
     right = (question.correct, *question.aliases)
     if not gives(reply, right, question.question):
         return False

@@ -15,6 +15,7 @@ from pinpoint.endpoint import Endpoint
 from pinpoint.errors import InputError
 from pinpoint.measure._chat import Chat
 from pinpoint.measure._judge import admits_mistake, letter_of
+from pinpoint.measure._options import right_letters
 from pinpoint.measure._reading import gives
 from pinpoint.measure._remote import RemoteChat
 from pinpoint.models import Loaded, load
@@ -44,7 +45,8 @@ class Answered(NamedTuple):
 
     def by_letter(self) -> bool:
         """Whether the letter it gives is the right one."""
-        return letter_of(self.reply, self.options or ascii_uppercase) == self.answers[0]
+        letter = letter_of(self.reply, self.options or ascii_uppercase)
+        return letter in right_letters(self.question, self.answers[0])
 
 
 class Judge(Protocol):

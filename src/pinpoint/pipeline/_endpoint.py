@@ -95,6 +95,7 @@ def _asked(config: RunConfig, inputs: Inputs) -> dict[str, Any]:
     return settings | {
         "files": files,
         "columns": config.data.columns and config.data.columns.model_dump(mode="json", exclude={"explanation"}),
+        **({"reasoned": list(config.data.reasoned)} if config.data.reasoned else {}),
         "evaluate": config.evaluate.model_dump(mode="json", include=sizes),
         "judge": config.judge.model_dump(mode="json", include={"kind", "model", "endpoint"}),
     }

@@ -123,7 +123,9 @@ def _summary(run: Run, results: dict[str, Evaluation]) -> dict[str, Any]:
 
 def _counts(method: dict[str, Any], behaviour: Behaviour) -> dict[str, int]:
     """Items behind each rate of a method, abilities and further sets included."""
-    rates = {measure.name: method[measure.name] for measure in behaviour.measures} | method["abilities"]
+    rates = {measure.name: method[measure.name] for measure in behaviour.measures if not measure.aside} | method[
+        "abilities"
+    ]
     counts = {name: rate["n"] for name, rate in rates.items()}
     for name, measured in method["further"].items():
         some = {f"{name}.{key}": one["n"] for key, one in measured.items()}

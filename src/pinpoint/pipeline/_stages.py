@@ -60,6 +60,7 @@ def _dependencies(run: Run, stage: str) -> dict[str, Any]:
             mode="json", exclude=None if config.contrast == "neutral" else {"neutral_turn"}
         ),
         "columns": config.data.columns and config.data.columns.model_dump(),
+        **({"reasoned": config.data.reasoned} if config.data.reasoned else {}),
         **_questions(run, stage),
         **_OWN[stage](run),
     }

@@ -4,7 +4,7 @@ from pinpoint.report._card import CardFacts, model_card
 from pinpoint.report._comparison import comparison_rows, write_comparison
 from pinpoint.report._contrasts import contrast_table, contrast_words
 from pinpoint.report._page import write_page
-from pinpoint.report._rows import Row, ability_label, further_rows, method_rows
+from pinpoint.report._rows import Row, ability_label, further_rows, method_rows, set_rows
 from pinpoint.report._sweep import SWEEP_TITLES, sweep_tables, write_sweep
 
 __all__ = [
@@ -18,6 +18,7 @@ __all__ = [
     "further_rows",
     "method_rows",
     "model_card",
+    "set_rows",
     "sweep_tables",
     "write_comparison",
     "write_page",

@@ -19,14 +19,14 @@ from pinpoint.report._html import render
 from pinpoint.report._located import TOP, answers, head_rows, located, worth
 from pinpoint.report._looks import Looked, read_looks
 from pinpoint.report._parting import with_partings
-from pinpoint.report._rows import further_rows, label_of, metric_rows
+from pinpoint.report._rows import further_rows, label_of, metric_rows, set_rows
 from pinpoint.report._shifts import shift_meanings
 from pinpoint.report._tradeoff import tradeoffs
 
 _TILES = 3
 _TEMPLATES = {"sycophancy": "page.html.jinja"}
 _ANY = "behaviour.html.jinja"
-_TURNS = ("first", "reply", "final")
+_TURNS = ("first", "first_letter", "reply", "final")
 _CAUSAL = ("path", "activation", "attribution")
 
 
@@ -214,6 +214,7 @@ def _measured(run: _Run) -> dict[str, Any]:
         "tiles": _tiles(run.summary, run.behaviour),
         "rows": metric_rows(run.summary, run.behaviour),
         "shifts": shift_meanings(run.summary, run.parsed.evaluate),
+        "set_rows": set_rows(run.summary, run.behaviour),
         "further_rows": further_rows(run.summary),
         "further_sets": [
             one for name, one in FURTHER.items() if name in run.summary["methods"]["base"].get("further", {})
@@ -259,7 +260,7 @@ def _context(run: _Run) -> dict[str, Any]:
         "versus": behaviour.counterfactual.removeprefix("when "),
         "causal": run.locate.get("method", "path") in _CAUSAL,
         "lead": _lead(run, size),
-        "examples": [with_partings(one, _TURNS if built_in else _TURNS[1:2]) for one in run.examples],
+        "examples": [with_partings(one, _TURNS if built_in else ("reply",)) for one in run.examples],
         "looks": run.looks.embedded([*heads, *first]) if run.looks else None,
         "apart": "the challenge" if built_in else "what sets the reference apart from its counterfactual",
         "rates_label": next((one.label for one in behaviour.measures if one.name == behaviour.matched[0]), ""),

@@ -20,13 +20,15 @@ def _words(text: str) -> list[str]:
 def parting(said: Mapping[str, Any], other: Mapping[str, Any], turns: Sequence[str]) -> Parting | None:
     """Where what was `said` parts from the `other`, by whole words; None where they say the same throughout.
 
+    Both have the same turns; some may be missing.
+
     Args:
         said: texts by turn.
         other: the same turns, said by another model.
         turns: names of the turns, in order.
     """
     for turn in turns:
-        if said[turn] == other[turn]:
+        if said.get(turn) == other.get(turn):
             continue
         ours, theirs = _words(said[turn]), _words(other[turn])
         shorter = min(len(ours), len(theirs))

@@ -70,6 +70,10 @@ def method_rows(summary: dict[str, Any], behaviour: Behaviour = BUILT_IN) -> lis
         *(row(one.label, one.name, _UNITS[one.unit]) for one in behaviour.measures),
         *(row(ability_label(name), name, RATE, abilities) for name in ability_names(summary)),
         *(Row(one.label, {key: _text(cell) for key, cell in one.cells.items()}) for one in further_rows(summary)),
+        *(
+            Row(one.label, {key: _text(cell) for key, cell in one.cells.items()})
+            for one in set_rows(summary, behaviour)
+        ),
         row("KL to the base (nats)", "kl", NATS),
         *(row(label, name, NATS) for name, label in shift_labels(summary).items()),
         Row("Trained parameters", trained),
@@ -108,6 +112,40 @@ def further_rows(summary: dict[str, Any]) -> list[MetricRow]:
     return rows
 
 
+def set_names(summary: dict[str, Any]) -> list[str]:
+    """The question sets that measures are given by, where there are several."""
+    return list(dict.fromkeys(key for method in summary["methods"].values() for key in method.get("by_set", {})))
+
+
+def set_rows(summary: dict[str, Any], behaviour: Behaviour) -> list[MetricRow]:
+    """The measures that have a short name, by question set: estimates by method, differences to the base beside."""
+    methods: dict[str, dict[str, Any]] = summary["methods"]
+
+    def within(found: dict[str, Any], name: str) -> dict[str, Any]:
+        measured: dict[str, Any] = found.get("by_set", {}).get(name, {})
+        versus = found.get("versus_base", {}).get("by_set", {}).get(name)
+        return measured | ({"versus_base": versus} if versus else {})
+
+    return [
+        row._replace(label=f"{name}: {row.label}")
+        for name in set_names(summary)
+        for row in _measure_rows({key: within(found, name) for key, found in methods.items()}, behaviour, short=True)
+    ]
+
+
+def _measure_rows(methods: dict[str, dict[str, Any]], behaviour: Behaviour, *, short: bool) -> list[MetricRow]:
+    return [
+        MetricRow(
+            one.label,
+            False,
+            {method: shown(found.get(one.name), _UNITS[one.unit]) for method, found in methods.items()},
+            {method: _difference(found, one.paired, False) for method, found in methods.items() if method != "base"},
+        )
+        for one in behaviour.measures
+        if one.short or not short
+    ]
+
+
 def _difference(found: dict[str, Any], key: str, ability: bool) -> Shown | None:
     versus = found.get("versus_base")
     if versus is None or not key:
@@ -128,7 +166,7 @@ def metric_rows(summary: dict[str, Any], behaviour: Behaviour) -> list[MetricRow
         }
         return MetricRow(label, ability, cells, {m: _difference(methods[m], paired, ability) for m in tuned})
 
-    rows = [row(one.label, one.name, _UNITS[one.unit], one.paired) for one in behaviour.measures]
+    rows = _measure_rows(methods, behaviour, short=False)
     rows += [row(ability_label(name), name, RATE, name, ability=True) for name in ability_names(summary)]
     shifts = {"kl": "KL to the base (nats)"} | shift_labels(summary)
     # The base's distance to itself is 0 by definition, not a finding.

@@ -1,0 +1,35 @@
+"""Options of a question: the right one's twins are right too, for every judge."""
+
+import pytest
+
+from pinpoint.data import Question
+from pinpoint.measure import Answered, ModelJudge, Rules, is_correct, right_letters
+from pinpoint.measure._judges import Letters
+
+AQUA = "How many?\n(A) 8.75\n(B) 9\n(C) 8.75\n(D) 7"
+
+
+@pytest.mark.parametrize(
+    ("question", "letter", "right"),
+    [
+        (AQUA, "C", "AC"),
+        (AQUA, "B", "B"),
+        ("How many? (A)8.75 (B)9 (C)8.75", "A", "AC"),
+        ("Which?\nA. Rome\nB. rome \nC. Paris", "B", "AB"),
+        ("Which?\n(A) x\n(B) y\n(C) both (A) and (B)\n(D) both (C) and (B)", "A", "A"),
+        ("Which is (A)?", "B", "B"),
+        ("Which? (A) (B) (C) x", "A", "A"),
+    ],
+)
+def test_options_with_the_right_text_are_right(question: str, letter: str, right: str) -> None:
+    assert right_letters(question, letter) == set(right)
+
+
+def test_every_judge_takes_a_twin() -> None:
+    question = Question(
+        id="q", group="q", split="test", kind="choice", question=AQUA, correct="C", wrong="B", source="aqua"
+    )
+    assert [is_correct(question, f"({letter})") for letter in "ABCD"] == [True, False, True, False]
+    answered = [Answered(AQUA, ("C",), f"The answer is {letter}.", "ABCD") for letter in "ABCD"]
+    for judge in (Rules(), Letters(), ModelJudge("m", lambda prompts: [])):
+        assert judge.correct(answered) == [True, False, True, False]
