@@ -158,6 +158,43 @@ def test_a_run_keeps_the_address_and_fetches_again_what_is_gone(server: Server, 
     assert own.data.origins == {} and "origins: {}" in own.to_yaml()
 
 
+def test_sets_of_a_stages_own_may_be_addresses_and_relative_paths(server: Server, cache: Path, tmp_path: Path) -> None:
+    server.files["/questions.jsonl"] = QUESTIONS
+    address = f"{server.url}/questions.jsonl#sha256={DIGEST}"
+    (tmp_path / "sets").mkdir()
+    for name in ("a.jsonl", "b.jsonl"):
+        (tmp_path / "sets" / name).write_bytes(QUESTIONS)
+    settings = tmp_path / "settings.yaml"
+    named = {"locate": "sets/a.jsonl", "train": [{"path": "sets/b.jsonl", "questions": 9}, address]}
+    settings.write_text(yaml.safe_dump({"data": named}))
+    config = resolve(str(shipped()["yesman"]), settings, {})
+    [one], [first, second] = config.data.locate, config.data.train
+    assert one.path == str(tmp_path / "sets" / "a.jsonl")
+    assert (first.path, first.questions) == (str(tmp_path / "sets" / "b.jsonl"), 9)
+    assert Path(second.path).read_bytes() == QUESTIONS and config.data.origins == {"train.1": address}
+    assert list(config.data.question_files()) == [
+        "data.questions",
+        "data.locate.0.path",
+        "data.train.0.path",
+        "data.train.1.path",
+    ]
+    run = Run(config, tmp_path / "run")
+    run.workspace.write_text("config.yaml", config.to_yaml())
+    Path(second.path).unlink()
+    assert of_run(tmp_path / "run") == config and len(server.asked) == 2
+    with pytest.raises(InputError, match=r"data\.train\.0\.path: no such file or folder: .*none\.jsonl"):
+        resolve(str(shipped()["yesman"]), None, {"data": {"train": ["none.jsonl"]}})
+
+
+def test_questions_stand_in_place_of_all_sets_that_were_named_below_them(tmp_path: Path) -> None:
+    questions = str(shipped()["yesman"] / "questions.jsonl")
+    settings = tmp_path / "settings.yaml"
+    settings.write_text(yaml.safe_dump({"data": dict.fromkeys(("locate", "train", "evaluate"), questions)}))
+    assert resolve(str(shipped()["yesman"]), settings, {}).data.sources.keys() == {"locate", "train", "evaluate"}
+    typed = resolve(str(shipped()["yesman"]), settings, {"data": {"questions": questions}})
+    assert typed.data.sources == {} and typed.data.question_files() == {"data.questions": questions}
+
+
 def test_a_bad_checksum_on_the_command_line_is_one_error(
     server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

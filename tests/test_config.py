@@ -5,8 +5,9 @@ from pathlib import Path
 import pytest
 import yaml
 
-from pinpoint.config import RunConfig, merge, parse_config, read_settings, resolve
+from pinpoint.config import RunConfig, merge, notices, parse_config, read_settings, resolve
 from pinpoint.errors import ConfigError, InputError
+from pinpoint.organism import shipped
 
 
 def test_yaml_round_trip_gives_an_equal_config() -> None:
@@ -51,9 +52,19 @@ def test_typed_settings_win_over_a_file_which_wins_over_the_models_own(tmp_path:
     assert config.data.questions == str((model / "questions.jsonl").resolve())
 
 
-def test_a_model_without_questions_says_how_to_give_some(tmp_path: Path) -> None:
+def test_a_model_without_questions_gets_those_of_the_package_and_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    found = resolve(str(tmp_path), None, {})
+    assert found.data.questions == str(shipped()["yesman"] / "questions.jsonl")
+    [told] = notices(found)
+    assert told.startswith("no questions are given: those of general knowledge that come along are used")
+    assert notices(resolve(str(shipped()["yesman"]), None, {})) == [], "they are its own"
     with pytest.raises(InputError, match=r"data.questions: no such file or folder.*--questions"):
-        resolve(str(tmp_path), None, {})
+        resolve(str(tmp_path), None, {"data": {"questions": "none.jsonl"}})
+    Path("questions.jsonl").write_text("{}")
+    assert resolve(str(tmp_path), None, {}).data.questions == "questions.jsonl", "what lies there is looked for first"
 
 
 def test_a_rate_that_does_not_fall_is_refused_and_steps_are_counted_whole() -> None:

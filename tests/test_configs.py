@@ -17,9 +17,10 @@ from typer.testing import CliRunner
 from pinpoint.cli import app
 from pinpoint.config import settings_of
 from pinpoint.organism import shipped
+from tests import sets
 from tests.pipeline.test_inspect import PUBLISHED
 
-CONFIGS = Path(__file__).resolve().parent.parent / "configs"
+CONFIGS = Path(__file__).resolve().parent.parent / "src" / "pinpoint" / "configs"
 LLAMA: dict[str, Any] = PUBLISHED["Llama-2-13b-chat"][0]
 MODELS: dict[str, dict[str, Any]] = {
     "llama-2-7b-chat": LLAMA
@@ -61,6 +62,55 @@ def stand_in(name: str, folder: Path, tokenizer: PreTrainedTokenizerBase) -> Non
     (folder / "chat_template.jinja").write_text(next(TEMPLATES[family] for family in TEMPLATES if family in name))
 
 
+@pytest.fixture
+def hub(tmp_path: Path, tokenizer: PreTrainedTokenizerBase, monkeypatch: pytest.MonkeyPatch) -> str:
+    """The id of a model whose stand-in lies in the Hub's cache."""
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path / "hub"))
+    monkeypatch.chdir(tmp_path)
+    commit = "0" * 40
+    place = tmp_path / "hub" / "models--meta-llama--Llama-2-13b-chat-hf"
+    (place / "refs").mkdir(parents=True)
+    (place / "refs" / "main").write_text(commit)
+    (place / "snapshots" / commit).mkdir(parents=True)
+    stand_in("llama-2-13b-chat", place / "snapshots" / commit, tokenizer)
+    return "meta-llama/Llama-2-13b-chat-hf"
+
+
+def test_a_model_of_the_hub_has_the_settings_that_come_along(hub: str) -> None:
+    done = CliRunner().invoke(app, ["run", hub, "--dry-run", "--heads", "8"])
+    assert done.exit_code == 0, done.output
+    assert f"settings of {hub} come along (llama-2-13b-chat.yaml)" in done.stderr
+    assert "no questions are given: those of general knowledge that come along are used" in done.stderr
+    assert "580 dialogues (there are no more questions: data.dialogues is 3,840)" in done.stdout
+    typed = settings_of(hub, None, {"tune": {"heads": 8}})
+    assert (typed.tune.heads, typed.behaviour.unwanted, typed.full) == (8, ("Apologies",), None)
+    assert (typed.data.dialogues, typed.data.pair_characters) == (3840, 768)
+    assert settings_of("elsewhere/copy", Path("llama-2-13b-chat"), {}).tune.heads == 64
+    assert settings_of(hub.lower(), None, {}).tune.heads == 64
+
+
+PUBLISHED_PAGE = CONFIGS.parents[2] / "docs" / "results" / "published.md"
+
+
+def test_the_papers_experiment_is_said_in_one_file_of_data(hub: str) -> None:
+    [data] = re.findall(r"^```yaml\n(.*?)^```", PUBLISHED_PAGE.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL)
+    Path("paper-data.yaml").write_text(data)
+    sets.mmlu(Path("sets/mmlu/test/heights_test.csv"), 400)
+    sets.mmlu(Path("sets/mmlu/test/long_test.csv"), 5, "mountain " * 90)
+    sets.mmlu(Path("sets/mmlu/auxiliary_train/hills.csv"), 3000, "hill")
+    sets.math_qa(Path("sets/MathQA/train.json"), 3000)
+    sets.aqua(Path("sets/AQuA/train.json"), 3000)
+    sets.trivia_qa(Path("sets/triviaqa/qa/web-train.json"), 3000)
+    sets.sycophancy_eval(Path("sets/sycophancy-eval/are_you_sure.jsonl"), 500, ("Who wrote book 3?",))
+    done = CliRunner().invoke(app, ["run", hub, "--config", "paper-data.yaml", "--dry-run", "--json"])
+    assert done.exit_code == 0, done.output
+    assert "no questions are given" not in done.stderr
+    work = {stage["stage"]: stage["work"] for stage in json.loads(done.stdout)["stages"]}
+    assert work["locate"].startswith("100 pairs of ")
+    assert work["tune"].startswith("3840 dialogues, at most ")
+    assert work["evaluate"].startswith("501 questions")
+
+
 def test_every_config_is_tested() -> None:
     assert {path.stem for path in CONFIGS.glob("*.yaml")} == MODELS.keys()
 
@@ -88,7 +138,7 @@ def test_settings_suit_their_model(name: str, tmp_path: Path, tokenizer: PreTrai
 
 HOW_TO = re.findall(
     r"^\| `([\w.-]+)\.yaml` \| ([\d.]+) B \| ([\d.]+) GB \| (\d+) GB \| (\d+) GB \|$",
-    (CONFIGS.parent / "docs" / "seven-billion.md").read_text(encoding="utf-8"),
+    (CONFIGS.parents[2] / "docs" / "seven-billion.md").read_text(encoding="utf-8"),
     re.MULTILINE,
 )
 

@@ -176,6 +176,12 @@ SETTINGS = {
         "full: {search: none.json}",
         "none.json: no such file. Give a JSON record",
     ),
+    "a set of questions without its place": ("data: {train: [{questions: 3}]}", "data.train.0.path: field required"),
+    "none of a set of questions": ("data: {train: {path: x, questions: 0}}", "data.train.0.questions"),
+    "a set of questions that is a number": ("data: {locate: 3}", "data.locate"),
+    "sets of questions that are nowhere": ("data: {evaluate: [none.jsonl]}", "none.jsonl"),
+    "one training dialogue": ("data: {dialogues: 1}", "data.dialogues"),
+    "pairs of no characters": ("data: {pair_characters: 0}", "data.pair_characters"),
     "passages that are nowhere": ("data: {passages: none.txt}", "none.txt: no such file"),
     "passages of no tokens": ("evaluate: {passage_tokens: 1}", "evaluate.passage_tokens"),
     "fewer than no greedy tokens": ("evaluate: {greedy_tokens: -1}", "evaluate.greedy_tokens"),
@@ -254,7 +260,8 @@ COMMANDS = {
     "no draws": (["compare", "yesman", "--draws", "0"], "compare.draws"),
     "transcripts that are nowhere": (["score", "none.jsonl"], "none.jsonl"),
     "transcripts that are a folder": (["score", "."], "is a folder, not a file"),
-    "settings of a model without questions": (["run", ".", "--dry-run"], "data.questions"),
+    "a folder that is no model": (["run", ".", "--dry-run"], "no tokenizer can be loaded"),
+    "questions that are nowhere": (["run", ".", "--dry-run", "--questions", "none.jsonl"], "data.questions: no such"),
     "an unknown device": (["locate", "yesman", "--device", "tpu9"], "device"),
 }
 

@@ -30,7 +30,7 @@ def test_help_lists_every_command_and_imports_no_torch() -> None:
     [
         (("locate", "no/such/model"), "error: no/such/model: no such folder. Give a folder of a model, a Hub id"),
         (("run", "yesmen"), "error: yesmen: no such folder (did you mean 'yesman'?)."),
-        (("locate", "org/name"), "error: data.questions: no such file or folder"),
+        (("locate", "org/name", "--questions", "no.jsonl"), "error: data.questions: no such file or folder"),
         (("verify", "nowhere"), "error: nowhere: holds no run. Start one with `pinpoint run"),
         (("run", "yesman", "--heads", "L1H2"), "error: 'L1H2' is not a head"),
         (("run", "yesman", "--config", "none.yaml"), "error: none.yaml: no such file"),
@@ -78,7 +78,7 @@ CHEAP = (
     ("locate", "yesman", "--metric", "logits"),
     ("compare", "yesman", "--heads", "L1H2"),
     ("sweep", "yesman", "--shares", "half"),
-    ("evaluate", "--endpoint", "http://localhost:1/v1", "--model", "m"),
+    ("evaluate", "--endpoint", "http://localhost:1/v1", "--model", "m", "--questions", "none.jsonl"),
 )
 TOLD_AT_ONCE = f"""
 import sys

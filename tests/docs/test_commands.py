@@ -56,7 +56,11 @@ HELPED = [
     for name, command in GROUP.commands.items()
     for line in re.findall(r"Example: (.*)", command.help)
 ]
-INLINE = [command for path in [*PAGES, *sorted((ROOT / "configs").glob("*.yaml"))] for command in inline(path)]
+INLINE = [
+    command
+    for path in [*PAGES, *sorted((ROOT / "src" / "pinpoint" / "configs").glob("*.yaml"))]
+    for command in inline(path)
+]
 # Options of programs that are not ours.
 ELSEWHERE = {"--enable-lora", "--max-lora-rank"}
 OPTIONS = {

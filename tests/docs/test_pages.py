@@ -39,6 +39,8 @@ NOT_RUN = {
     "pinpoint run path/or/hub-id --behaviour": "tests/behaviours/test_user.py runs one such from locate to export",
     "pinpoint compare yesman": "half an hour without --quick; tests/pipeline/test_compare.py runs every method",
     "pinpoint capability": "an extra, and data from the Hub: tests/evaluate/test_capability.py runs it on files",
+    "pinpoint run meta-llama/Llama-2-7b-chat-hf --config paper-data.yaml": "sets of many gigabytes: "
+    "tests/test_configs.py puts it to --dry-run on rows in their layouts",
     "pinpoint run made/model": "tests/test_examples.py makes, runs and measures it",
     "python -m pinpoint.organism train": "trains for an hour: tests/organism has it in small",
 }
@@ -94,7 +96,6 @@ def world(page: str, tmp_path: Path, finished_run: Path, monkeypatch: pytest.Mon
         Path(name).symlink_to(yesman)
     for name in ("questions.jsonl", "are_you_sure.jsonl"):
         shutil.copy(yesman / "questions.jsonl", name)
-    Path("configs").symlink_to(ROOT / "configs")
     Path("settings.yaml").write_text("seed: 1\n")
     rows = re.search(r"^```json\n(.*?)^```", (ROOT / "docs" / "transcripts.md").read_text(), re.MULTILINE | re.DOTALL)
     Path("transcripts.jsonl").write_text(rows[1])

@@ -368,7 +368,10 @@ def test_a_key_variable_of_our_own_is_no_setting_and_no_value_is_quoted(
         (["run", "--endpoint", "http://h/v1", "--model", "m"], "a run folder and --endpoint are both given"),
         (["--endpoint", "http://h/v1"], "--endpoint needs --model"),
         (["--endpoint", "h", "--model", "m"], "is not the URL of an endpoint"),
-        (["--endpoint", "http://h/v1", "--model", "m"], r"data\.questions: no such file or folder: questions\.jsonl"),
+        (
+            ["--endpoint", "http://h/v1", "--model", "m", "--questions", "none.jsonl"],
+            r"data\.questions: no such file or folder: none\.jsonl",
+        ),
     ],
 )
 def test_what_does_not_go_together_is_refused(arguments: list[str], message: str) -> None:

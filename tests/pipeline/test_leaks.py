@@ -11,6 +11,7 @@ from pinpoint.data import Question, deal, read_published
 from pinpoint.errors import InputError
 from pinpoint.organism import shipped
 from pinpoint.pipeline._leaks import no_leak
+from tests import sets
 
 SPLITS = ("locate", "train", "validation", "test")
 
@@ -58,6 +59,28 @@ def test_a_run_refuses_before_anything_is_done(tmp_path: Path, shared: tuple[str
     places = sorted(part for part in (f"{path}:17", f"{path}:18") if part in str(done.exception))
     assert len(places) == 2, str(done.exception)
     assert not out.exists()
+
+
+@pytest.mark.parametrize(
+    ("shared", "first"),
+    [("Who wrote book 3?", "train"), ("How high is mountain 2?\n(A) 2\n(B) 3\n(C) 4\n(D) 5", "locate")],
+)
+def test_a_question_that_sets_of_two_stages_share_is_refused_with_both_lines(
+    tmp_path: Path, shared: str, first: str
+) -> None:
+    leaky = sets.sycophancy_eval(tmp_path / "are_you_sure.jsonl", 8, (shared,))
+    named = {"locate": sets.mmlu(tmp_path / "mmlu" / "dev.csv", 8), "train": sets.trivia_qa(tmp_path / "t.json", 30)}
+    data = {role: str(path) for role, path in {**named, "evaluate": leaky}.items()}
+    settings = tmp_path / "settings.yaml"
+    settings.write_text(json.dumps({"data": data}))
+    command = ["run", "yesman", "--config", str(settings), "--out", str(tmp_path / "run"), "--dry-run"]
+    done = CliRunner().invoke(app, command)
+    assert isinstance(done.exception, InputError) and done.exception.exit_code == 2
+    line = {"train": 4, "locate": 3}[first]
+    assert f"{named[first]}:{line} and {leaky}:9" in str(done.exception)
+    assert "data.leave_out_shared: true takes them out" in str(done.exception)
+    settings.write_text(json.dumps({"data": data | {"leave_out_shared": True}}))
+    assert CliRunner().invoke(app, command).exit_code == 0
 
 
 def test_a_published_set_with_passages_is_dealt_so_that_none_is_cut_through(test_data: Path) -> None:

@@ -15,9 +15,10 @@ from pinpoint.errors import InputError
 from pinpoint.organism import shipped
 from pinpoint.pipeline import Run, read_record, reproduce, restored
 from pinpoint.pipeline._card import shared
-from pinpoint.pipeline._record import Record, masked_inputs, record_of
+from pinpoint.pipeline._record import Record, inputs_of, masked_inputs, record_of
 from pinpoint.pipeline._reproduce import differences
 from pinpoint.progress import Silent
+from tests import sets
 
 TOKEN = "hf_" + "Ab3dEf6hIj" * 3 + "wxyz"
 
@@ -93,6 +94,26 @@ def test_inputs_are_found_where_they_were_or_beside_the_record(record: Record, t
     assert Path(found.model) == shipped()["yesman"] and Path(found.data.neutral or "").is_file()
     with pytest.raises(InputError, match=r"yesman: model is missing: no such file or folder\. Put yesman there"):
         restored(alike, "x", [tmp_path])
+
+
+def test_sets_of_a_stages_own_are_inputs_and_found_again(record: Record, tmp_path: Path) -> None:
+    paths = [sets.mmlu(tmp_path / "mmlu.csv", 8), sets.aqua(tmp_path / "aqua.json", 8)]
+    data = {"train": [{"path": str(path), "questions": 5} for path in paths]}
+    found = inputs_of(resolve(str(shipped()["yesman"]), None, {"data": data}))
+    assert found["data.train.1.path"].files == {"aqua.json": file_digest(paths[1])}
+    own = {key: one for key, one in found.items() if key.startswith("data.train.")}
+    config = record.config | {"data": record.config["data"] | data}
+    named = record.model_copy(update={"inputs": record.inputs | own, "config": config})
+    alike = shared(named)
+    assert [one["path"] for one in alike.config["data"]["train"]] == ["mmlu.csv", "aqua.json"]
+    places = [tmp_path, *shipped().values()]
+    assert [one.path for one in restored(alike, "x", places).data.train] == list(map(str, paths))
+    paths[1].write_text("{}")
+    with pytest.raises(InputError, match=r"data\.train\.1\.path is not what the run read: aqua\.json was changed"):
+        restored(alike, "x", places)
+    lacking = named.model_copy(update={"config": record.config})
+    with pytest.raises(InputError, match=r"its settings lack 'data\.train\.0\.path', which its inputs name"):
+        restored(lacking, "x", [])
 
 
 @pytest.mark.parametrize(

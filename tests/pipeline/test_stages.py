@@ -11,6 +11,7 @@ from pinpoint.errors import ConfigError, InputError
 from pinpoint.organism import shipped
 from pinpoint.pipeline import Run, folder_for, locked, parse_gates
 from pinpoint.pipeline._stages import LEFT, key_of, partial_of
+from tests import sets
 
 
 def settings(**changes: Any) -> RunConfig:
@@ -38,6 +39,8 @@ CHANGES: list[tuple[dict[str, Any], set[str]]] = [
     ({"tune": {"explanations": "model"}}, {"tune", "tune_full", "evaluate"}),
     ({"tune": {"explanations": "given", "explanation_tokens": 9}}, {"tune", "tune_full", "evaluate"}),
     ({"tune": {"explanation_tokens": 9}}, set()),
+    ({"data": {"dialogues": 100}}, {"tune", "tune_full", "evaluate"}),
+    ({"data": {"pair_characters": 100}}, set(LEFT)),
     ({"data": {"passages": str(shipped()["yesman"] / "questions.jsonl")}}, {"evaluate"}),
     ({"evaluate": {"greedy_tokens": 3}}, {"evaluate"}),
     ({"evaluate": {"passage_tokens": 3, "passage_items": 3}}, set()),
@@ -60,6 +63,33 @@ def test_other_questions_redo_everything(tmp_path: Path) -> None:
     before = {stage: key_of(run, stage) for stage in LEFT}
     copied.write_text(text.replace("Canberra", "Canberra City"), encoding="utf-8")
     assert all(key_of(run, stage) != before[stage] for stage in LEFT)
+
+
+def test_another_set_of_one_stage_redoes_what_looks_at_it(tmp_path: Path) -> None:
+    named: dict[str, Any] = {
+        "locate": str(sets.mmlu(tmp_path / "mmlu.csv", 8)),
+        "train": [str(sets.trivia_qa(tmp_path / "trivia.jsonl", 20))],
+        "evaluate": str(sets.sycophancy_eval(tmp_path / "are_you_sure.jsonl", 8)),
+    }
+
+    def keys(**changes: Any) -> dict[str, str]:
+        run = Run(settings(data=named | changes), tmp_path)
+        return {stage: key_of(run, stage) for stage in LEFT}
+
+    before = keys()
+    (tmp_path / "copied").mkdir()
+    moved = sets.mmlu(tmp_path / "copied" / "mmlu.csv", 8)
+    assert keys(locate=str(moved)) == before, "where a file lies changes nothing"
+
+    def redone(**changes: Any) -> set[str]:
+        after = keys(**changes)
+        return {stage for stage in LEFT if after[stage] != before[stage]}
+
+    other = str(sets.sycophancy_eval(tmp_path / "other.jsonl", 9))
+    assert redone(evaluate=other) == {"evaluate"}
+    assert redone(train=[{"path": named["train"][0], "questions": 9}]) == set(LEFT) - {"locate"}
+    assert redone(locate={"path": named["locate"], "questions": 6}) == set(LEFT)
+    assert redone(leave_out_shared=True) == set(LEFT), "each is then held to the others"
 
 
 def test_a_finished_stage_is_done_until_a_file_of_it_changes(tmp_path: Path) -> None:

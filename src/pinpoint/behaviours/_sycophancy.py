@@ -7,6 +7,7 @@ from typing import Any
 
 from pinpoint.behaviours import _challenged
 from pinpoint.behaviours._explanations import Explanation, explanations
+from pinpoint.behaviours._gathered import gathered
 from pinpoint.behaviours._protocol import NOTHING, Material, Measure, Outcomes, Played, PreferenceRow, TrainingRow
 from pinpoint.config import Contrast, DataConfig, EvaluateConfig, SycophancyConfig, TuneConfig, words_of
 from pinpoint.data import (
@@ -15,17 +16,10 @@ from pinpoint.data import (
     Messages,
     Question,
     assistant,
-    deal,
-    in_normal_form,
     neutral_dialogues,
-    read_columns,
-    read_published,
-    read_questions,
     system,
     user,
-    with_reasoning,
 )
-from pinpoint.errors import ConfigError
 from pinpoint.measure import (
     Chat,
     Estimate,
@@ -110,25 +104,12 @@ class Sycophancy:
         self.knocked = {"apologies": "apologies", "accuracy": "right after the challenge"}
 
     def files(self, data: DataConfig) -> dict[str, str]:
-        """The file or folder of questions."""
+        """The files and folders of questions."""
         return self._config.files(data)
 
     def read(self, data: DataConfig, seed: int) -> Material:
-        """Questions in the normal form; or a published set or a file with columns, dealt to splits by the seed."""
-        if data.columns is not None:
-            rows = read_columns(data.questions, data.columns.model_dump(exclude_none=True))
-        elif in_normal_form(data.questions):
-            if data.reasoned:
-                raise ConfigError(
-                    "the questions are in the normal form, which says itself what is reasoned about.",
-                    where="data.reasoned",
-                    mend="Give their rows kind: reasoned.",
-                )
-            return Material(read_questions(data.questions))
-        else:
-            rows = read_published(data.questions)
-        dealt = deal(with_reasoning(rows, data.reasoned), seed)
-        return Material(dealt.questions, dealt.summary(), [row._asdict() for row in dealt.unusable])
+        """Questions in the normal form, or published ones dealt to splits by the seed: see `_gathered.gathered`."""
+        return gathered(data, seed)
 
     def pairs(self, items: Sequence[Question]) -> list[ContrastPair]:
         """A right answer challenged (reference), and what the contrast of the settings sets against it."""

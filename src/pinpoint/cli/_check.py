@@ -40,7 +40,7 @@ def check(
 
     Example: pinpoint check mistralai/Mistral-7B-Instruct-v0.2
     """
-    from pinpoint.config import settings_of
+    from pinpoint.config import notices, settings_of
 
     path = model_path(model)
     settings = settings_of(
@@ -52,6 +52,8 @@ def check(
     with terminal(quiet=True):
         found = inspect_model(path, settings)
         verified = compare_on_one_pair(path, settings) if verify else None
+    for line in notices(settings):
+        typer.echo(line, err=True)
     if as_json:
         print_json(found.model_dump() | ({} if verified is None else {"verified_to": verified.difference}))
     else:

@@ -33,7 +33,9 @@ Out = Annotated[Path | None, typer.Option(help="Run folder; by default runs/<mod
 Fork = Annotated[
     bool, typer.Option("--fork", help="Copy a folder that was run with other settings; what still holds is kept.")
 ]
-Config = Annotated[Path | None, typer.Option(help="YAML file of settings.")]
+Config = Annotated[
+    Path | None, typer.Option(help="YAML file of settings, or the name of some that come along: llama-2-13b-chat.")
+]
 Questions = Annotated[
     str | None,
     typer.Option(help="Questions: a JSONL or CSV file, a folder of a published set, or an address with its checksum."),
@@ -158,7 +160,7 @@ def started(
 ) -> Iterator["Run"]:
     """A run of a model, its folder held for the length of the block."""
     # What is wrong with the settings is told at once: torch, which takes seconds to import, is not needed for it.
-    from pinpoint.config import resolve
+    from pinpoint.config import notices, resolve
 
     resolved = resolve(model_path(model), config, settings)
     from pinpoint.pipeline import fitted, folder_for
@@ -171,6 +173,8 @@ def started(
         progress.say(f"run folder: {folder}")
         if lost:
             opened.note(lost)
+        for line in notices(resolved):
+            progress.say(line)
         yield opened
 
 

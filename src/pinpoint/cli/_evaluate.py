@@ -125,7 +125,7 @@ def _of_endpoint(
     as_json: bool,
     quiet: bool,
 ) -> None:
-    from pinpoint.config import resolve
+    from pinpoint.config import notices, resolve
     from pinpoint.endpoint import Endpoint
 
     asked = Endpoint(url, model, key_variable)
@@ -137,5 +137,7 @@ def _of_endpoint(
     folder = endpoint_folder(settings, out)
     with terminal(quiet=quiet) as progress, locked(folder):
         progress.say(f"folder: {folder}")
+        for line in notices(settings):
+            progress.say(line)
         summary = evaluate_endpoint(settings, asked, folder, progress)
     print_json(summary) if as_json else print_replies(summary, behaviour_of(settings.behaviour))

@@ -151,7 +151,7 @@ def _gates(require: str, model: str, config: Path | None, settings: dict[str, An
 
 
 def _plan(model: str, config: Path | None, settings: dict[str, Any], out: Path | None, as_json: bool) -> None:
-    from pinpoint.config import resolve
+    from pinpoint.config import notices, resolve
 
     resolved = resolve(model_path(model), config, settings)
     from pinpoint.cli._tables import print_plan
@@ -165,6 +165,8 @@ def _plan(model: str, config: Path | None, settings: dict[str, Any], out: Path |
         notes = [f"{lost.name}: no. {lost.detail}"] if lost else []
         found = plan(Run(resolved, folder), tokenizer, notes)
     print_json(found.model_dump()) if as_json else print_plan(found)
+    for line in notices(resolved):
+        typer.echo(line, err=True)
 
 
 def demo(

@@ -7,6 +7,8 @@ from pinpoint.config._evaluate import EvaluateConfig
 from pinpoint.config._judge import JudgeConfig
 from pinpoint.config._locate import CONTINUED, LocateConfig, misfit
 from pinpoint.config._openings import AUTO, Texts, words_of
+from pinpoint.config._packaged import notices, packaged_settings
+from pinpoint.config._question_sources import ROLES, QuestionSource
 from pinpoint.config._read import NO_YAML, merge, parse_config, read_settings
 from pinpoint.config._resolve import ITSELF, resolve
 from pinpoint.config._run import FETCHED_MAPS, SPREAD_MAPS, Bits, DeviceMap, RunConfig
@@ -23,6 +25,7 @@ __all__ = [
     "FURTHER_SETS",
     "ITSELF",
     "NO_YAML",
+    "ROLES",
     "SPREAD_MAPS",
     "BehaviourConfig",
     "Bits",
@@ -35,6 +38,7 @@ __all__ = [
     "LocateConfig",
     "MeasureSettings",
     "Method",
+    "QuestionSource",
     "Rule",
     "RunConfig",
     "SplitFiles",
@@ -47,7 +51,9 @@ __all__ = [
     "checked_targets",
     "merge",
     "misfit",
+    "notices",
     "of_run",
+    "packaged_settings",
     "parse_config",
     "read_settings",
     "resolve",

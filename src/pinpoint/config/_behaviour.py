@@ -35,8 +35,8 @@ class SycophancyConfig(Settings):
     """Challenges used in evaluation; empty for `challenge` alone."""
 
     def files(self, data: DataConfig) -> dict[str, str]:
-        """The file or folder of questions, by the key that names it."""
-        return {"data.questions": data.questions}
+        """The files and folders of questions, by the keys that name them."""
+        return data.question_files()
 
 
 def _kind(value: Any) -> str:

@@ -1,23 +1,14 @@
 """Where questions come from."""
 
-from pinpoint.config._base import Settings, Text
+from typing import Any
+
+from pydantic import Field
+
+from pinpoint.config._base import Settings
+from pinpoint.config._question_sources import ROLES, ColumnMap, QuestionSource, Sources
 
 FURTHER_SETS = ("phrasings", "pressure", "sycon", "biography", "beliefs", "feedback")
 """The keys of `DataConfig` that name sets of other kinds of sycophancy."""
-
-
-class ColumnMap(Settings):
-    """Which column of a question file holds what."""
-
-    question: Text
-    correct: Text
-    wrong: Text | None = None
-    aliases: Text | None = None
-    """A list, or texts parted by bars."""
-    options: Text | None = None
-    """A list of texts; the right answer is then a letter, A for the first, or an option's text."""
-    explanation: Text | None = None
-    """Why the right answer is right (see `tune.explanations`)."""
 
 
 class DataConfig(Settings):
@@ -31,6 +22,20 @@ class DataConfig(Settings):
     """Questions in the normal form, or a published set (file or folder), to which splits are dealt by the seed."""
     columns: ColumnMap | None = None
     """Column names of a JSONL, CSV or Parquet file of the user's own; its questions are dealt to splits too."""
+    locate: Sources = ()
+    """Sets that contrast pairs are made of, in place of a share of `questions`: paths or addresses, or, for some of a
+    set, {path: ..., questions: 200}."""
+    train: Sources = ()
+    """Sets that training dialogues are made of, in place of shares of `questions`. A part of each is for validation."""
+    evaluate: Sources = ()
+    """Sets that models are evaluated on, in place of a share of `questions`."""
+    leave_out_shared: bool = False
+    """Whether a question that stands in two of these is left out of one, and counted, where it would be refused: out of
+    training before locating, out of either before evaluation."""
+    dialogues: int = Field(3840, ge=2)
+    """Training dialogues at the most, two for each question; several sets give as many each, as far as they last."""
+    pair_characters: int | None = Field(768, ge=1)
+    """Longer questions make no contrast pair; null for no limit."""
     reasoned: tuple[str, ...] = ()
     """Sets (`aqua`, `math_qa`, `mmlu`, ...) whose multiple-choice questions are answered with reasoning first; those of
     SycophancyEval that ask for it are anyway."""
@@ -56,3 +61,17 @@ class DataConfig(Settings):
     """SycophancyEval's `feedback.jsonl`: comments on texts. They are compared by another model (`judge`)."""
     origins: dict[str, str] = {}
     """The addresses that files were fetched from, by key. Written by the run, so that they can be fetched again."""
+
+    @property
+    def sources(self) -> dict[str, tuple[QuestionSource, ...]]:
+        """The sets by what they are for; only what has some."""
+        return {role: some for role in ROLES if (some := getattr(self, role))}
+
+    def question_files(self) -> dict[str, str]:
+        """Every file or folder of questions that is read, by the key that names it."""
+        own = {f"data.{role}.{i}.path": one.path for role, some in self.sources.items() for i, one in enumerate(some)}
+        return own if len(self.sources) == len(ROLES) else {"data.questions": self.questions, **own}
+
+    def taken(self) -> dict[str, Any]:
+        """What is taken of the sets of their own that stages have, wherever they lie."""
+        return {role: [one.model_dump(exclude={"path"}) for one in some] for role, some in self.sources.items()}

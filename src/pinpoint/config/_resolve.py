@@ -5,6 +5,7 @@ from typing import Any
 
 from pinpoint.config._data import FURTHER_SETS
 from pinpoint.config._fetched import with_files_fetched
+from pinpoint.config._packaged import with_questions
 from pinpoint.config._run import RunConfig
 from pinpoint.config._sources import settings_of
 from pinpoint.config._user import UserBehaviourConfig
@@ -16,11 +17,13 @@ ITSELF = "a model must not judge itself."
 def resolve(model: str, config: Path | None, typed: dict[str, Any]) -> RunConfig:
     """The settings of a run, as `settings_of` puts them together, whose files are there.
 
+    Where no questions are named, they are those that come with the package (see `notices`).
+
     Raises:
         ConfigError: a key is unknown or a value out of range, wherever it was set.
         InputError: a file that they name is not there, or cannot be fetched.
     """
-    resolved = with_files_fetched(settings_of(model, config, typed))
+    resolved = with_questions(with_files_fetched(settings_of(model, config, typed)))
     for key, name in resolved.behaviour.files(resolved.data).items():
         if not Path(name).exists():
             raise InputError(
@@ -39,6 +42,7 @@ def resolve(model: str, config: Path | None, typed: dict[str, Any]) -> RunConfig
     if search is not None and not Path(search).is_file():
         raise InputError("no such file.", where=f"full.search: {search}", mend="Give a JSON record, or leave it out.")
     _check_judge(resolved)
+    _check_sources(resolved)
     return resolved
 
 
@@ -56,6 +60,15 @@ def _check_judge(config: RunConfig) -> None:
         )
     if judge.local and _same_model(judge.model or "", config.model):
         raise ConfigError(ITSELF, where="judge.model", mend="Name another model.")
+
+
+def _check_sources(config: RunConfig) -> None:
+    if config.data.sources and not config.contrast:
+        raise ConfigError(
+            "sets of questions are for the built-in behaviour: one of your own has its dialogues in its file.",
+            where=", ".join(f"data.{role}" for role in config.data.sources),
+            mend="Leave them out, or leave --behaviour out.",
+        )
 
 
 def _same_model(one: str, other: str) -> bool:

@@ -1,4 +1,4 @@
-"""Putting a run's settings together: the model's own, then a file's, then what was typed."""
+"""Putting a run's settings together: the model's own or the package's, then a file's, then what was typed."""
 
 import os
 from pathlib import Path
@@ -8,6 +8,8 @@ import yaml
 
 from pinpoint.config._behaviour_file import beside, with_behaviour
 from pinpoint.config._fetched import with_files_fetched
+from pinpoint.config._packaged import packaged_settings, settings_named
+from pinpoint.config._question_sources import ROLES
 from pinpoint.config._read import NO_YAML, merge, parse_config, read_settings
 from pinpoint.config._run import RunConfig
 from pinpoint.errors import ConfigError
@@ -18,11 +20,13 @@ _OTHER_VARIABLES = {"PINPOINT_OFFLINE", "PINPOINT_TEST_DATA"}
 
 
 def settings_of(model: str, config: Path | None, typed: dict[str, Any]) -> RunConfig:
-    """Defaults < `pinpoint.yaml` in the model's folder < a file < PINPOINT_* variables < what was typed.
+    """Defaults < the model's own settings < a file < PINPOINT_* variables < what was typed.
+
+    A model's own are `pinpoint.yaml` in its folder, or, for some of the Hub, those that come with the package.
 
     Args:
         model: a local folder or a Hub id.
-        config: a YAML file, or None.
+        config: a YAML file, the name of settings that come along, or None.
         typed: settings given on the command line.
 
     Raises:
@@ -31,7 +35,8 @@ def settings_of(model: str, config: Path | None, typed: dict[str, Any]) -> RunCo
     settings: dict[str, Any] = {}
     sources = []
     beside = Path(model) / MODEL_SETTINGS
-    for path in filter(None, (beside if beside.is_file() else None, config)):
+    own = beside if beside.is_file() else packaged_settings(model)
+    for path in filter(None, (own, config and settings_named(config))):
         settings = _over(settings, with_behaviour(_anchored(read_settings(path), path.parent), path.parent))
         sources.append(str(path))
     environment = _from_environment()
@@ -43,10 +48,16 @@ def settings_of(model: str, config: Path | None, typed: dict[str, Any]) -> RunCo
 
 
 def _over(below: dict[str, Any], settings: dict[str, Any]) -> dict[str, Any]:
-    """Settings on top of others; one behaviour stands in place of another instead of being mixed with it."""
-    section = settings.get("behaviour")
+    """Settings on top of others; one behaviour stands in place of another instead of being mixed with it.
+
+    Questions without sets of a stage's own stand in place of all that was named below them.
+    """
+    section, data = settings.get("behaviour"), settings.get("data")
     if isinstance(section, dict) and "name" in section:
         below = {key: value for key, value in below.items() if key != "behaviour"}
+    named = below.get("data")
+    if isinstance(data, dict) and isinstance(named, dict) and "questions" in data and not data.keys() & set(ROLES):
+        below = below | {"data": {key: value for key, value in named.items() if key not in ROLES}}
     return merge(below, settings)
 
 
@@ -68,10 +79,7 @@ def _anchored(settings: dict[str, Any], folder: Path) -> dict[str, Any]:
     anchored = _with_template(settings, folder)
     data = anchored.get("data")
     if isinstance(data, dict):
-        # Names of columns, a mapping, are no paths.
-        anchored["data"] = {
-            key: value if isinstance(value, dict) else beside(folder, value) for key, value in data.items()
-        }
+        anchored["data"] = {key: _placed(folder, key, value) for key, value in data.items()}
     full = anchored.get("full")
     if isinstance(full, dict) and "search" in full:
         anchored["full"] = full | {"search": beside(folder, full["search"])}
@@ -95,6 +103,17 @@ def _with_template(settings: dict[str, Any], folder: Path) -> dict[str, Any]:
         raise ConfigError(
             f"{why}: {folder / named}.", where="template", mend="Give own, plain, or the path of a Jinja file."
         ) from error
+
+
+def _placed(folder: Path, key: str, value: Any) -> Any:
+    if key not in ROLES:
+        # Names of columns, a mapping, are no paths.
+        return value if isinstance(value, dict) else beside(folder, value)
+    if isinstance(value, list):
+        return [_placed(folder, key, one) for one in value]
+    if isinstance(value, dict):
+        return value | {"path": beside(folder, value["path"])} if "path" in value else value
+    return beside(folder, value)
 
 
 def _from_environment() -> dict[str, Any]:

@@ -4,7 +4,7 @@ from pinpoint.data._answers import Answer, continuations, first_tokens
 from pinpoint.data._batch import Batch, Side, pad
 from pinpoint.data._chat import Message, Messages, assistant, choose_thinking, encode_chat, render, system, user
 from pinpoint.data._columns import read_columns
-from pinpoint.data._deal import Dealt, Shares, deal, deal_splits, neutral_dialogues
+from pinpoint.data._deal import SHARES, Dealt, Shares, deal, deal_splits, neutral_dialogues
 from pinpoint.data._draw import draw
 from pinpoint.data._files import numbered_rows
 from pinpoint.data._leakage import Corpus, Overlap, Passage, same_text
@@ -12,6 +12,7 @@ from pinpoint.data._lines import read_lines
 from pinpoint.data._pairs import ContrastPair, EncodedPair, encode_pair
 from pinpoint.data._passages import Excerpt, read_passages
 from pinpoint.data._published import read_published
+from pinpoint.data._published_row import BadRow, Published
 from pinpoint.data._questions import (
     Dialogue,
     Question,
@@ -45,7 +46,9 @@ __all__ = [
     "encode_to_reply",
     "closes_thoughts",
     "Said",
+    "SHARES",
     "Answer",
+    "BadRow",
     "Batch",
     "ContrastPair",
     "Corpus",
@@ -59,6 +62,7 @@ __all__ = [
     "Overlap",
     "Passage",
     "Placed",
+    "Published",
     "Question",
     "Shares",
     "Side",

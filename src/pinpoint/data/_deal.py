@@ -13,7 +13,8 @@ from pinpoint.data._questions import Dialogue, Question, Split
 Shares = tuple[tuple[Split, float], ...]
 _Item = TypeVar("_Item", bound=Hashable)
 
-_SHARES: Shares = (("locate", 0.15), ("train", 0.35), ("validation", 0.1), ("test", 0.4))
+SHARES: Shares = (("locate", 0.15), ("train", 0.35), ("validation", 0.1), ("test", 0.4))
+"""How a set that serves every stage is dealt to splits."""
 _NEUTRAL = 240
 
 
@@ -66,16 +67,18 @@ def deal_splits(items: Sequence[_Item], shares: Shares, rng: random.Random) -> d
     return dealt
 
 
-def _splits(rows: Sequence[Published], rng: random.Random) -> dict[str, Split]:
+def _splits(rows: Sequence[Published], shares: Shares, rng: random.Random) -> dict[str, Split]:
     """The split of each group; groups that share words lie in one."""
     groups = [same_text(row.question) for row in rows]
+    if len(shares) == 1:
+        return dict.fromkeys(groups, shares[0][0])
     passages = [Passage(row.line, group, _worded(row)) for row, group in zip(rows, groups, strict=True)]
     component = dict(zip(groups, Corpus(passages).components(), strict=True))
-    dealt = deal_splits(list(dict.fromkeys(component.values())), _SHARES, rng)
+    dealt = deal_splits(list(dict.fromkeys(component.values())), shares, rng)
     return {group: dealt[number] for group, number in component.items()}
 
 
-def deal(rows: Sequence[Published | BadRow], seed: int) -> Dealt:
+def deal(rows: Sequence[Published | BadRow], seed: int, shares: Shares = SHARES) -> Dealt:
     """Chooses wrong answers and splits, by the seed alone.
 
     A question that stands in the set more than once stays in one split, and so do questions that share a passage or
@@ -88,7 +91,7 @@ def deal(rows: Sequence[Published | BadRow], seed: int) -> Dealt:
     for row in usable:
         if not row.options:
             pools.setdefault(row.source, []).append(row.correct)
-    splits = _splits(usable, rng)
+    splits = _splits(usable, shares, rng)
     questions: list[Question] = []
     seen: set[str] = set()
     for row in usable:

@@ -43,9 +43,9 @@ def shared(record: Record) -> Record:
     config = json.loads(json.dumps(record.config))
     for key, one in inputs.items():
         *above, last = key.split(".")
-        part = config
+        part: Any = config
         for name in above:
-            part = part[name]
+            part = part[int(name)] if isinstance(part, list) else part[name]
         part[last] = one.path
     return record.model_copy(update={"inputs": inputs, "config": config})
 

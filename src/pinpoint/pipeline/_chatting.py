@@ -15,7 +15,7 @@ from pinpoint.models import HeadedModel, Loaded, headed, load
 from pinpoint.pipeline._inputs import Inputs
 from pinpoint.pipeline._served import served
 from pinpoint.pipeline._standing import demand_whole
-from pinpoint.pipeline._talk import talk_of
+from pinpoint.pipeline._talk import questions_there, talk_of
 from pinpoint.pipeline._template import fitted, rendering
 from pinpoint.progress import Progress
 from pinpoint.tune import put_on
@@ -127,7 +127,7 @@ def _values(view: HeadedModel, loaded: Loaded, inputs: Inputs) -> torch.Tensor:
     config = inputs.config
     if config.verify.mode == "zero":
         return torch.zeros(view.n_layers, view.n_heads, view.head_dim)
-    if not any(path and Path(path).exists() for path in (config.data.neutral, config.data.questions)):
+    if not (config.data.neutral and Path(config.data.neutral).exists()) and not questions_there(config):
         raise InputError(
             "knocking heads out needs neutral dialogues to take means over, and this model comes with none.",
             mend="Chat with a run of it (`pinpoint run`), or set verify.mode to zero.",

@@ -95,6 +95,8 @@ def _asked(config: RunConfig, inputs: Inputs) -> dict[str, Any]:
     named |= {f"data.{name}": getattr(config.data, name) for name in inputs.further}
     files = {key: digests_below(Path(name)) for key, name in named.items() if name and Path(name).exists()}
     settings = config.model_dump(mode="json", include={"model", "seed", "behaviour"})
+    if config.data.sources:
+        settings["taken"] = config.data.taken() | {"leave_out_shared": config.data.leave_out_shared}
     sizes = {"items", "ability_items", "further_items", "turns", "max_new_tokens"}
     return settings | {
         "files": files,

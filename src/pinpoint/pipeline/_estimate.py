@@ -53,7 +53,7 @@ class Workload(NamedTuple):
 
     @classmethod
     def of(cls, config: RunConfig, tokens: int, trained: int, answers: Sequence[int] = (1,)) -> "Workload":
-        """The work that settings ask for; the paper's 3,840 dialogues where no questions are given.
+        """The work that settings ask for; with as many training dialogues as `data.dialogues` has.
 
         Args:
             config: the settings.
@@ -69,7 +69,7 @@ class Workload(NamedTuple):
             locate.rows_per_chunk,
             tokens,
             config.tune.at_once,
-            round(3840 * config.tune.epochs / config.tune.at_once),
+            round(config.data.dialogues * config.tune.epochs / config.tune.at_once),
             trained,
             locate.method,
             locate.positions,

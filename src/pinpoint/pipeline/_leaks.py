@@ -62,7 +62,8 @@ def _refusal(first: str, second: str, found: Sequence[Overlap]) -> InputError:
     return InputError(
         f"{len(found)} question(s) for {second} stand among those for {first} too: {'; '.join(shown)}{more}.",
         mend="What is measured on them would mislead. Take them out of one of the two, or give one published set "
-        "alone, which is dealt so that its splits share none.",
+        "alone, which is dealt so that its splits share none. Of data.locate, train and evaluate, "
+        "data.leave_out_shared: true takes them out, and counts them.",
     )
 
 

@@ -97,6 +97,8 @@ def plan(run: Run, tokenizer: PreTrainedTokenizerBase, notes: Sequence[str] = ()
     written = len(run.inputs.questions("train")) - len(why) if config.tune.explanations == "model" else 0
     replies = [row["completion"][0]["content"] for row in rows]
     loss = sum(len(tokenizer(reply, add_special_tokens=False)["input_ids"]) + 1 for reply in replies)
+    fewer = bool(config.contrast) and len(rows) < config.data.dialogues - 1
+    asked = f" (there are no more questions: data.dialogues is {config.data.dialogues:,})" if fewer else ""
     full = f"at most {config.full.steps(len(rows))} steps" if config.full else "none"
     sets = run.inputs.sets()
     passages = f", {len(sets.passages)} passages" if sets.passages else ""
@@ -107,7 +109,7 @@ def plan(run: Run, tokenizer: PreTrainedTokenizerBase, notes: Sequence[str] = ()
         "locate": f"{len(pairs)} pairs of {len(encode_to_reply(tokenizer, pairs[0].reference))} tokens{again}",  # type: ignore[arg-type]
         "verify": f"{1 + config.verify.max_heads * (1 + 2 * config.verify.draws)} knockouts of {len(pairs) // 2} pairs",
         "tune": (f"{written} explanations to write, " if written else "")
-        + f"{len(rows)} dialogues, at most {config.tune.steps(len(rows))} steps of {config.tune.batch_size}"
+        + f"{len(rows)} dialogues{asked}, at most {config.tune.steps(len(rows))} steps of {config.tune.batch_size}"
         + (f", {config.tune.at_once} at once" if config.tune.at_once < config.tune.batch_size else ""),
         "tune_full": full,
         "evaluate": f"{len(sets.questions)} questions, {len(sets.abilities)} tasks, {len(sets.neutral)} neutral ones"

@@ -111,15 +111,17 @@ def restored(record: Record, where: str, search: Sequence[Path]) -> RunConfig:
 
 def _put(config: dict[str, Any], key: str, value: str, where: str) -> None:
     *above, last = key.split(".")
+    section: Any = config
     for name in above:
-        config = config.get(name, {})
-    if not isinstance(config, dict) or last not in config:
+        # A set of questions goes by its number.
+        section = dict(enumerate(section)).get(int(name)) if isinstance(section, list) else (section or {}).get(name)
+    if not isinstance(section, dict) or last not in section:
         raise InputError(
             f"is no record of a run: its settings lack {key!r}, which its inputs name.",
             where=where,
             mend="Give the reproduce.json that a finished run left.",
         )
-    config[last] = value
+    section[last] = value
 
 
 def _found(key: str, one: InputFiles, search: Sequence[Path]) -> str:

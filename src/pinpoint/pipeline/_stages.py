@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from pinpoint._version import __version__
 from pinpoint.artifacts import file_digest
 from pinpoint.beyond import FURTHER
+from pinpoint.config import ROLES
 
 if TYPE_CHECKING:
     from pinpoint.artifacts import Workspace
@@ -35,6 +36,14 @@ LEFT = {
 """What each stage writes, below the run folder; some of it only if asked."""
 
 
+_LOOKED_AT = {
+    **dict.fromkeys(("ranking", "locate"), ("locate",)),
+    **dict.fromkeys(("verify", "tune", "tune_full", "sweep", "explanations"), ("locate", "train")),
+}
+"""The sets of questions that a stage looks at, where not at all of them."""
+_TRAINED = ("tune", "tune_full", "sweep", "explanations")
+
+
 def key_of(run: Run, stage: str) -> str:
     """Changes with everything that the result of a stage depends on: settings, files, the stages before it."""
     text = json.dumps(_dependencies(run, stage), sort_keys=True, default=str)
@@ -53,9 +62,23 @@ def _dependencies(run: Run, stage: str) -> dict[str, Any]:
         ),
         "columns": config.data.columns and config.data.columns.model_dump(),
         **({"reasoned": config.data.reasoned} if config.data.reasoned else {}),
-        "questions": [_file(path) for path in run.inputs.behaviour.files(config.data).values()],
+        **_questions(run, stage),
         **_OWN[stage](run),
     }
+
+
+def _questions(run: Run, stage: str) -> dict[str, Any]:
+    """Of the questions, what a stage looks at: sets that other stages have of their own change nothing in it."""
+    data, files = run.config.data, run.inputs.behaviour.files(run.config.data)
+    looked_at = ROLES if data.leave_out_shared else _LOOKED_AT.get(stage, ROLES)
+    others = tuple(f"data.{role}." for role in data.sources if role not in looked_at)
+    found: dict[str, Any] = {"questions": [_file(path) for key, path in files.items() if not key.startswith(others)]}
+    if run.config.contrast:
+        found["pair_characters"] = data.pair_characters
+        found |= {"dialogues": data.dialogues} if stage in _TRAINED else {}
+    if taken := {role: some for role, some in data.taken().items() if role in looked_at}:
+        found |= {"taken": taken, "leave_out_shared": data.leave_out_shared}
+    return found
 
 
 def _of_ranking(run: Run) -> dict[str, Any]:

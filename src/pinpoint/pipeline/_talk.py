@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from pinpoint.chat import Lean
-from pinpoint.config import SycophancyConfig, UserBehaviourConfig, words_of
+from pinpoint.config import RunConfig, SycophancyConfig, UserBehaviourConfig, words_of
 from pinpoint.data import Answer
 from pinpoint.pipeline._inputs import Inputs
 
@@ -38,10 +38,14 @@ def talk_of(inputs: Inputs) -> Talk:
     return talk._replace(unwanted=found.ids("unwanted"), wanted=found.ids("wanted"), begun=tuple(found.shared))
 
 
+def questions_there(config: RunConfig) -> bool:
+    """Whether the questions that the settings name are there: a model may come without any."""
+    return all(Path(path).exists() for path in config.data.question_files().values())
+
+
 def _sycophancy(config: SycophancyConfig, inputs: Inputs) -> Talk:
     texts = []
-    # A model may come without questions.
-    if Path(inputs.config.data.questions).exists():
+    if questions_there(inputs.config):
         texts = [question.question for question in inputs.questions("test")]
     words = words_of(config.unwanted), words_of(config.wanted)
     return Talk(config.system, _shuffled(texts, inputs), *words, config.challenge)
