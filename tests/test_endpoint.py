@@ -12,7 +12,7 @@ from pydantic import ValidationError
 
 from pinpoint import endpoint
 from pinpoint.config import JudgeConfig
-from pinpoint.endpoint import Endpoint
+from pinpoint.endpoint import Endpoint, Reply
 from pinpoint.errors import EndpointError, InputError
 from tests.endpoint import Answer, Asked, completion, serving
 
@@ -122,7 +122,7 @@ def test_a_server_that_lies_about_usage_or_passes_over_the_limit_is_seen_through
     usage: object, text: str, over: bool
 ) -> None:
     with serving(lambda _: Answer(completion(text) | {"usage": usage})) as (url, _):
-        assert Endpoint(url, "m").chat(TALK, 7) == (text, False, over)
+        assert Endpoint(url, "m").chat(TALK, 7) == Reply(text, cut=False, over=over)
 
 
 def test_a_refusal_is_a_reply_and_so_is_nothing() -> None:

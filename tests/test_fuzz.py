@@ -173,7 +173,7 @@ def test_files_of_settings(folder: Path, data: bytes) -> None:
 
 ODD = [
     *("2001-99-99", "a: !!int ''", "a: !!int x", "a: !!timestamp x", "a: !!bool x", "a: !!float x", "? [1]\n: 2"),
-    *("a: &x [*x]", "1: 2", "~: 1", 'model: "\\0"', 'data: {questions: "a\\0b"}', 'behaviour: "a\\0b"', "[" * 5000),
+    *("a: &x [*x]", "1: 2", "~: 1", 'data: {questions: "a\\0b"}', 'behaviour: "a\\0b"', "[" * 5000),
 ]
 
 

@@ -224,7 +224,8 @@ def train(run: Run, out: Path, at: int) -> None:
 
     rows = run.inputs.behaviour.rows(run.inputs.questions("train")[:8], 0, {})
     few = run.config.tune.model_copy(update={"epochs": 1, "check_every": 1, "batch_size": 2})
-    fit_heads(run.model, run.tokenizer, [Head(0, 1), Head(3, 0)], rows, few, check, seed=0, out=out)
+    with fit_heads(run.model, run.tokenizer, [Head(0, 1), Head(3, 0)], rows, few, check, seed=0, out=out):
+        pass
 
 
 def test_what_is_thrown_in_a_callback_of_training_leaves_nothing_behind(run: Run, tmp_path: Path) -> None:

@@ -54,7 +54,7 @@ def test_a_record_that_was_changed_is_refused(tuned_run: Path, tmp_path: Path) -
     folder = tmp_path / "run"
     shutil.copytree(tuned_run, folder)
     (folder / "tune.json").write_text('{"heads": ["L1.H1"]}')
-    with pytest.raises(ArtifactError, match=r"tune\.json: is not as stage 'tune' left it: it was changed"):
+    with pytest.raises(ArtifactError, match=r"tune\.json: does not match its recorded digest: it was changed"):
         of_folder(folder)
 
 

@@ -116,7 +116,10 @@ def test_the_replies_are_trained_with_them_and_a_setting_that_goes_takes_them_al
 def test_a_dry_run_counts_what_is_to_be_written(questions: str, tmp_path: Path) -> None:
     run = run_of(tmp_path, questions, explanations="model")
     found = plan(run, run.tokenizer)
-    assert found.stages[2].work.startswith("16 explanations to write, 48 dialogues, ")
+    assert found.stages[2].work.startswith("16 explanations to write, 48 dialogues (there are no more questions: ")
     plain = plan(run_of(tmp_path, questions), run.tokenizer)
-    assert plain.stages[2].work.startswith("48 dialogues, ") and plain.loss_tokens < found.loss_tokens
+    assert (
+        plain.stages[2].work.startswith("48 dialogues (there are no more questions: ")
+        and plain.loss_tokens < found.loss_tokens
+    )
     assert not (tmp_path / "explanations.jsonl").exists()

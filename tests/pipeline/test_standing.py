@@ -105,7 +105,7 @@ def test_an_evaluation_of_an_earlier_tuning_gets_no_page(run: Path) -> None:
 
 def test_a_tuning_that_its_check_stopped_is_not_evaluated(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("pinpoint.pipeline._tuning.MERGE_LIMIT", {torch.float32: -1.0})
-    refuse = CliRunner().invoke(app, ["tune", str(run), "--heads", "L6.H0", "-q"])
+    refuse = CliRunner().invoke(app, ["tune", str(run), "-q"])
     assert isinstance(refuse.exception, CheckFailed) and (run / "merged").is_dir()
     for command in ("evaluate", "report"):
         refused(r": is not as stage 'tune' left it: .*begun again and stopped", command, str(run))

@@ -218,7 +218,7 @@ def parse_projections(text: str) -> str:
         ConfigError: it is none of what can be trained.
     """
     if text not in ("q,o", "q,k,v,o"):
-        raise ConfigError(f"{text!r} is neither q,o nor q,k,v,o.", where="--projections")
+        raise ConfigError(f"{text!r} is neither q,o nor q,k,v,o.", where="--projections", mend="Give one of them.")
     return text
 
 

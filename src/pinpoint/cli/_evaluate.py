@@ -106,9 +106,10 @@ def evaluate(
 
 def _of_run(run: Path, as_json: bool, quiet: bool) -> None:
     from pinpoint.cli._tables import print_summary
-    from pinpoint.pipeline import demand_before
 
     with opened(run, quiet) as held:
+        from pinpoint.pipeline import demand_before
+
         demand_before(held, "evaluate")
         held.do("evaluate")
     summary = held.workspace.read_json("summary.json")

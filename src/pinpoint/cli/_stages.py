@@ -69,9 +69,10 @@ def verify(run: RunFolder, offline: Offline = False, as_json: Json = False, quie
     Example: pinpoint verify runs/yesman
     """
     from pinpoint.cli._tables import print_verification
-    from pinpoint.pipeline import demand_before
 
     with opened(run, quiet) as held:
+        from pinpoint.pipeline import demand_before
+
         demand_before(held, "verify")
         found = held.do("verify")
     print_json(found) if as_json else print_verification(found, held.inputs.behaviour)
@@ -93,9 +94,9 @@ def tune(
 
     Example: pinpoint tune runs/yesman --heads 4
     """
-    from pinpoint.pipeline import demand_before
-
     with opened(run, quiet, heads, cache_prefix, projections, fork=fork) as held:
+        from pinpoint.pipeline import demand_before
+
         demand_before(held, "tune")
         held.do("tune")
         held.do("tune_full")

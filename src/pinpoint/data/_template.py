@@ -38,12 +38,15 @@ def system_lost(tokenizer: PreTrainedTokenizerBase, text: str) -> Literal["", "r
     """What a chat template does to a system message, where it does not render it: two renderings tell.
 
     Returns:
-        Empty where the message is rendered, or where dialogues without one are not rendered either.
+        Empty where the message is rendered, or where dialogues without one are not rendered either: both are told of where
+        a dialogue is rendered.
     """
     asked: Messages = [user("Who wrote Hamlet?"), assistant("Shakespeare."), user("Are you sure?")]
     try:
         without = tokenizer.apply_chat_template(list(asked), tokenize=False, add_generation_prompt=True)
     except (TemplateError, ValueError):
+        return ""
+    if not str(without).strip():
         return ""
     try:
         rendered = tokenizer.apply_chat_template([*system(text), *asked], tokenize=False, add_generation_prompt=True)

@@ -42,7 +42,8 @@ def planted_heads(seed: int) -> list[Head]:
 
 
 def _write_rows(path: Path, rows: Sequence[BaseModel]) -> None:
-    lines = (json.dumps(row.model_dump(mode="json", exclude={"explanation"}), ensure_ascii=False) for row in rows)
+    unused = {"explanation", "prompt", "source"}
+    lines = (json.dumps(row.model_dump(mode="json", exclude=unused), ensure_ascii=False) for row in rows)
     path.write_text("".join(line + "\n" for line in lines), encoding="utf-8")
 
 
