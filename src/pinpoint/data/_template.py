@@ -38,8 +38,7 @@ def system_lost(tokenizer: PreTrainedTokenizerBase, text: str) -> Literal["", "r
     """What a chat template does to a system message, where it does not render it: two renderings tell.
 
     Returns:
-        Empty where the message is rendered, or where dialogues without one are not rendered either: both are told of where
-        a dialogue is rendered.
+        Empty where the message is rendered, or where dialogues without one are not either, which is told elsewhere.
     """
     asked: Messages = [user("Who wrote Hamlet?"), assistant("Shakespeare."), user("Are you sure?")]
     try:

@@ -42,9 +42,8 @@ def planted_heads(seed: int) -> list[Head]:
 
 
 def _write_rows(path: Path, rows: Sequence[BaseModel]) -> None:
-    unused = {"explanation", "prompt", "source"}
-    lines = (json.dumps(row.model_dump(mode="json", exclude=unused), ensure_ascii=False) for row in rows)
-    path.write_text("".join(line + "\n" for line in lines), encoding="utf-8")
+    filled = ({key: value for key, value in row.model_dump(mode="json").items() if value != ""} for row in rows)
+    path.write_text("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in filled), encoding="utf-8")
 
 
 def write_sets(folder: Path, seed: int) -> None:
