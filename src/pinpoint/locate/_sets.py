@@ -231,8 +231,8 @@ def find_set(
     """Searches for the set with the strongest joint effect twice, and keeps the stronger of both.
 
     Growing it, `greedy_set`, never meets two heads of which each makes up for the other: either alone does next to
-    nothing. So a set is also cut down: from the 2 * `count` heads that are strongest alone, the head that is missed
-    least is dropped, again and again. That takes about 1.5 * `count`^2 passes over both prompts of every pair, without
+    nothing. So a set is also cut down: from twice `count` heads, those strongest alone, the head that is missed
+    least is dropped, again and again. That takes about 1.5 `count`² passes over both prompts of every pair, without
     rows of heads. Neither search is exhaustive.
 
     Args:
