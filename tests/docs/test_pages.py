@@ -41,6 +41,7 @@ NOT_RUN = {
     "pinpoint capability": "an extra, and data from the Hub: tests/evaluate/test_capability.py runs it on files",
     "pinpoint run meta-llama/Llama-2-7b-chat-hf --config paper-data.yaml": "sets of many gigabytes: "
     "tests/test_configs.py puts it to --dry-run on rows in their layouts",
+    "pinpoint run path/or/hub-id --bits": "needs bitsandbytes: tests/models/test_quantised.py tunes with it",
     "pinpoint run made/model": "tests/test_examples.py makes, runs and measures it",
     "python -m pinpoint.organism train": "trains for an hour: tests/organism has it in small",
 }
@@ -97,6 +98,7 @@ def world(page: str, tmp_path: Path, finished_run: Path, monkeypatch: pytest.Mon
     for name in ("questions.jsonl", "are_you_sure.jsonl"):
         shutil.copy(yesman / "questions.jsonl", name)
     Path("settings.yaml").write_text("seed: 1\n")
+    Path("large.yaml").write_text("full: null\n")
     rows = re.search(r"^```json\n(.*?)^```", (ROOT / "docs" / "transcripts.md").read_text(), re.MULTILINE | re.DOTALL)
     Path("transcripts.jsonl").write_text(rows[1])
     shutil.copytree(finished_run, "runs/demo")
