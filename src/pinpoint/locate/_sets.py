@@ -232,8 +232,8 @@ def find_set(
 
     Growing it, `greedy_set`, never meets two heads of which each makes up for the other: either alone does next to
     nothing. So a set is also cut down: from twice `count` heads, those strongest alone, the head that is missed
-    least is dropped, again and again. That takes about 1.5 `count`² passes over both prompts of every pair, without
-    rows of heads. Neither search is exhaustive.
+    least is dropped, again and again. That takes passes over both prompts of every pair, without rows of heads, whose
+    number grows with the square of `count`. Neither search is exhaustive.
 
     Args:
         model: as for `pinpoint.locate`.
