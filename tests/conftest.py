@@ -3,6 +3,7 @@
 import os
 import signal
 from pathlib import Path
+from typing import Any
 
 # Before anything imports huggingface_hub, which reads it once.
 os.environ["HF_HUB_OFFLINE"] = "1"
@@ -19,6 +20,15 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 ROOT = Path(__file__).resolve().parent.parent
+SMALLEST: dict[str, Any] = {
+    "device": "cpu",
+    "locate": {"pairs": 8},
+    "verify": {"max_heads": 1, "draws": 1, "generate_at": [0], "generate_items": 2},
+    "tune": {"heads": ["L0.H3", "L6.H0"], "epochs": 0.1, "check_items": 4, "batch_size": 16},
+    "full": None,
+    "evaluate": {"items": 8, "ability_items": 1, "neutral_items": 4, "max_new_tokens": 24, "resamples": 100},
+}
+"""Settings of a run of the shipped organism with every stage in it, as small as can be."""
 OPT_IN = {
     "slow": ("--runslow", "run the tests marked slow"),
     "gpu": ("--rungpu", "run the tests marked gpu"),
@@ -75,13 +85,5 @@ def tuned_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def finished_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A run of the shipped organism with every stage done, as small as can be; copy it before changing it."""
     folder = tmp_path_factory.mktemp("finished") / "run"
-    small = {
-        "device": "cpu",
-        "locate": {"pairs": 8},
-        "verify": {"max_heads": 1, "draws": 1, "generate_at": [0], "generate_items": 2},
-        "tune": {"heads": ["L0.H3", "L6.H0"], "epochs": 0.1, "check_items": 4, "batch_size": 16},
-        "full": None,
-        "evaluate": {"items": 8, "ability_items": 1, "neutral_items": 4, "max_new_tokens": 24, "resamples": 100},
-    }
-    Run(resolve(str(shipped()["yesman"]), None, small), folder).all()
+    Run(resolve(str(shipped()["yesman"]), None, SMALLEST), folder).all()
     return folder

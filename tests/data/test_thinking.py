@@ -23,7 +23,7 @@ from pinpoint.data import (
 from pinpoint.errors import InputError
 from pinpoint.organism import shipped
 from pinpoint.pipeline import Run
-from pinpoint.pipeline._checks import reply_measured
+from pinpoint.pipeline._thought_checks import reply_measured
 
 # A stand-in in the manner of Qwen3's template: without thinking, the prompt ends with an empty thought.
 EMPTY = "{% if add_generation_prompt and not (enable_thinking is not defined or enable_thinking) %} None.{% endif %}"

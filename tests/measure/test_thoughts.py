@@ -13,8 +13,8 @@ from pinpoint.data import Question, Said, joined, parted, user
 from pinpoint.endpoint import Endpoint
 from pinpoint.measure import Chat, RemoteChat
 from pinpoint.organism import shipped
-from pinpoint.pipeline._checks import thoughts_end
 from pinpoint.pipeline._evaluation import thoughts_without_end
+from pinpoint.pipeline._thought_checks import thoughts_end
 from tests.endpoint import Answer, Asked, completion, says, serving
 from tests.thinking import clockwork, taught
 

@@ -79,13 +79,8 @@ def test_a_later_draw_climbs_on_where_the_rate_of_the_first_misses_the_targets(l
 def test_every_method_runs_once_and_a_second_call_reads_it_back(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    settings = tmp_path / "settings.yaml"
-    settings.write_text(json.dumps(SETTINGS))
     out = tmp_path / "run"
-    arguments = ["pinpoint", "compare", "yesman", "--config", str(settings), "--out", str(out), "--json", "-q"]
-    monkeypatch.setattr(sys, "argv", arguments)
-    main_exits(0)
-    found = json.loads(capsys.readouterr().out)
+    found = compared(out, monkeypatch, capsys)
     assert list(found["methods"]) == [name for name, _, _ in entries(CompareConfig(draws=2))]
     for name, record in found["methods"].items():
         assert record["metrics"]["truthfulness"]["n"] <= 12, name
@@ -106,8 +101,7 @@ def test_every_method_runs_once_and_a_second_call_reads_it_back(
     made: list[str] = []
     own = Workshop.make
     monkeypatch.setattr(Workshop, "make", lambda shop, method, draw: made.append(method) or own(shop, method, draw))
-    main_exits(0)
-    assert json.loads(capsys.readouterr().out)["methods"] == found["methods"]
+    assert compared(out, monkeypatch, capsys)["methods"] == found["methods"]
     assert made == []
     assert (out / "compare" / "compare.html").stat().st_size > 10_000
 
@@ -117,24 +111,27 @@ def test_every_method_runs_once_and_a_second_call_reads_it_back(
 def test_a_method_comes_out_the_same_whatever_was_made_before_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    settings = tmp_path / "settings.yaml"
-    settings.write_text(json.dumps(SETTINGS))
     found = []
     # In the last call nothing is trained before lora: what was made, but for these two, is read back.
     for number, methods in ((0, "lora,head_lora"), (1, "full,lora,head_lora"), (1, "full,lora,head_lora")):
-        out = ["--out", str(tmp_path / str(number)), "--methods", methods]
         if len(found) == 2:
             for method in ("lora", "head_lora"):
                 shutil.rmtree(tmp_path / "1" / "compare" / method)
-        monkeypatch.setattr(
-            sys, "argv", ["pinpoint", "compare", "yesman", "--config", str(settings), *out, "--json", "-q"]
-        )
-        main_exits(0)
-        found.append(json.loads(capsys.readouterr().out)["methods"])
+        found.append(compared(tmp_path / str(number), monkeypatch, capsys, "--methods", methods)["methods"])
     alone, behind, again = found
     for method in ("pinpoint", "lora", "head_lora"):
         for told in ("searched", "metrics", "versus_base"):
             assert alone[method][told] == behind[method][told] == again[method][told], (method, told)
+
+
+def compared(out: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], *more: str) -> Any:
+    """What `pinpoint compare` prints of a comparison in the folder `out`."""
+    settings = out.parent / "settings.yaml"
+    settings.write_text(json.dumps(SETTINGS))
+    arguments = ["compare", "yesman", "--config", str(settings), "--out", str(out), *more, "--json", "-q"]
+    monkeypatch.setattr(sys, "argv", ["pinpoint", *arguments])
+    main_exits(0)
+    return json.loads(capsys.readouterr().out)
 
 
 def main_exits(code: int) -> None:

@@ -12,16 +12,10 @@ from pinpoint.organism import shipped
 from pinpoint.pipeline import Run, read_record, reproduce, restored
 from pinpoint.progress import Silent
 from tests import sets
+from tests.conftest import SMALLEST
 
 YESMAN = shipped()["yesman"]
-SMALL: dict[str, Any] = {
-    "device": "cpu",
-    "locate": {"pairs": 16},
-    "verify": {"max_heads": 1, "draws": 1, "generate_at": [0], "generate_items": 2},
-    "tune": {"heads": ["L0.H3", "L6.H0"], "epochs": 0.3, "check_items": 4, "batch_size": 16},
-    "full": None,
-    "evaluate": {"items": 8, "ability_items": 1, "neutral_items": 4, "max_new_tokens": 24, "resamples": 100},
-}
+SMALL = SMALLEST | {"locate": {"pairs": 16}, "tune": SMALLEST["tune"] | {"epochs": 0.3}}
 
 
 def trivia_qa(path: Path, questions: list[Question]) -> str:

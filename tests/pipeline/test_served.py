@@ -11,20 +11,13 @@ from pinpoint.organism import shipped
 from pinpoint.pipeline import Run, export_run, lineup_of_run
 from pinpoint.pipeline._served import served
 from pinpoint.progress import Silent
+from tests.conftest import SMALLEST
 
 YESMAN = str(shipped()["yesman"])
-SMALL: dict[str, Any] = {
-    "device": "cpu",
-    "locate": {"pairs": 8},
-    "verify": {"max_heads": 1, "draws": 1, "generate_at": [0], "generate_items": 2},
-    "tune": {"heads": ["L0.H3", "L6.H0"], "epochs": 0.1, "check_items": 4, "batch_size": 16},
-    "full": None,
-    "evaluate": {"items": 8, "ability_items": 1, "neutral_items": 4, "max_new_tokens": 24, "resamples": 100},
-}
 
 
 def run_of(folder: Path, **more: Any) -> Run:
-    return Run(resolve(YESMAN, None, SMALL | more), folder)
+    return Run(resolve(YESMAN, None, SMALLEST | more), folder)
 
 
 def names(run: Run) -> set[str]:
@@ -35,7 +28,7 @@ def names(run: Run) -> set[str]:
 @pytest.mark.parametrize("bits", [4, 8])
 def test_a_quantised_base_goes_through_every_stage_and_the_merged_model_is_exported(bits: Bits, tmp_path: Path) -> None:
     pytest.importorskip("bitsandbytes")
-    more = {"bits": bits, "tune": SMALL["tune"] | {"learning_rate": 1e-2}}
+    more = {"bits": bits, "tune": SMALLEST["tune"] | {"learning_rate": 1e-2}}
     run = run_of(tmp_path / "run", **more)
     run.all()
     record = run.workspace.read_json("tune.json")

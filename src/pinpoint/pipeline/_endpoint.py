@@ -14,11 +14,12 @@ from pinpoint.errors import ConfigError
 from pinpoint.evaluate import evaluate_replies, metrics
 from pinpoint.measure import RemoteChat, judge_of, tally
 from pinpoint.models import Loaded, load
-from pinpoint.pipeline._checks import limit_kept, replies_whole, thoughts_end
+from pinpoint.pipeline._checks import limit_kept, replies_whole
 from pinpoint.pipeline._evaluation import item_counts, thoughts_without_end, write_transcripts
 from pinpoint.pipeline._folders import digest_of
 from pinpoint.pipeline._inputs import Inputs
 from pinpoint.pipeline._record import digests_below
+from pinpoint.pipeline._thought_checks import thoughts_end
 from pinpoint.progress import Progress
 
 _SUMMARY, _ASKED, _REPLIES = "summary.json", "asked.json", "replies.jsonl"

@@ -9,8 +9,9 @@ from pinpoint.beyond import FURTHER
 from pinpoint.checks import enough_items
 from pinpoint.evaluate import Evaluation, TaskResult, evaluate, metrics, versus_base
 from pinpoint.measure import SHIFTS, Shift, judge_of, tally
-from pinpoint.pipeline._checks import replies_whole, thinking_alike, thoughts_end
+from pinpoint.pipeline._checks import replies_whole
 from pinpoint.pipeline._stages import partial_of
+from pinpoint.pipeline._thought_checks import thinking_alike, thoughts_end
 
 if TYPE_CHECKING:
     from pinpoint.artifacts import Workspace
