@@ -51,7 +51,7 @@ mutants: .venv/.installed-torture  ## mutants of the engines, metrics, statistic
 
 coverage: .venv/.installed  ## branches of src that the fast and slow tests reach, subprocesses counted; half as slow again
 	$(BIN)/coverage erase
-	$(BIN)/coverage run -m pytest -q --runslow --timeout 1200
+	OMP_NUM_THREADS=1 $(BIN)/coverage run -m pytest -q -n $(WORKERS) --dist loadfile --runslow --timeout 1200 --durations 60
 	$(BIN)/coverage combine -q
 	$(BIN)/coverage report --fail-under 92
 
