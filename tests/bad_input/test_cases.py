@@ -232,10 +232,6 @@ COMMANDS = {
     "positions of path patching": (["locate", "yesman", "--positions", "all"], "positions 'all' goes with methods"),
     "nodes without heads": (["locate", "yesman", "--nodes", "mlps"], "nodes must hold heads"),
     "no nodes": (["locate", "yesman", "--nodes", ""], "locate.nodes"),
-    "a continuation's metric of another method": (
-        ["locate", "yesman", "--metric", "logprob_diff", "--method", "activation"],
-        "metric 'logprob_diff' goes with method path",
-    ),
     "a receiver that is no head": (["locate", "yesman", "--receivers", "L1.H1,L2"], "'L2' is not a head"),
     "no receivers": (["locate", "yesman", "--receivers", ""], "'' is not a head"),
     "a path through what is none": (["locate", "yesman", "--receivers", "L1.H1", "--through", "o"], "--through: 'o'"),

@@ -13,7 +13,7 @@ from transformers import PreTrainedTokenizerBase
 import pinpoint
 from pinpoint.artifacts import Workspace
 from pinpoint.data import ContrastPair, continuations, encode_pair
-from pinpoint.errors import ConfigError, InputError, PinpointWarning
+from pinpoint.errors import InputError, PinpointWarning
 from pinpoint.heads import Head
 from pinpoint.models import headed
 from tests.families import FAMILIES, tiny
@@ -228,8 +228,6 @@ def test_answers_that_begin_alike_are_sent_to_this_metric() -> None:
 
 def test_what_cannot_be_measured_is_refused() -> None:
     model = tiny("llama-gqa")
-    with pytest.raises(ConfigError, match=r"metric 'logprob_diff' goes with method path, not with 'activation'"):
-        pinpoint.locate(model, None, continued(checks.pairs()), metric="logprob_diff", method="activation")
     long = ContrastPair([1] * 60, [2] * 10, [[5] * 6], [[7]])
     with pytest.raises(InputError, match=r"pair 0: a prompt with its continuation has 65 tokens, the model reads 64"):
         pinpoint.locate(model, None, [long], metric="logprob_diff")

@@ -45,6 +45,8 @@ HOW = {
     "activation, suffix, brute force": {"method": "activation", "positions": "suffix", "engine": "naive"},
     "attribution": {"method": "attribution"},
     "whole answers": {"metric": "logprob_diff"},
+    "activation on whole answers": {"method": "activation", "metric": "logprob_diff"},
+    "attribution on whole answers": {"method": "attribution", "metric": "logprob_diff"},
 }
 
 

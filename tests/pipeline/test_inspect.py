@@ -189,6 +189,9 @@ def test_other_locators_cost_what_they_run(tmp_path: Path) -> None:
     assert sweep > cached > 10, "a rerun of one token is far from a whole pass, and a row through MLPs is less"
     assert suffix.seconds > last.seconds > path.seconds > chance.seconds == 0
     assert last.seconds > estimate.seconds and estimate.bytes > last.bytes
+    for method, first in (("activation", last), ("attribution", estimate)):
+        _, whole = located(method=method, metric="logprob_diff")
+        assert whole.seconds > 1.5 * first.seconds, "two answers, each after both prompts"
 
 
 def test_a_model_on_disk_takes_a_block_at_a_time(tmp_path: Path) -> None:

@@ -78,6 +78,13 @@ def test_attribution_is_held_to_the_exact_effects(tmp_path: Path) -> None:
     assert "against_exact" not in _record(tmp_path / "none", method="attribution", exact_pairs=0)
 
 
+def test_attribution_of_whole_answers_is_held_to_their_exact_effects(tmp_path: Path) -> None:
+    record = _record(tmp_path, pairs=4, method="attribution", metric="logprob_diff", exact_pairs=2)
+    assert (record["metric"], record["unit"]) == ("logprob_diff", "nats")
+    assert max(len(one["ids"]) for side in ("unwanted", "wanted") for one in record["answers"][side]) > 1
+    assert record["against_exact"]["pairs"] == 2 and 0.3 < record["against_exact"]["correlation"] <= 1
+
+
 def _record(folder: Path, **section: Any) -> Any:
     run = run_of(folder, **section)
     run.do("locate")
@@ -128,10 +135,6 @@ def test_a_set_is_searched_by_path_patching_alone(tmp_path: Path) -> None:
             "locate: engine 'naive' goes with methods path and activation; 'probe'",
         ),
         ({"method": "activation", "nodes": ["heads", "mlps"]}, "locate: nodes mlps go with method path, not with 'act"),
-        (
-            {"method": "activation", "metric": "logprob_diff"},
-            "locate: metric 'logprob_diff' goes with method path, not with 'activation', which measures the next",
-        ),
         ({"nodes": ["mlps"]}, "locate: nodes must hold heads"),
         ({"nodes": ["heads", "layers"]}, "locate.nodes.1: input should be 'heads', 'groups', 'attention' or 'mlps'"),
         ({"exact_pairs": -1}, "locate.exact_pairs: input should be greater"),

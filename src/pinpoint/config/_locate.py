@@ -15,7 +15,7 @@ NO_EFFECTS = ("probe", "random")
 """Methods whose scores are no effects."""
 
 
-def misfit(method: str, positions: str, engine: str, nodes: Sequence[str], metric: str = "logit_diff") -> str | None:
+def misfit(method: str, positions: str, engine: str, nodes: Sequence[str]) -> str | None:
     """Why settings of a locator do not go together, in a sentence without its full stop; None where they do."""
     if positions != "last" and method not in ("activation", "attribution"):
         return (
@@ -27,8 +27,6 @@ def misfit(method: str, positions: str, engine: str, nodes: Sequence[str], metri
     beyond = [kind for kind in nodes if kind != "heads"]
     if beyond and method != "path":
         return f"nodes {', '.join(beyond)} go with method path, not with {method!r}, which scores heads alone"
-    if metric in CONTINUED and method in ("activation", "attribution"):
-        return f"metric {metric!r} goes with method path, not with {method!r}, which measures the next token alone"
     return None
 
 
@@ -61,7 +59,7 @@ class LocateConfig(Settings):
     def _fits_together(self) -> Self:
         if "heads" not in self.nodes:
             raise ValueError("nodes must hold heads: the stages after this one need their ranking")
-        if found := misfit(self.method, self.positions, self.engine, self.nodes, self.metric):
+        if found := misfit(self.method, self.positions, self.engine, self.nodes):
             raise ValueError(found)
         if self.contrasts and not self.can_contrast:
             raise ValueError(

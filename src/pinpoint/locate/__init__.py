@@ -91,11 +91,11 @@ def locate(
         positions: where "activation" and "attribution" replace z: "last"; "suffix" (every position of the reference
             from its first difference on, the prompts aligned at their ends); or "all" (prompts of equal length).
         metric: "logit_diff" (mean logit of the unwanted minus of the wanted first tokens), "log_odds" (the
-            same with log-sum-exp over each set), or "paper_share" (the published ratio of raw logits). Under "path"
-            also "logprob_diff" (log-probability of the unwanted minus of the wanted answers, over all their tokens;
-            of several on a side, the probabilities add up) or "mean_logprob_diff" (the same per token; of several on a
-            side, the mean). Each answer then follows both prompts, and a head is patched wherever a token of it is
-            predicted.
+            same with log-sum-exp over each set), "paper_share" (the published ratio of raw logits), "logprob_diff"
+            (log-probability of the unwanted minus of the wanted answers, over all their tokens; of several on a side,
+            the probabilities add up) or "mean_logprob_diff" (the same per token; of several on a side, the mean).
+            Under the last two each answer follows both prompts, and a head is patched wherever a token of it is
+            predicted, under "activation" and "attribution" at `positions` of the prompts too.
         engine: "sweep" (exact; for "path" about two forward passes, for "activation" the patched tokens of each head,
             going on from a cache) or "naive" (brute force, one whole pass per head).
         batch_size: pairs per forward pass (as many as have so many measured positions, where answers are measured

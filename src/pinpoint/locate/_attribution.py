@@ -14,7 +14,7 @@ from pinpoint.data import Batch, EncodedPair, pad
 from pinpoint.interventions import edited_inputs, next_token_logits
 from pinpoint.locate._positions import patched_lengths
 from pinpoint.locate._protocol import Effects
-from pinpoint.measure import Metric
+from pinpoint.measure import Metric, forced, sites, values
 from pinpoint.models import HeadedModel
 from pinpoint.nodes import Node
 
@@ -46,7 +46,7 @@ def _at(x: Tensor, places: Tensor) -> Tensor:
 
 
 def _run(view: HeadedModel, batch: Batch, *, differentiable: bool) -> tuple[Tensor, dict[int, Tensor]]:
-    """What the backbone puts out at each prompt's end, [row d_model], and z per layer [row position head*d_head]."""
+    """What the backbone puts out, [row position d_model], and z per layer, [row position head*d_head]."""
     seen: dict[int, Tensor] = {}
 
     def see(layer: int, z: Tensor) -> Tensor:
@@ -55,7 +55,7 @@ def _run(view: HeadedModel, batch: Batch, *, differentiable: bool) -> tuple[Tens
 
     with edited_inputs(view.out_projs(), see):
         output: Tensor = view.backbone(**batch.inputs(), use_cache=False).last_hidden_state
-    return output[torch.arange(len(output), device=output.device), batch.last], seen
+    return output, seen
 
 
 def attribution(
@@ -65,30 +65,33 @@ def attribution(
 
     Args:
         view: the model.
-        pairs: the pairs.
-        metric: what to measure on the logits.
+        pairs: the pairs; each is run once for each answer that is measured whole.
+        metric: what to measure.
         nodes: the heads.
-        positions: where a head takes its counterfactual output: see `patched_lengths`.
+        positions: where in the prompts a head takes its counterfactual output: see `patched_lengths`. It does at every
+            token of an answer that is given to the model, too.
     """
-    lengths = patched_lengths(pairs, positions)
-    ours = pad([pair.reference for pair in pairs], "right", view.device)
-    theirs = pad([pair.counterfactual for pair in pairs], "right", view.device)
+    runs = forced(pairs)
+    owner = torch.arange(len(pairs)).repeat_interleave(torch.tensor([len(pair.continuations) or 1 for pair in pairs]))
+    prompts = patched_lengths(pairs, positions)
+    lengths = [prompts[pair] + run.measured - 1 for pair, run in zip(owner.tolist(), runs, strict=True)]
+    ours = pad([run.reference for run in runs], "right", view.device)
+    theirs = pad([run.counterfactual for run in runs], "right", view.device)
     there, _ = _places(theirs, lengths)
     here, counted = _places(ours, lengths)
     other = {layer: _at(z, there) for layer, z in _run(view, theirs, differentiable=False)[1].items()}
     with _frozen_weights(view), torch.enable_grad():
         normed, z = _run(view, ours, differentiable=True)
-        logits = next_token_logits(view, normed)
-        values = torch.cat(
-            [metric.value(logits[i : i + 1], pair.unwanted, pair.wanted) for i, pair in enumerate(pairs)]
-        )
-        slopes = dict(zip(z, torch.autograd.grad(values.sum(), list(z.values())), strict=True))
+        rows = sites(ours.last, runs).at(normed)[:, None]  # [site 1 d_model]
+        found = values(view, rows, pairs, metric, next_token_logits)[:, 0]
+        slopes = dict(zip(z, torch.autograd.grad(found.sum(), list(z.values())), strict=True))
     column = {(node.layer, node.unit): i for i, node in enumerate(nodes)}
-    values = values.detach()
+    found = found.detach()
     effects = torch.zeros(len(pairs), len(nodes))
     for layer, slope in slopes.items():
         moved = (other[layer] - _at(z[layer].detach(), here)) * _at(slope, here) * counted[..., None].to(slope.device)
-        change = moved.float().unflatten(-1, (view.n_heads, view.head_dim)).sum(dim=(1, 3))  # [pair head]
+        change = moved.float().unflatten(-1, (view.n_heads, view.head_dim)).sum(dim=(1, 3))  # [run head]
+        by_pair = found.new_zeros(len(pairs), view.n_heads).index_add_(0, owner.to(found.device), change.to(found))
         for head in range(view.n_heads):
-            effects[:, column[layer, head]] = metric.effect(values + change[:, head].to(values), values).cpu()
-    return Effects(effects, values.cpu())
+            effects[:, column[layer, head]] = metric.effect(found + by_pair[:, head], found).cpu()
+    return Effects(effects, found.cpu())

@@ -84,7 +84,7 @@ class Ask:
                     where="positions",
                     mend="Use positions 'last', or through 'k' or 'v'.",
                 )
-        elif found := misfit(self.method, self.positions, self.engine, self.kinds, self.metric):
+        elif found := misfit(self.method, self.positions, self.engine, self.kinds):
             raise ConfigError(f"{found}.", where="locate", mend="docs/locators.md says what goes together.")
         if self.noise_pairs < 0:
             raise ConfigError(

@@ -8,7 +8,6 @@ B, where later heads respond; with all else frozen, as here, Goldowsky-Dill et a
 
 from collections.abc import Sequence
 from contextlib import ExitStack
-from typing import NamedTuple
 
 import torch
 from jaxtyping import Float
@@ -17,22 +16,13 @@ from torch import Tensor
 from pinpoint.data import EncodedPair
 from pinpoint.heads import Head, HeadSet
 from pinpoint.interventions import edited_inputs, edited_outputs, next_token_logits
-from pinpoint.locate._ends import Run, run_ends, z_at_the_end
+from pinpoint.locate._ends import End, Run, ends_of
 from pinpoint.locate._positions import patched_lengths
 from pinpoint.locate._protocol import Effects
-from pinpoint.measure import Metric, forced, values
+from pinpoint.measure import Metric, values
 from pinpoint.memory import BatchSize
 from pinpoint.models import HeadedModel, Which
 from pinpoint.nodes import Node
-
-
-class _End(NamedTuple):
-    """One continuation of a pair, ready to run: what is patched of it with what, and how much of it is measured."""
-
-    run: Run
-    source: dict[int, Tensor]
-    patched: int
-    measured: int
 
 
 def paths(
@@ -64,13 +54,9 @@ def paths(
     last = max(head.layer for head in receivers)
     senders = [i for i, node in enumerate(nodes) if node.layer < last]
     for number, (pair, prompt) in enumerate(zip(pairs, patched_lengths(pairs, positions), strict=True)):
-        ends: list[_End] = []
-        for one in forced([pair]):
-            patched = prompt + one.measured - 1
-            source = z_at_the_end(view, one.counterfactual, patched)
-            ends.append(_End(run_ends(view, one.reference, patched, cached=True), source, patched, one.measured))
+        ends = ends_of(view, pair, prompt, cached=True)
 
-        def measured(some: Sequence[int], pair: EncodedPair = pair, ends: list[_End] = ends) -> Tensor:
+        def measured(some: Sequence[int], pair: EncodedPair = pair, ends: list[End] = ends) -> Tensor:
             heads = [Head(nodes[i].layer, nodes[i].unit) for i in some]
             rows = [
                 _Rows(view, heads, receivers, through, end.source, end.patched).run(end.run)[:, -end.measured :]

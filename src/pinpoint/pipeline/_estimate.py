@@ -7,7 +7,7 @@ import torch
 from torch import nn
 from transformers.pytorch_utils import Conv1D
 
-from pinpoint.config import CONTINUED, RunConfig
+from pinpoint.config import CONTINUED, NO_EFFECTS, RunConfig
 from pinpoint.models import HeadedModel, pick_device
 
 # Of a prompt of the built-in contrast, what both sides begin with alike.
@@ -162,19 +162,26 @@ def _other_cost(view: HeadedModel, dtype: torch.dtype, work: Workload) -> Cost:
     nodes = len(view.attention_layers) * view.n_heads
     # A backward pass that stops at activations costs about what a forward one does.
     passes = {"activation": 2, "attribution": 3, "probe": 2, "random": 0}[work.method]
-    patched = 1 if work.positions == "last" else (1 - _SHARED) * work.tokens
+    # Methods without effects read the prompts alone.
+    answers, measured = (1, 1) if work.method in NO_EFFECTS else (work.answers, work.measured)
+    continued = measured - answers
+    patched = answers * (1 if work.positions == "last" else (1 - _SHARED) * work.tokens) + continued
     rows = nodes if work.method == "activation" else 0
-    per_pair = (passes * work.tokens + rows * patched) * per_token + rows * 2 * shape.width * shape.vocabulary
-    brute = (1 + nodes) * work.tokens * per_token
+    unembedded = measured * 2 * shape.width * (shape.vocabulary if continued else _ANSWERS)
+    per_pair = (passes * (answers * work.tokens + continued) + rows * patched) * per_token + rows * unembedded
+    brute = (1 + nodes) * (answers * work.tokens + continued) * per_token
 
     per_layer = 3 * shape.width + max(3 * shape.inner, 2 * shape.heads_width)
+    at_once = -(-max(work.batch, measured) // measured) * (answers * work.tokens + continued)
     if work.method == "attribution":
-        held = work.batch * work.tokens * view.n_layers * (6 * shape.width + 4 * shape.inner + 3 * shape.heads_width)
+        held = at_once * view.n_layers * (6 * shape.width + 4 * shape.inner + 3 * shape.heads_width)
     elif work.method == "activation":
-        cache = 2 * view.n_layers * 2 * view.n_kv_heads * view.head_dim  # twice: a pass appends by copying
-        held = round(work.batch * (work.tokens * cache + patched * per_layer + shape.vocabulary))
+        cache = view.n_layers * 2 * view.n_kv_heads * view.head_dim
+        # Answers are run one after the other, each from a cache of its own, which a pass appends to by copying.
+        row = 2 * work.tokens * cache + patched / answers * per_layer + measured * shape.width
+        held = round(work.batch * row + answers * work.tokens * cache)
     else:
-        held = 2 * work.batch * work.tokens * per_layer
+        held = 2 * at_once * per_layer
     return Cost(int(weights + held * size), work.pairs * per_pair, brute / per_pair if per_pair else 1.0)
 
 
