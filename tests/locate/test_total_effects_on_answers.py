@@ -27,8 +27,8 @@ def of_answers(kind: str) -> list[ContrastPair]:
 def scored(model: Any, pair: ContrastPair, answer: list[int], head: Head | None, at: range, share: float) -> Any:
     """Log-probabilities of an answer's tokens in one unpadded, uncached pass.
 
-    The head's z is moved towards the counterfactual's at positions `at` of the prompt, counted from its end, and wherever
-    a later token of the answer is predicted.
+    The head's z is moved towards the counterfactual's at positions `at` of the prompt, counted from its end, and
+    wherever a later token of the answer is predicted.
     """
     view, ids, handles = headed(model), torch.tensor([[*pair.reference, *answer]]), []
     if head is not None:

@@ -14,10 +14,10 @@ from pinpoint.artifacts import Workspace
 from pinpoint.config import Bits, RunConfig, TuneConfig
 from pinpoint.errors import InputError
 from pinpoint.heads import Head
-from pinpoint.models import headed
+from pinpoint.models import headed, in_bits_packed, spared
 from pinpoint.organism import shipped
 from pinpoint.pipeline._checks import merge_unquantised
-from pinpoint.pipeline._estimate import Workload, spared, tune_cost
+from pinpoint.pipeline._estimate import Workload, tune_cost
 from pinpoint.pipeline._inspect import skeleton
 from pinpoint.tune import Tuned, put_on, tune_full, tune_heads
 from tests.models import checks
@@ -162,9 +162,10 @@ def test_where_nothing_was_merged_the_check_says_how_it_is_done() -> None:
 def test_quantised_weights_take_less_of_the_estimate() -> None:
     view = skeleton(AutoConfig.from_pretrained(SOURCE))
     matrices = sum(weight.numel() for block in view.layers for weight in block.parameters() if weight.ndim == 2)
-    assert spared(view, 4, 8) == 3 * matrices and spared(view, 2, 4) == (2 - 0.5625) * matrices
+    assert spared(view, 4, in_bits_packed(8)) == 3 * matrices
+    assert spared(view, 2, in_bits_packed(4)) == (2 - 0.5625) * matrices
     assert spared(view, 4, None) == 0
     work = Workload.of(RunConfig(model=SOURCE), 64, 1000)
     four = Workload.of(RunConfig(model=SOURCE, bits=4), 64, 1000)
     cost, less = (tune_cost(view, torch.float32, one).bytes for one in (work, four))
-    assert cost - less == pytest.approx(spared(view, 4, 4), abs=2)
+    assert cost - less == pytest.approx(spared(view, 4, in_bits_packed(4)), abs=2)

@@ -107,12 +107,18 @@ def test_the_answers_and_the_prompt_are_shown_as_the_tokenizer_cuts_them(
     found = inspect_model(path)
     assert found.chat_template
     assert found.prompt_end.endswith("<|assistant|>")
-    assert found.answers == [] and any("locate finds in the model's own replies" in note for note in found.notes)
+    assert any("locate finds in the model's own replies" in note for note in found.notes)
+    usual = {side: [one for one in found.answers if one.side == side] for side in ("unwanted", "wanted")}
+    assert all(len(some) > 2 and not any(one.given for one in some) for some in usual.values())
+    for answer in found.answers:
+        ids = tokenizer(answer.text, add_special_tokens=False)["input_ids"]
+        assert answer.tokens == tokenizer.convert_ids_to_tokens(ids)
+    assert any("begins usual replies of either kind" in note for note in found.notes), "both begin with I"
     words = {"behaviour": {"unwanted": ["Apologies"], "wanted": ["Yes"]}}
     found = inspect_model(path, settings_of(path, None, words))
     assert not any("locate finds" in note for note in found.notes)
     assert [(answer.side, answer.text) for answer in found.answers] == [("unwanted", "Apologies"), ("wanted", "Yes")]
-    assert all(answer.tokens for answer in found.answers)
+    assert all(answer.tokens and answer.given for answer in found.answers)
 
 
 def test_heads_and_what_they_train_agree_with_the_adapter(tmp_path: Path) -> None:
@@ -173,6 +179,14 @@ def test_check_prints_one_json_document() -> None:
     assert (found["layers"], found["heads"], found["kv_heads"]) == (8, 8, 4)
     assert {one["stage"] for one in found["estimates"]} == {"locate", "tune"}
     assert torch.device(found["estimates"][0]["device"]).type == "cpu"
+
+
+def test_check_says_which_answers_it_shows(tmp_path: Path) -> None:
+    (tmp_path / "auto.yaml").write_text("behaviour: {unwanted: auto, wanted: auto}\n")
+    done = CliRunner().invoke(app, ["check", "yesman", "--device", "cpu", "--config", str(tmp_path / "auto.yaml")])
+    said = " ".join(done.stdout.split())
+    assert "answers: locate finds them in the model's own replies. Usual ones, the first token in bold:" in said
+    assert "'Apologies'" in said and "'Yes'" in said
 
 
 def test_other_locators_cost_what_they_run(tmp_path: Path) -> None:

@@ -28,11 +28,14 @@ def print_inspection(found: Inspection) -> None:
     out.print(
         f"{safe(found.model)}: {found.architecture}, supported. {found.layers} layers{kept} x {found.heads} heads "
         f"({found.kv_heads} key/value), {found.parameters:,} parameters, {_gib(found.weight_bytes)} in {found.dtype}"
+        + (f" and {safe(found.quantised)}" if found.quantised else "")
     )
     if found.prompt_end:
         out.print(f"chat template: yes. A prompt of {found.prompt_tokens} tokens ends {safe(repr(found.prompt_end))}")
     else:
         out.print(f"chat template: {'no tokenizer' if found.chat_template is None else 'none'}")
+    if any(not answer.given for answer in found.answers):
+        out.print("answers: locate finds them in the model's own replies. Usual ones, the first token in bold:")
     for answer in found.answers:
         first, *rest = answer.tokens
         out.print(f"  {answer.side:>8} {safe(repr(answer.text))}: [bold]{safe(first)}[/] {safe(' '.join(rest))}")

@@ -3,9 +3,10 @@
 from pinpoint.models._context import context_of
 from pinpoint.models._layout import Layout
 from pinpoint.models._load import NO_CODE, Loaded, load, load_tokenizer, model_class, pick_device
+from pinpoint.models._packed import Packed, in_bits_packed, kept_packed, missing_libraries, packed, spared
 from pinpoint.models._placement import is_spread
 from pinpoint.models._qkv import PARTS, Projections, Which, features, fused, gated, grouped, interleaved, stacked
-from pinpoint.models._quantised import demand_gradients, is_quantised, quantisation
+from pinpoint.models._quantised import demand_gradients, demand_unquantised, is_quantised, quantisation
 from pinpoint.models._registry import headed, is_shipped, known_types, register
 from pinpoint.models._routers import Choices, choices
 from pinpoint.models._spec import HeadedModel
@@ -17,26 +18,33 @@ __all__ = [
     "Layout",
     "Loaded",
     "PARTS",
+    "Packed",
     "Projections",
     "Which",
     "choices",
     "context_of",
     "demand_gradients",
+    "demand_unquantised",
     "features",
     "fused",
     "gated",
     "grouped",
     "headed",
+    "in_bits_packed",
     "interleaved",
     "is_quantised",
     "is_shipped",
     "is_spread",
+    "kept_packed",
     "known_types",
     "load",
     "load_tokenizer",
+    "missing_libraries",
     "model_class",
+    "packed",
     "pick_device",
     "quantisation",
     "register",
+    "spared",
     "stacked",
 ]

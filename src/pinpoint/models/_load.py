@@ -21,8 +21,9 @@ from transformers import (
 
 from pinpoint.config import Bits, DeviceMap
 from pinpoint.errors import InputError, first_line
+from pinpoint.models._packed import kept_packed
 from pinpoint.models._placement import placed
-from pinpoint.models._quantised import in_bits, keep_gradients, quantisation
+from pinpoint.models._quantised import in_bits, keep_gradients, quantisation, quantisation_settings
 
 NO_CODE = {"trust_remote_code": False}
 """Said to every loader: left unsaid, transformers asks in the terminal whether to run a checkpoint's own code."""
@@ -80,6 +81,22 @@ def load_tokenizer(path: str | Path, revision: str | None = None) -> PreTrainedT
     return tokenizer
 
 
+def _unpack(config: PretrainedConfig, dtype: str, device_map: DeviceMap | None) -> None:
+    """Has transformers unpack quantised weights as it loads them.
+
+    Raises:
+        InputError: they would be fetched in another dtype than the rest of the model's.
+    """
+    if device_map is not None and dtype != "auto":
+        raise InputError(
+            f"its weights are quantised ({quantisation(config)}), and unpacked on this device to the checkpoint's own "
+            f"dtype; device_map {device_map!r} does not take them to {dtype}.",
+            where="dtype",
+            mend="Leave dtype out, or device_map.",
+        )
+    quantisation_settings(config)["dequantize"] = True
+
+
 def load(
     path: str | Path,
     dtype: str = "auto",
@@ -118,6 +135,9 @@ def load(
         config = AutoConfig.from_pretrained(str(path), revision=revision, **NO_CODE)
         method, build = quantisation(config), model_class(config)
         more: dict[str, Any] = {}
+        unpacks = bool(method) and not kept_packed(method, torch.device(picked))
+        if unpacks:
+            _unpack(config, dtype, device_map)
         if device_map is not None and folder is not None:
             more = {"device_map": placed(config, build, picked, device_map), "offload_folder": folder.name}
         if bits is not None:
@@ -152,6 +172,9 @@ def load(
         weakref.finalize(module, folder.cleanup)
     elif not method:
         module.to(picked)
+    if unpacks and dtype != "auto":
+        # What was packed comes in the checkpoint's dtype whatever is asked for.
+        module.to(_DTYPES[dtype])
     keep_gradients(model)
     module.eval()
     return Loaded(model, tokenizer)

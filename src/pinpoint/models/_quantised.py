@@ -1,5 +1,7 @@
 """Weights in 4 or 8 bits: checkpoints that are so already, and those that bitsandbytes makes so as they are loaded."""
 
+from typing import Any
+
 import torch
 from transformers import BitsAndBytesConfig, PretrainedConfig, PreTrainedModel
 
@@ -7,14 +9,22 @@ from pinpoint.config import FETCHED_MAPS, Bits, DeviceMap
 from pinpoint.errors import InputError, first_line
 
 
-def quantisation(config: PretrainedConfig) -> str:
-    """How the weights of a checkpoint are quantised; empty where they are not."""
+def quantisation_settings(config: PretrainedConfig) -> dict[str, Any]:
+    """What a checkpoint's config says of how its weights are quantised; empty where they are not."""
     for part in (config, config.get_text_config(decoder=True)):
         found = getattr(part, "quantization_config", None)
         if found:
-            method = found.get("quant_method") if isinstance(found, dict) else found.quant_method
-            return str(getattr(method, "value", method) or "unnamed method")
-    return ""
+            return found if isinstance(found, dict) else found.to_dict()
+    return {}
+
+
+def quantisation(config: PretrainedConfig) -> str:
+    """How the weights of a checkpoint are quantised; empty where they are not."""
+    found = quantisation_settings(config)
+    method = found.get("quant_method")
+    if found and not method and (found.get("load_in_8bit") or found.get("load_in_4bit")):
+        return "bitsandbytes"
+    return str(getattr(method, "value", method) or "unnamed method") if found else ""
 
 
 def is_quantised(model: PreTrainedModel) -> bool:
@@ -48,6 +58,18 @@ def demand_gradients(model: PreTrainedModel) -> None:
         )
 
 
+def demand_unquantised(config: PretrainedConfig) -> None:
+    """Refuses to quantise a checkpoint twice.
+
+    Raises:
+        InputError: it is quantised.
+    """
+    if method := quantisation(config):
+        raise InputError(
+            f"the checkpoint is quantised already ({method}).", where="bits", mend="Leave bits out, or give another."
+        )
+
+
 def in_bits(
     bits: Bits, config: PretrainedConfig, dtype: torch.dtype | None, device: str, device_map: DeviceMap | None
 ) -> BitsAndBytesConfig:
@@ -66,10 +88,7 @@ def in_bits(
         InputError: the checkpoint is quantised already, its blocks are to be fetched as they run, or bitsandbytes is
             not installed or does not know the device.
     """
-    if method := quantisation(config):
-        raise InputError(
-            f"the checkpoint is quantised already ({method}).", where="bits", mend="Leave bits out, or give another."
-        )
+    demand_unquantised(config)
     if device_map in FETCHED_MAPS or (isinstance(device_map, dict) and {"cpu", "disk"} & {*device_map.values()}):
         raise InputError(
             f"blocks that are fetched as they run ({device_map}) are kept as the checkpoint has them.",

@@ -4,18 +4,15 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 import torch
-from torch import nn
-from transformers.pytorch_utils import Conv1D
 
 from pinpoint.config import CONTINUED, NO_EFFECTS, RunConfig
-from pinpoint.models import HeadedModel, pick_device
+from pinpoint.models import HeadedModel, Packed, in_bits_packed, pick_device, spared
 
 # Of a prompt of the built-in contrast, what both sides begin with alike.
 _SHARED = 0.75
 _ANSWERS = 16  # tokens that the sweep unembeds to
 _REPLY = 0.25  # of a training dialogue
 _TILE = 32768  # tokens that TRL unembeds to at once
-_QUANTISED = {4: 0.5 + 4 / 64, 8: 1.0}  # bytes of a weight, with the scale of its 64 in 4 bits
 
 
 class Workload(NamedTuple):
@@ -34,7 +31,7 @@ class Workload(NamedTuple):
         measured: positions of a pair that the metric looks at: the tokens of its answers, or one.
         answers: runs of a pair's prompts: one for each answer that is measured whole, or one.
         fetched: blocks are fetched as they run, from disk or from another memory.
-        bits: of the weights of blocks' matrices, where they are quantised.
+        packed: how the weights of blocks are kept, where they are quantised.
     """
 
     pairs: int
@@ -49,7 +46,7 @@ class Workload(NamedTuple):
     measured: int = 1
     answers: int = 1
     fetched: bool = False
-    bits: int | None = None
+    packed: Packed | None = None
 
     @classmethod
     def of(cls, config: RunConfig, tokens: int, trained: int, answers: Sequence[int] = (1,)) -> "Workload":
@@ -75,7 +72,7 @@ class Workload(NamedTuple):
             locate.positions,
             *((sum(answers), len(answers)) if locate.metric in CONTINUED else (1, 1)),
             config.device_map == "disk" or config.device_map == "host" and pick_device(config.device) != "cpu",
-            config.bits,
+            None if config.bits is None else in_bits_packed(config.bits),
         )
 
 
@@ -135,17 +132,9 @@ def _held(view: HeadedModel, size: int, work: Workload, *, whole: bool = False) 
     """
     parameters = sum(parameter.numel() for parameter in view.model.parameters())
     if not work.fetched or whole:
-        return parameters * size - spared(view, size, work.bits)
+        return parameters * size - spared(view, size, work.packed)
     blocks = [sum(parameter.numel() for parameter in block.parameters()) for block in view.layers]
     return (parameters - sum(blocks) + max(blocks)) * size
-
-
-def spared(view: HeadedModel, size: int, bits: int | None) -> float:
-    """Bytes that quantised weights take less."""
-    if bits is None:
-        return 0
-    matrices = (module for block in view.layers for module in block.modules() if isinstance(module, nn.Linear | Conv1D))
-    return sum(module.weight.numel() for module in matrices) * (size - _QUANTISED[bits])
 
 
 def locate_cost(view: HeadedModel, dtype: torch.dtype, work: Workload) -> Cost:

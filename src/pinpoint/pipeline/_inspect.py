@@ -1,5 +1,6 @@
 """What a model would take, from its config alone: nothing is loaded but config and tokenizer."""
 
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -7,12 +8,26 @@ from pydantic import BaseModel, ConfigDict
 from transformers import AutoConfig, AutoTokenizer, PretrainedConfig, PreTrainedTokenizerBase
 
 from pinpoint.behaviours import CHALLENGES
-from pinpoint.config import AUTO, CONTINUED, RunConfig, settings_of, words_of
+from pinpoint.config import RunConfig, settings_of
 from pinpoint.data import assistant, render, system, user
 from pinpoint.errors import ArchitectureError, InputError, first_line
-from pinpoint.models import NO_CODE, HeadedModel, features, headed, model_class
+from pinpoint.models import (
+    NO_CODE,
+    HeadedModel,
+    Packed,
+    demand_unquantised,
+    features,
+    headed,
+    in_bits_packed,
+    kept_packed,
+    missing_libraries,
+    model_class,
+    packed,
+    spared,
+)
+from pinpoint.pipeline._candidates import Answer, candidates
 from pinpoint.pipeline._devices import Device, devices, flop_rate
-from pinpoint.pipeline._estimate import Cost, Workload, locate_cost, spared, tune_cost
+from pinpoint.pipeline._estimate import Cost, Workload, locate_cost, tune_cost
 from pinpoint.pipeline._template import fitted, rendering
 from pinpoint.tune import default_projections
 
@@ -24,14 +39,6 @@ _PROBE = "Yes"
 
 class _Record(BaseModel):
     model_config = ConfigDict(frozen=True)
-
-
-class Answer(_Record):
-    """How the beginning of a reply is cut into tokens; the first of them is what is compared."""
-
-    text: str
-    side: str
-    tokens: list[str]
 
 
 class HeadShare(_Record):
@@ -64,11 +71,13 @@ class Inspection(_Record):
         kv_heads: key/value heads of a block.
         parameters: of the whole model, tied weights counted once.
         dtype: that the weights would be loaded in.
-        weight_bytes: what the weights take in it.
+        quantised: what the weights of its blocks are quantised by; empty where they are not.
+        weight_bytes: what the weights take, as they are kept.
         chat_template: whether the tokenizer has one; None without a tokenizer.
         prompt_end: the end of a rendered reference prompt: what comes next is measured.
         prompt_tokens: its length.
-        answers: how the beginnings of the replies are cut into tokens.
+        answers: how the beginnings of the replies are cut into tokens: those named, or usual ones where locate finds
+            them.
         projections: what is tuned unless told otherwise.
         choices: numbers of heads and what they train.
         brute_force: how many times the operations of the sweep a forward pass per head would take.
@@ -84,6 +93,7 @@ class Inspection(_Record):
     kv_heads: int
     parameters: int
     dtype: str
+    quantised: str
     weight_bytes: int
     chat_template: bool | None
     prompt_end: str
@@ -165,29 +175,6 @@ def _sample(tokenizer: PreTrainedTokenizerBase | None, config: RunConfig, notes:
     return text[-60:], len(tokenizer(text, add_special_tokens=False)["input_ids"])
 
 
-def _answers(tokenizer: PreTrainedTokenizerBase | None, config: RunConfig, notes: list[str]) -> list[Answer]:
-    if config.behaviour.unwanted == AUTO:
-        notes.append(
-            "which first words tell replies apart, locate finds in the model's own replies; behaviour.unwanted and "
-            "behaviour.wanted name others."
-        )
-    if tokenizer is None:
-        return []
-    found = []
-    for side in ("unwanted", "wanted"):
-        for text in words_of(getattr(config.behaviour, side)):
-            ids = tokenizer(text, add_special_tokens=False)["input_ids"]
-            found.append(Answer(text=text, side=side, tokens=tokenizer.convert_ids_to_tokens(ids)))
-    first = {side: {answer.tokens[0] for answer in found if answer.side == side} for side in ("unwanted", "wanted")}
-    both = first["unwanted"] & first["wanted"]
-    if both and config.locate.metric not in CONTINUED:
-        notes.append(
-            f"{', '.join(sorted(both))} begins wanted and unwanted replies alike: choose other first words, "
-            "or measure whole answers: metric logprob_diff."
-        )
-    return found
-
-
 def _choices(view: HeadedModel, projections: str) -> list[HeadShare]:
     count, layer = len(list(view.heads())), view.attention_layers[0]
     weights = 0
@@ -199,13 +186,36 @@ def _choices(view: HeadedModel, projections: str) -> list[HeadShare]:
     return [HeadShare(heads=some, share=some / count, parameters=some * weights) for some in counts]
 
 
-def _estimates(view: HeadedModel, dtype: torch.dtype, work: Workload, asked: str) -> list[Estimate]:
-    costs: dict[str, Cost] = {"locate": locate_cost(view, dtype, work), "tune": tune_cost(view, dtype, work)}
+def _packed(config: PretrainedConfig, settings: RunConfig, notes: list[str]) -> Packed | None:
+    """How the weights of blocks are kept: as the checkpoint has them, or quantised as they are loaded."""
+    if settings.bits is not None:
+        demand_unquantised(config)
+        return in_bits_packed(settings.bits)
+    found = packed(config)
+    if found is None:
+        return None
+    if missing := missing_libraries(found):
+        notes.append(
+            f"its weights are quantised ({found.method}) and cannot be loaded here: {' and '.join(missing)} cannot be "
+            "imported. Install what is missing, or give the model that it was quantised from."
+        )
+    if found.size is None:
+        notes.append(
+            f"its weights are quantised ({found.method}), but how many bits they take is not known: they are counted "
+            "as if they were not."
+        )
+    return found
+
+
+def _estimates(view: HeadedModel, dtype: torch.dtype, work: Workload, asked: str, notes: list[str]) -> list[Estimate]:
+    stages: dict[str, Callable[..., Cost]] = {"locate": locate_cost, "tune": tune_cost}
     found = []
     for device in devices(asked):
-        rate = flop_rate(device, dtype)
-        for stage, cost in costs.items():
-            found.append(_on(device, stage, cost, rate))
+        rate, here = flop_rate(device, dtype), work
+        if work.packed is not None and not kept_packed(work.packed.method, device.device):
+            here = work._replace(packed=None)
+            notes.append(f"on {device.name} its {work.packed.method} weights are unpacked as they are loaded.")
+        found += [_on(device, stage, cost(view, dtype, here), rate) for stage, cost in stages.items()]
     return found
 
 
@@ -236,10 +246,10 @@ def inspect_model(model: str, settings: RunConfig | None = None) -> Inspection:
     prompt_end, tokens = _sample(tokenizer, settings, notes)
     projections = settings.tune.projections or default_projections(view)
     choices = _choices(view, projections)
-    answers = _answers(tokenizer, settings, notes)
-    measured = [len(answer.tokens) for answer in answers] or 2 * [_NO_TOKENIZER_ANSWER]
-    work = Workload.of(settings, tokens, choices[2].parameters, measured)
-    estimates = _estimates(view, dtype, work, settings.device)
+    answers, kept = candidates(tokenizer, settings, notes), _packed(config, settings, notes)
+    measured = [len(answer.tokens) for answer in answers if answer.given] or 2 * [_NO_TOKENIZER_ANSWER]
+    work = Workload.of(settings, tokens, choices[2].parameters, measured)._replace(packed=kept)
+    estimates = _estimates(view, dtype, work, settings.device, notes)
     notes += [
         f"{one.stage} does not fit on {one.device}: lower locate.batch_size, locate.rows_per_chunk or "
         "tune.micro_batch_size, or load in a smaller dtype."
@@ -256,7 +266,8 @@ def inspect_model(model: str, settings: RunConfig | None = None) -> Inspection:
         kv_heads=view.n_kv_heads,
         parameters=parameters,
         dtype=str(dtype).removeprefix("torch."),
-        weight_bytes=round(parameters * dtype.itemsize - spared(view, dtype.itemsize, settings.bits)),
+        quantised="" if kept is None else kept.method,
+        weight_bytes=round(parameters * dtype.itemsize - spared(view, dtype.itemsize, kept)),
         chat_template=None if tokenizer is None else bool(tokenizer.chat_template),
         prompt_end=prompt_end,
         prompt_tokens=tokens,
