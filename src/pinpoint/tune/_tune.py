@@ -28,7 +28,7 @@ from pinpoint.tune._live import adapted, merged, put_on
 from pinpoint.tune._slices import default_projections, head_slices
 from pinpoint.tune._trainer import Anchor
 
-_SHARD = "2GB"
+_LEAST_SHARD, _MOST_SHARD, _SHARDS = 50_000_000, 2_000_000_000, 32
 
 
 class Tuned(NamedTuple):
@@ -278,7 +278,10 @@ def tune_full(
 
 def save_model(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, folder: Path) -> None:
     """Saves weights, generation config, tokenizer and chat template to one folder."""
-    # Of a model that is fetched as it runs, a file's weights are in memory at once.
-    size: dict[str, Any] = {"max_shard_size": _SHARD} if is_spread(model) else {}
-    model.save_pretrained(str(folder), **size)
+    more: dict[str, Any] = {}
+    if is_spread(model):
+        # Of a model that is fetched as it runs, a file's weights are in memory at once.
+        whole = sum(weight.numel() * weight.element_size() for weight in model.parameters())
+        more["max_shard_size"] = min(_MOST_SHARD, max(_LEAST_SHARD, whole // _SHARDS))
+    model.save_pretrained(str(folder), **more)
     tokenizer.save_pretrained(str(folder))
