@@ -9,10 +9,12 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from accelerate.utils import OffloadedWeightsLoader
 from peft import LoraConfig, PeftModel, get_peft_model, set_peft_model_state_dict
 from peft.tuners.lora import LoraLayer
 from safetensors.torch import load_file
 from torch import Tensor, nn
+from torch.utils.checkpoint import set_checkpoint_early_stop
 from transformers import PreTrainedModel
 
 from pinpoint.errors import InputError
@@ -41,7 +43,9 @@ def adapted(view: HeadedModel, slices: Sequence[Slice]) -> Iterator[PeftModel]:
                 # Not before: PEFT would have the backward pass go on below the lowest tuned head.
                 model.activation_checkpointing_enable({"use_reentrant": False})
                 model.disable_input_require_grads()
-            yield live
+            # To its end: where computing a block again stops early, the last matrix fetched for it is not let go.
+            with set_checkpoint_early_stop(not fetched):
+                yield live
         finally:
             if fetched:
                 model.activation_checkpointing_disable()
@@ -109,18 +113,33 @@ def merged(live: PeftModel) -> Iterator[PreTrainedModel]:
 def _add(name: str, layer: Any) -> Callable[[], None]:
     """Adds the change to a layer's weight; what is returned takes it back, to the bit."""
     base: Any = layer.get_base_layer()
-    change = layer.get_delta_weight(ADAPTER)
     if not base.weight.is_meta:
         before = base.weight.data
-        base.weight.data = _sum(name, before, change)
+        base.weight.data = _sum(name, before, layer.get_delta_weight(ADAPTER))
         return lambda: setattr(base.weight, "data", before)
     [(_, hook)] = offloading(base)
     kept, key = hook.weights_map.dataset, f"{hook.weights_map.prefix}weight"
-    sum_ = _sum(name, kept[key], change)
     # What is here goes before what the checkpoint's files hold.
-    before = kept.state_dict.get(key)
-    kept.state_dict[key] = sum_
-    return lambda: kept.state_dict.pop(key) if before is None else kept.state_dict.update({key: before})
+    if not isinstance(kept.state_dict, _OnDemand):
+        kept.state_dict = _OnDemand(kept.state_dict)
+    here = kept.state_dict
+    before = here.pop(key, None)
+    files = OffloadedWeightsLoader({}, kept.save_folder, kept.index, kept.device)
+
+    def sum_() -> Tensor:
+        return _sum(name, files[key] if before is None else before, layer.get_delta_weight(ADAPTER))
+
+    sum_()
+    here[key] = sum_
+    return lambda: here.pop(key) if before is None else here.update({key: before})
+
+
+class _OnDemand(dict[str, Any]):
+    """Weights, some of which are made each time that they are asked for: all at once are a good part of a model's."""
+
+    def __getitem__(self, key: str) -> Any:
+        found = super().__getitem__(key)
+        return found() if callable(found) else found
 
 
 def _sum(name: str, weight: Tensor, change: Tensor) -> Tensor:

@@ -28,7 +28,7 @@ from pinpoint.tune._live import adapted, merged, put_on
 from pinpoint.tune._slices import default_projections, head_slices
 from pinpoint.tune._trainer import Anchor
 
-_LEAST_SHARD, _MOST_SHARD, _SHARDS = 50_000_000, 2_000_000_000, 32
+_LEAST_SHARD, _MOST_SHARD, _SHARDS = 10_000_000, 2_000_000_000, 32
 
 
 class Tuned(NamedTuple):
