@@ -16,7 +16,9 @@ from pinpoint.errors import ArchitectureError, InputError
 from pinpoint.models import load
 from pinpoint.organism import shipped
 from pinpoint.pipeline import _one_pair, compare_on_one_pair, inspect_model
-from pinpoint.pipeline._devices import devices
+from pinpoint.pipeline._devices import Device, devices
+from pinpoint.pipeline._estimate import Workload, locate_cost
+from pinpoint.pipeline._inspect import _on, skeleton
 from tests.families import tiny
 
 # From the config.json of each, as published; the counts are those that the Hub shows.
@@ -206,6 +208,23 @@ def test_other_locators_cost_what_they_run(tmp_path: Path) -> None:
     for method, first in (("activation", last), ("attribution", estimate)):
         _, whole = located(method=method, metric="logprob_diff")
         assert whole.seconds > 1.5 * first.seconds, "two answers, each after both prompts"
+
+
+def test_rows_that_a_card_has_no_room_for_are_not_counted_on_it(tmp_path: Path) -> None:
+    path = folder(tmp_path, PUBLISHED["Mistral-7B-Instruct-v0.2"][0])
+    view = skeleton(AutoConfig.from_pretrained(path))
+    work = Workload.of(settings_of(path, None, {"locate": {"batch_size": 100}}), 100, 1000)
+    cost = locate_cost(view, torch.bfloat16, work)
+    rows = 100 * (1 + 32 * 32) * 4096 * 2
+    assert 0 < cost.waiting <= rows < cost.bytes
+
+    def located(device: str, size: int) -> Any:
+        return _on(Device(device, torch.device(device), size), "locate", cost, 1e12)
+
+    assert located("cuda", cost.bytes + 1).bytes == located("cpu", cost.bytes).bytes == cost.bytes
+    crowded = located("cuda", cost.bytes - 1)
+    assert crowded.fits and crowded.bytes == cost.bytes - cost.waiting
+    assert not located("cpu", cost.bytes - 1).fits, "the host's memory is the only one"
 
 
 def test_a_model_on_disk_takes_a_block_at_a_time(tmp_path: Path) -> None:

@@ -19,7 +19,7 @@ from pinpoint.interventions import offloading
 from pinpoint.measure import next_token_kl
 from pinpoint.models import headed
 from pinpoint.organism import shipped
-from pinpoint.tune import Tuned, put_on, tune_full, tune_heads
+from pinpoint.tune import Tuned, _tune, put_on, tune_full, tune_heads
 from pinpoint.tune._live import adapted, merged
 from pinpoint.tune._slices import head_slices
 from tests.families import tiny
@@ -175,8 +175,42 @@ def test_a_step_holds_the_weights_of_one_block_at_a_time(tokenizer: PreTrainedTo
         assert not [one for one in kept if tuple(one.shape) in matrices | {shape[::-1] for shape in matrices}]
         assert not entering[0].requires_grad, "what lies below the lowest tuned head has no backward pass"
         loss.backward()
+        named = [one for block in view.layers for one in block.named_parameters()]
+        held = [name for name, weight in named if not weight.is_meta and "lora" not in name]
+        assert not held, "computing a block again lets go of all that it fetched"
         layer = live.get_base_model().model.layers[1].self_attn.o_proj
         assert bool(layer.lora_B["default"].weight.grad.any())
+
+
+def test_merging_a_model_on_disk_keeps_no_matrix_and_writes_it_in_parts(
+    tokenizer: PreTrainedTokenizerBase, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source = tmp_path / "source"
+    tiny("llama-gqa", vocab_size=len(tokenizer)).save_pretrained(source)
+    tokenizer.save_pretrained(source)
+    models = [pinpoint.load(source, "float32", "cpu", device_map=where).model for where in (None, "disk")]
+    found = []
+    for model in models:
+        view = headed(model)
+        with adapted(view, head_slices(view, HEADS, "q,o")) as live:
+            with torch.no_grad():
+                for weight in live.parameters():
+                    if weight.requires_grad:
+                        weight.copy_(torch.linspace(-1, 1, weight.numel()).view(weight.shape))
+            with merged(live) as whole:
+                for _, hook in offloading(whole):
+                    assert not any(map(torch.is_tensor, dict.values(hook.weights_map.dataset.state_dict)))
+                with torch.no_grad():
+                    found.append(whole(IDS).logits)
+                monkeypatch.setattr(_tune, "_LEAST_SHARD", 1000)
+                _tune.save_model(whole, tokenizer, tmp_path / "merged")
+    assert torch.equal(*found) and len(offloading(models[1])) > 0
+    sizes = [path.stat().st_size for path in (tmp_path / "merged").glob("*.safetensors")]
+    assert len(sizes) > 3 and max(sizes) < sum(sizes) / 2
+    again = AutoModelForCausalLM.from_pretrained(tmp_path / "merged")
+    with torch.no_grad():
+        assert torch.allclose(again(IDS).logits, found[0], atol=1e-5)
+        assert not torch.allclose(models[0](IDS).logits, found[0], atol=1e-2)
 
 
 def test_a_model_on_disk_is_not_fine_tuned_in_full(tokenizer: PreTrainedTokenizerBase, tmp_path: Path) -> None:

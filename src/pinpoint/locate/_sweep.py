@@ -31,6 +31,7 @@ from pinpoint.interventions import (
 from pinpoint.locate._prefix import sharing, whole
 from pinpoint.locate._protocol import Effects
 from pinpoint.locate._routing import Routes
+from pinpoint.locate._waiting import waiting_room
 from pinpoint.measure import Forced, Metric, Sites, forced, site_counts, values
 from pinpoint.models import HeadedModel
 from pinpoint.nodes import Node
@@ -67,6 +68,8 @@ class _Sweep:
         self._entering: dict[int, list[Node]] = {}
         for node in sorted(nodes, key=lambda node: node.kind == "mlps"):
             self._entering.setdefault(node.layer, []).append(node)
+        self._rows = self._count * (1 + len(nodes))
+        self._room: torch.device | None = None
         most = max(map(len, self._entering.values()), default=1)
         self._nodes_per_chunk = max(most, rows_per_chunk // self._count)
         self._z: dict[int, Tensor] = {}
@@ -95,22 +98,33 @@ class _Sweep:
         """Starts the rows of this layer's nodes and takes all rows through the block's MLP."""
         if not self.chunks:
             start = self._sites.at(hidden)[: self._count]  # [site d_model]
+            room = waiting_room(start.device, self._rows * start.shape[-1] * start.element_size())
+            self._room = None if room == start.device else room
             self.chunks.append(_Chunk(start[:, None]))
         entering = self._entering.get(layer, [])
         supplied = self._attention_outputs(layer, entering) if layer in self._z else None  # [site 1+node d_model]
         chunk = self._chunk_with_room(len(entering)) if entering else None
         for other in self.chunks:
             if other is not chunk:
-                frozen = None if supplied is None else supplied[:, :1].expand_as(other.hidden)
-                other.hidden = self._through(layer, other.hidden, frozen, args, kwargs)
+                rows = self.taken(other, hidden.device)
+                frozen = None if supplied is None else supplied[:, :1].expand_as(rows)
+                self._put(other, self._through(layer, rows, frozen, args, kwargs))
         if chunk is None:
             return
-        started = chunk.hidden[:, :1].expand(-1, len(entering), -1)
+        rows = self.taken(chunk, hidden.device)
+        started = rows[:, :1].expand(-1, len(entering), -1)
         if supplied is not None:
-            supplied = torch.cat((supplied[:, :1].expand_as(chunk.hidden), supplied[:, 1:]), dim=1)
+            supplied = torch.cat((supplied[:, :1].expand_as(rows), supplied[:, 1:]), dim=1)
         with edited_outputs(self._patched_mlp(layer, entering), self._swap_mlp):
-            chunk.hidden = self._through(layer, torch.cat((chunk.hidden, started), dim=1), supplied, args, kwargs)
+            self._put(chunk, self._through(layer, torch.cat((rows, started), dim=1), supplied, args, kwargs))
         chunk.nodes += entering
+
+    def taken(self, chunk: _Chunk, device: torch.device) -> Float[Tensor, "site row d_model"]:
+        """A chunk's rows, back on the device if they wait elsewhere."""
+        return chunk.hidden if self._room is None else chunk.hidden.to(device)
+
+    def _put(self, chunk: _Chunk, rows: Float[Tensor, "site row d_model"]) -> None:
+        chunk.hidden = rows if self._room is None else rows.to(self._room)
 
     def _attention_outputs(self, layer: int, entering: list[Node]) -> Float[Tensor, "site row d_model"]:
         """The reference's attention output, then the one that each node enters with; an MLP, with the reference's."""
@@ -211,7 +225,7 @@ def _measured_at_the_end(
     effects = torch.zeros(len(pairs), len(nodes))
     references = torch.empty(len(pairs))
     for chunk in run.chunks:
-        found = values(view, chunk.hidden, pairs, metric)  # [pair 1+node]
+        found = values(view, run.taken(chunk, view.device), pairs, metric)  # [pair 1+node]
         effects[:, [column[node] for node in chunk.nodes]] = metric.effect(found[:, 1:], found[:, :1]).cpu()
         references = found[:, 0].cpu()
     counts = site_counts(pairs)

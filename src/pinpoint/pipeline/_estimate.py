@@ -83,11 +83,13 @@ class Cost(NamedTuple):
         bytes: peak memory, weights included.
         flops: operations.
         brute_force: times the operations that a forward pass per head would take; 1 for other stages.
+        waiting: of the bytes, those of rows that wait in the host's memory where a card has no room for them.
     """
 
     bytes: int
     flops: float
     brute_force: float = 1.0
+    waiting: int = 0
 
 
 class _Shape(NamedTuple):
@@ -197,8 +199,10 @@ def _sweep_cost(view: HeadedModel, dtype: torch.dtype, work: Workload) -> Cost:
     run = tokens * (2 if work.fetched else max(_SHARED, 2 * (1 - _SHARED)))
     flying = at_once * (1 + nodes)
     rows_at_once = min(work.rows + at_once, flying)
+    at_work = max(run, rows_at_once) * _per_token(shape)
     running = max(run * _per_token(shape), flying * shape.width + rows_at_once * _per_token(shape))
-    return Cost(int(weights + (kept + running) * size), work.pairs * per_pair, brute / per_pair)
+    whole, waiting = int(weights + (kept + running) * size), (running - at_work) * size
+    return Cost(whole, work.pairs * per_pair, brute / per_pair, int(waiting))
 
 
 def _per_token(shape: _Shape) -> int:

@@ -220,9 +220,10 @@ def _estimates(view: HeadedModel, dtype: torch.dtype, work: Workload, asked: str
 
 
 def _on(device: Device, stage: str, cost: Cost, rate: float) -> Estimate:
-    return Estimate(
-        stage=stage, device=device.name, bytes=cost.bytes, seconds=cost.flops / rate, fits=cost.bytes < device.bytes
-    )
+    crowded = device.device.type == "cuda" and cost.bytes >= device.bytes
+    taken = cost.bytes - cost.waiting if crowded else cost.bytes
+    seconds = cost.flops / rate
+    return Estimate(stage=stage, device=device.name, bytes=taken, seconds=seconds, fits=taken < device.bytes)
 
 
 def inspect_model(model: str, settings: RunConfig | None = None) -> Inspection:
