@@ -1,5 +1,7 @@
 """Out of memory: half the batch, one line, the same results, and work that is done stays done."""
 
+import os
+import subprocess
 import sys
 import warnings
 from collections.abc import Sequence
@@ -227,3 +229,33 @@ def test_freed_memory_goes_back_to_the_system() -> None:
     hand_back()
     assert full - resident() > 200
     assert float(last.sum()) == 16384
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="glibc alone is told how to keep memory")
+def test_large_tensors_go_back_as_they_are_freed() -> None:
+    source = """
+import contextlib, sys
+from pathlib import Path
+import numpy
+from pinpoint.memory import handing_back
+
+def resident():
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return next(int(line.split()[1]) for line in lines if line.startswith("RssAnon")) // 1024
+
+with handing_back() if sys.argv[1] == "back" else contextlib.nullcontext():
+    numpy.ones(1 << 20).sum()  # freed: glibc keeps what is no larger from now on
+    before = resident()
+    blocks = [numpy.ones(1 << 17) for _ in range(200)]  # 200 MiB
+    last = blocks[-1]
+    del blocks
+    print(resident() - before)
+"""
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("MALLOC_")}
+
+    def left(how: str) -> int:
+        command = [sys.executable, "-c", source, how]
+        return int(subprocess.run(command, env=environment, check=True, capture_output=True, text=True).stdout)
+
+    assert left("kept") > 150, "or there is nothing to hand back"
+    assert left("back") < 20

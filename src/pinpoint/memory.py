@@ -18,6 +18,7 @@ from pinpoint.errors import OutOfMemory, PinpointWarning
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
+_MMAP_THRESHOLD = -3  # of mallopt(3)
 MEND = "Use a device with more memory, --dtype bfloat16 or shorter dialogues; `pinpoint check` tells what it takes."
 
 
@@ -75,6 +76,23 @@ def hand_back() -> None:
     """Gives freed memory of the host back to the system: glibc keeps weights that come and go, many times a block."""
     if library := _c_library():
         library.malloc_trim(0)
+
+
+@contextmanager
+def handing_back() -> Iterator[None]:
+    """Has freed memory of the host go back to the system at once, for the length of the block, as far as it is large.
+
+    Left alone, glibc keeps it for what comes next, which may not fit the holes that there are.
+    """
+    library = _c_library()
+    try:
+        if library:
+            library.mallopt(_MMAP_THRESHOLD, 1 << 18)
+        yield
+    finally:
+        if library:
+            # What it comes to by itself in a process that frees large tensors.
+            library.mallopt(_MMAP_THRESHOLD, 1 << 25)
 
 
 @contextmanager

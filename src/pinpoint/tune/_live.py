@@ -4,7 +4,7 @@ The base is the same model with the adapter switched off, so that there is one m
 """
 
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,7 @@ from transformers import PreTrainedModel
 
 from pinpoint.errors import InputError
 from pinpoint.interventions import offloading
+from pinpoint.memory import handing_back
 from pinpoint.models import HeadedModel, demand_gradients
 from pinpoint.tune._slices import ADAPTER, Slice, attach, materialise
 
@@ -44,7 +45,7 @@ def adapted(view: HeadedModel, slices: Sequence[Slice]) -> Iterator[PeftModel]:
                 model.activation_checkpointing_enable({"use_reentrant": False})
                 model.disable_input_require_grads()
             # To its end: where computing a block again stops early, the last matrix fetched for it is not let go.
-            with set_checkpoint_early_stop(not fetched):
+            with set_checkpoint_early_stop(not fetched), handing_back() if fetched else nullcontext():
                 yield live
         finally:
             if fetched:
