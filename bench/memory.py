@@ -132,21 +132,23 @@ def beside(name: str, stage: str, folder: str) -> dict[str, object]:
     return {"model": name, "stage": stage, "measured": told["bytes"], "predicted": cost.bytes, "ratio": ratio}
 
 
-def main(*names: str) -> None:
-    """Every model and stage, one process each; the models named, or all. The others' results stay."""
+def main(*asked: str) -> None:
+    """The models and stages that are named, one process each; all of either where none is. Other results stay."""
+    names = [name for name in configs() if name in asked] or list(configs())
+    stages = [stage for stage in STAGES if stage in asked] or list(STAGES)
     path = HERE / "results" / "memory.json"
-    kept = json.loads(path.read_text())["rows"] if names and path.is_file() else []
-    for name, config in configs().items():
-        if names and name not in names:
-            continue
+    kept = json.loads(path.read_text())["rows"] if asked and path.is_file() else []
+    for name in names:
         with tempfile.TemporaryDirectory() as folder:
             torch.manual_seed(0)
-            model = AutoModelForCausalLM.from_config(config)
+            model = AutoModelForCausalLM.from_config(configs()[name])
             model.save_pretrained(folder)
             del model
             AutoTokenizer.from_pretrained(str(shipped()["yesman"])).save_pretrained(folder)
-            found = [beside(name, stage, folder) for stage in STAGES]
-        kept = [row for row in kept if row["model"] != name] + found
+            found = {stage: beside(name, stage, folder) for stage in stages}
+        others = {row["stage"]: row for row in kept if row["model"] == name}
+        own = [(others | found)[stage] for stage in STAGES if stage in others | found]
+        kept = [row for row in kept if row["model"] != name] + own
         machine = {"machine": platform.machine(), "threads": torch.get_num_threads(), "torch": torch.__version__}
         machine |= {"tokens": TOKENS, "pairs": PAIRS, "dialogues": DIALOGUES}
         path.write_text(json.dumps({**machine, "rows": kept}, indent=1) + "\n")

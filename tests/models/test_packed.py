@@ -12,9 +12,12 @@ from transformers import AutoConfig, AutoModelForCausalLM, LlamaConfig, PreTrain
 import pinpoint
 from pinpoint.config import settings_of
 from pinpoint.errors import InputError
-from pinpoint.models import Packed, packed
+from pinpoint.heads import Head
+from pinpoint.models import Packed, headed, packed
 from pinpoint.pipeline import _inspect as inspect_module
 from pinpoint.pipeline import compare_on_one_pair, inspect_model
+from pinpoint.tune import head_slices, save_model
+from pinpoint.tune._live import adapted, merged
 from tests.models import checks
 
 BLOCK = 32  # of weights that share a scale
@@ -114,6 +117,27 @@ def test_fp8_unpacks_to_the_dtype_that_is_asked_for_and_is_exact_in_it(checkpoin
     message = r"dtype: its weights are quantised \(fp8\), and unpacked .* 'disk' does not take them to float32\."
     with pytest.raises(InputError, match=message):
         pinpoint.load(checkpoints[0], "float32", "cpu", device_map="disk")
+
+
+@pytest.mark.parametrize("device_map", [None, "disk"])
+def test_heads_of_a_checkpoint_in_fp8_are_tuned_and_merged_into_what_it_unpacks_to(
+    checkpoints: tuple[str, str], device_map: str | None, tokenizer: PreTrainedTokenizerBase, tmp_path: Path
+) -> None:
+    eight, plain = (pinpoint.load(path, device="cpu", device_map=device_map).model for path in checkpoints)
+    for model, name in ((eight, "eight"), (plain, "plain")):
+        with adapted(headed(model), head_slices(headed(model), [Head(1, 2)], "q,o")) as live:
+            with torch.no_grad():
+                for weight in live.parameters():
+                    if weight.requires_grad:
+                        weight.fill_(0.25)
+            with merged(live) as whole:
+                save_model(whole, tokenizer, tmp_path / name)
+    ours, theirs = (load_file(tmp_path / name / "model.safetensors") for name in ("eight", "plain"))
+    assert ours.keys() == theirs.keys() and all(torch.equal(ours[name], theirs[name]) for name in ours)
+    before = load_file(f"{checkpoints[1]}/model.safetensors")
+    changed = {name for name in ours if not torch.equal(ours[name], before[name])}
+    assert changed == {f"model.layers.1.self_attn.{which}_proj.weight" for which in ("q", "o")}
+    assert "quantization_config" not in json.loads((tmp_path / "eight/config.json").read_text())
 
 
 def test_what_a_checkpoint_in_fp8_takes_is_what_its_file_holds(checkpoints: tuple[str, str]) -> None:

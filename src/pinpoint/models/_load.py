@@ -97,6 +97,15 @@ def _unpack(config: PretrainedConfig, dtype: str, device_map: DeviceMap | None) 
     quantisation_settings(config)["dequantize"] = True
 
 
+def _keep_unpacked(model: PreTrainedModel, dtype: torch.dtype | None) -> None:
+    """Leaves of a model whose weights were unpacked nothing that speaks of their packing."""
+    # transformers would pack them again as it saves them, and what was tuned would be rounded away without a word.
+    vars(model).pop("_weight_conversions", None)
+    if dtype is not None:
+        # What was packed comes in the checkpoint's dtype whatever is asked for.
+        nn.Module.to(model, dtype)
+
+
 def load(
     path: str | Path,
     dtype: str = "auto",
@@ -172,9 +181,8 @@ def load(
         weakref.finalize(module, folder.cleanup)
     elif not method:
         module.to(picked)
-    if unpacks and dtype != "auto":
-        # What was packed comes in the checkpoint's dtype whatever is asked for.
-        module.to(_DTYPES[dtype])
+    if unpacks:
+        _keep_unpacked(model, _DTYPES.get(dtype))
     keep_gradients(model)
     module.eval()
     return Loaded(model, tokenizer)
