@@ -148,7 +148,7 @@ def main(*asked: str) -> None:
             found = {stage: beside(name, stage, folder) for stage in stages}
         others = {row["stage"]: row for row in kept if row["model"] == name}
         own = [(others | found)[stage] for stage in STAGES if stage in others | found]
-        kept = [row for row in kept if row["model"] != name] + own
+        kept = [row for one in configs() for row in (own if one == name else kept) if row["model"] == one]
         machine = {"machine": platform.machine(), "threads": torch.get_num_threads(), "torch": torch.__version__}
         machine |= {"tokens": TOKENS, "pairs": PAIRS, "dialogues": DIALOGUES}
         path.write_text(json.dumps({**machine, "rows": kept}, indent=1) + "\n")
