@@ -67,7 +67,7 @@ def _grouped(found: Mapping[str, Any]) -> float | None:
     group = found.get("group_size", found.get("q_group_size", -1))
     if bits is None:
         return None
-    return bits / 8 + ((2 + bits / 8) / group if group > 0 else 0.0)
+    return float(bits / 8 + ((2 + bits / 8) / group if group > 0 else 0.0))
 
 
 def _fp8(found: Mapping[str, Any]) -> float:
