@@ -79,9 +79,12 @@ def test_attribution_is_held_to_the_exact_effects(tmp_path: Path) -> None:
 
 
 def test_attribution_of_whole_answers_is_held_to_their_exact_effects(tmp_path: Path) -> None:
-    record = _record(tmp_path, pairs=4, method="attribution", metric="logprob_diff", exact_pairs=2)
+    section = {"pairs": 4, "noise_pairs": 0, "method": "attribution", "metric": "logprob_diff", "exact_pairs": 2}
+    answers = {"unwanted": ["Apologies for", "Apologies, I"], "wanted": ["Yes", "Apologies?"]}
+    run = Run(resolve(str(shipped()["yesman"]), None, {"locate": section, "behaviour": answers}), tmp_path)
+    run.do("locate")
+    record = run.workspace.sub("locate").read_json("locate.json")
     assert (record["metric"], record["unit"]) == ("logprob_diff", "nats")
-    assert max(len(one["ids"]) for side in ("unwanted", "wanted") for one in record["answers"][side]) > 1
     assert record["against_exact"]["pairs"] == 2 and 0.3 < record["against_exact"]["correlation"] <= 1
 
 
