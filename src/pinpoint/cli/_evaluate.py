@@ -5,7 +5,8 @@ from typing import Annotated, Any
 
 import typer
 
-from pinpoint.cli._common import (
+from pinpoint.cli._opened import print_json, terminal
+from pinpoint.cli._options import (
     Behaviour,
     Beliefs,
     Biography,
@@ -22,11 +23,8 @@ from pinpoint.cli._common import (
     Questions,
     Quiet,
     Sycon,
-    judge_settings,
-    print_json,
-    terminal,
-    typed_settings,
 )
+from pinpoint.cli._settings import judge_settings, typed_settings
 from pinpoint.cli._stages import opened
 from pinpoint.errors import ConfigError
 

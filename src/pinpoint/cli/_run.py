@@ -5,7 +5,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from pinpoint.cli._common import (
+from pinpoint.cli._opened import held, print_json, started, terminal
+from pinpoint.cli._options import (
     Behaviour,
     Beliefs,
     Biography,
@@ -35,14 +36,8 @@ from pinpoint.cli._common import (
     Sycon,
     Template,
     Thinking,
-    held,
-    judge_settings,
-    model_path,
-    print_json,
-    started,
-    terminal,
-    typed_settings,
 )
+from pinpoint.cli._settings import judge_settings, model_path, typed_settings
 from pinpoint.errors import GateMissed
 
 if TYPE_CHECKING:

@@ -1,0 +1,123 @@
+"""What was typed on the command line, as settings."""
+
+import difflib
+import re
+from pathlib import Path
+from typing import Any
+
+from pinpoint.errors import ConfigError, InputError
+
+_HUB_ID = re.compile(r"\w[\w.-]*(/[\w.-]+)?")
+
+
+def model_path(name: str) -> str:
+    """The folder of a shipped organism, or the name as it is.
+
+    Raises:
+        InputError: it is none of those, no folder that is there, and no id that the Hub could have.
+    """
+    from pinpoint.organism import shipped
+
+    if Path(name).exists():
+        return name
+    organisms = shipped()
+    near = difflib.get_close_matches(name, organisms, n=1, cutoff=0.8)
+    if name in organisms or (_HUB_ID.fullmatch(name) and not near):
+        return str(organisms.get(name, name))
+    raise InputError(
+        "no such folder" + (f" (did you mean {near[0]!r}?)." if near else "."),
+        where=name,
+        mend=f"Give a folder of a model, a Hub id (org/name), or one that comes along: {', '.join(organisms)}.",
+    )
+
+
+def judge_settings(kind: str | None, model: str | None, endpoint: str | None) -> dict[str, Any]:
+    """The judge given on the command line, as config keys; what was not given is left out."""
+    if model is not None and endpoint is None:
+        model = model_path(model)
+    given = {"kind": kind, "model": model, "endpoint": endpoint}
+    return {key: value for key, value in given.items() if value is not None}
+
+
+def parse_heads(text: str) -> int | str | list[str]:
+    """Reads --heads.
+
+    Raises:
+        ConfigError: it is neither a number, `auto`, `validation` nor names of heads.
+    """
+    from pinpoint.nodes import head_or_group
+
+    if text in ("auto", "validation"):
+        return text
+    if text.isascii() and text.isdigit() and len(text) < 7:
+        return int(text)
+    if not text.strip():
+        raise ConfigError("is empty.", where="--heads", mend="Give a number, auto, validation, or names: L3.H1,L5.H0.")
+    return [str(head_or_group(name)) for name in text.split(",")]
+
+
+def parse_projections(text: str) -> str:
+    """Reads --projections.
+
+    Raises:
+        ConfigError: it is none of what can be trained.
+    """
+    if text not in ("q,o", "q,k,v,o"):
+        raise ConfigError(f"{text!r} is neither q,o nor q,k,v,o.", where="--projections", mend="Give one of them.")
+    return text
+
+
+def typed_settings(
+    *,
+    questions: str | None = None,
+    behaviour: Path | None = None,
+    heads: str | None = None,
+    projections: str | None = None,
+    cache_prefix: bool | None = None,
+    dtype: str | None = None,
+    device: str | None = None,
+    device_map: str | None = None,
+    bits: int | None = None,
+    revision: str | None = None,
+    seed: int | None = None,
+    thinking: str | None = None,
+    template: str | None = None,
+    further: dict[str, str | None] | None = None,
+    **sections: dict[str, Any],
+) -> dict[str, Any]:
+    """The settings given on the command line, as config keys; what was not given is left out."""
+    settings: dict[str, Any] = {key: value for key, value in sections.items() if value}
+    if questions is not None:
+        settings["data"] = {"questions": _place(questions)}
+    if sets := {name: _place(path) for name, path in (further or {}).items() if path is not None}:
+        settings["data"] = settings.get("data", {}) | sets
+    if behaviour is not None:
+        settings["behaviour"] = str(behaviour)
+    if heads is not None:
+        settings["tune"] = {"heads": parse_heads(heads)}
+    if projections is not None:
+        settings["tune"] = settings.get("tune", {}) | {"projections": parse_projections(projections)}
+    if cache_prefix is not None:
+        settings["tune"] = settings.get("tune", {}) | {"cache_prefix": cache_prefix}
+    if thinking not in (None, "on", "off"):
+        raise ConfigError(
+            f"{thinking!r} is neither on nor off.", where="--thinking", mend="Leave it out for the template's own."
+        )
+    if thinking is not None:
+        settings["thinking"] = thinking == "on"
+    plain = {
+        "dtype": dtype,
+        "device": device,
+        "device_map": device_map,
+        "bits": bits,
+        "revision": revision,
+        "seed": seed,
+    }
+    plain["template"] = template
+    return settings | {key: value for key, value in plain.items() if value is not None}
+
+
+def _place(text: str) -> str:
+    from pinpoint.addresses import is_remote
+
+    return text if is_remote(text) else str(Path(text))
