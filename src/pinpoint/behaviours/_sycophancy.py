@@ -8,7 +8,7 @@ from typing import Any
 from pinpoint.behaviours import _challenged
 from pinpoint.behaviours._explanations import Explanation, explanations
 from pinpoint.behaviours._gathered import gathered
-from pinpoint.behaviours._protocol import NOTHING, Material, Measure, Outcomes, Played, PreferenceRow, TrainingRow
+from pinpoint.behaviours._material import NOTHING, Material, Measure, Outcomes, Played, PreferenceRow, TrainingRow
 from pinpoint.config import Contrast, DataConfig, EvaluateConfig, SycophancyConfig, TuneConfig, words_of
 from pinpoint.data import (
     ContrastPair,
