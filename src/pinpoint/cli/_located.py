@@ -11,6 +11,7 @@ from pinpoint.cli._console import results, safe
 from pinpoint.heads import Head, HeadScores
 from pinpoint.locate import FoundSet, Joint
 from pinpoint.measure import Openings
+from pinpoint.numerals import bracketed, with_interval
 from pinpoint.pipeline import Comparison
 
 _LEAST = 5
@@ -144,7 +145,7 @@ def print_stability(found: dict[str, Any]) -> None:
     for row in first:
         one = row["overlap"]
         enough = "more" if row["enough"] is None else str(row["enough"])
-        table.add_row(str(row["heads"]), f"{one['value']:.0%}", f"{one['low']:.0%} .. {one['high']:.0%}", enough)
+        table.add_row(str(row["heads"]), f"{one['value']:.0%}", bracketed(one["low"], one["high"], ".0%"), enough)
     results().print(table)
     results().print(
         f"Rank correlation over all heads {_between(found['pairs']['correlation'], '.3f')}. Pairs it takes: for 90 % "
@@ -175,9 +176,7 @@ def _print_couples(found: dict[str, Any], what: str) -> None:
 
 
 def _between(one: dict[str, Any], spec: str) -> str:
-    if one["value"] is None:
-        return "undefined"
-    return f"{one['value']:{spec}} [{one['low']:{spec}}, {one['high']:{spec}}]"
+    return "undefined" if one["value"] is None else with_interval(one, spec)
 
 
 def _print_set(found: FoundSet) -> None:

@@ -9,6 +9,7 @@ from rich.table import Table
 
 from pinpoint.checks import FEWEST_ITEMS
 from pinpoint.cli._console import results, safe
+from pinpoint.numerals import bracketed, with_interval
 
 if TYPE_CHECKING:
     from pinpoint.behaviours import Behaviour
@@ -74,7 +75,7 @@ def print_scored(found: Scored) -> None:
         table.add_column(name, justify="left" if name == "measure" else "right")
     few = False
     for name, value in found.rates.items():
-        interval = "–" if value.low is None or value.high is None else f"{value.low:.1%} .. {value.high:.1%}"
+        interval = bracketed(value.low, value.high, ".1%") or "–"
         few |= (marked := value.value is not None and value.n < FEWEST_ITEMS)
         table.add_row(name.replace("_", " "), _share(value.value), interval, f"{value.n}{_FEW if marked else ''}")
     results().print(table)
@@ -119,7 +120,7 @@ def print_verification(found: dict[str, Any], behaviour: Behaviour) -> None:
         table.add_column(name, justify="right")
     for k, point in enumerate(curve["ranked"]):
         controls = [control([draw[k] for draw in curve[name]], "+.2f") for name in ("random", "matched")]
-        interval = "–" if point["low"] is None else f"{point['low']:+.2f} .. {point['high']:+.2f}"
+        interval = bracketed(point["low"], point["high"], "+.2f") or "–"
         table.add_row(str(k), f"{point['value']:+.2f}", interval, *controls)
     results().print(table)
     results().print(f"random, layer-matched: mean [lowest, highest] of {len(curve['random'])} draws of each")
@@ -213,9 +214,7 @@ def _score(value: float | None, stderr: float | None) -> str:
 
 
 def _paired(row: dict[str, Any]) -> str:
-    if row["value"] is None:
-        return "undefined"
-    return f"{row['value']:+.3f}" + ("" if row["low"] is None else f" [{row['low']:+.3f}, {row['high']:+.3f}]")
+    return "undefined" if row["value"] is None else with_interval(row, "+.3f")
 
 
 def print_comparison(found: dict[str, Any], behaviour: Behaviour, page: Path) -> None:

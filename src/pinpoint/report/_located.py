@@ -8,6 +8,7 @@ from markupsafe import Markup
 from pinpoint.behaviours import Behaviour
 from pinpoint.heads import Head
 from pinpoint.measure import Openings
+from pinpoint.numerals import with_interval
 from pinpoint.report._format import count, number
 
 TOP = 10
@@ -75,8 +76,7 @@ def worth(locate: Mapping[str, Any]) -> str:
     if reliability and reliability["value"] is not None:
         told.append(
             f"Dealt at random to two halves, {count(reliability['halvings'])} times, the {reliability['pairs']} pairs "
-            f"give this map a split-half reliability of {number(reliability['value'], '.3f')} "
-            f"[{number(reliability['low'], '.3f')}, {number(reliability['high'], '.3f')}]."
+            f"give this map a split-half reliability of {with_interval(reliability, '.3f', write=number)}."
         )
     if noise:
         heads = [value for row in locate["mean"] for value in row if value is not None]
