@@ -67,7 +67,7 @@ def print_located(found: Located) -> None:
     if found.stability is not None:
         print_stability(found.stability)
     if "answers" in found.record:
-        typer.echo(f"answers: {Openings.model_validate(found.record['answers']).told}")
+        typer.echo(f"answers: {Openings.model_validate(found.record['answers']).summary}")
     if "against_exact" in found.record:
         typer.echo(_agreement(found.record["against_exact"]))
     if found.found_set is not None:

@@ -85,7 +85,7 @@ def _judge(kind: str | None, model: str | None, endpoint: str | None) -> "Judge"
     try:
         settings = JudgeConfig.model_validate(judge_settings(kind, model, endpoint))
     except ValidationError as error:
-        told = error.errors()[0]["msg"].removeprefix("Value error, ")
+        message = error.errors()[0]["msg"].removeprefix("Value error, ")
         mend = "`pinpoint score --help` says what goes together."
-        raise ConfigError(f"{told[0].lower()}{told[1:]}.", where="--judge", mend=mend) from error
+        raise ConfigError(f"{message[0].lower()}{message[1:]}.", where="--judge", mend=mend) from error
     return judge_of(settings)

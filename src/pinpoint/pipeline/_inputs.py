@@ -135,8 +135,8 @@ class Inputs:
             self._check_further(name, found[name])
             if found[name].unusable:
                 first = found[name].unusable[0]
-                told = f"{len(found[name].unusable)} rows left out (first: {first['line']}: {first['reason']})"
-                self._progress.say(f"{path}: {len(found[name].items)} items; {told}")
+                left_out = f"{len(found[name].unusable)} rows left out (first: {first['line']}: {first['reason']})"
+                self._progress.say(f"{path}: {len(found[name].items)} items; {left_out}")
         return found
 
     def _check_further(self, name: str, found: Found) -> None:

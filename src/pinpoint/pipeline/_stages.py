@@ -126,9 +126,9 @@ def _of_full(run: Run) -> dict[str, Any]:
 
 
 def _of_explanations(run: Run) -> dict[str, Any]:
-    told = run.config.tune.explanations
-    tokens = run.config.tune.explanation_tokens if told == "model" else None
-    return {"explanations": told, "tokens": tokens, "batch_size": run.config.evaluate.batch_size}
+    source = run.config.tune.explanations
+    tokens = run.config.tune.explanation_tokens if source == "model" else None
+    return {"explanations": source, "tokens": tokens, "batch_size": run.config.evaluate.batch_size}
 
 
 def _tuning(config: TuneConfig, *without: str) -> dict[str, Any]:
