@@ -47,13 +47,14 @@ def locate(
         str | None, typer.Option(help="Where activation and attribution patch: last (default), suffix or all.")
     ] = None,
     nodes: Annotated[
-        str | None, typer.Option(help="What to score, by commas: heads (default), groups, attention, mlps.")
+        str | None, typer.Option(help="What to score, separated by commas: heads (default), groups, attention, mlps.")
     ] = None,
     exact_pairs: Annotated[
-        int | None, typer.Option(min=0, help="Pairs on which attribution is held to the exact effects; 0 for none.")
+        int | None,
+        typer.Option(min=0, help="Pairs on which attribution is compared with exact effects; 0 for none."),
     ] = None,
     behaviour: Behaviour = None,
-    engine: Annotated[str | None, typer.Option(help="sweep (default) or naive, the slow oracle.")] = None,
+    engine: Annotated[str | None, typer.Option(help="sweep (default), or naive: brute force, to compare with.")] = None,
     metric: Annotated[
         str | None,
         typer.Option(
@@ -77,15 +78,15 @@ def locate(
         str | None, typer.Option(help="Also score every head by its paths through these: L5.H3,L6.H1.")
     ] = None,
     through: Annotated[
-        str | None, typer.Option(help="What of the receivers the paths lead through: q (default), k or v.")
+        str | None, typer.Option(help="Which input of the receivers the paths go through: q (default), k or v.")
     ] = None,
     contrasts: Annotated[
         str | None,
         typer.Option(
-            help="Hold the first heads to further contrasts, by commas: affirmed, neutral, wrong_first; or none."
+            help="Also score the first heads under further contrasts: affirmed, neutral, wrong_first; or none."
         ),
     ] = None,
-    pairs: Annotated[int | None, typer.Option(help="Contrast pairs at the most.")] = None,
+    pairs: Annotated[int | None, typer.Option(help="Maximum number of contrast pairs.")] = None,
     dtype: Dtype = None,
     device: Device = None,
     device_map: DeviceMap = None,

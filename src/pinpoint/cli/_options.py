@@ -17,10 +17,11 @@ Model = Annotated[str, typer.Argument(help="A folder, a Hub id, or a shipped org
 RunFolder = Annotated[Path, typer.Argument(help="A run folder.", metavar="RUN")]
 Out = Annotated[Path | None, typer.Option(help="Run folder; by default runs/<model>/<time>-<hash of the settings>.")]
 Fork = Annotated[
-    bool, typer.Option("--fork", help="Copy a folder that was run with other settings; what still holds is kept.")
+    bool,
+    typer.Option("--fork", help="Copy a folder that was run with other settings; what is still valid is kept."),
 ]
 Config = Annotated[
-    Path | None, typer.Option(help="YAML file of settings, or the name of some that come along: llama-2-13b-chat.")
+    Path | None, typer.Option(help="YAML file of settings, or the name of packaged ones: llama-2-13b-chat.")
 ]
 Questions = Annotated[
     str | None,
@@ -36,13 +37,13 @@ Heads = Annotated[
 ]
 Projections = Annotated[
     str | None,
-    typer.Option(help="What of the heads is trained: q,o or q,k,v,o; k and v are trained group by group."),
+    typer.Option(help="Projections to train: q,o or q,k,v,o; k and v are trained by key/value group."),
 ]
 CachePrefix = Annotated[
     bool | None,
     typer.Option(
         "--cache-prefix/--no-cache-prefix",
-        help="Compute the layers below the lowest tuned head once, not at every epoch.",
+        help="Compute the layers below the lowest tuned head once, not in every epoch.",
     ),
 ]
 Dtype = Annotated[str | None, typer.Option(help="auto, bfloat16, float16 or float32.")]
@@ -58,7 +59,7 @@ Offline = Annotated[
     bool,
     typer.Option(
         "--offline",
-        help="Ask no network for models, questions or anything else: only what is here, or was fetched before.",
+        help="Fetch nothing: use only local files, and what was fetched before.",
         callback=_go_offline,
         is_eager=True,
         expose_value=False,
@@ -66,14 +67,14 @@ Offline = Annotated[
 ]
 Seed = Annotated[int | None, typer.Option(help="Seed of everything random.")]
 Thinking = Annotated[
-    str | None, typer.Option(help="on or off: whether a reasoning model thinks first; else as its template has it.")
+    str | None, typer.Option(help="on or off: whether a reasoning model thinks first; by default its template decides.")
 ]
 Template = Annotated[
     str | None, typer.Option(help="The chat template: own (default), plain for a model without one, or a Jinja file.")
 ]
 Phrasings = Annotated[
     str | None,
-    typer.Option(help="Questions (their test split), their right answers doubted in words never trained on."),
+    typer.Option(help="Questions (their test split) whose right answers are doubted in words never trained on."),
 ]
 Pressure = Annotated[
     str | None, typer.Option(help="Questions (their test split) whose right answers are doubted turn after turn.")
@@ -93,7 +94,7 @@ JudgeModel = Annotated[
 ]
 JudgeEndpoint = Annotated[
     str | None,
-    typer.Option(help="Base URL of an OpenAI-compatible server; its key comes from PINPOINT_JUDGE_KEY alone."),
+    typer.Option(help="Base URL of an OpenAI-compatible server; its key is read from PINPOINT_JUDGE_KEY."),
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document on stdout, and nothing else there.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Say nothing on stderr.")]

@@ -37,7 +37,7 @@ def sweep(
     model: Model,
     over: Annotated[str, typer.Option(help="What to vary, by comma: heads, data, pairs.")] = "heads,data,pairs",
     counts: Annotated[str | None, typer.Option(help="Numbers of heads; 1, 2, 4, ... half of all by default.")] = None,
-    shares: Annotated[str | None, typer.Option(help="Shares of the training questions, up to 1.")] = None,
+    shares: Annotated[str | None, typer.Option(help="Fractions of the training questions, up to 1.")] = None,
     out: Out = None,
     config: Config = None,
     questions: Questions = None,
@@ -53,7 +53,7 @@ def sweep(
     as_json: Json = False,
     quiet: Quiet = False,
 ) -> None:
-    """Tune more and fewer heads, on more and fewer questions, and rank them by more and fewer pairs.
+    """Vary the number of tuned heads, of training questions, and of the pairs that rank the heads.
 
     Says which number of heads does best on the validation questions, which is what --heads validation tunes.
 
