@@ -64,7 +64,7 @@ def fetched(address: str, key: str) -> Path:
     wanted = fragment.removeprefix("sha256=").lower()
     if fragment and not (fragment.startswith("sha256=") and re.fullmatch("[0-9a-f]{64}", wanted)):
         raise InputError(
-            "what follows # is no checksum.", where=label, mend="Write #sha256= and 64 hexadecimal digits."
+            "what follows # is not a checksum.", where=label, mend="Write #sha256= and 64 hexadecimal digits."
         )
     source = _source(place, label)
     kept = cache() / (wanted or "none") / source.name
@@ -99,11 +99,13 @@ def _source(place: str, label: str) -> _Source:
             usable = False
         name = unquote(parts.path).rpartition("/")[2] if usable else ""
         if not name or name in (".", "..") or "\0" in name or parts.username or parts.password:
-            raise InputError("is no address of a file.", where=label, mend="Write https://HOST/FILE, with no password.")
+            raise InputError(
+                "is not the address of a file.", where=label, mend="Write https://HOST/FILE, with no password."
+            )
         return _Source(place, name)
     match = _HUB.fullmatch(place)
     if match is None or ".." in match[3].split("/"):
-        raise InputError("is no file of a data set.", where=label, mend="Write hf://datasets/ORG/NAME@COMMIT/FILE.")
+        raise InputError("is not a file of a data set.", where=label, mend="Write hf://datasets/ORG/NAME@COMMIT/FILE.")
     repository, commit, file = match.groups()
     if not re.fullmatch("[0-9a-f]{40}", commit or ""):
         raise InputError(
@@ -124,7 +126,7 @@ def _fetch(source: _Source, to: Path, label: str) -> None:
     from huggingface_hub import constants, get_token
 
     if os.environ.get(_OFFLINE):
-        raise InputError("is not in the cache, and --offline asks no network.", where=label)
+        raise InputError("is not in the cache, and --offline allows no download.", where=label)
     if source.hub and constants.HF_HUB_OFFLINE:
         raise InputError("is not in the cache, and HF_HUB_OFFLINE is set.", where=label, mend="Unset it.")
     request = urllib.request.Request(source.url, headers={"User-Agent": "pinpoint"})

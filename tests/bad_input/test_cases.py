@@ -251,10 +251,10 @@ COMMANDS = {
     "evaluating a run that is none": (["evaluate", "nowhere"], "holds no run"),
     "reporting a run that is none": (["report", "nowhere"], "holds no run"),
     "a gate without a number": (["run", "yesman", "--require", "kl"], "--require"),
-    "a gate with a word for its number": (["run", "yesman", "--require", "kl<=e"], "'kl<=e' is no condition"),
-    "a sweep over words": (["sweep", "yesman", "--counts", "1,two"], "--counts: '1,two' is no list of numbers"),
-    "a sweep over shares that are none": (["sweep", "yesman", "--shares", "half"], "--shares: 'half' is no list"),
-    "a gate on nothing known": (["run", "yesman", "--require", "speed>=1"], "'speed' is no metric"),
+    "a gate with a word for its number": (["run", "yesman", "--require", "kl<=e"], "'kl<=e' is not a condition"),
+    "a sweep over words": (["sweep", "yesman", "--counts", "1,two"], "--counts: '1,two' is not a list of numbers"),
+    "a sweep over shares that are none": (["sweep", "yesman", "--shares", "half"], "--shares: 'half' is not a list"),
+    "a gate on nothing known": (["run", "yesman", "--require", "speed>=1"], "'speed' is not a metric"),
     "settings that are nowhere": (["run", "yesman", "--config", "none.yaml"], "none.yaml: no such file"),
     "unknown method": (["compare", "yesman", "--methods", "magic"], "compare.methods"),
     "no draws": (["compare", "yesman", "--draws", "0"], "compare.draws"),
@@ -463,7 +463,7 @@ def test_heads_out_of_range(
             "error: none.json: no such file. Give the reproduce.json that a finished run left",
         ),
         (("push", "nowhere", "--to", "tuned"), "error: --to: 'tuned' names no user or organisation. Write user/name."),
-        (("push", "nowhere", "--to", "me/a b"), "error: --to: 'me/a b' is no name on the Hub. Write user/name."),
+        (("push", "nowhere", "--to", "me/a b"), "error: --to: 'me/a b' is not a name on the Hub. Write user/name."),
     ],
 )
 def test_sharing(arguments: tuple[str, ...], message: str, refused: Callable[..., str]) -> None:

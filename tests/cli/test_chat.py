@@ -132,7 +132,7 @@ def test_a_port_that_is_taken_is_told_before_a_model_is_loaded(chat: Chat) -> No
             code, out, err = chat("no-such-model", "--web", "--port", str(port))
             assert (code, out) == (2, "") and "address already in use. Give another --port, or 0" in err
     assert free_port("127.0.0.1", 0) > 0
-    with pytest.raises(InputError, match="--host: 'no such host' is no address"):
+    with pytest.raises(InputError, match="--host: 'no such host' is not an address"):
         free_port("no such host", 0)
     with pytest.raises(InputError, match=r"--host: cannot listen on 203\.0\.113\.9:0: .* Use 127\.0\.0\.1"):
         free_port("203.0.113.9", 0)

@@ -18,7 +18,7 @@ def _letter(value: Any) -> str:
     text = value[0] if isinstance(value, list) and value else value
     match = _LETTER.fullmatch(str(text).strip())
     if match is None:
-        raise ValueError(f"{text!r} is no letter of an option")
+        raise ValueError(f"{text!r} is not the letter of an option")
     return match[1]
 
 

@@ -27,7 +27,7 @@ def model_path(name: str) -> str:
     raise InputError(
         "no such folder" + (f" (did you mean {near[0]!r}?)." if near else "."),
         where=name,
-        mend=f"Give a folder of a model, a Hub id (org/name), or one that comes along: {', '.join(organisms)}.",
+        mend=f"Give a folder of a model, a Hub id (org/name), or a shipped model: {', '.join(organisms)}.",
     )
 
 

@@ -30,7 +30,9 @@ def _numbers(text: str | None, flag: str, kind: type[int] | type[float]) -> list
     try:
         return None if text is None else [kind(part) for part in text.split(",")]
     except ValueError as error:
-        raise ConfigError(f"{text!r} is no list of numbers.", where=flag, mend="Write 1,2,4 or 0.1,0.5,1.") from error
+        raise ConfigError(
+            f"{text!r} is not a list of numbers.", where=flag, mend="Write 1,2,4 or 0.1,0.5,1."
+        ) from error
 
 
 def sweep(

@@ -60,7 +60,7 @@ def agreement(approximate: HeadScores, exact: HeadScores, top: int = 10) -> Agre
     if approximate.effects.shape != exact.effects.shape:
         ours, theirs = tuple(approximate.effects.shape), tuple(exact.effects.shape)
         raise InputError(
-            f"scores of shape {ours} cannot be held to scores of shape {theirs}.",
+            f"scores of shape {ours} cannot be compared with scores of shape {theirs}.",
             where="agreement",
             mend="Score the same heads of the same model on the same pairs with both methods.",
         )

@@ -60,7 +60,7 @@ def _unmeasurable(view: HeadedModel, dtype: torch.dtype) -> str:
     if any(map(offloading, view.layers)):
         return "the weights are fetched as they are needed"
     if dtype not in WIDER:
-        return f"there is no dtype to hold {_name(dtype)} to"
+        return f"there is no wider dtype to compare {_name(dtype)} with"
     if dtype == torch.float32 and view.device.type == "mps":
         return "this device has no float64"
     return ""
