@@ -52,7 +52,7 @@ def notices(config: RunConfig) -> list[str]:
     own = packaged_questions()
     if name == str(own) and own.parent != Path(config.model).resolve():
         lines.append(
-            "no questions are given: the general-knowledge questions of the package are used, on which the paper's figures "
-            "say nothing (docs/question-sets.md names its sets)"
+            "no questions are given: the general-knowledge questions of the package are used, on which the paper's "
+            "figures say nothing (docs/question-sets.md names its sets)"
         )
     return lines

@@ -120,8 +120,8 @@ def _known(manager: Any, name: str) -> None:
         raise InputError(
             f"lm-eval knows no task {name!r}.",
             where="--tasks",
-            mend="`lm-eval ls tasks` lists its own; --include adds a folder of yours, of whose files those count that "
-            "are YAML and have a `task`.",
+            mend="`lm-eval ls tasks` lists its own; --include adds a folder of yours, whose YAML files with a `task` "
+            "count.",
         )
 
 
