@@ -2,7 +2,6 @@
 
 import json
 import shutil
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -12,9 +11,9 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from pinpoint import cli
-from pinpoint.cli import main
 from pinpoint.errors import PinpointError
 from pinpoint.organism import shipped
+from tests.command import said
 
 QUESTION: dict[str, Any] = {
     "id": "a",
@@ -31,20 +30,6 @@ EXCHANGE = {
     "initial_response": "Canberra.",
     "final_response": "Sydney.",
 }
-
-
-def said(
-    arguments: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> tuple[int, str, str]:
-    """Exit code, stdout and stderr of a command."""
-    monkeypatch.setattr(sys, "argv", ["pinpoint", *arguments])
-    code = 0
-    try:
-        main()
-    except SystemExit as ending:
-        code = int(ending.code or 0)
-    out, err = capsys.readouterr()
-    return code, out, err
 
 
 @pytest.fixture

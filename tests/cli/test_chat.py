@@ -19,11 +19,11 @@ from pathlib import Path
 import pytest
 
 from pinpoint.chat import Gauge, Reply, Turn
-from pinpoint.cli import main
 from pinpoint.cli._chat_page import bars, conversation, label
 from pinpoint.cli._chat_terminal import gauge_lines, percent
 from pinpoint.errors import InputError
 from pinpoint.heads import Head
+from tests.command import said
 
 Chat = Callable[..., tuple[int, str, str]]
 
@@ -33,16 +33,9 @@ def chat(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) ->
     """Runs `pinpoint chat` on a script; gives the exit code, stdout and stderr."""
 
     def run(*arguments: str, script: str = "") -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["pinpoint", "chat", *arguments])
         monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(script.encode("utf-8", "surrogateescape"))))
         monkeypatch.setenv("COLUMNS", "100")
-        code = 0
-        try:
-            main()
-        except SystemExit as ending:
-            code = int(ending.code or 0)
-        out, err = capsys.readouterr()
-        return code, out, err
+        return said(["chat", *arguments], monkeypatch, capsys)
 
     return run
 

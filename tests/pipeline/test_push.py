@@ -12,9 +12,9 @@ import pytest
 from huggingface_hub import HfApi, constants
 
 from pinpoint.artifacts import file_digest
-from pinpoint.cli import main
 from pinpoint.errors import ArtifactError, ConfigError, ExportRefused, InputError
 from pinpoint.pipeline import Target, package_of, push, target
+from tests.command import said
 from tests.hub import TOKEN, Hub, standing_in
 
 REPO = "me/tuned"
@@ -178,18 +178,6 @@ def test_no_token_no_network_no_name(hub: Hub, api: HfApi, monkeypatch: pytest.M
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
     with pytest.raises(InputError, match="offline mode is enabled"):
         target(REPO, api, public=False)
-
-
-def said(
-    arguments: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> tuple[int, str, str]:
-    monkeypatch.setattr(sys, "argv", ["pinpoint", *arguments])
-    code = 0
-    try:
-        main()
-    except SystemExit as ending:
-        code = int(ending.code or 0)
-    return code, *capsys.readouterr()
 
 
 def test_the_command_shows_what_goes_and_never_the_token(
