@@ -13,8 +13,7 @@ if TYPE_CHECKING:
     from pinpoint.data import ContrastPair
     from pinpoint.heads import Head, HeadScores
     from pinpoint.locate._agreement import Agreement, agreement
-    from pinpoint.locate._found_set import FoundSet, Joint, SetStep
-    from pinpoint.locate._sets import find_set, greedy_set, joint_effect
+    from pinpoint.locate._sets import FoundSet, Joint, SetStep, find_set, greedy_set, joint_effect
     from pinpoint.nodes import NodeScores
     from pinpoint.processes import Processes
     from pinpoint.progress import Progress
@@ -35,8 +34,9 @@ __all__ = [
 
 _HOMES = {
     "Agreement": "pinpoint.locate._agreement",
-    **dict.fromkeys(("FoundSet", "Joint", "SetStep"), "pinpoint.locate._found_set"),
-    **dict.fromkeys(("find_set", "greedy_set", "joint_effect"), "pinpoint.locate._sets"),
+    **dict.fromkeys(
+        ("FoundSet", "Joint", "SetStep", "find_set", "greedy_set", "joint_effect"), "pinpoint.locate._sets"
+    ),
     "agreement": "pinpoint.locate._agreement",
 }
 
