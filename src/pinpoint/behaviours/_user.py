@@ -2,21 +2,25 @@
 
 import random
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from pinpoint.behaviours._explanations import Explanation
 from pinpoint.behaviours._material import NOTHING, Material, Measure, Outcomes, Played, PreferenceRow, TrainingRow
 from pinpoint.behaviours._rules import holds
-from pinpoint.behaviours._user_files import UserFiles
 from pinpoint.behaviours._user_rows import EvaluationRow, PairRow, Replied, TrainRow
 from pinpoint.config import (
+    AUTO,
     DataConfig,
     EvaluateConfig,
     MeasureSettings,
+    SplitFiles,
     TuneConfig,
     UserBehaviourConfig,
+    checked_targets,
+    words_of,
 )
-from pinpoint.data import ContrastPair, Dialogue, Said
+from pinpoint.data import ContrastPair, Dialogue, Located, Message, Said, read_rows, system
 from pinpoint.errors import InputError
 from pinpoint.measure import Chat, Estimate, Judge, Replier, difference, share
 
@@ -56,7 +60,79 @@ class UserBehaviour:
 
     def read(self, data: DataConfig, seed: int) -> Material:
         """Pairs for locating, training dialogues, evaluation dialogues for validation and test."""
-        return Material(UserFiles(self._config).read())
+        config = self._config
+        items = self._named(config.pairs, read_rows(config.pairs, PairRow), self._pair)
+        items += self._named(config.train, read_rows(config.train, TrainRow), lambda row: row)
+        if isinstance(config.evaluation, SplitFiles):
+            for split, path in config.evaluation.model_dump().items():
+                rows = [
+                    Located(line, row.model_copy(update={"split": split}))
+                    for line, row in read_rows(path, EvaluationRow)
+                ]
+                items += self._named(path, rows, self._judged)
+        else:
+            items += self._named(config.evaluation, read_rows(config.evaluation, EvaluationRow), self._judged)
+        self._check_measures(items)
+        return Material(items)
+
+    def _named(self, path: str, rows: Sequence[Located], check: Callable[[Any], Any]) -> list[Any]:
+        """Rows with an id, a group and the behaviour's system message, held to a check that raises ValueError."""
+        named, seen = [], dict[str, int]()
+        for line, row in rows:
+            ident = row.id or f"{Path(path).stem}:{line}"
+            try:
+                if ident in seen:
+                    raise ValueError(f"id {ident!r} was already used in line {seen[ident]}")
+                checked = check(row)
+            except ValueError as error:
+                mend = "Mend the row, or leave it out; docs/behaviours.md shows the form."
+                raise InputError(f"{error}.", where=f"{path}:{line}", mend=mend) from error
+            seen[ident] = line
+            prompts = {
+                key: self._opened(getattr(checked, key))
+                for key in ("reference", "counterfactual", "prompt")
+                if hasattr(checked, key)
+            }
+            whole = checked.model_copy(update={"id": ident, "group": row.group or ident, **prompts})
+            named.append(whole.at(f"{path}:{line}"))
+        return named
+
+    def _opened(self, messages: list[Message]) -> list[Message]:
+        return messages if messages[0]["role"] == "system" else [*system(self._config.system), *messages]
+
+    def _pair(self, row: PairRow) -> PairRow:
+        found = self._config.unwanted == AUTO
+        given = {side: getattr(row, side) or words_of(getattr(self._config, side)) for side in ("unwanted", "wanted")}
+        for side, texts in given.items():
+            if texts and found:
+                raise ValueError(f"{side} first words are given here, and the behaviour's file has them found (auto)")
+            if not texts and not found:
+                raise ValueError(f"no {side} first words: give {side!r} here, or for all pairs in the behaviour's file")
+        if row.reference == row.counterfactual:
+            raise ValueError("reference and counterfactual are the same")
+        return row.model_copy(update=given)
+
+    def _judged(self, row: EvaluationRow) -> EvaluationRow:
+        known = self._config.measures
+        name = row.measure or (next(iter(known)) if len(known) == 1 else "")
+        if name not in known:
+            raise ValueError(f"measure {name!r} is none of {', '.join(known)}")
+        if row.split not in ("validation", "test"):
+            raise ValueError("split must be 'validation' or 'test': add it, or name a file for each under `evaluation`")
+        targets = checked_targets(known[name].rule, row.targets or known[name].targets)
+        if not targets:
+            raise ValueError(f"no targets: give them here, or for all rows of measure {name!r}")
+        return row.model_copy(update={"measure": name, "targets": targets})
+
+    def _check_measures(self, items: Sequence[Any]) -> None:
+        for name in self._config.measures:
+            for split in ("validation", "test"):
+                if not any(item.split == split and item.measure == name for item in items if hasattr(item, "measure")):
+                    raise InputError(
+                        f"measure {name!r} has no dialogue of split {split!r}.",
+                        where=", ".join(dict.fromkeys(self.files(DataConfig()).values())),
+                        mend="Give some of both splits for every measure, or take the measure out.",
+                    )
 
     def pairs(self, items: Sequence[PairRow]) -> list[ContrastPair]:
         """The pairs as they are."""
