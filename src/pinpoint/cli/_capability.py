@@ -9,8 +9,8 @@ from typing import Annotated
 
 import typer
 
+from pinpoint.cli._common import Json, Offline, Quiet, RunFolder
 from pinpoint.cli._opened import print_json
-from pinpoint.cli._options import Json, Offline, Quiet, RunFolder
 from pinpoint.cli._stages import opened
 
 

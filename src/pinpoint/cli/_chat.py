@@ -7,9 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from pinpoint.cli._common import Device, Dtype, Offline, Quiet, Revision, model_path, typed_settings
 from pinpoint.cli._opened import terminal
-from pinpoint.cli._options import Device, Dtype, Offline, Quiet, Revision
-from pinpoint.cli._settings import model_path, typed_settings
 from pinpoint.errors import ConfigError, InputError
 
 if TYPE_CHECKING:

@@ -4,9 +4,20 @@ from typing import Annotated
 
 import typer
 
+from pinpoint.cli._common import (
+    Bits,
+    Config,
+    Device,
+    Dtype,
+    Json,
+    Model,
+    Offline,
+    Revision,
+    Template,
+    model_path,
+    typed_settings,
+)
 from pinpoint.cli._opened import print_json, terminal
-from pinpoint.cli._options import Bits, Config, Device, Dtype, Json, Model, Offline, Revision, Template
-from pinpoint.cli._settings import model_path, typed_settings
 from pinpoint.errors import CheckFailed
 
 

@@ -5,8 +5,7 @@ from typing import Annotated, Any
 
 import typer
 
-from pinpoint.cli._opened import print_json, terminal
-from pinpoint.cli._options import (
+from pinpoint.cli._common import (
     Behaviour,
     Beliefs,
     Biography,
@@ -23,8 +22,10 @@ from pinpoint.cli._options import (
     Questions,
     Quiet,
     Sycon,
+    judge_settings,
+    typed_settings,
 )
-from pinpoint.cli._settings import judge_settings, typed_settings
+from pinpoint.cli._opened import print_json, terminal
 from pinpoint.cli._stages import opened
 from pinpoint.errors import ConfigError
 

@@ -5,8 +5,8 @@ from typing import Annotated, Any
 
 import typer
 
+from pinpoint.cli._common import Json, Offline, Quiet, RunFolder
 from pinpoint.cli._opened import print_json, terminal
-from pinpoint.cli._options import Json, Offline, Quiet, RunFolder
 
 Base = Annotated[str | None, typer.Option(help="The base model's Hub id, if the run used a local copy.")]
 

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
+from pinpoint.cli._common import model_path
 from pinpoint.cli._console import Terminal
-from pinpoint.cli._settings import model_path
 from pinpoint.errors import InputError, PinpointWarning
 from pinpoint.processes import current
 

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from pinpoint.cli._common import Json, Quiet
 from pinpoint.cli._opened import print_json, terminal
-from pinpoint.cli._options import Json, Quiet
 from pinpoint.errors import InputError
 
 if TYPE_CHECKING:

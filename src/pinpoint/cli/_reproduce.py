@@ -5,8 +5,8 @@ from typing import Annotated
 
 import typer
 
+from pinpoint.cli._common import Json, Offline, Quiet
 from pinpoint.cli._opened import present, print_json, terminal
-from pinpoint.cli._options import Json, Offline, Quiet
 from pinpoint.errors import NotReproduced, printable
 
 

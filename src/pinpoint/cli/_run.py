@@ -5,8 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from pinpoint.cli._opened import held, print_json, started, terminal
-from pinpoint.cli._options import (
+from pinpoint.cli._common import (
     Behaviour,
     Beliefs,
     Biography,
@@ -36,8 +35,11 @@ from pinpoint.cli._options import (
     Sycon,
     Template,
     Thinking,
+    judge_settings,
+    model_path,
+    typed_settings,
 )
-from pinpoint.cli._settings import judge_settings, model_path, typed_settings
+from pinpoint.cli._opened import held, print_json, started, terminal
 from pinpoint.errors import GateMissed
 
 if TYPE_CHECKING:

@@ -5,9 +5,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from pinpoint.cli._common import Json, JudgeEndpoint, JudgeKind, JudgeModel, judge_settings
 from pinpoint.cli._opened import present, print_json
-from pinpoint.cli._options import Json, JudgeEndpoint, JudgeKind, JudgeModel
-from pinpoint.cli._settings import judge_settings
 from pinpoint.errors import ConfigError, InputError
 
 if TYPE_CHECKING:

@@ -7,9 +7,19 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
+from pinpoint.cli._common import (
+    CachePrefix,
+    Fork,
+    Heads,
+    Json,
+    Offline,
+    Projections,
+    Quiet,
+    RunFolder,
+    parse_heads,
+    parse_projections,
+)
 from pinpoint.cli._opened import held, print_json, terminal
-from pinpoint.cli._options import CachePrefix, Fork, Heads, Json, Offline, Projections, Quiet, RunFolder
-from pinpoint.cli._settings import parse_heads, parse_projections
 
 if TYPE_CHECKING:
     from pinpoint.pipeline import Run

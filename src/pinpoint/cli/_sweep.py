@@ -4,8 +4,7 @@ from typing import Annotated
 
 import typer
 
-from pinpoint.cli._opened import print_json, started
-from pinpoint.cli._options import (
+from pinpoint.cli._common import (
     Behaviour,
     Config,
     Device,
@@ -21,8 +20,9 @@ from pinpoint.cli._options import (
     Seed,
     Template,
     Thinking,
+    typed_settings,
 )
-from pinpoint.cli._settings import typed_settings
+from pinpoint.cli._opened import print_json, started
 from pinpoint.errors import ConfigError
 
 
