@@ -98,7 +98,7 @@ JudgeModel = Annotated[
 ]
 JudgeEndpoint = Annotated[
     str | None,
-    typer.Option(help="Base URL of an OpenAI-compatible server; its key is read from PINPOINT_JUDGE_KEY."),
+    typer.Option(help="Base URL of an OpenAI-compatible server; its key is read only from PINPOINT_JUDGE_KEY."),
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document on stdout, and nothing else there.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Say nothing on stderr.")]
