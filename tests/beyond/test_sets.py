@@ -191,7 +191,7 @@ def test_feedback_is_compared_by_another_model_in_both_orders(tmp_path: Path) ->
     judge = ModelJudge("m", lambda prompts: ["Comment A, I think" for _ in prompts])
     [unread] = values("feedback", path, reply, judge)
     assert set(unread.values()) == {None} and judge.unparseable == 8
-    with pytest.raises(InputError, match="by another model alone"):
+    with pytest.raises(InputError, match="only another model can judge"):
         values("feedback", path, reply)
 
 

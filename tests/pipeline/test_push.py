@@ -77,7 +77,7 @@ def test_public_has_to_be_said(hub: Hub, api: HfApi, tmp_path: Path) -> None:
     package = package_of(export(tmp_path / "export"))
     push(package, target(REPO, api, public=True), api)
     assert not hub.repos[REPO].private
-    with pytest.raises(InputError, match="me/tuned: exists and is public. Say --public"):
+    with pytest.raises(InputError, match="me/tuned: exists and is public. Give --public"):
         target(REPO, api, public=False)
     assert target(REPO, api, public=True) == Target(REPO, exists=True, private=False)
 
