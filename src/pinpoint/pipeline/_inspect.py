@@ -168,7 +168,7 @@ def _sample(tokenizer: PreTrainedTokenizerBase | None, config: RunConfig, notes:
 def _answers(tokenizer: PreTrainedTokenizerBase | None, config: RunConfig, notes: list[str]) -> list[Answer]:
     if config.behaviour.unwanted == AUTO:
         notes.append(
-            "locate finds the first words that distinguish replies in the model's own; behaviour.unwanted and "
+            "locate finds in the model's own replies which first words distinguish them; behaviour.unwanted and "
             "behaviour.wanted name others."
         )
     if tokenizer is None:
