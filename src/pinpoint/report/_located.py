@@ -23,6 +23,9 @@ _LOCATED = {
     "attribution": "For each head, we estimated from slopes what replacing its output {here} by what it puts out "
     "{there} would do to the first word of the reply. <strong>These are estimates, not measured effects.</strong>"
     + _CAUSES,
+    "knockout": "For each head in turn, we put its mean over neutral dialogues in place of what it puts out {here}, at "
+    "every word of the dialogue, and let everything after it respond. What then changes in the first word of the reply "
+    "is what the head does there; the other version plays no part in these numbers." + _CAUSES,
     "probe": "For each head, a linear probe learnt to tell the two versions apart from what the head puts out where "
     "the reply is about to start. The score is how often it is right on questions it has not seen. <strong>It says "
     "what can be read from a head, not what the head does.</strong>",

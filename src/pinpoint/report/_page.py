@@ -29,7 +29,7 @@ _TILES = 3
 _TEMPLATES = {"sycophancy": "page.html.jinja"}
 _ANY = "behaviour.html.jinja"
 _TURNS = ("first", "first_letter", "reply", "final")
-_CAUSAL = ("path", "activation", "attribution")
+_CAUSAL = ("path", "activation", "attribution", "knockout")
 
 
 class _Run(NamedTuple):
