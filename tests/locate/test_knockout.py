@@ -36,7 +36,9 @@ def means_of(model: PreTrainedModel) -> torch.Tensor:
 
 
 def located(model: PreTrainedModel, pairs: list[pinpoint.ContrastPair], **options: Any) -> pinpoint.HeadScores:
-    return pinpoint.locate(model, None, pairs, **{"method": "knockout", "means": means_of(model)} | options)
+    means = options.pop("means", None)
+    means = means_of(model) if means is None else means
+    return pinpoint.locate(model, None, pairs, **{"method": "knockout", "means": means} | options)
 
 
 @torch.no_grad()
@@ -101,6 +103,7 @@ def test_blocks_are_left_as_they_were(family: str) -> None:
 
 def test_nothing_below_a_head_is_run_again() -> None:
     model, pair = tiny("llama-gqa"), checks.pairs()[0]
+    means = means_of(model)
     seen: list[tuple[str, tuple[int, ...]]] = []
     modules = {
         f"{part} {i}": getattr(layer, part)
@@ -111,7 +114,7 @@ def test_nothing_below_a_head_is_run_again() -> None:
         module.register_forward_hook(lambda _m, _a, output, name=name: seen.append((name, _shape(output))))
         for name, module in modules.items()
     ]
-    located(model, [pair])
+    located(model, [pair], means=means)
     for handle in handles:
         handle.remove()
     once, rows = (1, len(pair.reference)), (7, len(pair.reference))  # six heads a layer, and the reference
