@@ -148,7 +148,7 @@ def test_undefined_estimates_print_as_a_dash_and_never_as_zero(tmp_path: Path) -
 def test_intervals_that_are_undefined_leave_the_value_alone() -> None:
     told = summary()
     told["methods"]["base"]["confidence"] = {"value": 0.5, "low": None, "high": None, "n": 1}
-    assert cells(method_rows(told), "Confidence")["base"] == "50.0 %"
+    assert cells(method_rows(told), "Confidence")["base"] == "50.0 %, n = 1"
 
 
 def test_a_run_without_full_fine_tuning_has_no_trace_of_it_in_tables_and_figures(tmp_path: Path) -> None:
@@ -163,13 +163,13 @@ def test_a_run_without_full_fine_tuning_has_no_trace_of_it_in_tables_and_figures
 def test_method_rows_are_formatted_for_reading() -> None:
     rows = method_rows(summary())
     assert cells(rows, "Confidence") == {
-        "base": "3.8 % [1.8, 5.8]",
-        "pinpoint": "96.2 % [94.2, 98.2]",
-        "full": "97.0 % [95.0, 99.0]",
+        "base": "3.8 % [1.8, 5.8], n = 320",
+        "pinpoint": "96.2 % [94.2, 98.2], n = 320",
+        "full": "97.0 % [95.0, 99.0], n = 320",
     }
-    assert cells(rows, "KL to the base (nats)")["pinpoint"] == "0.003412 [0.003071, 0.003753]"
-    assert cells(rows, "Discernment")["base"] == "+0.5 points [−1.5, +2.5]"
-    assert cells(rows, "Ability: word length")["full"] == "91.0 % [89.0, 93.0]"
+    assert cells(rows, "KL to the base (nats)")["pinpoint"] == "0.003412 [0.003071, 0.003753], n = 200"
+    assert cells(rows, "Discernment")["base"] == "+0.5 points [−1.5, +2.5], n = 320"
+    assert cells(rows, "Ability: word length")["full"] == "91.0 % [89.0, 93.0], n = 320"
     assert cells(rows, "Trained parameters") == {"base": DASH, "pinpoint": "98,304", "full": "3,212,288"}
     assert cells(rows, "Training time") == {"base": DASH, "pinpoint": "42 s", "full": "2 min 11 s"}
 

@@ -63,12 +63,6 @@ def shown(estimate: Estimated | None, unit: Unit) -> Shown:
     return Shown(quantity(estimate["value"], unit), interval, count(estimate["n"]))
 
 
-def one_line(estimate: Estimated | None, unit: Unit) -> str:
-    """An estimate as "96.2 % [94.0, 98.1]"."""
-    value, interval, _ = shown(estimate, unit)
-    return f"{value} {interval}".rstrip()
-
-
 def control(draws: Sequence[float], spec: str = ".2f") -> str:
     """Draws of a control as "4.21 [3.90, 4.50]": their mean, the lowest and the highest."""
     if not draws:
@@ -79,8 +73,13 @@ def control(draws: Sequence[float], spec: str = ".2f") -> str:
 
 def all_of(estimate: Estimated | None, unit: Unit) -> str:
     """An estimate as "96.2 % [94.0, 98.1], n = 96"."""
-    n = shown(estimate, unit).n
-    return f"{one_line(estimate, unit)}, n = {n}" if n else DASH
+    return together(shown(estimate, unit))
+
+
+def together(estimate: Shown) -> str:
+    """The three texts of an estimate as one; a mean never stands without its n."""
+    text = f"{estimate.value} {estimate.interval}".rstrip()
+    return f"{text}, n = {estimate.n}" if estimate.n else text
 
 
 def count(value: int | None) -> str:
