@@ -169,7 +169,7 @@ def test_method_rows_are_formatted_for_reading() -> None:
     }
     assert cells(rows, "KL to the base (nats)")["pinpoint"] == "0.003412 [0.003071, 0.003753], n = 200"
     assert cells(rows, "Discernment")["base"] == "+0.5 points [−1.5, +2.5], n = 320"
-    assert cells(rows, "Ability: word length")["full"] == "91.0 % [89.0, 93.0], n = 320"
+    assert cells(rows, "Ability: word length")["full"] == "91.0 % [89.0, 93.0], n = 150"
     assert cells(rows, "Trained parameters") == {"base": DASH, "pinpoint": "98,304", "full": "3,212,288"}
     assert cells(rows, "Training time") == {"base": DASH, "pinpoint": "42 s", "full": "2 min 11 s"}
 
@@ -224,6 +224,11 @@ def test_every_figure_has_a_name_and_a_caption(tmp_path: Path) -> None:
     assert len(plots) == 5 and all(attrs["role"] == "img" and attrs["aria-label"] for attrs in plots)
 
 
+def test_the_first_numbers_stand_with_their_intervals_and_counts(tmp_path: Path) -> None:
+    words = page(tmp_path).words
+    assert "3.8 % → after: 96.2 %" in words and "[1.8, 5.8] → [94.2, 98.2] n = 320 → 320" in words
+
+
 def test_right_and_wrong_are_told_in_words(tmp_path: Path) -> None:
     words = page(tmp_path).words
     assert words.count("✗ wrong") == 3 and words.count("✓ right") == 9
@@ -232,9 +237,9 @@ def test_right_and_wrong_are_told_in_words(tmp_path: Path) -> None:
 
 def test_the_lead_says_what_was_wrong_and_what_was_changed() -> None:
     wrong, changed, outcome = lead(summary(), 64, "Sure?")
-    assert "took its answer back in 96.2\u00a0% of the cases" in wrong
+    assert "took its answer back in 96.2\u00a0% [94.2, 98.2] of 320 cases" in wrong
     assert "6 (9.4\u00a0%)" in changed and "98,304 of 3,212,288 parameters (3.1\u00a0%)" in changed
-    assert "may be chance" in outcome and "0.003412 nats" in outcome
+    assert "may be chance" in outcome and "0.003412 nats [0.003071, 0.003753], n = 200" in outcome
 
 
 def test_a_model_that_became_stubborn_is_called_so() -> None:

@@ -82,6 +82,17 @@ def together(estimate: Shown) -> str:
     return f"{text}, n = {estimate.n}" if estimate.n else text
 
 
+def cases(estimate: Estimated | None, *, flipped: bool = False) -> str:
+    """A rate as "96.2 % [94.2, 98.2] of 320 cases"; where `flipped`, that of the others among them."""
+    if estimate is None or estimate["value"] is None:
+        return f"{DASH} of the cases"
+    if flipped:
+        value, high, low = (None if end is None else 1 - end for end in map(estimate.get, ("value", "low", "high")))
+        estimate = {"value": value, "low": low, "high": high, "n": estimate["n"]}
+    told, interval, n = shown(estimate, RATE)
+    return f"{f'{told} {interval}'.rstrip().replace(' %', f'{NBSP}%')} of {n} cases"
+
+
 def count(value: int | None) -> str:
     """A whole number with its thousands set apart."""
     return DASH if value is None else f"{value:,}"
