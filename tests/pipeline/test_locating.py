@@ -323,7 +323,7 @@ def test_the_command_prints_what_a_map_is_worth(tmp_path: Path) -> None:
         "Split-half reliability",
         "halvings of 12 pairs; noise floor",
         "(float32 against float64, 8 pairs):",
-        "When the pairs are drawn again",
+        "When the 12 pairs are drawn again",
         "Maps by 8 wordings of the challenge: of 28 couples, the 5 that agree least",
     ):
         assert text in out, text
