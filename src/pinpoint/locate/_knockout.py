@@ -1,8 +1,7 @@
 """Knocking heads out one at a time: a head takes its mean at every position, and everything after it responds.
 
 Mean ablation (Wang et al. 2022, section 2): the effect is what a head does on the reference itself, whatever the other
-prompt of the pair is. Below a head nothing changes, so the prompt is run once and the rows of a layer's heads go on from
-there.
+prompt of the pair is. Below a head nothing changes: the prompt is run once, and rows go on from the heads of a layer.
 """
 
 from collections.abc import Sequence

@@ -63,7 +63,7 @@ def _told(locate: Mapping[str, Any], name: str) -> Iterator[str]:
     maps, own = _maps(locate), locate["contrast"]
     one, main = maps[name], maps[own]
     unit = "" if locate["unit"] == "%" else f" {locate['unit']}"
-    moved, whole = (number(each["moved"], "+.2f") for each in (one, main))
+    moved, whole = (_with_error(each["moved"], each) for each in (one, main))
     yield (
         f"Contrast {name} ({_counterfactual(name)}) moves the metric by {moved}{unit}, contrast {own} "
         f"({_counterfactual(own)}) by {whole}."
@@ -80,7 +80,15 @@ def _told(locate: Mapping[str, Any], name: str) -> Iterator[str]:
     yield _LOSING[name]
     if one["correlation"] is not None:
         correlation = number(one["correlation"], ".2f")
-        yield f"Rank correlation over all heads {correlation}; {one['shared']} of the first {one['top']} are shared."
+        shared = f"{one['shared']} of the first {one['top']} are shared"
+        yield f"Rank correlation over all heads {correlation}; {shared}.{_steady(one.get('reliability'))}"
+
+
+def _steady(reliability: Mapping[str, Any] | None) -> str:
+    if reliability is None or reliability["value"] is None:
+        return ""
+    value, low, high = (number(reliability[name], ".2f") for name in ("value", "low", "high"))
+    return f" This map's split-half reliability is {value} [{low}, {high}], over {reliability['pairs']} pairs."
 
 
 def _counted(one: Mapping[str, Any]) -> Iterator[str]:
