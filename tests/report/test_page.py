@@ -335,7 +335,9 @@ def test_behaviour_is_drawn_against_divergence_and_against_the_ability_that_lose
     assert (base["x"], pinpoint["x"], full["x"]) == ([0.0], [0.0034119], [0.04512])
     assert [one["y"] for one in (base, pinpoint, full)] == [[0.19], [0.94], [0.95]]
     lost = figures["tradeoff-ability"]["data"][1]
-    assert lost["x"] == [0.03] and "copying: −3.0 points [−4.0, −2.0]" in lost["text"][0]
+    assert lost["x"] == [0.03] and "copying: −3.0 points [−4.0, −2.0], n = " in lost["text"][0]
+    assert base["text"][0].endswith("KL: 0 nats")
+    assert pinpoint["text"][0].endswith("KL: 0.003412 nats [0.003071, 0.003753], n = 200")
     assert lost["error_x"]["array"] == pytest.approx([0.01])
     left, right = figures["tradeoff-ability"]["layout"]["xaxis"]["range"]
     assert left < 0 and right > 0.04

@@ -7,7 +7,7 @@ from typing import Any
 
 from pinpoint.heads import Head
 from pinpoint.report._figure_rows import checked
-from pinpoint.report._format import DASH, NATS, RATE, Unit, duration, number, percent
+from pinpoint.report._format import DASH, IN_NATS, RATE, duration, number, percent
 from pinpoint.report._rows import label_of
 
 Figure = dict[str, Any]
@@ -241,7 +241,7 @@ def training_path(histories: dict[str, list[dict[str, Any]]], rates: dict[str, s
         trace["text"] = [
             f"{label}, step {check['step']} ({duration(check['seconds'])})"
             + "".join(f"<br>{html.escape(words)} {checked(check, name, RATE)}" for name, words in rates.items())
-            + f"<br>KL {checked(check, 'kl', Unit(1, NATS.spec, ' nats'))}"
+            + f"<br>KL {checked(check, 'kl', IN_NATS)}"
             for check in points
         ]
         trace["hovertemplate"] = "%{text}<extra></extra>"

@@ -20,6 +20,8 @@ class Unit(NamedTuple):
 RATE = Unit(100, ".1f", " %")
 GAP = Unit(100, "+.1f", " points")
 NATS = Unit(1, "#.4g", "")
+IN_NATS = NATS._replace(suffix=" nats")
+"""The same outside of tables, whose labels name the unit."""
 
 
 class Shown(NamedTuple):

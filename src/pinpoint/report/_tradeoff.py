@@ -5,7 +5,7 @@ from typing import Any
 
 from pinpoint.behaviours import Behaviour
 from pinpoint.report._figures import Figure, axis, layout
-from pinpoint.report._format import GAP, NATS, RATE, Unit, all_of
+from pinpoint.report._format import GAP, IN_NATS, RATE, Unit, all_of, quantity
 from pinpoint.report._rows import ability_label, label_of
 
 _STYLES = {"base": ("ink-soft", "x"), "pinpoint": ("ranked", "circle"), "full": ("random", "square")}
@@ -73,7 +73,8 @@ def tradeoffs(summary: dict[str, Any], behaviour: Behaviour) -> dict[str, Figure
         head = f"<b>{html.escape(label_of(method))}</b><br>{html.escape(label)}: {all_of(good, RATE)}<br>"
         kl = _NOTHING if method == "base" else found.get("kl")
         if kl and kl["value"] is not None:
-            by_kl.append((method, kl, good, f"{head}KL: {all_of(kl, NATS)} nats"))
+            far = quantity(0, IN_NATS) if method == "base" else all_of(kl, IN_NATS)
+            by_kl.append((method, kl, good, f"{head}KL: {far}"))
         worst = ("", _NOTHING) if method == "base" else _worst(found)
         if worst:
             lost = f"{html.escape(ability_label(worst[0]))}: {all_of(worst[1], _POINTS)}" if worst[0] else "as it was"

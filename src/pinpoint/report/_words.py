@@ -8,10 +8,9 @@ from typing import Any, NamedTuple
 from pinpoint.behaviours import Behaviour
 from pinpoint.report._format import (
     GAP,
-    NATS,
+    IN_NATS,
     NBSP,
     RATE,
-    Unit,
     all_of,
     cases,
     count,
@@ -50,7 +49,7 @@ def knocked_words(mode: str, behaviour: Behaviour) -> str:
 
 def nats(value: float | None) -> str:
     """A divergence with its unit."""
-    return f"{quantity(value, NATS)} nats"
+    return quantity(value, IN_NATS)
 
 
 def _side(estimate: Mapping[str, Any] | None) -> int:
@@ -143,7 +142,7 @@ def _price(tuned: dict[str, Any]) -> str:
         return ""
     return (
         " The price: on neutral text, its predictions moved from the original's by a KL divergence of "
-        f"{all_of(moved, Unit(1, NATS.spec, ' nats'))}."
+        f"{all_of(moved, IN_NATS)}."
     )
 
 
