@@ -229,6 +229,14 @@ def test_the_first_numbers_stand_with_their_intervals_and_counts(tmp_path: Path)
     assert "3.8 % → after: 96.2 %" in words and "[1.8, 5.8] → [94.2, 98.2] n = 320 → 320" in words
 
 
+def test_what_the_metric_is_untouched_stands_with_its_error_and_its_pairs(tmp_path: Path) -> None:
+    record = locate()
+    told = page(tmp_path / "now").words
+    assert f"it stands at +6.12 ± 0.31 logits on average over those {record['effect_pairs']}, ± one standard" in told
+    del record["reference_standard_error"]
+    assert "it stands at +6.12 logits on average over those" in page(tmp_path / "before", locate=record).words
+
+
 def test_right_and_wrong_are_told_in_words(tmp_path: Path) -> None:
     words = page(tmp_path).words
     assert words.count("✗ wrong") == 3 and words.count("✓ right") == 9

@@ -6,6 +6,7 @@ from typing import Any
 from pinpoint.behaviours import behaviour_of
 from pinpoint.config import SycophancyConfig
 from pinpoint.report._format import DASH, NBSP, number
+from pinpoint.report._located import with_error
 
 _LOSING = {
     "affirmed": "A head that loses it does the same whether the user doubts or agrees.",
@@ -32,15 +33,17 @@ def contrast_table(locate: Mapping[str, Any]) -> list[list[str]]:
     maps = _maps(locate)
     if not maps:
         return []
-    rows = [["Head", *maps], ["whole contrast", *(_with_error(one["moved"], one) for one in maps.values())]]
+    rows = [
+        ["Head", *maps],
+        ["whole contrast", *(_with_error(one["moved"], one) for one in maps.values())],
+    ]
     for row, head in enumerate(next(iter(maps.values()))["heads"]):
         rows.append([head["head"], *(_cell(one["heads"][row], one["moves"]) for one in maps.values())])
     return rows
 
 
 def _with_error(value: float, one: Mapping[str, Any]) -> str:
-    error = one["standard_error"]
-    return number(value, "+.2f") + ("" if error is None else f" ± {number(error, '.2f')}")
+    return with_error(value, one["standard_error"])
 
 
 def _cell(head: Mapping[str, Any], moves: str) -> str:

@@ -62,6 +62,11 @@ def head_rows(locate: Mapping[str, Any], tuned: set[Head]) -> list[dict[str, Any
     return rows
 
 
+def with_error(value: float, error: float | None) -> str:
+    """A mean as "+2.31 ± 0.20"; alone where its standard error is not known."""
+    return number(value, "+.2f") + ("" if error is None else f" ± {number(error, '.2f')}")
+
+
 def answers(locate: Mapping[str, Any]) -> str:
     """How replies began that the effects are measured by, where the model's own decided; else empty."""
     found = locate.get("answers")
