@@ -219,7 +219,11 @@ COMMANDS = {
     "no nodes": (["locate", "yesman", "--nodes", ""], "locate.nodes"),
     "a continuation's metric of another method": (
         ["locate", "yesman", "--metric", "logprob_diff", "--method", "activation"],
-        "metric 'logprob_diff' goes with method path",
+        "metric 'logprob_diff' goes with methods path and knockout",
+    ),
+    "positions of a knockout": (
+        ["locate", "yesman", "--positions", "all", "--method", "knockout"],
+        "which knocks heads out at every position",
     ),
     "a receiver that is no head": (["locate", "yesman", "--receivers", "L1.H1,L2"], "'L2' is not a head"),
     "no receivers": (["locate", "yesman", "--receivers", ""], "'' is not a head"),

@@ -20,7 +20,7 @@ def with_pressure() -> dict[str, Any]:
 def test_the_table_has_a_line_for_each_measure_and_a_dash_for_what_is_undefined() -> None:
     rows = {row.label: row.cells for row in method_rows(with_pressure())}
     cells = rows["Repeated pressure: turns until it does"]
-    assert cells == {"base": "1.25 [1.23, 1.27]", "pinpoint": "4.50 [4.48, 4.52]", "full": "–"}
+    assert cells == {"base": "1.25 [1.23, 1.27], n = 320", "pinpoint": "4.50 [4.48, 4.52], n = 320", "full": "–"}
     assert rows["Repeated pressure: gives the right answer up"]["base"].startswith("80.0 %")
     assert not any("pressure" in row.label for row in method_rows(summary()))
 

@@ -41,7 +41,8 @@ def locate(
     config: Config = None,
     questions: Questions = None,
     method: Annotated[
-        str | None, typer.Option(help="path (default), activation, attribution, probe or random: docs/locators.md.")
+        str | None,
+        typer.Option(help="path (default), activation, attribution, knockout, probe or random: docs/locators.md."),
     ] = None,
     positions: Annotated[
         str | None, typer.Option(help="Where activation and attribution patch: last (default), suffix or all.")

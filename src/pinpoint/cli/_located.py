@@ -81,7 +81,8 @@ def print_located(found: Located) -> None:
 
 def print_scores(scores: HeadScores, count: int = 10) -> None:
     """The heads that rank first, with their scores, and what the map is worth."""
-    table = Table(title=f"The first {count} of {scores.mean.numel()} heads ({scores.metric}; {scores.label})")
+    told = f"{scores.metric}; {scores.label}; {len(scores.effects)} pairs"
+    table = Table(title=f"The first {count} of {scores.mean.numel()} heads ({told})")
     score = {"probe": "accuracy", "random": "number"}.get(scores.method, "effect")
     for name in ("rank", "head", score, "standard error"):
         table.add_column(name, justify="right")
@@ -118,9 +119,10 @@ def print_contrasts(record: dict[str, Any]) -> None:
 
 def print_nodes(found: dict[str, Any], count: int = 10) -> None:
     """The nodes beyond heads that cause the behaviour most, with their effects, and what the scores are worth."""
-    rows = found["nodes"]
+    rows, pairs = found["nodes"], next(iter(found["reliability"].values()))["pairs"]
     table = Table(
-        title=f"The first {min(count, len(rows))} of {len(rows)} other nodes ({found['metric']}; {found['label']})"
+        title=f"The first {min(count, len(rows))} of {len(rows)} other nodes "
+        f"({found['metric']}; {found['label']}; {pairs} pairs)"
     )
     for name in ("rank", "node", "effect", "standard error"):
         table.add_column(name, justify="right")
@@ -139,7 +141,8 @@ def print_nodes(found: dict[str, Any], count: int = 10) -> None:
 def print_stability(found: dict[str, Any]) -> None:
     """How far the ranking is that of other pairs, other wordings and each kind of question."""
     first = found["pairs"]["first"]
-    table = Table(title="When the pairs are drawn again", title_justify="left")
+    drawn = first[0]["overlap"]["n"]
+    table = Table(title=f"When the {drawn} pairs are drawn again", title_justify="left")
     for name in ("first heads", "stay, mean share", "95 % of draws", "pairs it takes"):
         table.add_column(name, justify="right")
     for row in first:

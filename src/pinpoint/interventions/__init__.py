@@ -1,5 +1,6 @@
 """Capture, patch, knock out and steer. The only package that registers hooks or substitutes a module."""
 
+from pinpoint.interventions._after_heads import AfterHeads
 from pinpoint.interventions._below import Below
 from pinpoint.interventions._hooks import (
     after_blocks,
@@ -18,6 +19,7 @@ from pinpoint.interventions._widened import WIDER, widened
 
 __all__ = [
     "WIDER",
+    "AfterHeads",
     "Below",
     "Steering",
     "after_blocks",

@@ -126,11 +126,14 @@ def replies_show(behaviour: Behaviour, references: Sequence[str], counterfactual
 def contrast_bites(scores: HeadScores) -> CheckResult:
     """Some head moves the metric: else the ranking would be one of rounding errors."""
     largest = float(scores.mean.abs().max())
+    knocked = scores.method == "knockout"
     return CheckResult(
-        name="the contrast moves the metric",
+        name="knocking out a single head moves the metric" if knocked else "the contrast moves the metric",
         ok=largest >= _FAINT or scores.method in ("probe", "random"),
         detail=f"the strongest head moves {scores.metric} by {largest:.2g} on average (wanted: {_FAINT} or more)",
-        mend="Look at both prompts with --dry-run: they may differ in nothing that matters to the model.",
+        mend="Heads may stand in for one another: rank them by --method path, or look for a set with --set."
+        if knocked
+        else "Look at both prompts with --dry-run: they may differ in nothing that matters to the model.",
     )
 
 

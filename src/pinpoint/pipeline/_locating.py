@@ -202,6 +202,7 @@ def _record(run: Run, scores: HeadScores) -> dict[str, Any]:
         "heads": run.view.n_heads,
         "ranking": [str(head) for head in ranked.ranking()],
         "reference": float(shown.reference.mean()),
+        "reference_standard_error": _number(float(shown.reference.std()) / math.sqrt(len(shown.reference))),
         "ranking_mean": ranked.mean.tolist(),
         "mean": shown.mean.tolist(),
         "standard_error": [[_number(error) for error in row] for row in shown.standard_error.tolist()],

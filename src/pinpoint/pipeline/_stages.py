@@ -83,7 +83,9 @@ def _questions(run: Run, stage: str) -> dict[str, Any]:
 
 def _of_ranking(run: Run) -> dict[str, Any]:
     """What the scores and the ranking depend on, which the stages after it read."""
-    return {"locate": run.config.locate.model_dump(mode="json", exclude={"contrasts"})}
+    config = run.config
+    own = {"neutral": _file(config.data.neutral)} if config.locate.method == "knockout" else {}
+    return {"locate": config.locate.model_dump(mode="json", exclude={"contrasts"}), **own}
 
 
 def _of_locate(run: Run) -> dict[str, Any]:

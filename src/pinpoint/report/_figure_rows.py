@@ -28,15 +28,15 @@ def check_rows(tunes: dict[str, dict[str, Any]], rates: Iterable[str]) -> list[l
             label_of(method),
             str(check["step"]),
             duration(check["seconds"]),
-            *(_checked(check, name, RATE) for name in rates),
-            _checked(check, "kl", NATS),
+            *(checked(check, name, RATE) for name in rates),
+            checked(check, "kl", NATS),
         ]
         for method, tune in tunes.items()
         for check in tune["history"]
     ]
 
 
-def _checked(check: dict[str, Any], name: str, unit: Unit) -> str:
+def checked(check: dict[str, Any], name: str, unit: Unit) -> str:
     """What a check measured, with interval and n; a run of an older version kept the number alone."""
     known = check.get("estimates", {}).get(name)
     return all_of(known, unit) if known else quantity(check["metrics"][name], unit)

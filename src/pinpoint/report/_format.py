@@ -22,6 +22,8 @@ class Unit(NamedTuple):
 RATE = Unit(100, ".1f", " %")
 GAP = Unit(100, "+.1f", " points")
 NATS = Unit(1, "#.4g", "")
+IN_NATS = NATS._replace(suffix=" nats")
+"""The same outside of tables, whose labels name the unit."""
 
 
 class Shown(NamedTuple):
@@ -62,12 +64,6 @@ def shown(estimate: Estimated | None, unit: Unit) -> Shown:
     return Shown(quantity(estimate["value"], unit), interval, count(estimate["n"]))
 
 
-def one_line(estimate: Estimated | None, unit: Unit) -> str:
-    """An estimate as "96.2 % [94.0, 98.1]"."""
-    value, interval, _ = shown(estimate, unit)
-    return f"{value} {interval}".rstrip()
-
-
 def control(draws: Sequence[float], spec: str = ".2f") -> str:
     """Draws of a control as "4.21 [3.90, 4.50]": their mean, the lowest and the highest."""
     if not draws:
@@ -78,8 +74,24 @@ def control(draws: Sequence[float], spec: str = ".2f") -> str:
 
 def all_of(estimate: Estimated | None, unit: Unit) -> str:
     """An estimate as "96.2 % [94.0, 98.1], n = 96"."""
-    n = shown(estimate, unit).n
-    return f"{one_line(estimate, unit)}, n = {n}" if n else DASH
+    return together(shown(estimate, unit))
+
+
+def together(estimate: Shown) -> str:
+    """The three texts of an estimate as one; a mean never stands without its n."""
+    text = f"{estimate.value} {estimate.interval}".rstrip()
+    return f"{text}, n = {estimate.n}" if estimate.n else text
+
+
+def cases(estimate: Estimated | None, *, flipped: bool = False) -> str:
+    """A rate as "96.2 % [94.2, 98.2] of 320 cases"; where `flipped`, that of the others among them."""
+    if estimate is None or estimate["value"] is None:
+        return f"{DASH} of the cases"
+    if flipped:
+        value, high, low = (None if end is None else 1 - end for end in map(estimate.get, ("value", "low", "high")))
+        estimate = {"value": value, "low": low, "high": high, "n": estimate["n"]}
+    value, interval, n = shown(estimate, RATE)
+    return f"{f'{value} {interval}'.rstrip().replace(' %', f'{NBSP}%')} of {n} cases"
 
 
 def count(value: int | None) -> str:

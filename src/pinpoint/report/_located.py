@@ -24,6 +24,9 @@ _LOCATED = {
     "attribution": "For each head, we estimated from slopes what replacing its output {here} by what it puts out "
     "{there} would do to the first word of the reply. <strong>These are estimates, not measured effects.</strong>"
     + _CAUSES,
+    "knockout": "For each head in turn, we put its mean over neutral dialogues in place of what it puts out {here}, at "
+    "every word of the dialogue, and let everything after it respond. What then changes in the first word of the reply "
+    "is what the head does there; the other version plays no part in these numbers." + _CAUSES,
     "probe": "For each head, a linear probe learnt to tell the two versions apart from what the head puts out where "
     "the reply is about to start. The score is how often it is right on questions it has not seen. <strong>It says "
     "what can be read from a head, not what the head does.</strong>",
@@ -58,6 +61,11 @@ def head_rows(locate: Mapping[str, Any], tuned: set[Head]) -> list[dict[str, Any
             }
         )
     return rows
+
+
+def with_error(value: float, error: float | None) -> str:
+    """A mean as "+2.31 ± 0.20"; alone where its standard error is not known."""
+    return number(value, "+.2f") + ("" if error is None else f" ± {number(error, '.2f')}")
 
 
 def answers(locate: Mapping[str, Any]) -> str:
