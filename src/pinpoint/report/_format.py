@@ -90,8 +90,8 @@ def cases(estimate: Estimated | None, *, flipped: bool = False) -> str:
     if flipped:
         value, high, low = (None if end is None else 1 - end for end in map(estimate.get, ("value", "low", "high")))
         estimate = {"value": value, "low": low, "high": high, "n": estimate["n"]}
-    value, interval, n = shown(estimate, RATE)
-    return f"{f'{value} {interval}'.rstrip().replace(' %', f'{NBSP}%')} of {n} cases"
+    text, interval, n = shown(estimate, RATE)
+    return f"{f'{text} {interval}'.rstrip().replace(' %', f'{NBSP}%')} of {n} cases"
 
 
 def count(value: int | None) -> str:
