@@ -17,7 +17,7 @@ from pinpoint.models import Packed, headed, packed
 from pinpoint.pipeline import _inspect as inspect_module
 from pinpoint.pipeline import compare_on_one_pair, inspect_model
 from pinpoint.tune import head_slices, save_model
-from pinpoint.tune._live import adapted, merged
+from pinpoint.tune._adapter import adapted, merged
 from tests.models import checks
 
 BLOCK = 32  # of weights that share a scale

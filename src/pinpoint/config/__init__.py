@@ -5,7 +5,7 @@ from pinpoint.config._compare import CompareConfig, Method
 from pinpoint.config._data import FURTHER_SETS, DataConfig
 from pinpoint.config._evaluate import EvaluateConfig
 from pinpoint.config._judge import JudgeConfig
-from pinpoint.config._locate import CONTINUED, NO_EFFECTS, LocateConfig, misfit
+from pinpoint.config._locate import CONTINUED, PATCHING, LocateConfig, misfit
 from pinpoint.config._openings import AUTO, Texts, words_of
 from pinpoint.config._packaged import notices, packaged_settings
 from pinpoint.config._question_sources import ROLES, QuestionSource
@@ -21,11 +21,11 @@ from pinpoint.config._verify import VerifyConfig
 __all__ = [
     "AUTO",
     "CONTINUED",
-    "NO_EFFECTS",
     "FETCHED_MAPS",
     "FURTHER_SETS",
     "ITSELF",
     "NO_YAML",
+    "PATCHING",
     "ROLES",
     "SPREAD_MAPS",
     "BehaviourConfig",

@@ -45,7 +45,7 @@ def candidates(tokenizer: PreTrainedTokenizerBase | None, config: RunConfig, not
     found_by_locate = config.behaviour.unwanted == AUTO
     if found_by_locate:
         notes.append(
-            "which first words tell replies apart, locate finds in the model's own replies; behaviour.unwanted and "
+            "locate finds in the model's own replies which first words distinguish them; behaviour.unwanted and "
             "behaviour.wanted name others."
         )
     if tokenizer is None:

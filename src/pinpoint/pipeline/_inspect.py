@@ -140,7 +140,7 @@ def skeleton(config: PretrainedConfig) -> HeadedModel:
             view = headed(build.from_config(config))
     except ValueError as error:
         raise ArchitectureError(
-            f"{config.model_type} is no language model with a decoder: {first_line(str(error))}",
+            f"{config.model_type} is not a language model with a decoder: {first_line(str(error))}",
             mend="Give a chat model that writes text.",
         ) from error
     if not view.attention_layers:
