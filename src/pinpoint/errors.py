@@ -23,6 +23,13 @@ class PinpointError(Exception):
         what: what is wrong, in a sentence.
         where: file:line, config key or layer that it is about.
         mend: what the user can do.
+
+    Example:
+        >>> try:
+        ...     pinpoint.Head.parse("layer 12, head 5")
+        ... except pinpoint.PinpointError as error:
+        ...     print(error)
+        'layer 12, head 5' is not a head. Write heads as "L12.H5".
     """
 
     exit_code = 1

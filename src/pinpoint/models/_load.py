@@ -31,7 +31,15 @@ _DTYPES = {"bfloat16": torch.bfloat16, "float16": torch.float16, "float32": torc
 
 
 class Loaded(NamedTuple):
-    """A model in evaluation mode and its tokenizer."""
+    """A model in evaluation mode and its tokenizer.
+
+    Example:
+        >>> import pinpoint
+        >>> from pinpoint.organism import shipped
+        >>> loaded = pinpoint.load(shipped()["truth-teller"], device="cpu")
+        >>> loaded.model.config.model_type, loaded.model.training, len(loaded.tokenizer)
+        ('llama', False, 3072)
+    """
 
     model: PreTrainedModel
     tokenizer: PreTrainedTokenizerBase
@@ -107,6 +115,13 @@ def load(
     Raises:
         InputError: the dtype or the device map is unknown, nothing can be loaded from `path`, or its weights are
             quantised, or to be, in a way that this machine has no library or device for.
+
+    Example:
+        >>> import pinpoint
+        >>> from pinpoint.organism import shipped
+        >>> model, tokenizer = pinpoint.load(shipped()["yesman"], dtype="float32", device="cpu")
+        >>> model.config.num_hidden_layers, model.config.num_attention_heads
+        (8, 8)
     """
     if dtype != "auto" and dtype not in _DTYPES:
         raise InputError(f"dtype {dtype!r} is unknown.", mend=f"Use auto or one of {', '.join(_DTYPES)}.")
