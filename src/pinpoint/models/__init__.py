@@ -1,6 +1,7 @@
 """Architectures: where a model keeps its heads. The only package that knows module names."""
 
 from pinpoint.models._context import context_of
+from pinpoint.models._hub import asking_hub
 from pinpoint.models._layout import Layout
 from pinpoint.models._load import NO_CODE, Loaded, load, load_tokenizer, model_class, pick_device
 from pinpoint.models._placement import is_spread
@@ -19,6 +20,7 @@ __all__ = [
     "PARTS",
     "Projections",
     "Which",
+    "asking_hub",
     "choices",
     "context_of",
     "demand_gradients",

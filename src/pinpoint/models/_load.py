@@ -21,6 +21,7 @@ from transformers import (
 
 from pinpoint.config import Bits, DeviceMap
 from pinpoint.errors import InputError, first_line
+from pinpoint.models._hub import asking_hub
 from pinpoint.models._placement import placed
 from pinpoint.models._quantised import in_bits, keep_gradients, quantisation
 
@@ -75,10 +76,11 @@ def load_tokenizer(path: str | Path, revision: str | None = None) -> PreTrainedT
     """Loads a tokenizer alone.
 
     Raises:
-        InputError: there is none at `path`.
+        InputError: there is none at `path`, or the Hub, where it would be, cannot be reached.
     """
     try:
-        tokenizer: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(str(path), revision=revision, **NO_CODE)
+        with asking_hub(path):
+            tokenizer: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(str(path), revision=revision, **NO_CODE)
     except (OSError, ValueError) as error:
         raise InputError(
             f"no tokenizer can be loaded: {first_line(str(error))}",
@@ -113,8 +115,12 @@ def load(
         The model, in evaluation mode, and the tokenizer.
 
     Raises:
-        InputError: the dtype or the device map is unknown, nothing can be loaded from `path`, or its weights are
-            quantised, or to be, in a way that this machine has no library or device for.
+        InputError: the dtype or the device map is unknown, nothing can be loaded from `path`, the Hub cannot be reached
+            and `path` was not fetched before, or its weights are quantised, or to be, in a way that this machine has no
+            library or device for.
+
+    Warns:
+        PinpointWarning: the Hub cannot be reached, so that what was fetched before is loaded.
 
     Example:
         >>> import pinpoint
@@ -129,27 +135,28 @@ def load(
     # For weights that cannot be read from the checkpoint as they are.
     folder = TemporaryDirectory(prefix="pinpoint-offload-") if device_map is not None else None
     try:
-        tokenizer = AutoTokenizer.from_pretrained(str(path), revision=revision, **NO_CODE)
-        config = AutoConfig.from_pretrained(str(path), revision=revision, **NO_CODE)
-        method, build = quantisation(config), model_class(config)
-        more: dict[str, Any] = {}
-        if device_map is not None and folder is not None:
-            more = {"device_map": placed(config, build, picked, device_map), "offload_folder": folder.name}
-        if bits is not None:
-            method = f"bitsandbytes, {bits} bits"
-            more["quantization_config"] = in_bits(bits, config, _DTYPES.get(dtype), picked, device_map)
-        if method and device_map is None:
-            # Quantised weights are made where they stay: most cannot be moved.
-            more["device_map"] = {"": picked}
-        model = build.from_pretrained(
-            str(path),
-            config=config,
-            dtype=_DTYPES.get(dtype, "auto"),
-            revision=revision,
-            use_safetensors=True,
-            **NO_CODE,
-            **more,
-        )
+        with asking_hub(path):
+            config = AutoConfig.from_pretrained(str(path), revision=revision, **NO_CODE)
+            tokenizer = AutoTokenizer.from_pretrained(str(path), revision=revision, **NO_CODE)
+            method, build = quantisation(config), model_class(config)
+            more: dict[str, Any] = {}
+            if device_map is not None and folder is not None:
+                more = {"device_map": placed(config, build, picked, device_map), "offload_folder": folder.name}
+            if bits is not None:
+                method = f"bitsandbytes, {bits} bits"
+                more["quantization_config"] = in_bits(bits, config, _DTYPES.get(dtype), picked, device_map)
+            if method and device_map is None:
+                # Quantised weights are made where they stay: most cannot be moved.
+                more["device_map"] = {"": picked}
+            model = build.from_pretrained(
+                str(path),
+                config=config,
+                dtype=_DTYPES.get(dtype, "auto"),
+                revision=revision,
+                use_safetensors=True,
+                **NO_CODE,
+                **more,
+            )
     except (ImportError, OSError, ValueError, RuntimeError, SafetensorError) as error:
         if method:
             raise InputError(

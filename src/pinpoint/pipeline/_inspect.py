@@ -10,7 +10,7 @@ from pinpoint.behaviours import CHALLENGES
 from pinpoint.config import AUTO, CONTINUED, RunConfig, settings_of, words_of
 from pinpoint.data import assistant, render, system, user
 from pinpoint.errors import ArchitectureError, InputError, first_line
-from pinpoint.models import NO_CODE, HeadedModel, features, headed, model_class
+from pinpoint.models import NO_CODE, HeadedModel, asking_hub, features, headed, model_class
 from pinpoint.pipeline._devices import Device, devices, flop_rate
 from pinpoint.pipeline._estimate import Cost, Workload, locate_cost, spared, tune_cost
 from pinpoint.pipeline._template import fitted, rendering
@@ -98,7 +98,8 @@ class Inspection(_Record):
 
 def _config(model: str, revision: str | None) -> PretrainedConfig:
     try:
-        config: PretrainedConfig = AutoConfig.from_pretrained(model, revision=revision, **NO_CODE)
+        with asking_hub(model):
+            config: PretrainedConfig = AutoConfig.from_pretrained(model, revision=revision, **NO_CODE)
     except (OSError, ValueError) as error:
         raise InputError(
             f"no config can be read: {first_line(str(error))}",
@@ -110,8 +111,9 @@ def _config(model: str, revision: str | None) -> PretrainedConfig:
 
 def _tokenizer(model: str, revision: str | None) -> PreTrainedTokenizerBase | None:
     try:
-        tokenizer: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(model, revision=revision, **NO_CODE)
-    except (OSError, ValueError, KeyError, ImportError):
+        with asking_hub(model):
+            tokenizer: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(model, revision=revision, **NO_CODE)
+    except (InputError, OSError, ValueError, KeyError, ImportError):
         return None
     # Without files, some classes come up with an empty vocabulary instead of failing.
     reads = str(tokenizer.decode(tokenizer(_PROBE, add_special_tokens=False)["input_ids"])).strip() == _PROBE
@@ -223,7 +225,7 @@ def inspect_model(model: str, settings: RunConfig | None = None) -> Inspection:
         settings: of the run; the model's own by default.
 
     Raises:
-        InputError: no config can be read.
+        InputError: no config can be read, or fetched from the Hub.
         ArchitectureError: no layout is known for the architecture.
         ConfigError: a setting is unknown.
     """
