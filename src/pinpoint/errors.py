@@ -36,7 +36,9 @@ class PinpointError(Exception):
 
     def __init__(self, what: str, *, where: str = "", mend: str = "") -> None:
         self.what, self.where, self.mend = what, where, mend
-        super().__init__(": ".join(filter(None, (where, what))) + (f" {mend}" if mend else ""))
+        # Other libraries' messages, which some end on, may lack it.
+        stop = "" if not mend or what.endswith((".", "!", "?", ":")) else "."
+        super().__init__(": ".join(filter(None, (where, what))) + (f"{stop} {mend}" if mend else ""))
 
 
 class InputError(PinpointError):

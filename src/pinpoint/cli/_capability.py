@@ -9,7 +9,13 @@ from typing import Annotated
 
 import typer
 
-from pinpoint.cli._common import Json, Offline, Quiet, RunFolder, print_json
+from pinpoint.cli._common import print_json
+from pinpoint.cli._options import (
+    Json,
+    Offline,
+    Quiet,
+    RunFolder,
+)
 from pinpoint.cli._stages import opened
 
 

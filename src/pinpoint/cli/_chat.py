@@ -7,7 +7,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from pinpoint.cli._common import Device, Dtype, Offline, Quiet, Revision, model_path, terminal, typed_settings
+from pinpoint.cli._common import model_path, terminal, typed_settings
+from pinpoint.cli._options import (
+    Device,
+    Dtype,
+    Offline,
+    Quiet,
+    Revision,
+)
 from pinpoint.errors import ConfigError, InputError
 
 if TYPE_CHECKING:

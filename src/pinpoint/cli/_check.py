@@ -4,7 +4,8 @@ from typing import Annotated
 
 import typer
 
-from pinpoint.cli._common import (
+from pinpoint.cli._common import model_path, print_json, terminal, typed_settings
+from pinpoint.cli._options import (
     Bits,
     Config,
     Device,
@@ -14,10 +15,6 @@ from pinpoint.cli._common import (
     Offline,
     Revision,
     Template,
-    model_path,
-    print_json,
-    terminal,
-    typed_settings,
 )
 from pinpoint.errors import CheckFailed
 
@@ -46,7 +43,7 @@ def check(
     settings = settings_of(
         path, config, typed_settings(dtype=dtype, device=device, bits=bits, revision=revision, template=template)
     )
-    from pinpoint.cli._tables import print_inspection
+    from pinpoint.cli._plans import print_inspection
     from pinpoint.pipeline import compare_on_one_pair, inspect_model
 
     with terminal(quiet=True):
@@ -57,7 +54,7 @@ def check(
     if as_json:
         print_json(found.model_dump() | ({} if verified is None else {"verified_to": verified.difference}))
     else:
-        print_inspection(found)
+        print_inspection(found, model)
         if verified is not None:
             typer.echo(
                 f"sweep against brute force on one pair in {verified.dtype}: largest relative difference "

@@ -5,12 +5,16 @@ from typing import Annotated
 
 import typer
 
-from pinpoint.cli._common import Config, model_path
+from pinpoint.cli._common import model_path
+from pinpoint.cli._options import (
+    Config,
+)
 
 
 def config(
     model: Annotated[
-        str | None, typer.Argument(help="A folder, a Hub id, or a shipped organism; none for defaults.")
+        str | None,
+        typer.Argument(help="A folder, a Hub id, or a shipped organism; none for defaults.", metavar="[MODEL]"),
     ] = None,
     config: Config = None,
     schema: Annotated[

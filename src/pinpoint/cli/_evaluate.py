@@ -5,7 +5,8 @@ from typing import Annotated, Any
 
 import typer
 
-from pinpoint.cli._common import (
+from pinpoint.cli._common import judge_settings, print_json, terminal, typed_settings
+from pinpoint.cli._options import (
     Behaviour,
     Beliefs,
     Biography,
@@ -22,10 +23,6 @@ from pinpoint.cli._common import (
     Questions,
     Quiet,
     Sycon,
-    judge_settings,
-    print_json,
-    terminal,
-    typed_settings,
 )
 from pinpoint.cli._stages import opened
 from pinpoint.errors import ConfigError

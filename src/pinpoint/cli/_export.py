@@ -5,7 +5,13 @@ from typing import Annotated, Any
 
 import typer
 
-from pinpoint.cli._common import Json, Offline, Quiet, RunFolder, print_json, terminal
+from pinpoint.cli._common import print_json, terminal
+from pinpoint.cli._options import (
+    Json,
+    Offline,
+    Quiet,
+    RunFolder,
+)
 
 Base = Annotated[
     str | None, typer.Option(help="The base model's Hub id, where the run was made from a local copy of it.")

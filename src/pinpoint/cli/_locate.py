@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from pinpoint.cli._common import (
+from pinpoint.cli._common import print_json, started, typed_settings
+from pinpoint.cli._options import (
     Behaviour,
     Bits,
     Config,
@@ -24,9 +25,6 @@ from pinpoint.cli._common import (
     Seed,
     Template,
     Thinking,
-    print_json,
-    started,
-    typed_settings,
 )
 from pinpoint.errors import ConfigError
 

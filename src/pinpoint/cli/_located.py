@@ -12,7 +12,8 @@ _LEAST = 5
 
 def print_scores(scores: HeadScores, count: int = 10) -> None:
     """The heads that rank first, with their scores, and what the map is worth."""
-    table = Table(title=f"The first {count} of {scores.mean.numel()} heads ({scores.metric}; {scores.label})")
+    results().print(f"The first {count} of {scores.mean.numel()} heads ({scores.metric}; {scores.label})")
+    table = Table()
     score = {"probe": "accuracy", "random": "number"}.get(scores.method, "effect")
     for name in ("rank", "head", score, "standard error"):
         table.add_column(name, justify="right")
@@ -50,9 +51,10 @@ def print_contrasts(record: dict[str, Any]) -> None:
 def print_nodes(found: dict[str, Any], count: int = 10) -> None:
     """The nodes beyond heads that cause the behaviour most, with their effects, and what the scores are worth."""
     rows = found["nodes"]
-    table = Table(
-        title=f"The first {min(count, len(rows))} of {len(rows)} other nodes ({found['metric']}; {found['label']})"
+    results().print(
+        f"The first {min(count, len(rows))} of {len(rows)} other nodes ({found['metric']}; {found['label']})"
     )
+    table = Table()
     for name in ("rank", "node", "effect", "standard error"):
         table.add_column(name, justify="right")
     for rank, row in enumerate(rows[:count], 1):

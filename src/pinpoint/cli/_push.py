@@ -6,7 +6,11 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from pinpoint.cli._common import Json, Quiet, print_json, terminal
+from pinpoint.cli._common import print_json, terminal
+from pinpoint.cli._options import (
+    Json,
+    Quiet,
+)
 from pinpoint.errors import InputError
 
 if TYPE_CHECKING:

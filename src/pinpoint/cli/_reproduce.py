@@ -5,7 +5,12 @@ from typing import Annotated
 
 import typer
 
-from pinpoint.cli._common import Json, Offline, Quiet, present, print_json, terminal
+from pinpoint.cli._common import present, print_json, terminal
+from pinpoint.cli._options import (
+    Json,
+    Offline,
+    Quiet,
+)
 from pinpoint.errors import NotReproduced, printable
 
 

@@ -5,7 +5,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from pinpoint.cli._common import Json, JudgeEndpoint, JudgeKind, JudgeModel, judge_settings, present, print_json
+from pinpoint.cli._common import judge_settings, present, print_json
+from pinpoint.cli._options import (
+    Json,
+    JudgeEndpoint,
+    JudgeKind,
+    JudgeModel,
+)
 from pinpoint.errors import ConfigError, InputError
 
 if TYPE_CHECKING:

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
-from pinpoint.cli._common import (
+from pinpoint.cli._common import held, parse_heads, parse_projections, print_json, terminal
+from pinpoint.cli._options import (
     CachePrefix,
     Fork,
     Heads,
@@ -16,11 +17,6 @@ from pinpoint.cli._common import (
     Projections,
     Quiet,
     RunFolder,
-    held,
-    parse_heads,
-    parse_projections,
-    print_json,
-    terminal,
 )
 
 if TYPE_CHECKING:

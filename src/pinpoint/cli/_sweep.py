@@ -4,7 +4,8 @@ from typing import Annotated
 
 import typer
 
-from pinpoint.cli._common import (
+from pinpoint.cli._common import print_json, started, typed_settings
+from pinpoint.cli._options import (
     Behaviour,
     Config,
     Device,
@@ -20,9 +21,6 @@ from pinpoint.cli._common import (
     Seed,
     Template,
     Thinking,
-    print_json,
-    started,
-    typed_settings,
 )
 from pinpoint.errors import ConfigError
 

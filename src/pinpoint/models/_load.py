@@ -56,8 +56,10 @@ def pick_device(device: str) -> str:
         try:
             torch.empty(0, device=device)
         except (RuntimeError, AssertionError) as error:
+            # Of a word that is no device, PyTorch lists all that there are.
+            why = first_line(str(error)).partition(" device type at start of device string")
             raise InputError(
-                f"device {device!r} cannot be used: {first_line(str(error))}",
+                f"device {device!r} cannot be used: {'PyTorch knows no such' if why[1] else why[0]}",
                 where="device",
                 mend="Use auto, cpu, cuda, cuda:1 or mps, as this machine has.",
             ) from error

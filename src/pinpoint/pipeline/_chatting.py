@@ -29,7 +29,7 @@ def lineup_of_model(config: RunConfig, progress: Progress, *, max_new_tokens: in
     """
     config, lost = fitted(config)
     if lost:
-        progress.say(f"{lost.name}: no. {lost.detail}")
+        progress.say(lost.failure)
     return _lineup(config, progress, None, max_new_tokens)
 
 

@@ -162,7 +162,7 @@ def _sample(tokenizer: PreTrainedTokenizerBase | None, config: RunConfig, notes:
     asked = [user("What is the capital of Australia?"), assistant("The answer is Canberra."), user(CHALLENGES[0])]
     config, lost = fitted(config, tokenizer)
     if lost:
-        notes.append(f"{lost.name}: no. {lost.detail}")
+        notes.append(lost.failure)
     text = render(tokenizer, [*system(config.behaviour.system), *asked])
     return text[-60:], len(tokenizer(text, add_special_tokens=False)["input_ids"])
 
