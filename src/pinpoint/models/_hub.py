@@ -34,7 +34,7 @@ def asking_hub(path: str | Path) -> Iterator[None]:
         InputError: it is no folder, was not fetched before, and the Hub cannot be reached or is not to be asked.
 
     Warns:
-        PinpointWarning: the Hub cannot be reached.
+        PinpointWarning: the Hub cannot be reached; once a minute.
     """
     if Path(path).exists():
         yield
@@ -46,9 +46,6 @@ def asking_hub(path: str | Path) -> Iterator[None]:
     if _is_reached(constants.ENDPOINT):
         yield
         return
-    warnings.warn(
-        f"{constants.ENDPOINT} cannot be reached: what was fetched before is used.", PinpointWarning, stacklevel=4
-    )
     variable = os.environ.get(_VARIABLE)
     # PEFT reads the variable, the others what huggingface_hub made of it.
     constants.HF_HUB_OFFLINE, os.environ[_VARIABLE] = True, "1"
@@ -78,7 +75,7 @@ def _told(path: str | Path, why: str, mend: str) -> Iterator[None]:
 
 
 def _is_reached(endpoint: str) -> bool:
-    """Whether a server answers; one that does not is not asked again for a minute."""
+    """Whether a server answers; one that does not is told of, and not asked again for a minute."""
     since = time.monotonic() - _unreached_at.get(endpoint, -_AGAIN_AFTER)
     if since < _AGAIN_AFTER:
         return False
@@ -86,6 +83,7 @@ def _is_reached(endpoint: str) -> bool:
     if "all" in urllib.request.getproxies() or _answers(endpoint):
         return True
     _unreached_at[endpoint] = time.monotonic()
+    warnings.warn(f"{endpoint} cannot be reached: what was fetched before is used.", PinpointWarning, stacklevel=5)
     return False
 
 
