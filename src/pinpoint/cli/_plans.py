@@ -10,7 +10,6 @@ from pinpoint.cli._console import results, safe
 
 if TYPE_CHECKING:
     from pinpoint.pipeline import Inspection, Plan
-    from pinpoint.pipeline._inspect import Answer
 
 
 def print_inspection(found: Inspection, name: str) -> None:
@@ -26,7 +25,7 @@ def print_inspection(found: Inspection, name: str) -> None:
     else:
         out.print(f"chat template: {'no tokenizer' if found.chat_template is None else 'none'}")
     for side in dict.fromkeys(answer.side for answer in found.answers):
-        words = ", ".join(_begun(answer) for answer in found.answers if answer.side == side)
+        words = ", ".join(_begun(answer.text, answer.tokens) for answer in found.answers if answer.side == side)
         out.print(f"{side} replies begin with {safe(words)}")
     # A share of few heads comes to no more than the one before it.
     first, *others = {one.heads: one for one in found.choices}.values()
@@ -45,10 +44,9 @@ def print_inspection(found: Inspection, name: str) -> None:
         out.print(f"note: {safe(note)}")
 
 
-def _begun(answer: Answer) -> str:
-    """How a reply begins, and the token that tells where that is less than a word."""
-    first, *rest = answer.tokens
-    return repr(answer.text) + (f" (told by its first token, {first!r})" if rest else "")
+def _begun(text: str, tokens: list[str]) -> str:
+    """How a reply begins, and the token that tells where that is not all of it."""
+    return repr(text) + (f" (told by its first token, {tokens[0]!r})" if len(tokens) > 1 else "")
 
 
 def _gib(count: int) -> str:

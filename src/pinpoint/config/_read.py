@@ -94,7 +94,8 @@ def _source_of(location: tuple[int | str, ...], layers: Sequence[Layer], otherwi
     """The last source that sets a key, or else the section that it is missing from."""
     most, source = 1, otherwise
     for layer in layers:
-        depth, inner = 0, layer.settings
+        depth: int = 0
+        inner: Any = layer.settings
         while depth < len(location) and isinstance(inner, dict) and location[depth] in inner:
             inner, depth = inner[location[depth]], depth + 1
         if depth >= most:

@@ -35,16 +35,17 @@ def settings_of(model: str, config: Path | None, typed: dict[str, Any]) -> RunCo
     """
     beside = Path(model) / MODEL_SETTINGS
     own = beside if beside.is_file() else packaged_settings(model)
-    layers = []
+    layers: list[Layer] = []
+    nothing: dict[str, Any] = {}
     for path in filter(None, (own, config and settings_named(config))):
         found = with_behaviour(_anchored(read_settings(path), path.parent), path.parent)
         layers.append(Layer(str(path), found))
     # Several variables may make up one behaviour.
     variables = _from_environment()
-    together = reduce(merge, (one.settings for one in variables), {})
+    together = reduce(merge, (one.settings for one in variables), nothing)
     layers.append(Layer(f"{_PREFIX}* variables", with_behaviour(_with_template(together, Path()), Path())))
     layers.append(Layer("command line", with_behaviour(_with_template({**typed, "model": model}, Path()), Path())))
-    settings = reduce(_over, (one.settings for one in layers), {})
+    settings = reduce(_over, (one.settings for one in layers), nothing)
     return parse_config(settings, "settings", [*layers[:-1], *variables, layers[-1]])
 
 
