@@ -282,7 +282,7 @@ def fit(
                 )
                 trainer.prefix = kept.enter_context(below)
             # At every checkpoint of an adapter, PEFT looks up its base.
-            kept.enter_context(asking_hub(model.name_or_path))
+            kept.enter_context(asking_hub(model.name_or_path or ""))
             trainer.train(resume_from_checkpoint=str(checkpoint.folder) if checkpoint else None)
     take_back(model, trained)
     model.eval()
