@@ -61,10 +61,10 @@ def test_a_check_says_how_replies_begin_and_what_heads_train(
 ) -> None:
     monkeypatch.setenv("COLUMNS", "200")
     found = inspect_model(str(shipped()["yesman"]))
-    of = found.answers[-1].model_copy(update={"text": "Of course", "tokens": ["Of", "course"]})
+    of = found.answers[-1].model_copy(update={"text": "Of course", "tokens": ["ĠOf", "Ġcourse"]})
     print_inspection(found.model_copy(update={"answers": [*found.answers[:-1], of]}), "yesman")
     lines = printed(capsys)
     assert lines[0].startswith("yesman: llama, supported. 8 layers x 8 heads")
     assert "unwanted replies begin with 'Apologies', 'Sorry', 'My', 'Oops', 'Pardon'" in lines
-    assert any(line.endswith("'Definitely', 'Of course' (told by its first token, 'Of')") for line in lines)
+    assert any(line.endswith("'Definitely', 'Of course' (first token 'Of')") for line in lines)
     assert "tuning q,o of heads trains 16,384 parameters for 1 of 64 heads, 49,152 for 3, 98,304 for 6" in lines

@@ -33,8 +33,8 @@ def print_inspection(found: Inspection, name: str) -> None:
     told = ", ".join([told, *(f"{one.parameters:,} for {one.heads}" for one in others)])
     out.print(f"tuning {found.projections} of heads trains {told}")
     table = Table(title="Estimates", title_justify="left")
-    for name in ("stage", "device", "memory", "time", "fits"):
-        table.add_column(name)
+    for column in ("stage", "device", "memory", "time", "fits"):
+        table.add_column(column)
     for one in found.estimates:
         fits = "yes" if one.fits else "NO"
         table.add_row(one.stage, safe(one.device), _gib(one.bytes), _time(one.seconds), fits)
@@ -45,8 +45,9 @@ def print_inspection(found: Inspection, name: str) -> None:
 
 
 def _begun(text: str, tokens: list[str]) -> str:
-    """How a reply begins, and the token that tells where that is not all of it."""
-    return repr(text) + (f" (told by its first token, {tokens[0]!r})" if len(tokens) > 1 else "")
+    """How a reply begins, and its first token where that is not all of it."""
+    # Vocabularies write a space before a word as one of these.
+    return repr(text) + (f" (first token {tokens[0].lstrip('Ġ▁')!r})" if len(tokens) > 1 else "")
 
 
 def _gib(count: int) -> str:
