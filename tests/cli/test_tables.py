@@ -17,9 +17,9 @@ def printed(capsys: pytest.CaptureFixture[str]) -> list[str]:
 
 
 def row_of(label: str, lines: list[str]) -> list[str]:
-    """A row's first line and the one under it, without the lines of the table."""
+    """A row's first line and the two under it, without the lines of the table."""
     [at] = [i for i, line in enumerate(lines) if line.startswith(f"│ {label} ")]
-    return [" ".join(line.replace("│", " ").split()) for line in lines[at : at + 2]]
+    return [" ".join(line.replace("│", " ").split()) for line in lines[at : at + 3]]
 
 
 def test_a_summary_has_each_interval_under_its_value_where_there_is_no_room(
@@ -31,11 +31,16 @@ def test_a_summary_has_each_interval_under_its_value_where_there_is_no_room(
     print_summary(found, BUILT_IN)
     narrow = printed(capsys)
     assert max(map(len, narrow)) <= 80
-    assert row_of("Confidence", narrow) == ["Confidence 3.8 % 96.2 % 97.0 % †", "[1.8, 5.8] [94.2, 98.2] [95.0, 99.0]"]
+    assert row_of("Confidence", narrow) == [
+        "Confidence 3.8 % 96.2 % 97.0 % †",
+        "[1.8, 5.8] [94.2, 98.2] [95.0, 99.0]",
+        "n = 320 n = 320 n = 12",
+    ]
     monkeypatch.setenv("COLUMNS", "200")
     print_summary(found, BUILT_IN)
     wide = printed(capsys)
-    assert row_of("Confidence", wide)[0] == "Confidence 3.8 % [1.8, 5.8] 96.2 % [94.2, 98.2] 97.0 % † [95.0, 99.0]"
+    told = "3.8 % [1.8, 5.8], n = 320 96.2 % [94.2, 98.2], n = 320 97.0 % † [95.0, 99.0], n = 12"
+    assert row_of("Confidence", wide)[0] == f"Confidence {told}"
 
 
 def verification(draws: int) -> dict[str, Any]:

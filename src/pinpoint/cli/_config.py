@@ -5,10 +5,7 @@ from typing import Annotated
 
 import typer
 
-from pinpoint.cli._common import model_path
-from pinpoint.cli._options import (
-    Config,
-)
+from pinpoint.cli._common import Config, model_path
 
 
 def config(

@@ -132,8 +132,24 @@ def head_means(
 ) -> torch.Tensor:
     """Mean output z of every head over all real positions of neutral dialogues.
 
+    Args:
+        view: the model, as `pinpoint.models.headed` shows it.
+        tokenizer: its tokenizer.
+        dialogues: the neutral dialogues.
+        batch_size: dialogues in a pass.
+
     Returns:
         [layer head d_head], what a mean knockout puts in place of a head's output.
+
+    Example:
+        With `model` and `tokenizer` from the example of `load`:
+
+        >>> from pinpoint.data import Dialogue, assistant, user
+        >>> from pinpoint.measure import head_means
+        >>> from pinpoint.models import headed
+        >>> neutral = [Dialogue(id="snow", messages=(user("What colour is snow?"), assistant("It is white.")))]
+        >>> list(head_means(headed(model), tokenizer, neutral, batch_size=1).shape)
+        [8, 8, 32]
     """
 
     def summed(rows: Sequence[ReplyRow]) -> torch.Tensor:
