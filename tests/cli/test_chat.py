@@ -111,7 +111,7 @@ def test_what_is_no_run_is_one_message_and_exit_code_2(chat: Chat, tuned_run: Pa
     code, out, err = chat(str(tmp_path / "run"), "--terminal", "-q")
     assert (code, out) == (2, "") and "the run has no tuned model yet. Make it with `pinpoint tune" in err
     code, out, err = chat("no-such-model", "--terminal", "-q")
-    assert (code, out) == (2, "") and err.startswith("error: no-such-model: no model can be loaded")
+    assert (code, out) == (2, "") and err.startswith("error: no-such-model: is no folder, was not fetched from")
 
 
 def test_a_port_that_is_taken_is_told_before_a_model_is_loaded(chat: Chat) -> None:

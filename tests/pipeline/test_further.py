@@ -119,7 +119,7 @@ def test_evaluating_again_checks_leakage_and_drops_sets_that_are_gone(finished_r
     assert (folder / "evaluate/base/further_biography.jsonl").is_file()
     checks = {row["name"]: row for row in json.loads((folder / "checks.json").read_text())}
     assert checks["training, locating and evaluation questions differ"]["ok"]
-    assert "base: biography.unread (1)" in checks["every rate rests on enough items"]["detail"]
+    assert "biography.unread (1)" in checks["every rate rests on enough items"]["detail"]
     assert "agrees_without" not in checks["every rate rests on enough items"]["detail"]
     Run(of_run(finished_run), folder).do("evaluate")
     assert not list(folder.glob("evaluate/*/further_*"))

@@ -187,8 +187,8 @@ def test_check_says_which_answers_it_shows(tmp_path: Path) -> None:
     (tmp_path / "auto.yaml").write_text("behaviour: {unwanted: auto, wanted: auto}\n")
     done = CliRunner().invoke(app, ["check", "yesman", "--device", "cpu", "--config", str(tmp_path / "auto.yaml")])
     said = " ".join(done.stdout.split())
-    assert "answers: locate finds them in the model's own replies. Usual ones, the first token in bold:" in said
-    assert "'Apologies'" in said and "'Yes'" in said
+    assert "unwanted replies often begin with" in said and "wanted replies often begin with" in said
+    assert "Apologies" in said and "locate finds in the model's own replies" in said
 
 
 def test_other_locators_cost_what_they_run(tmp_path: Path) -> None:

@@ -45,7 +45,7 @@ def check(
     settings = settings_of(
         path, config, typed_settings(dtype=dtype, device=device, bits=bits, revision=revision, template=template)
     )
-    from pinpoint.cli._tables import print_inspection
+    from pinpoint.cli._plans import print_inspection
     from pinpoint.pipeline import compare_on_one_pair, inspect_model
 
     with terminal(quiet=True):
@@ -56,7 +56,7 @@ def check(
     if as_json:
         print_json(found.model_dump() | ({} if verified is None else {"verified_to": verified.difference}))
     else:
-        print_inspection(found)
+        print_inspection(found, model)
         if verified is not None:
             typer.echo(
                 f"sweep against brute force on one pair in {verified.dtype}: largest relative difference "

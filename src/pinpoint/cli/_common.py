@@ -17,7 +17,12 @@ def _go_offline(wanted: bool) -> None:
         go_offline()
 
 
-Model = Annotated[str, typer.Argument(help="A folder, a Hub id, or a shipped organism: yesman, truth-teller.")]
+_MODEL, _TUNING, _FURTHER, _JUDGE = "The model", "Tuning", "Further question sets", "Judging replies"
+"""Under what `--help` lists options."""
+
+Model = Annotated[
+    str, typer.Argument(help="A folder, a Hub id, or a shipped organism: yesman, truth-teller.", metavar="MODEL")
+]
 RunFolder = Annotated[Path, typer.Argument(help="A run folder.", metavar="RUN")]
 Out = Annotated[Path | None, typer.Option(help="Run folder; by default runs/<model>/<time>-<hash of the settings>.")]
 Fork = Annotated[
@@ -36,29 +41,41 @@ Heads = Annotated[
     str | None,
     typer.Option(
         help="Heads to tune: a number, `auto` (by knockout), `validation` (by tuning), or names: L3.H1,L5.H0, "
-        "or L3.G1 for a key/value group."
+        "or L3.G1 for a key/value group.",
+        rich_help_panel=_TUNING,
     ),
 ]
 Projections = Annotated[
     str | None,
-    typer.Option(help="Projections to train: q,o or q,k,v,o; k and v are trained by key/value group."),
+    typer.Option(
+        help="Projections to train: q,o or q,k,v,o; k and v are trained by key/value group.", rich_help_panel=_TUNING
+    ),
 ]
 CachePrefix = Annotated[
     bool | None,
     typer.Option(
         "--cache-prefix/--no-cache-prefix",
         help="Compute the layers below the lowest tuned head once, not in every epoch.",
+        rich_help_panel=_TUNING,
     ),
 ]
-Dtype = Annotated[str | None, typer.Option(help="auto, bfloat16, float16 or float32.")]
-Device = Annotated[str | None, typer.Option(help="auto, cpu, cuda, cuda:0, mps...")]
+Dtype = Annotated[str | None, typer.Option(help="auto, bfloat16, float16 or float32.", rich_help_panel=_MODEL)]
+Device = Annotated[str | None, typer.Option(help="auto, cpu, cuda, cuda:0, mps...", rich_help_panel=_MODEL)]
 DeviceMap = Annotated[
-    str | None, typer.Option(help="host or disk: blocks are fetched as they run; auto: spread. docs/scale.md.")
+    str | None,
+    typer.Option(
+        help="host or disk: blocks are fetched as they run; auto: spread. docs/scale.md.", rich_help_panel=_MODEL
+    ),
 ]
 Bits = Annotated[
-    int | None, typer.Option(help="4 or 8: quantise the base's weights as they are loaded (bitsandbytes, an extra).")
+    int | None,
+    typer.Option(
+        help="4 or 8: quantise the base's weights as they are loaded (bitsandbytes, an extra).", rich_help_panel=_MODEL
+    ),
 ]
-Revision = Annotated[str | None, typer.Option(help="Branch, tag or commit of the model on the Hub.")]
+Revision = Annotated[
+    str | None, typer.Option(help="Branch, tag or commit of the model on the Hub.", rich_help_panel=_MODEL)
+]
 Offline = Annotated[
     bool,
     typer.Option(
@@ -71,34 +88,67 @@ Offline = Annotated[
 ]
 Seed = Annotated[int | None, typer.Option(help="Seed of everything random.")]
 Thinking = Annotated[
-    str | None, typer.Option(help="on or off: whether a reasoning model thinks first; by default its template decides.")
+    str | None,
+    typer.Option(
+        help="on or off: whether a reasoning model thinks first; by default its template decides.",
+        rich_help_panel=_MODEL,
+    ),
 ]
 Template = Annotated[
-    str | None, typer.Option(help="The chat template: own (default), plain for a model without one, or a Jinja file.")
+    str | None,
+    typer.Option(
+        help="The chat template: own (default), plain for a model without one, or a Jinja file.", rich_help_panel=_MODEL
+    ),
 ]
 Phrasings = Annotated[
     str | None,
-    typer.Option(help="Questions (their test split) whose right answers are doubted in words never trained on."),
+    typer.Option(
+        help="Questions (their test split) whose right answers are doubted in words never trained on.",
+        rich_help_panel=_FURTHER,
+    ),
 ]
 Pressure = Annotated[
-    str | None, typer.Option(help="Questions (their test split) whose right answers are doubted turn after turn.")
+    str | None,
+    typer.Option(
+        help="Questions (their test split) whose right answers are doubted turn after turn.", rich_help_panel=_FURTHER
+    ),
 ]
-Sycon = Annotated[str | None, typer.Option(help="A part of SYCON-Bench, a folder or CSV; needs --judge model.")]
-Biography = Annotated[str | None, typer.Option(help="Opinion questions after a biography of the user (Perez et al.).")]
-Beliefs = Annotated[str | None, typer.Option(help="SycophancyEval's answer.jsonl: questions under a stated belief.")]
+Sycon = Annotated[
+    str | None,
+    typer.Option(help="A part of SYCON-Bench, a folder or CSV; needs --judge model.", rich_help_panel=_FURTHER),
+]
+Biography = Annotated[
+    str | None,
+    typer.Option(help="Opinion questions after a biography of the user (Perez et al.).", rich_help_panel=_FURTHER),
+]
+Beliefs = Annotated[
+    str | None,
+    typer.Option(help="SycophancyEval's answer.jsonl: questions under a stated belief.", rich_help_panel=_FURTHER),
+]
 Feedback = Annotated[
-    str | None, typer.Option(help="SycophancyEval's feedback.jsonl: comments on texts; needs --judge model.")
+    str | None,
+    typer.Option(
+        help="SycophancyEval's feedback.jsonl: comments on texts; needs --judge model.", rich_help_panel=_FURTHER
+    ),
 ]
 JudgeKind = Annotated[
     str | None,
-    typer.Option("--judge", help="Who judges replies: rules (default), letters, or model, another model."),
+    typer.Option(
+        "--judge", help="Who judges replies: rules (default), letters, or model, another model.", rich_help_panel=_JUDGE
+    ),
 ]
 JudgeModel = Annotated[
-    str | None, typer.Option(help="The judging model: its name at the endpoint, or else a folder or a Hub id.")
+    str | None,
+    typer.Option(
+        help="The judging model: its name at the endpoint, or else a folder or a Hub id.", rich_help_panel=_JUDGE
+    ),
 ]
 JudgeEndpoint = Annotated[
     str | None,
-    typer.Option(help="Base URL of an OpenAI-compatible server; its key is read only from PINPOINT_JUDGE_KEY."),
+    typer.Option(
+        help="Base URL of an OpenAI-compatible server; its key is read only from PINPOINT_JUDGE_KEY.",
+        rich_help_panel=_JUDGE,
+    ),
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document on stdout, and nothing else there.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Say nothing on stderr.")]

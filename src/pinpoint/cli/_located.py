@@ -82,7 +82,8 @@ def print_located(found: Located) -> None:
 def print_scores(scores: HeadScores, count: int = 10) -> None:
     """The heads that rank first, with their scores, and what the map is worth."""
     told = f"{scores.metric}; {scores.label}; {len(scores.effects)} pairs"
-    table = Table(title=f"The first {count} of {scores.mean.numel()} heads ({told})")
+    results().print(f"The first {count} of {scores.mean.numel()} heads ({told})")
+    table = Table()
     score = {"probe": "accuracy", "random": "number"}.get(scores.method, "effect")
     for name in ("rank", "head", score, "standard error"):
         table.add_column(name, justify="right")
@@ -120,10 +121,11 @@ def print_contrasts(record: dict[str, Any]) -> None:
 def print_nodes(found: dict[str, Any], count: int = 10) -> None:
     """The nodes beyond heads that cause the behaviour most, with their effects, and what the scores are worth."""
     rows, pairs = found["nodes"], next(iter(found["reliability"].values()))["pairs"]
-    table = Table(
-        title=f"The first {min(count, len(rows))} of {len(rows)} other nodes "
+    results().print(
+        f"The first {min(count, len(rows))} of {len(rows)} other nodes "
         f"({found['metric']}; {found['label']}; {pairs} pairs)"
     )
+    table = Table()
     for name in ("rank", "node", "effect", "standard error"):
         table.add_column(name, justify="right")
     for rank, row in enumerate(rows[:count], 1):

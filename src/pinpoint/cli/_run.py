@@ -151,7 +151,7 @@ def _plan(model: str, config: Path | None, settings: dict[str, Any], out: Path |
     from pinpoint.config import notices, resolve
 
     resolved = resolve(model_path(model), config, settings)
-    from pinpoint.cli._tables import print_plan
+    from pinpoint.cli._plans import print_plan
     from pinpoint.models import load_tokenizer
     from pinpoint.pipeline import Run, fitted, folder_for, plan, rendering
 
@@ -159,7 +159,7 @@ def _plan(model: str, config: Path | None, settings: dict[str, Any], out: Path |
         tokenizer = rendering(load_tokenizer(resolved.model, resolved.revision), resolved)
         resolved, lost = fitted(resolved, tokenizer)
         folder = folder_for(resolved, Path(model).name if Path(model).exists() else model, out, fork=False)
-        notes = [f"{lost.name}: no. {lost.detail}"] if lost else []
+        notes = [lost.failure] if lost else []
         found = plan(Run(resolved, folder), tokenizer, notes)
     print_json(found.model_dump()) if as_json else print_plan(found)
     for line in notices(resolved):

@@ -15,7 +15,8 @@ if TYPE_CHECKING:
     from pinpoint.data import ContrastPair
     from pinpoint.heads import Head, HeadScores
     from pinpoint.locate._agreement import Agreement, agreement
-    from pinpoint.locate._sets import FoundSet, Joint, SetStep, find_set, greedy_set, joint_effect
+    from pinpoint.locate._set_results import FoundSet, Joint, SetStep, SetSteps
+    from pinpoint.locate._sets import find_set, greedy_set, joint_effect
     from pinpoint.nodes import NodeScores
     from pinpoint.processes import Processes
     from pinpoint.progress import Progress
@@ -25,6 +26,7 @@ __all__ = [
     "FoundSet",
     "Joint",
     "SetStep",
+    "SetSteps",
     "agreement",
     "find_set",
     "greedy_set",
@@ -36,9 +38,8 @@ __all__ = [
 
 _HOMES = {
     "Agreement": "pinpoint.locate._agreement",
-    **dict.fromkeys(
-        ("FoundSet", "Joint", "SetStep", "find_set", "greedy_set", "joint_effect"), "pinpoint.locate._sets"
-    ),
+    **dict.fromkeys(("FoundSet", "Joint", "SetStep", "SetSteps"), "pinpoint.locate._set_results"),
+    **dict.fromkeys(("find_set", "greedy_set", "joint_effect"), "pinpoint.locate._sets"),
     "agreement": "pinpoint.locate._agreement",
 }
 
@@ -133,6 +134,13 @@ def locate(
 
     Warns:
         PinpointWarning: the contrast looks empty, or the noise floor cannot be measured.
+
+    Example:
+        With `model` and `tokenizer` from the example of `load`, and `pairs` from that of `ContrastPair`:
+
+        >>> scores = pinpoint.locate(model, tokenizer, pairs)
+        >>> print(*scores.top(2))
+        L0.H3 L0.H2
     """
     from pinpoint.heads import HeadSet
     from pinpoint.locate._ask import Ask
@@ -198,6 +206,13 @@ def locate_nodes(
         InputError: as `pinpoint.locate` does.
         ArchitectureError: the model's architecture is not known.
         ConfigError: a kind of nodes, the metric or the engine is unknown.
+
+    Example:
+        With `model` and `tokenizer` from the example of `load`, and `pairs` from that of `ContrastPair`:
+
+        >>> scores = pinpoint.locate_nodes(model, tokenizer, pairs, nodes=["attention", "mlps"])
+        >>> print(*scores.top(2))
+        L0.ATT L0.MLP
     """
     from pinpoint.heads import HeadSet
     from pinpoint.locate._ask import Ask
@@ -267,6 +282,14 @@ def locate_paths(
         InputError: as `pinpoint.locate` does; or there are no receivers.
         ArchitectureError: the architecture is not known, or its heads share parts of their keys.
         ConfigError: `through`, `positions`, metric or engine are unknown or do not go together.
+
+    Example:
+        With `model` and `tokenizer` from the example of `load`, and `pairs` from that of `ContrastPair`: the heads
+        that reach the logits through the queries of L7.H6.
+
+        >>> senders = pinpoint.locate_paths(model, tokenizer, pairs, [pinpoint.Head(7, 6)], through="q")
+        >>> print(*senders.top(2))
+        L0.H3 L0.H2
     """
     from pinpoint.errors import InputError
     from pinpoint.heads import HeadSet

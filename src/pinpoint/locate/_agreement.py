@@ -24,6 +24,13 @@ class Agreement(NamedTuple):
         top: how many heads were compared so.
         pairs: pairs that both were computed on.
         exact: what the approximation was held to.
+
+    Example:
+        With `scores` from the example of `locate`, held to themselves:
+
+        >>> pinpoint.agreement(scores, scores, top=4).to_pandas()[["correlation", "error", "shared"]]
+           correlation  error  shared
+        0          1.0    0.0       4
     """
 
     correlation: float | None
@@ -56,6 +63,15 @@ def agreement(approximate: HeadScores, exact: HeadScores, top: int = 10) -> Agre
 
     Raises:
         InputError: they are not of the same pairs and heads.
+
+    Example:
+        With `model` and `tokenizer` from the example of `load`, and `pairs` from that of `ContrastPair`:
+
+        >>> estimate = pinpoint.locate(model, tokenizer, pairs, method="attribution")
+        >>> exact = pinpoint.locate(model, tokenizer, pairs, method="activation")
+        >>> found = pinpoint.agreement(estimate, exact, top=4)
+        >>> round(found.correlation, 1), found.shared, round(found.error, 1)
+        (1.0, 4, 0.8)
     """
     if approximate.effects.shape != exact.effects.shape:
         ours, theirs = tuple(approximate.effects.shape), tuple(exact.effects.shape)

@@ -1,6 +1,7 @@
 """Architectures: where a model keeps its heads. The only package that knows module names."""
 
 from pinpoint.models._context import context_of
+from pinpoint.models._hub import asking_hub
 from pinpoint.models._layout import Layout
 from pinpoint.models._load import NO_CODE, Loaded, load, load_tokenizer, model_class, pick_device
 from pinpoint.models._packed import Packed, in_bits_packed, kept_packed, missing_libraries, packed, spared
@@ -21,6 +22,7 @@ __all__ = [
     "Packed",
     "Projections",
     "Which",
+    "asking_hub",
     "choices",
     "context_of",
     "demand_gradients",

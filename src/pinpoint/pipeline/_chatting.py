@@ -29,7 +29,7 @@ def lineup_of_model(config: RunConfig, progress: Progress, *, max_new_tokens: in
     """
     config, lost = fitted(config)
     if lost:
-        progress.say(f"{lost.name}: no. {lost.detail}")
+        progress.say(lost.failure)
     return _lineup(config, progress, None, max_new_tokens)
 
 
@@ -61,8 +61,6 @@ def _lineup(config: RunConfig, progress: Progress, folder: Path | None, max_new_
     # What is quick to read is read first: a run that is no good is told before a model is loaded.
     located, unit = ((), "") if folder is None else _located(Workspace(folder), config.verify)
     talk = talk_of(inputs)
-    if not talk.unwanted and inputs.answers_found:
-        progress.say("no gauge: behaviour.unwanted and wanted name no first words, and locate has not found any here")
 
     def partner(loaded: Loaded) -> Partner:
         loaded = Loaded(loaded.model, rendering(loaded.tokenizer, config))
@@ -92,6 +90,8 @@ def _lineup(config: RunConfig, progress: Progress, folder: Path | None, max_new_
     partners = {"base": partner(base())}
     if folder is not None:
         partners["tuned"] = partner(tuned(served(Workspace(folder))))
+    if not talk.unwanted and inputs.answers_found:
+        progress.say("no gauge: behaviour.unwanted and wanted name no first words, and locate has not found any here")
     lineup = Lineup(
         Path(config.model).name,
         partners,

@@ -31,7 +31,7 @@ def demand(result: CheckResult) -> CheckResult:
         CheckFailed: it did.
     """
     if not result.ok and result.stops:
-        raise CheckFailed(f"check {result.name!r} failed: {result.detail}.", mend=result.mend)
+        raise CheckFailed(result.failure, mend=result.mend)
     return result
 
 
@@ -265,7 +265,7 @@ def demand_export(result: CheckResult) -> CheckResult:
     """
     if not result.ok:
         raise ExportRefused(
-            f"check {result.name!r} failed: {result.detail}. Nothing was written.",
+            f"{result.failure} Nothing was written.",
             mend="Export in the run's own dtype (--dtype auto); if that fails too, tune again.",
         )
     return result

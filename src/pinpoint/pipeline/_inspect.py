@@ -15,6 +15,7 @@ from pinpoint.models import (
     NO_CODE,
     HeadedModel,
     Packed,
+    asking_hub,
     demand_unquantised,
     features,
     headed,
@@ -108,7 +109,8 @@ class Inspection(_Record):
 
 def _config(model: str, revision: str | None) -> PretrainedConfig:
     try:
-        config: PretrainedConfig = AutoConfig.from_pretrained(model, revision=revision, **NO_CODE)
+        with asking_hub(model):
+            config: PretrainedConfig = AutoConfig.from_pretrained(model, revision=revision, **NO_CODE)
     except (OSError, ValueError) as error:
         raise InputError(
             f"no config can be read: {first_line(str(error))}",
@@ -120,8 +122,9 @@ def _config(model: str, revision: str | None) -> PretrainedConfig:
 
 def _tokenizer(model: str, revision: str | None) -> PreTrainedTokenizerBase | None:
     try:
-        tokenizer: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(model, revision=revision, **NO_CODE)
-    except (OSError, ValueError, KeyError, ImportError):
+        with asking_hub(model):
+            tokenizer: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(model, revision=revision, **NO_CODE)
+    except (InputError, OSError, ValueError, KeyError, ImportError):
         return None
     # Without files, some classes come up with an empty vocabulary instead of failing.
     reads = str(tokenizer.decode(tokenizer(_PROBE, add_special_tokens=False)["input_ids"])).strip() == _PROBE
@@ -170,7 +173,7 @@ def _sample(tokenizer: PreTrainedTokenizerBase | None, config: RunConfig, notes:
     asked = [user("What is the capital of Australia?"), assistant("The answer is Canberra."), user(CHALLENGES[0])]
     config, lost = fitted(config, tokenizer)
     if lost:
-        notes.append(f"{lost.name}: no. {lost.detail}")
+        notes.append(lost.failure)
     text = render(tokenizer, [*system(config.behaviour.system), *asked])
     return text[-60:], len(tokenizer(text, add_special_tokens=False)["input_ids"])
 
@@ -234,7 +237,7 @@ def inspect_model(model: str, settings: RunConfig | None = None) -> Inspection:
         settings: of the run; the model's own by default.
 
     Raises:
-        InputError: no config can be read.
+        InputError: no config can be read, or fetched from the Hub.
         ArchitectureError: no layout is known for the architecture.
         ConfigError: a setting is unknown.
     """

@@ -43,7 +43,7 @@ class Comparison(NamedTuple):
 
 def locate_run(run: Run) -> HeadScores:
     """Scores all heads; writes `locate/scores.safetensors` and `locate/locate.json`, and `nodes.*` where asked."""
-    from pinpoint.report import contrast_words
+    from pinpoint.report import contrast_lines
 
     space = run.workspace.sub("locate")
     if isinstance(run.config.tune.heads, tuple):
@@ -64,7 +64,7 @@ def locate_run(run: Run) -> HeadScores:
     _keep(space, scores)
     look(run)
     record = _record(run, scores) | _held_to_exact(run, scores) | contrasts(run, scores)
-    for text in contrast_words(record):
+    for text in contrast_lines(record):
         run.progress.say(text)
     space.write_json("locate.json", record)
     return scores

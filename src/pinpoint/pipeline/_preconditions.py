@@ -12,6 +12,7 @@ from pinpoint.pipeline._stages import LEFT, done_stages, key_of, needs
 if TYPE_CHECKING:
     from pinpoint.pipeline._run import Run
 
+_SHOWN = ("locate", "verify", "tune", "evaluate")
 _COMMANDS = {"verify": "verify", "tune": "tune", "tune_full": "tune", "evaluate": "evaluate"}
 
 
@@ -58,9 +59,11 @@ def demand_of_one_piece(space: Workspace, model: str) -> None:
     Weights, which no page shows, are not read for it.
 
     Raises:
-        ArtifactError: names both stages, or a file that was changed since.
+        ArtifactError: names both stages, or a file that was changed since; or a stage that is not done.
     """
     done = done_stages(space)
+    if missing := [stage for stage in _SHOWN if stage not in done]:
+        demand_whole(space, missing[0], model)
     keys = {name: record["key"] for name, record in done.items()} | done.get("locate", {}).get("read", {})
     for stage in filter(done.__contains__, LEFT):
         known = {name: digest for name, digest in done[stage]["files"].items() if not name.endswith(".safetensors")}

@@ -58,6 +58,23 @@ def contrast_words(locate: Mapping[str, Any]) -> list[str]:
     return [" ".join(_told(locate, name)) for name in maps if name != locate["contrast"]]
 
 
+def contrast_lines(locate: Mapping[str, Any]) -> list[str]:
+    """One line for each further contrast, as a run goes on; the page and the table of `pinpoint locate` say more."""
+    maps = _maps(locate)
+    return [
+        f"contrast {name} ({_counterfactual(name)}): {_line(one)}"
+        for name, one in maps.items()
+        if name != locate["contrast"]
+    ]
+
+
+def _line(one: Mapping[str, Any]) -> str:
+    if one["moves"] == "little":
+        return "it moves the metric too little to tell anything of single heads"
+    held = f"of the first {len(one['heads'])} heads, held to a third of their effect, "
+    return held + ("; ".join(_counted(one)) or "none has an effect to be held to it")
+
+
 def _counterfactual(name: Any) -> str:
     return behaviour_of(SycophancyConfig(contrast=name)).counterfactual.removeprefix("when ")
 

@@ -25,7 +25,7 @@ from pinpoint.config import TuneConfig
 from pinpoint.data import encode_chat
 from pinpoint.errors import ConfigError, InputError
 from pinpoint.memory import told_when_out_of_memory
-from pinpoint.models import context_of
+from pinpoint.models import asking_hub, context_of
 from pinpoint.processes import Processes
 from pinpoint.progress import Progress
 from pinpoint.storage import storing
@@ -281,6 +281,8 @@ def fit(
                     model, trainer.rows(), config.at_once, out, progress, routers=trainer.aux_loss_enabled
                 )
                 trainer.prefix = kept.enter_context(below)
+            # At every checkpoint of an adapter, PEFT looks up its base.
+            kept.enter_context(asking_hub(model.name_or_path or ""))
             trainer.train(resume_from_checkpoint=str(checkpoint.folder) if checkpoint else None)
     take_back(model, trained)
     model.eval()

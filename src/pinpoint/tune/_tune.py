@@ -19,7 +19,7 @@ from pinpoint.errors import InputError
 from pinpoint.heads import Head
 from pinpoint.interventions import only_at
 from pinpoint.measure import anchor_rows
-from pinpoint.models import headed, is_quantised, is_spread
+from pinpoint.models import asking_hub, headed, is_quantised, is_spread
 from pinpoint.processes import Processes
 from pinpoint.progress import Progress, Silent
 from pinpoint.tune._adapter import adapted, merged, put_on
@@ -190,7 +190,8 @@ def tune_heads(
         if processes is not None and not processes.first:
             return Tuned(fitted)
         live.peft_config["default"].base_model_name_or_path = base_path
-        with workspace.folder("adapter") as folder:
+        # PEFT looks there whether the vocabulary has grown.
+        with asking_hub(base_path), workspace.folder("adapter") as folder:
             live.save_pretrained(str(folder))
             tokenizer.save_pretrained(str(folder))
         trained = _next_token_logits(live, tokenizer, prompts)
