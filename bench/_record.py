@@ -30,7 +30,7 @@ def _busy() -> float:
     return sum(getattr(times, name, 0.0) for name in ("user", "nice", "system", "irq", "softirq", "steal"))
 
 
-def _own() -> float:
+def worked() -> float:
     """Seconds that this process has worked, and the processes that it started and that have ended."""
     times = os.times()
     return times.user + times.system + times.children_user + times.children_system
@@ -40,13 +40,13 @@ class Conditions:
     """The conditions of a benchmark, from when this is made until `told`."""
 
     def __init__(self) -> None:
-        self._began, self._busy, self._own = time.perf_counter(), _busy(), _own()
+        self._began, self._busy, self._own = time.perf_counter(), _busy(), worked()
 
     @property
     def others(self) -> float:
         """The share of all cores' time that other processes have taken."""
         room = (os.cpu_count() or 1) * (time.perf_counter() - self._began)
-        return min(1.0, max(0.0, (_busy() - self._busy) - (_own() - self._own)) / room)
+        return min(1.0, max(0.0, (_busy() - self._busy) - (worked() - self._own)) / room)
 
     def told(self, dtype: str = "float32", threads: int | None = None) -> str:
         """One line for a record.

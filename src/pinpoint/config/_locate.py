@@ -56,6 +56,7 @@ class LocateConfig(Settings):
     batch_size: int = Field(32, ge=1)
     """Pairs in a pass, or patched prompts under activation patching; halved where memory runs out."""
     rows_per_chunk: int = Field(4096, ge=1)
+    """Patched rows that run through a block at once, at the most; fewer where the free memory would not take them."""
 
     @model_validator(mode="after")
     def _fits_together(self) -> Self:
