@@ -3,7 +3,7 @@
 The floor counts the tokens that both prompts share once, both ends, the rows of every head through the MLPs above it,
 and the answers' logits; and the bytes that must come and go. The efficiency is the floor's time, its operations at the
 rate that a plain forward pass of the same model and references reaches in the same run, over the sweep's. Adds the
-models named, or all, to bench/results/floor.json, with what a profiler says of where the time goes.
+models and lengths named, or all, to bench/results/floor.json, with what a profiler says of where the time goes.
 """
 
 import argparse
@@ -30,9 +30,9 @@ MODELS = {
 }
 TOKENS = (64, 256, 1024)
 PAIRS = (4, 32, 100)
-TIMED = (100, 32, 4, 1)
+TIMED = (100, 32, 8, 4, 2, 1)
 SHARED = 0.75
-MOST = 6e11  # operations; a cell of more is timed on fewer pairs, or it would take many minutes on a CPU
+MOST = 3e11  # operations; a cell of more is timed on fewer pairs, or it would take many minutes on a CPU
 TURNS = 3
 PROFILED = (256, 4)
 AIM = 0.8
@@ -44,8 +44,8 @@ def timed_pairs(shape: Shape) -> int:
     return next((pairs for pairs in some if sweep_flops(shape._replace(pairs=pairs)) <= MOST), some[-1])
 
 
-def measure(shape: Shape) -> dict[str, Any]:
-    """Alternates a forward pass and a sweep."""
+def measure(shape: Shape, *, profile: bool) -> dict[str, Any]:
+    """Alternates a forward pass and a sweep, and profiles another sweep where that is asked for."""
     model, pairs = make_model(shape), make_pairs(shape)
     ids = torch.tensor([pair.reference for pair in pairs])
 
@@ -72,48 +72,53 @@ def measure(shape: Shape) -> dict[str, Any]:
         "efficiency": floor_seconds / sweep_seconds,
         "forward_passes": sweep_seconds / forward_seconds,
     }
-    if (shape.tokens, shape.pairs) == PROFILED:
+    if profile:
         found["profile"] = profiled(sweep)
     return found
 
 
-def cells(model: Shape) -> list[dict[str, Any]]:
-    """Every length and number of pairs; those timed on the same pairs share a measurement."""
+def cells(model: Shape, tokens: int) -> list[dict[str, Any]]:
+    """Every number of pairs; those that are timed on the same pairs share a measurement."""
     timed: dict[Shape, dict[str, Any]] = {}
     found = []
-    for tokens in TOKENS:
-        for pairs in PAIRS:
-            shared = round(SHARED * tokens)
-            shape = model._replace(pairs=pairs, shared=shared, after=tokens - shared)
-            on = shape._replace(pairs=timed_pairs(shape))
-            if on not in timed:
-                timed[on] = measure(on)
-                print(on, timed[on], file=sys.stderr, flush=True)
-            floor = {"floor_flops": sweep_flops(shape), "floor_bytes": sweep_bytes(shape)}
-            found.append({"tokens": tokens, "pairs": pairs, **floor, **timed[on]})
-            found[-1]["held"] = found[-1]["efficiency"] >= AIM
+    for pairs in PAIRS:
+        shared = round(SHARED * tokens)
+        shape = model._replace(pairs=pairs, shared=shared, after=tokens - shared)
+        on = shape._replace(pairs=timed_pairs(shape))
+        if on not in timed:
+            timed[on] = measure(on, profile=(tokens, pairs) == PROFILED)
+            print(on, timed[on], file=sys.stderr, flush=True)
+        floor = {"floor_flops": sweep_flops(shape), "floor_bytes": sweep_bytes(shape)}
+        found.append({"pairs": pairs, **floor, **timed[on], "held": timed[on]["efficiency"] >= AIM})
     return found
 
 
 def main() -> None:
-    """Measures the models and writes the record after each."""
+    """Measures models and lengths and writes the record after each."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("models", nargs="*", default=list(MODELS))
+    parser.add_argument("--tokens", nargs="*", type=int, choices=TOKENS, default=TOKENS)
     arguments = parser.parse_args()
     path = HERE / "results/floor.json"
-    kept = json.loads(path.read_text("utf-8"))["models"] if path.exists() else {}
+    kept = json.loads(path.read_text("utf-8"))["lengths"] if path.exists() else []
     for name in arguments.models:
-        conditions = Conditions()
-        kept[name] = {"cells": cells(MODELS[name]), "machine": conditions.told(), "clock": clock_name()}
-        record = {
-            "command": "python bench/floor.py",
-            "shared": SHARED,
-            "turns": TURNS,
-            "aim": AIM,
-            "most_flops": MOST,
-            "models": {model: kept[model] for model in MODELS if model in kept},
-        }
-        path.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
+        for tokens in arguments.tokens:
+            conditions = Conditions()
+            found = {"model": name, "tokens": tokens, "cells": cells(MODELS[name], tokens)}
+            found |= {"machine": conditions.told(), "clock": clock_name()}
+            kept = [one for one in kept if (one["model"], one["tokens"]) != (name, tokens)] + [found]
+            kept.sort(key=lambda one: (list(MODELS).index(one["model"]), one["tokens"]))
+            record = {
+                "command": "python bench/floor.py",
+                "shared": SHARED,
+                "turns": TURNS,
+                "aim": AIM,
+                "most_flops": MOST,
+                "profiled": PROFILED,
+                "wanted": [f"{model}, {length} tokens" for model in MODELS for length in TOKENS],
+                "lengths": kept,
+            }
+            path.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -13,7 +13,7 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 HERE = Path(__file__).resolve().parent
-SPEED = ("peers", "peers_memory", "floor", "locate", "tune", "evaluate", "gpu")
+SPEED = ("peers", "peers_memory", "floor", "locate", "precision", "tune", "evaluate", "gpu")
 PLANTED = ("planted", "repair", "gain")
 COMPARED = {
     "wordings": "wordings of the challenge",
