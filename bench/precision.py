@@ -51,6 +51,14 @@ def yesman() -> tuple[Any, Any, list[pinpoint.ContrastPair]]:
         return run.model, run.tokenizer, run.inputs.behaviour.pairs(run.inputs.questions("locate"))[:PAIRS]
 
 
+def larger() -> tuple[Any, Any, list[pinpoint.ContrastPair]]:
+    """A larger model with random weights and random pairs."""
+    return make_model(LARGER), None, make_pairs(LARGER)
+
+
+MODELS = {"yesman, 8 x 8": yesman, "random weights, 12 x 12, d = 768": larger}
+
+
 @contextmanager
 def narrow_rows() -> Iterator[None]:
     """Has the sweep keep rows in the model's own dtype."""
@@ -138,27 +146,27 @@ def instructions() -> list[str]:
 
 
 def main() -> None:
-    """Measures both models and writes the record."""
-    argparse.ArgumentParser(description=__doc__).parse_args()
+    """Measures the models named, or both, and writes the record after each."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("models", nargs="*", default=list(MODELS))
+    arguments = parser.parse_args()
     torch._inductor.config.compile_threads = 1  # in this process, whose work is counted
     torch._inductor.config.force_disable_caches = True
-    conditions = Conditions()
-    models = {
-        "yesman, 8 x 8": measure(*yesman()),
-        "random weights, 12 x 12, d = 768": measure(make_model(LARGER), None, make_pairs(LARGER)),
-    }
-    record = {
-        "command": "python bench/precision.py",
-        "machine": conditions.told("float32 and bfloat16"),
-        "instructions": instructions(),
-        "clock": clock_name(),
-        "turns": TURNS,
-        "first": FIRST,
-        "what": WAYS,
-        "models": models,
-    }
-    (HERE / "results/precision.json").write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
-    print(json.dumps(record, indent=1))
+    path = HERE / "results/precision.json"
+    kept = json.loads(path.read_text("utf-8"))["models"] if path.exists() else {}
+    for name in arguments.models:
+        conditions = Conditions()
+        kept[name] = measure(*MODELS[name]()) | {"clock": clock_name()}
+        kept[name]["machine"] = conditions.told("float32 and bfloat16")
+        record = {
+            "command": "python bench/precision.py",
+            "instructions": instructions(),
+            "turns": TURNS,
+            "first": FIRST,
+            "what": WAYS,
+            "models": {model: kept[model] for model in MODELS if model in kept},
+        }
+        path.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":

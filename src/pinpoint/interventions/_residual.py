@@ -30,7 +30,8 @@ def residual_in_float32(modules: Iterable[nn.Module], dtype: torch.dtype) -> Ite
     """
     with ExitStack() as stack:
         for module in modules:
-            sides = [parameter.dim() for parameter in module.parameters()]
+            # Quantised matrices may be no parameters.
+            sides = [tensor.dim() for tensor in (*module.parameters(), *module.buffers())]
             if max(sides, default=0) > 1:
                 stack.enter_context(called(module, _narrowing(module.forward, dtype)))
             elif sides:
