@@ -40,13 +40,23 @@ class Conditions:
     """The conditions of a benchmark, from when this is made until `told`."""
 
     def __init__(self) -> None:
-        self._began, self._busy, self._own = time.perf_counter(), _busy(), worked()
+        self._began, self._busy, self._worked = time.perf_counter(), _busy(), worked()
+
+    @property
+    def busy(self) -> float:
+        """Seconds that all cores have worked."""
+        return _busy() - self._busy
+
+    @property
+    def worked(self) -> float:
+        """Seconds of them that were this process's, and those of processes that it started and that have ended."""
+        return worked() - self._worked
 
     @property
     def others(self) -> float:
         """The share of all cores' time that other processes have taken."""
         room = (os.cpu_count() or 1) * (time.perf_counter() - self._began)
-        return min(1.0, max(0.0, (_busy() - self._busy) - (worked() - self._own)) / room)
+        return min(1.0, max(0.0, self.busy - self.worked) / room)
 
     def told(self, dtype: str = "float32", threads: int | None = None) -> str:
         """One line for a record.

@@ -1,7 +1,7 @@
 """A residual stream in float32 between modules that compute in a narrower dtype.
 
 An effect is the small difference of two rows. In bfloat16 each sum in the residual stream, and each logit, rounds that
-difference to the step of the whole; kept in float32 they cost nothing to speak of, since matrices stay narrow.
+difference to the step of the whole; in float32 they cost next to nothing, since matrices stay narrow.
 """
 
 from collections.abc import Callable, Iterable, Iterator
