@@ -37,17 +37,19 @@ PEERS = {
     "pyvene 0.1.8": ("pyvene_units.py", "pyvene==0.1.8"),
 }
 EVERYONE = tuple(PEERS)
-# The last number: heads that a peer is timed on in each turn.
+# The last number: heads that a peer is timed on in each turn. Few pairs and heads where a pass takes seconds: every
+# head takes a peer the same pass.
 SHAPES = {
     "8 x 8 (4 groups), d = 256, T = 64": (Shape(8, 8, 4, 32, 384, 3072, 4, 1, 63), EVERYONE, 8),
-    "8 x 16, d = 512, T = 128": (Shape(8, 16, 4, 32, 1376, 4096, 4, 1, 127), EVERYONE, 16),
-    "12 x 12, d = 768, T = 64": (Shape(12, 12, 12, 64, 2048, 4096, 4, 1, 63), EVERYONE[:3], 12),
-    "12 x 12, d = 768, T = 256": (Shape(12, 12, 12, 64, 2048, 4096, 4, 1, 255), EVERYONE[:3], 6),
-    "12 x 12, d = 768, T = 256, 95 % shared": (Shape(12, 12, 12, 64, 2048, 4096, 4, 243, 13), EVERYONE[:3], 6),
+    "8 x 16, d = 512, T = 128": (Shape(8, 16, 4, 32, 1376, 4096, 4, 1, 127), EVERYONE, 8),
+    "12 x 12, d = 768, T = 64": (Shape(12, 12, 12, 64, 2048, 4096, 4, 1, 63), EVERYONE[:3], 6),
+    "12 x 12, d = 768, T = 256": (Shape(12, 12, 12, 64, 2048, 4096, 2, 1, 255), EVERYONE[:3], 4),
+    "12 x 12, d = 768, T = 256, 95 % shared": (Shape(12, 12, 12, 64, 2048, 4096, 2, 243, 13), EVERYONE[:3], 4),
+    "24 x 16 (4 groups), d = 1024, T = 64": (Shape(24, 16, 4, 64, 2816, 4096, 2, 1, 63), EVERYONE[:3], 4),
     "24 x 16 (4 groups), d = 1024, T = 256, 95 % shared": (
-        Shape(24, 16, 4, 64, 2816, 4096, 4, 243, 13),
+        Shape(24, 16, 4, 64, 2816, 4096, 2, 243, 13),
         EVERYONE[:1],
-        6,
+        4,
     ),
 }
 
