@@ -58,14 +58,9 @@ class Conditions:
         room = (os.cpu_count() or 1) * (time.perf_counter() - self._began)
         return min(1.0, max(0.0, self.busy - self.worked) / room)
 
-    def told(self, dtype: str = "float32", threads: int | None = None) -> str:
-        """One line for a record.
-
-        Args:
-            dtype: that was computed in.
-            threads: that computed; those of this process by default.
-        """
-        threads = threads or torch.get_num_threads()
+    def told(self, dtype: str = "float32") -> str:
+        """One line for a record; `dtype` is what was computed in."""
+        threads = torch.get_num_threads()
         machine = (
             f"{_processor()} ({platform.machine()}, {torch.backends.cpu.get_cpu_capability()}), "
             f"{threads} thread{'s' if threads > 1 else ''} on {os.cpu_count()} cores, {dtype}"
