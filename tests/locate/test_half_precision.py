@@ -1,6 +1,7 @@
 """A model in half precision: rows carry their residual stream in float32, and nothing else is wider."""
 
 import copy
+import sys
 from typing import Any
 
 import pytest
@@ -36,6 +37,18 @@ def test_every_way_of_asking_runs_and_stays_near(family: str, how: dict[str, Any
     exact = pinpoint.locate(copy.deepcopy(model).float(), None, SOME, **how)
     found = pinpoint.locate(model, None, SOME, **how)
     assert (found.effects - exact.effects).abs().max() < 0.1 * exact.effects.abs().max()
+
+
+def test_experts_are_chosen_as_in_the_model_s_own_pass(monkeypatch: pytest.MonkeyPatch) -> None:
+    model = tiny("deepseek-v3").to(torch.bfloat16)
+    found = pinpoint.locate(model, None, SOME)
+    assert found.routing is not None and found.routing.others == 0
+    monkeypatch.setattr(sys.modules["pinpoint.locate._sweep"], "NARROW", ())
+    assert torch.equal(pinpoint.locate(model, None, SOME).effects, found.effects)
+    dense = tiny("llama-gqa").to(torch.bfloat16)
+    rounded = pinpoint.locate(dense, None, SOME).effects
+    monkeypatch.undo()
+    assert not torch.equal(pinpoint.locate(dense, None, SOME).effects, rounded)
 
 
 def test_matrices_compute_in_their_own_dtype_and_the_model_is_left_as_it_was() -> None:

@@ -6,7 +6,8 @@ and single-token rows through the MLPs for every (head, pair), give what a full 
 (Chen et al. 2024, section 3; Wang et al. 2022; the same arithmetic in goodfire-ai/causalab PR #17). Whole attention
 layers and groups of heads are rows that differ in more columns; an MLP is a row whose own block is run with the MLP's
 output exchanged. Where a metric looks at several positions, as it does on a continuation, each has rows of its own.
-Rows of a model in half precision carry their residual stream in float32; bench/precision.py says what that is worth.
+Rows of a dense model in half precision carry their residual stream in float32; bench/precision.py says what that is
+worth.
 """
 
 from collections.abc import Iterable, Sequence
@@ -100,7 +101,8 @@ class _Sweep:
         """Starts the rows of this layer's nodes and takes all rows through the block's MLP."""
         if not self.chunks:
             start = self._sites.at(hidden)[: self._count]  # [site d_model]
-            self.narrow = start.dtype if start.dtype in NARROW else None
+            # Experts are to be chosen as the model's own pass chooses them, from what it rounds.
+            self.narrow = start.dtype if start.dtype in NARROW and not self._view.routers() else None
             self.chunks.append(_Chunk(start[:, None].float() if self.narrow else start[:, None]))
         entering = self._entering.get(layer, [])
         supplied = self._attention_outputs(layer, entering) if layer in self._z else None  # [site 1+node d_model]
