@@ -100,12 +100,12 @@ def main() -> None:
     parser.add_argument("--tokens", nargs="*", type=int, choices=TOKENS, default=TOKENS)
     arguments = parser.parse_args()
     path = HERE / "results/floor.json"
-    kept = json.loads(path.read_text("utf-8"))["lengths"] if path.exists() else []
     for name in arguments.models:
         for tokens in arguments.tokens:
             conditions = Conditions()
             found = {"model": name, "tokens": tokens, "cells": cells(MODELS[name], tokens)}
             found |= {"machine": conditions.told(), "clock": clock_name()}
+            kept = json.loads(path.read_text("utf-8"))["lengths"] if path.exists() else []
             kept = [one for one in kept if (one["model"], one["tokens"]) != (name, tokens)] + [found]
             kept.sort(key=lambda one: (list(MODELS).index(one["model"]), one["tokens"]))
             record = {

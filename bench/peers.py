@@ -170,7 +170,6 @@ def main() -> None:
     parser.add_argument("--attention", choices=ATTENTION, default=ATTENTION[0])
     arguments = parser.parse_args()
     path = HERE / "results/peers.json"
-    kept = json.loads(path.read_text("utf-8"))["shapes"] if path.exists() else {}
     for name in arguments.shapes:
         print(name, file=sys.stderr)
         shape, peers, sample = SHAPES[name]
@@ -178,6 +177,7 @@ def main() -> None:
         conditions = Conditions()
         found = measure(shape, peers, sample, arguments.turns, arguments.environments, arguments.attention)
         how = {"attention": arguments.attention, "turns": arguments.turns, "clock": clock_name()}
+        kept = json.loads(path.read_text("utf-8"))["shapes"] if path.exists() else {}
         kept[name] = found | how | {"machine": conditions.told()}
         print(json.dumps(kept[name], indent=1))
         record = {

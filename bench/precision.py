@@ -153,11 +153,11 @@ def main() -> None:
     torch._inductor.config.compile_threads = 1  # in this process, whose work is counted
     torch._inductor.config.force_disable_caches = True
     path = HERE / "results/precision.json"
-    kept = json.loads(path.read_text("utf-8"))["models"] if path.exists() else {}
     for name in arguments.models:
         conditions = Conditions()
-        kept[name] = measure(*MODELS[name]()) | {"clock": clock_name()}
-        kept[name]["machine"] = conditions.told("float32 and bfloat16")
+        found = measure(*MODELS[name]()) | {"clock": clock_name()}
+        kept = json.loads(path.read_text("utf-8"))["models"] if path.exists() else {}
+        kept[name] = found | {"machine": conditions.told("float32 and bfloat16")}
         record = {
             "command": "python bench/precision.py",
             "instructions": instructions(),
