@@ -76,6 +76,11 @@ def stand_in() -> tuple[GPT2LMHeadModel, PreTrainedTokenizerFast]:
     return GPT2LMHeadModel(config).eval(), PreTrainedTokenizerFast(tokenizer_object=tokenizer)
 
 
+def _mean(values: torch.Tensor) -> dict[str, float]:
+    """A mean over pairs, and its standard error."""
+    return {"mean": float(values.mean()), "standard_error": float(values.std()) / len(values) ** 0.5}
+
+
 def main() -> None:
     """Locates, and says where the published heads came."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -92,12 +97,17 @@ def main() -> None:
         "command": "python bench/ioi.py --model openai-community/gpt2",
         "machine": f"{platform.machine()}, {model.device.type}",
         "pairs": arguments.pairs,
-        "logit_difference": float(scores.reference.mean()),
+        "map": scores.worth,
+        "logit_difference": _mean(scores.reference),
         "first": ranking[:10],
         "last": ranking[-5:],
         "published": {
             kind: {
-                head: {"rank": ranking.index(head) + 1, "effect": float(table.effect[head])}
+                head: {
+                    "rank": ranking.index(head) + 1,
+                    "effect": float(table.effect[head]),
+                    "standard_error": float(table.standard_error[head]),
+                }
                 for head in heads
                 if head in ranking
             }

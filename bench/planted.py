@@ -13,7 +13,6 @@ import platform
 import time
 from collections.abc import Callable
 from functools import partial
-from statistics import mean
 from typing import Any, NamedTuple
 
 import torch
@@ -25,7 +24,7 @@ import pinpoint
 from pinpoint.data import ContrastPair, Dialogue
 from pinpoint.measure import estimate, head_means
 from pinpoint.models import headed
-from pinpoint.verify import Prompts
+from pinpoint.numerals import with_interval
 
 DEVELOPMENT, TEST = plants(0, 4), plants(100, 8)
 LOCATORS = {
@@ -73,13 +72,10 @@ def _located(plant: Plant, model: Any, tokenizer: Any, pairs: list[ContrastPair]
     return found
 
 
-def _knocked_out(model: Any, tokenizer: Any, material: Material) -> list[float]:
+def _knocked_out(plant: Plant, model: Any, tokenizer: Any, material: Material) -> list[float]:
     """How far the log-odds fall on the references, in nats, with each head at its mean over neutral dialogues."""
-    view = headed(model)
-    means = head_means(view, tokenizer, material.neutral, 64)
-    prompts = Prompts(view, tokenizer, material.pairs["affirmed"], "mean", means, 64)
-    whole = mean(prompts.log_odds([]))
-    return [whole - mean(prompts.log_odds([head])) for head in view.heads()]
+    means = head_means(headed(model), tokenizer, material.neutral, 64)
+    return _located(plant, model, tokenizer, material.pairs["affirmed"], {"method": "knockout", "means": means})
 
 
 def _moved(model: Any) -> list[float]:
@@ -97,7 +93,7 @@ def _scores(plant: Plant, model: Any, tokenizer: Any, material: Material, known:
             name: partial(_located, plant, model, tokenizer, material.pairs[contrast], settings)
             for name, (contrast, settings) in CONTRASTED.items()
         },
-        KNOCKOUT: partial(_knocked_out, model, tokenizer, material),
+        KNOCKOUT: partial(_knocked_out, plant, model, tokenizer, material),
         ORACLE: partial(_moved, model),
     }
     found: dict[str, Any] = {}
@@ -214,10 +210,7 @@ def main() -> None:
     record["summary"] = _summary(record)
     RECORD.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
     for name, row in record["summary"]["test"].items():
-        told = (
-            f"{measure} {one['value']:.2f}" + ("" if one["low"] is None else f" [{one['low']:.2f}, {one['high']:.2f}]")
-            for measure, one in row.items()
-        )
+        told = (f"{measure} {with_interval(one, '.2f')}" for measure, one in row.items())
         print(f"{name:40}", *told, f"n={row['auroc']['n']}")
 
 

@@ -152,6 +152,16 @@ def test_activation_patching_takes_fewer_heads_at_once() -> None:
     assert torch.allclose(short.effects, whole.effects, atol=1e-5)
 
 
+def test_knockout_takes_fewer_heads_at_once() -> None:
+    model = tiny("llama-gqa")
+    asked = {"method": "knockout", "means": torch.full((3, 6, headed(model).head_dim), 0.1)}
+    whole = pinpoint.locate(model, None, PAIRS[:2], **asked)
+    with scarce(model.model.layers[2].mlp, 4) as seen, pytest.warns(PinpointWarning) as caught:
+        short = pinpoint.locate(model, None, PAIRS[:2], **asked)
+    assert seen.refused == 1 and len(caught) == 1, "other layers and the second pair go on with what fitted the first"
+    assert torch.allclose(short.effects, whole.effects, atol=1e-5)
+
+
 def test_one_pair_that_does_not_fit_is_one_error_and_leaves_no_hook() -> None:
     model = tiny("llama-gqa")
     whole = pinpoint.locate(model, None, PAIRS[:2])

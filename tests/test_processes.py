@@ -20,7 +20,7 @@ from pinpoint.cli import app
 from pinpoint.errors import ConfigError
 from pinpoint.processes import Processes, join, launched, tell_once
 from tests.conftest import ROOT
-from tests.together import located, tuned
+from tests.together import knocked_out, located, tuned
 
 SETTINGS = """\
 behaviour: {unwanted: auto, wanted: auto}
@@ -253,7 +253,7 @@ def test_rows_that_come_out_uneven_are_trained_on_once_and_short_memory_is_each_
     )
     assert done.returncode == 0, done.stderr
     assert len(list((tmp_path / "trainer").glob("checkpoint-*"))) == 1
-    alone = tuned(None, tmp_path / "alone") | {"effects": located(None, None)}
+    alone = tuned(None, tmp_path / "alone") | {"effects": located(None, None), "knocked": knocked_out(None)}
     for rank in range(2):
         both = load_file(str(tmp_path / f"{rank}.safetensors"))
         assert both["losses"].shape == (6,)

@@ -66,8 +66,19 @@ def located(processes: Processes | None, rows: int | None) -> torch.Tensor:
     return found
 
 
+def knocked_out(processes: Processes | None) -> torch.Tensor:
+    """Each head's effect of being knocked out alone."""
+    model = tiny("llama-gqa")
+    means = torch.full((3, 6, headed(model).head_dim), 0.1)
+    ask = {"method": "knockout", "means": means, "metric": "logprob_diff", "processes": processes}
+    return pinpoint.locate(model, None, PAIRS, **ask).effects  # type: ignore[arg-type]
+
+
 if __name__ == "__main__":
     folder, processes = Path(sys.argv[1]), join()
-    found = tuned(processes, folder / "trainer") | {"effects": located(processes, 80)}
+    found = tuned(processes, folder / "trainer") | {
+        "effects": located(processes, 80),
+        "knocked": knocked_out(processes),
+    }
     save_file(found, str(folder / f"{processes.rank}.safetensors"))
     leave()

@@ -24,10 +24,12 @@ _LABELS = {
     "path": "direct effect by path patching",
     "activation": "total effect by activation patching",
     "attribution": "total effect estimated by attribution patching",
+    "knockout": "effect of knocking each head out alone",
     "probe": "held-out accuracy of linear probes",
     "random": "random scores",
 }
 _NO_EFFECTS = ("probe", "random")
+_SOMEWHERE = ("activation", "attribution", "knockout")
 _PATCHED = {"last": "last position", "suffix": "from the first difference on", "all": "all positions"}
 
 
@@ -75,7 +77,7 @@ class HeadScores:
     """Scores of all heads of a model.
 
     Attributes:
-        effects: metric(patched) - metric(reference), where the metric is unwanted minus wanted, so
+        effects: metric(patched or knocked out) - metric(reference), where the metric is unwanted minus wanted, so
             that the most negative heads cause the unwanted behaviour. Unit: logits for `logit_diff`,
             nats for `log_odds`, percent for `paper_share`. The methods "probe" and "random" give no effects: the
             share of a pair's two prompts that a probe tells apart, and a random number.
@@ -84,8 +86,8 @@ class HeadScores:
         engine: name of the engine that computed the effects.
         seconds: wall time of the computation.
         layers: the layers that have heads; None for all. The effects of the others are 0.
-        method: "path", "activation", "attribution", "probe" or "random": see `pinpoint.locate`.
-        positions: where heads were patched or read: "last", "suffix" or "all".
+        method: "path", "activation", "attribution", "knockout", "probe" or "random": see `pinpoint.locate`.
+        positions: where heads were patched, knocked out or read: "last", "suffix" or "all".
         through: "q", "k" or "v" where effects through `receivers` were scored: see `pinpoint.locate_paths`.
         receivers: the heads that the paths lead through; empty for effects on the logits by whatever way.
         groups: what each pair belongs to; empty where every pair stands for itself.
@@ -117,7 +119,7 @@ class HeadScores:
             where = f", {_PATCHED[self.positions]}" if self.through != "q" else ""
             heads = ", ".join(map(str, self.receivers))
             return f"effect by path patching through {self.through} of {heads}{where}, {self.engine}"
-        where = f", {_PATCHED[self.positions]}" if self.method in ("activation", "attribution") else ""
+        where = f", {_PATCHED[self.positions]}" if self.method in _SOMEWHERE else ""
         return f"{_LABELS[self.method]}{where}, {self.engine}"
 
     @property

@@ -85,7 +85,7 @@ REFUSAL = UserBehaviourConfig(
         ({"locate": {"contrasts": ["polar"]}}, "locate.contrasts.0: input should be 'affirmed', 'neutral' or 'wrong_f"),
         (
             {"locate": {"contrasts": ["neutral"], "method": "probe"}},
-            "locate: contrasts go with methods path, activation and attribution, which give effects, at positions",
+            "locate: contrasts go with methods path, activation and attribution, whose effects depend on the other",
         ),
         (
             {"locate": {"contrasts": ["neutral"], "method": "activation", "positions": "suffix"}},

@@ -228,7 +228,7 @@ def test_answers_that_begin_alike_are_sent_to_this_metric() -> None:
 
 def test_what_cannot_be_measured_is_refused() -> None:
     model = tiny("llama-gqa")
-    with pytest.raises(ConfigError, match=r"metric 'logprob_diff' goes with method path, not with 'activation'"):
+    with pytest.raises(ConfigError, match=r"metric 'logprob_diff' goes with methods path and knockout, not with 'act"):
         pinpoint.locate(model, None, continued(checks.pairs()), metric="logprob_diff", method="activation")
     long = ContrastPair([1] * 60, [2] * 10, [[5] * 6], [[7]])
     with pytest.raises(InputError, match=r"pair 0: a prompt with its continuation has 65 tokens, the model reads 64"):

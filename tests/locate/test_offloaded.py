@@ -75,7 +75,13 @@ def test_a_sweep_reads_every_block_once_and_scores_alike(
 def test_every_other_way_through_the_model_is_exact_too(tmp_path: Path, tokenizer: PreTrainedTokenizerBase) -> None:
     folder, some = saved("llama-gqa", tmp_path, tokenizer), pairs(1, count=2)
     whole, model = pinpoint.load(folder, "float32", "cpu").model, on_disk(folder)
-    for asked in ({"engine": "naive"}, {"method": "activation"}, {"method": "attribution"}):
+    means = torch.full((3, 6, headed(model).head_dim), 0.1)
+    for asked in (
+        {"engine": "naive"},
+        {"method": "activation"},
+        {"method": "attribution"},
+        {"method": "knockout", "means": means},
+    ):
         ours, theirs = (pinpoint.locate(one, None, some, **asked).effects for one in (model, whole))
         assert relative(ours, theirs) < 1e-5, asked
     ids = torch.tensor([some[0].reference])

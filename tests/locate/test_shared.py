@@ -14,7 +14,7 @@ import torch
 import pinpoint
 from pinpoint.artifacts import Workspace
 from pinpoint.heads import HeadScores
-from pinpoint.locate._locate import ENGINES
+from pinpoint.locate._ask import ENGINES
 from pinpoint.processes import Processes
 from tests.families import tiny
 from tests.locate.test_engines import pairs

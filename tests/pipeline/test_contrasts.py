@@ -75,6 +75,9 @@ def test_effects_are_those_of_the_engine_on_the_pairs_that_did_not_rank(tmp_path
     turned = [replace(pair, reference=pair.counterfactual, counterfactual=pair.reference) for pair in pairs]
     other = locate(run.model, run.tokenizer, turned, metric="log_odds").reference
     assert one["moved"] == pytest.approx(float((other - by_hand.reference).mean()), rel=1e-3, abs=1e-3)
+    assert one["reliability"]["pairs"] == 4 and one["reliability"]["value"] == pytest.approx(
+        by_hand.reliability.value, abs=0.02
+    )
     first = one["heads"][0]
     head = Head.parse(first["head"])
     assert first["effect"] == pytest.approx(float(by_hand.mean[head]), abs=1e-3)

@@ -15,6 +15,7 @@ from pinpoint.config import LocateConfig, parse_config, resolve
 from pinpoint.errors import ConfigError
 from pinpoint.heads import Head
 from pinpoint.locate import locate
+from pinpoint.measure import head_means
 from pinpoint.organism import shipped
 from pinpoint.pipeline import (
     Run,
@@ -30,6 +31,12 @@ from pinpoint.pipeline import (
 )
 from pinpoint.pipeline._choice import chosen_heads
 from pinpoint.progress import Silent
+from pinpoint.verify import Prompts
+
+_NEUTRAL = [
+    [{"role": "user", "content": question}, {"role": "assistant", "content": reply}]
+    for question, reply in (("What colour is snow?", "White."), ("Name an animal.", "A horse."))
+]
 
 
 class Counted:
@@ -84,16 +91,44 @@ def _record(folder: Path, **section: Any) -> Any:
     return run.workspace.sub("locate").read_json("locate.json")
 
 
-@pytest.mark.parametrize(("method", "unit"), [("activation", "nats"), ("probe", "share of prompts"), ("random", "")])
+@pytest.mark.parametrize(
+    ("method", "unit"), [("activation", "nats"), ("knockout", "nats"), ("probe", "share of prompts"), ("random", "")]
+)
 def test_other_methods_leave_a_ranking_with_their_own_unit(tmp_path: Path, method: str, unit: str) -> None:
     record = _record(tmp_path, method=method)
     assert (record["method"], record["unit"]) == (method, unit) and len(record["ranking"]) == 64
 
 
-def test_activation_patching_is_compared_with_its_brute_force(tmp_path: Path) -> None:
-    run = run_of(tmp_path, pairs=4, method="activation", engine="naive")
+@pytest.mark.parametrize("method", ["activation", "knockout"])
+def test_methods_are_compared_with_their_brute_force(tmp_path: Path, method: str) -> None:
+    run = run_of(tmp_path, pairs=4, method=method, engine="naive")
     beside = beside_brute_force(run, run.do("locate"))
     assert beside.engine == "cached" and beside.difference < 1e-4
+
+
+def test_knockouts_are_of_the_run_s_neutral_dialogues(tmp_path: Path) -> None:
+    lines = [json.dumps({"id": str(i), "messages": messages}) for i, messages in enumerate(_NEUTRAL)]
+    file = tmp_path / "neutral.jsonl"
+    file.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    run = run_of(tmp_path / "run", pairs=4, method="knockout")
+    config = run.config.model_copy(update={"data": run.config.data.model_copy(update={"neutral": str(file)})})
+    given = Run(config, tmp_path / "given")
+    ours, theirs = run.do("locate"), given.do("locate")
+    verified = Prompts(
+        given.view,
+        given.tokenizer,
+        given.inputs.halves.pairs,
+        "mean",
+        head_means(given.view, given.tokenizer, given.inputs.neutral, 8),
+        8,
+    )
+    first = Head(2, 3)
+    apart = torch.tensor(verified.log_odds([first])) - torch.tensor(verified.log_odds([]))
+    assert torch.allclose(theirs.effects[:, 2, 3], apart, atol=1e-4), "the first step of the knockout curve"
+    assert not torch.allclose(ours.effects, theirs.effects, atol=1e-3)
+    assert given.is_done("locate")
+    file.write_text(lines[0] + "\n", encoding="utf-8")
+    assert not Run(config, tmp_path / "given").is_done("locate"), "other means are another map"
 
 
 def test_a_set_is_chosen_on_one_half_and_measured_on_the_other(tmp_path: Path) -> None:
@@ -125,13 +160,19 @@ def test_a_set_is_searched_by_path_patching_alone(tmp_path: Path) -> None:
         ({"positions": "all"}, "locate: positions 'all' goes with methods activation and attribution, not with 'path'"),
         (
             {"method": "probe", "engine": "naive"},
-            "locate: engine 'naive' goes with methods path and activation; 'probe'",
+            "locate: engine 'naive' goes with methods path, activation and knockout; 'probe'",
         ),
         ({"method": "activation", "nodes": ["heads", "mlps"]}, "locate: nodes mlps go with method path, not with 'act"),
         (
             {"method": "activation", "metric": "logprob_diff"},
-            "locate: metric 'logprob_diff' goes with method path, not with 'activation', which measures the next",
+            "locate: metric 'logprob_diff' goes with methods path and knockout, not with 'activation', which measures",
         ),
+        (
+            {"method": "knockout", "positions": "suffix"},
+            "locate: positions 'suffix' goes with methods activation and attribution, not with 'knockout', which",
+        ),
+        ({"method": "knockout", "nodes": ["heads", "mlps"]}, "locate: nodes mlps go with method path, not with 'kno"),
+        ({"method": "knockout", "contrasts": ["neutral"]}, "locate: contrasts go with methods path, activation and at"),
         ({"nodes": ["mlps"]}, "locate: nodes must hold heads"),
         ({"nodes": ["heads", "layers"]}, "locate.nodes.1: input should be 'heads', 'groups', 'attention' or 'mlps'"),
         ({"exact_pairs": -1}, "locate.exact_pairs: input should be greater"),
@@ -282,7 +323,7 @@ def test_the_command_prints_what_a_map_is_worth(tmp_path: Path) -> None:
         "Split-half reliability",
         "halvings of 12 pairs; noise floor",
         "(float32 against float64, 8 pairs):",
-        "When the pairs are drawn again",
+        "When the 12 pairs are drawn again",
         "Maps by 8 wordings of the challenge: of 28 couples, the 5 that agree least",
     ):
         assert text in out, text

@@ -105,6 +105,7 @@ def locate() -> dict[str, Any]:
         "mean": mean,
         "standard_error": [[0.02] * HEADS for _ in range(LAYERS)],
         "reference": 6.12,
+        "reference_standard_error": 0.31,
         "ranking_mean": other,
         "reliability": {"value": 0.972, "low": 0.961, "high": 0.981, "halvings": 1000, "pairs": 50},
         "noise": {"floor": 0.011, "pairs": 8, "dtype": "bfloat16", "against": "float32"},

@@ -28,6 +28,7 @@ def record() -> dict[str, Any]:
         "ceiling": 0.95,
         "top": 2,
         "shared": 1,
+        "reliability": {"value": 0.912, "low": 0.88, "high": 0.93, "halvings": 1000, "pairs": 50},
     }
     wrong = neutral | {
         "moved": 0.2,
@@ -48,9 +49,11 @@ def test_the_table_has_effects_shares_and_verdicts() -> None:
 
 def test_the_words_say_which_heads_keep_their_effect_and_what_a_contrast_cannot_tell() -> None:
     neutral, wrong = contrast_words(record())
-    assert neutral.startswith("Contrast neutral (the user neither doubts nor agrees) moves the metric by −6.15 logits,")
+    assert neutral.startswith("Contrast neutral (the user neither doubts nor agrees) moves the metric by −6.15 ± 0.30 ")
+    assert "± 0.30 logits, contrast affirmed" in neutral and "by −12.30 ± 0.40." in neutral
     assert "whether a third of their effect is left: 1 keeps it (L5.H3); 1 loses it (L6.H1)." in neutral
-    assert "Rank correlation over all heads 0.87; 1 of the first 2 are shared." in neutral
+    assert "Rank correlation over all heads 0.87; 1 of the first 2 are shared. This map's " in neutral
+    assert neutral.endswith("split-half reliability is 0.91 [0.88, 0.93], over 50 pairs.")
     assert "That is too little to tell anything of single heads." in wrong
     assert "whether the answer that is doubted was right or wrong" in wrong and "L5.H3" not in wrong
     turned = record()

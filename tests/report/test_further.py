@@ -20,7 +20,7 @@ def with_pressure() -> dict[str, Any]:
 def test_the_table_has_a_line_for_each_measure_and_a_dash_for_what_is_undefined() -> None:
     rows = {row.label: row.cells for row in method_rows(with_pressure())}
     cells = rows["Repeated pressure: turns until it does"]
-    assert cells == {"base": "1.25 [1.23, 1.27]", "pinpoint": "4.50 [4.48, 4.52]", "full": "–"}
+    assert cells == {"base": "1.25 [1.23, 1.27], n = 320", "pinpoint": "4.50 [4.48, 4.52], n = 320", "full": "–"}
     assert rows["Repeated pressure: gives the right answer up"]["base"].startswith("80.0 %")
     assert not any("pressure" in row.label for row in method_rows(summary()))
 
@@ -29,9 +29,9 @@ def test_the_page_shows_them_with_their_differences_and_what_the_judge_did_not_s
     page = write_page(fill(Workspace(tmp_path), summary=with_pressure())).read_text(encoding="utf-8")
     for text in ("Other kinds of sycophancy", "+3.25", "Judge: big-model; 7 of its 900 verdicts could not be read"):
         assert text in page, text
-    assert "is told by a judge that can err (big-model; 7 of its 900 verdicts" in page
+    assert "is decided by a judge that can err (big-model; 7 of its 900 verdicts" in page
     plain = write_page(fill(Workspace(tmp_path / "plain"))).read_text(encoding="utf-8")
-    assert "is told by rules that can err." in plain
+    assert "is decided by rules that can err." in plain
     assert "Other kinds of sycophancy" not in plain
 
 

@@ -23,9 +23,12 @@ REFUSING = behaviour_of(
 def test_every_locator_is_told_in_words_of_its_own() -> None:
     methods = get_args(LocateConfig.model_fields["method"].annotation)
     said = [located(method, SYCOPHANCY) for method in methods]
-    assert len(set(said)) == len(methods) == 5
+    assert len(set(said)) == len(methods) == 6
     assert "froze every other head" in said[0]
     assert "not what the head does" in located("probe", SYCOPHANCY)
+    told = located("knockout", SYCOPHANCY)
+    assert "its mean over neutral dialogues in place of what it puts out under doubt" in told
+    assert "plays no part" in told and "pushes towards caving." in told
 
 
 def test_what_replies_were_found_to_begin_with_is_told_and_words_that_were_given_are_not() -> None:

@@ -64,6 +64,10 @@ GROUPS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
         ("locate/_activation.py", "locate/_attribution.py", "locate/_ends.py", "locate/_positions.py"),
         ("locate/test_activation.py",),
     ),
+    "knockout": (
+        ("locate/_knockout.py", "interventions/_after_heads.py"),
+        ("locate/test_knockout.py",),
+    ),
     "search": (
         ("locate/_sets.py", "locate/_baselines.py", "locate/_dealt.py"),
         ("locate/test_sets.py", "locate/test_baselines.py", "locate/test_dealt.py", "locate/test_shared.py"),

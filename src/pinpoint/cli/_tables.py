@@ -9,6 +9,7 @@ from rich.table import Table
 
 from pinpoint.checks import FEWEST_ITEMS
 from pinpoint.cli._console import results, safe
+from pinpoint.numerals import bracketed, with_interval
 
 if TYPE_CHECKING:
     from pinpoint.behaviours import Behaviour
@@ -74,9 +75,9 @@ def print_scored(found: Scored) -> None:
         table.add_column(name, justify="left" if name == "measure" else "right")
     few = False
     for name, value in found.rates.items():
-        interval = "–" if value.low is None or value.high is None else f"{value.low:.1%} .. {value.high:.1%}"
         few |= (marked := value.value is not None and value.n < FEWEST_ITEMS)
-        table.add_row(name.replace("_", " "), _share(value.value), interval, f"{value.n}{_FEW if marked else ''}")
+        *texts, n = _measured(value)
+        table.add_row(name.replace("_", " "), *texts, n + (_FEW if marked else ""))
     results().print(table)
     _print_few(few)
     for of, parts in (("model", found.measured.by_model), ("question set", found.measured.by_set)):
@@ -99,14 +100,19 @@ def print_scored(found: Scored) -> None:
 
 
 def _print_parts(of: str, parts: dict[str, dict[str, Estimate]]) -> None:
-    """The main rates of each model or set, with the exchanges behind the first answers; --json has the others."""
+    """The main rates of each model or set; --json has the others."""
     table = Table(title=f"By {of}", title_justify="left")
-    names = ("confidence", "truthfulness", "correction_acceptance", "accuracy_before", "accuracy_after")
-    for name in (of, *names, "n"):
-        table.add_column(name.replace("_", " "), justify="left" if name == of else "right")
+    for name in (of, "measure", "value", "95 % interval", "n"):
+        table.add_column(name, justify="left" if name in (of, "measure") else "right")
     for part, rates in parts.items():
-        table.add_row(safe(part), *(_share(rates[name].value) for name in names), str(rates["accuracy_before"].n))
+        for name in ("confidence", "truthfulness", "correction_acceptance", "accuracy_before", "accuracy_after"):
+            table.add_row(safe(part), name.replace("_", " "), *_measured(rates[name]))
     results().print(table)
+
+
+def _measured(rate: Estimate) -> tuple[str, str, str]:
+    """A rate, its interval and its n."""
+    return _share(rate.value), bracketed(rate.low, rate.high, ".1%") or "–", str(rate.n)
 
 
 def print_verification(found: dict[str, Any], behaviour: Behaviour) -> None:
@@ -119,7 +125,7 @@ def print_verification(found: dict[str, Any], behaviour: Behaviour) -> None:
         table.add_column(name, justify="right")
     for k, point in enumerate(curve["ranked"]):
         controls = [control([draw[k] for draw in curve[name]], "+.2f") for name in ("random", "matched")]
-        interval = "–" if point["low"] is None else f"{point['low']:+.2f} .. {point['high']:+.2f}"
+        interval = bracketed(point["low"], point["high"], "+.2f") or "–"
         table.add_row(str(k), f"{point['value']:+.2f}", interval, *controls)
     results().print(table)
     results().print(f"random, layer-matched: mean [lowest, highest] of {len(curve['random'])} draws of each")
@@ -175,7 +181,7 @@ def print_replies(summary: dict[str, Any], behaviour: Behaviour) -> None:
     [method] = summary["methods"]
     table = Table(title=safe(f"{summary['model']} at {summary['endpoint']}"))
     table.add_column("")
-    table.add_column("with 95 % intervals", justify="right")
+    table.add_column("with 95 % intervals and n", justify="right")
     measured = {one.label for one in behaviour.measures} | {one.label for one in further_rows(summary)}
     measured |= {one.label for one in set_rows(summary, behaviour)}
     measured |= {ability_label(name) for name in summary["methods"][method]["abilities"]}
@@ -213,9 +219,7 @@ def _score(value: float | None, stderr: float | None) -> str:
 
 
 def _paired(row: dict[str, Any]) -> str:
-    if row["value"] is None:
-        return "undefined"
-    return f"{row['value']:+.3f}" + ("" if row["low"] is None else f" [{row['low']:+.3f}, {row['high']:+.3f}]")
+    return "undefined" if row["value"] is None else with_interval(row, "+.3f")
 
 
 def print_comparison(found: dict[str, Any], behaviour: Behaviour, page: Path) -> None:

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from pinpoint.errors import InputError
-from pinpoint.evaluate._tasks import Tasks, code_allowed, told, warnings_heard
+from pinpoint.evaluate._tasks import Tasks, code_allowed, reason_of, warnings_heard
 from pinpoint.measure import Estimate, difference
 from pinpoint.memory import BatchSize, out_of_memory, release
 
@@ -86,7 +86,7 @@ def capability(
         except Exception as error:
             if not out_of_memory(error):
                 raise InputError(
-                    f"lm-eval cannot run them: {told(error)}.",
+                    f"lm-eval cannot run them: {reason_of(error)}.",
                     where=f"--tasks {','.join(tasks.names)}",
                     mend="Try them one by one, with --limit 1: some task's own file may be at fault.",
                 ) from error

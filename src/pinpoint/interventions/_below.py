@@ -42,7 +42,7 @@ class Below:
         last = self._view.layers[self._layer - 1]
         hook = last.register_forward_hook(lambda _module, _args, output: seen.append(output))
         above = range(self._layer, self._view.n_layers)
-        with removing([hook]), self._standing_in(above, lambda *_args, **_kwargs: seen[-1]):
+        with removing([hook]), _standing_in(self._view, above, lambda *_args, **_kwargs: seen[-1]):
             routers = getattr(self._view.backbone(**inputs, use_cache=False), "router_logits", None)
         self._beside = len(seen[-1]) - 1 if isinstance(seen[-1], tuple) else None
         states = seen[-1] if self._beside is None else seen[-1][0]
@@ -60,15 +60,23 @@ class Below:
         handles = []
         if before := tuple(routers):
             handles.append(self._view.backbone.register_forward_hook(_with_routers(before)))
-        with removing(handles), self._standing_in(range(self._layer), lambda *_args, **_kwargs: output):
+        with removing(handles), skipped_below(self._view, self._layer, output):
             yield
 
-    @contextmanager
-    def _standing_in(self, layers: Iterable[int], forward: Callable[..., object]) -> Iterator[None]:
-        with ExitStack() as stack:
-            for layer in layers:
-                stack.enter_context(supplied(self._view.model, f"{self._view.layout.layers}.{layer}", forward))
-            yield
+
+@contextmanager
+def skipped_below(view: HeadedModel, layer: int, output: object) -> Iterator[None]:
+    """Skips the blocks below one: `output`, in the form in which blocks of this model put it out, enters it."""
+    with _standing_in(view, range(layer), lambda *_args, **_kwargs: output):
+        yield
+
+
+@contextmanager
+def _standing_in(view: HeadedModel, layers: Iterable[int], forward: Callable[..., object]) -> Iterator[None]:
+    with ExitStack() as stack:
+        for layer in layers:
+            stack.enter_context(supplied(view.model, f"{view.layout.layers}.{layer}", forward))
+        yield
 
 
 def _with_routers(before: tuple[Tensor, ...]) -> Callable[[nn.Module, tuple[Any, ...], Any], Any]:

@@ -40,16 +40,17 @@ def _constant(output: object) -> Callable[..., object]:
     return lambda *_args, **_kwargs: output
 
 
-def _attention(output: Tensor, *, adds_residual: bool) -> Callable[..., object]:
-    """An attention module that puts out `output` and no attention weights.
+@contextmanager
+def attention_supplied(view: HeadedModel, layer: int, output: Float[Tensor, "row position d_model"]) -> Iterator[None]:
+    """Makes the attention of a block put out `output`, what its out projection would, and no attention weights."""
+    forward = _constant((output, None))
+    if view.layout.adds_residual:  # it takes the residual stream as its second argument
 
-    Args:
-        output: [row 1 d_model].
-        adds_residual: it takes the residual stream as its second argument and adds it.
-    """
-    if adds_residual:
-        return lambda _normed, residual, **_kwargs: (residual + output, None)
-    return _constant((output, None))
+        def forward(_normed: Tensor, residual: Tensor, **_kwargs: object) -> object:
+            return residual + output, None
+
+    with supplied(view.layers[layer], view.layout.attention, forward):
+        yield
 
 
 def run_block(
@@ -81,8 +82,7 @@ def run_block(
     block = view.layers[layer]
     with ExitStack() as stack:
         if attention is not None:
-            forward = _attention(attention[:, None], adds_residual=view.layout.adds_residual)
-            stack.enter_context(supplied(block, view.layout.attention, forward))
+            stack.enter_context(attention_supplied(view, layer, attention[:, None]))
         for name, output in mixed.items():
             stack.enter_context(supplied(block, name, _constant(output[:, None])))
         output = block.forward(hidden[:, None], *args, **kwargs)

@@ -7,6 +7,8 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any, Literal
 
 if TYPE_CHECKING:
+    from jaxtyping import Float
+    from torch import Tensor
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
     from pinpoint.artifacts import Workspace
@@ -61,6 +63,7 @@ def locate(
     rows_per_chunk: int = 4096,
     padding_side: Literal["left", "right"] = "left",
     given: Sequence[Head] = (),
+    means: Float[Tensor, "layer head d_head"] | None = None,
     seed: int = 0,
     noise_pairs: int = 0,
     progress: Progress | None = None,
@@ -79,6 +82,8 @@ def locate(
     - "attribution": attribution patching, an estimate of the same total effect by the metric's gradient at the
       reference (Nanda 2023; Syed et al. 2023; on its errors, Kramár et al. 2024). `pinpoint.agreement`
       measures how good it is.
+    - "knockout": the head's z put to its mean at every position of the reference, everything after it recomputed: what
+      the head does there, exactly, whatever the counterfactual is (mean ablation: Wang et al. 2022, section 2).
     - "probe": how often a linear probe on z at the last position tells reference from counterfactual, on pairs of
       groups that it was not trained on (five folds). Not an effect: a head may hold what no one reads.
     - "random": a number drawn for each head, from `seed`.
@@ -87,24 +92,28 @@ def locate(
         model: a causal language model of a known architecture.
         tokenizer: its tokenizer; may be None where prompts and answers are token ids.
         pairs: the contrast pairs.
-        method: "path", "activation", "attribution", "probe" or "random".
+        method: "path", "activation", "attribution", "knockout", "probe" or "random".
         positions: where "activation" and "attribution" replace z: "last"; "suffix" (every position of the reference
             from its first difference on, the prompts aligned at their ends); or "all" (prompts of equal length).
         metric: "logit_diff" (mean logit of the unwanted minus of the wanted first tokens), "log_odds" (the
             same with log-sum-exp over each set), or "paper_share" (the published ratio of raw logits). Under "path"
-            also "logprob_diff" (log-probability of the unwanted minus of the wanted answers, over all their tokens;
-            of several on a side, the probabilities add up) or "mean_logprob_diff" (the same per token; of several on a
-            side, the mean). Each answer then follows both prompts, and a head is patched wherever a token of it is
-            predicted.
+            and "knockout" also "logprob_diff" (log-probability of the unwanted minus of the wanted answers, over all
+            their tokens; of several on a side, the probabilities add up) or "mean_logprob_diff" (the same per token; of
+            several on a side, the mean). Each answer then follows the prompts, and under "path" a head is patched
+            wherever a token of it is predicted.
         engine: "sweep" (exact; for "path" about two forward passes, for "activation" the patched tokens of each head,
-            going on from a cache) or "naive" (brute force, one whole pass per head).
+            going on from a cache, for "knockout" the blocks from the head's own on) or "naive" (brute force, one whole
+            pass per head).
         batch_size: pairs per forward pass (as many as have so many measured positions, where answers are measured
-            whole); under "activation", patched prompts per forward pass. Does not change the scores.
+            whole); under "activation", patched prompts per forward pass; under "knockout", heads of a layer that are
+            knocked out in one, each alone. Does not change the scores.
         rows_per_chunk: patched rows per call of a block at the most, under "path"; fewer where half of the memory that
             is free would not take them. Does not change the scores.
         padding_side: side that shorter prompts are padded on, under "path". Does not change the scores.
         given: heads that are patched throughout, under "path". Effects are then what a head adds to theirs, and
             `reference` is the metric with them patched; so sets of heads that stand in for one another come to light.
+        means: what heads put out when they are knocked out, for "knockout" and no other method: as a rule their means
+            over neutral dialogues, `pinpoint.measure.head_means`, which `pinpoint.verify` puts there too.
         seed: of the folds of "probe", and of "random".
         noise_pairs: pairs that are scored once more in the next wider dtype, weights widened module by module, so that
             the scores carry their noise floor: what rounding alone does to them. 0 leaves it unmeasured, as do methods
@@ -118,8 +127,8 @@ def locate(
         Effects per pair, layer and head; the most negative heads cause the unwanted behaviour.
 
     Raises:
-        InputError: a head of `given` is not the model's, a pair cannot be encoded or is longer than the model reads,
-            `positions` cannot be had of a pair, or a score is not finite.
+        InputError: a head of `given` is not the model's, `means` are not of its shape, a pair cannot be encoded or is
+            longer than the model reads, `positions` cannot be had of a pair, or a score is not finite.
         ArchitectureError: the model's architecture is not known.
         ConfigError: method, positions, metric or engine are unknown or do not go together.
 
@@ -127,7 +136,8 @@ def locate(
         PinpointWarning: the contrast looks empty, or the noise floor cannot be measured.
     """
     from pinpoint.heads import HeadSet
-    from pinpoint.locate._locate import Ask, score_heads
+    from pinpoint.locate._ask import Ask
+    from pinpoint.locate._locate import score_heads
 
     ask = Ask(
         method=method,
@@ -138,6 +148,7 @@ def locate(
         rows_per_chunk=rows_per_chunk,
         padding_side=padding_side,
         given=HeadSet(given),
+        means=means,
         seed=seed,
         noise_pairs=noise_pairs,
     )
@@ -190,7 +201,8 @@ def locate_nodes(
         ConfigError: a kind of nodes, the metric or the engine is unknown.
     """
     from pinpoint.heads import HeadSet
-    from pinpoint.locate._locate import Ask, score
+    from pinpoint.locate._ask import Ask
+    from pinpoint.locate._locate import score
     from pinpoint.nodes import checked_kinds
 
     ask = Ask(
@@ -259,7 +271,8 @@ def locate_paths(
     """
     from pinpoint.errors import InputError
     from pinpoint.heads import HeadSet
-    from pinpoint.locate._locate import Ask, score_heads
+    from pinpoint.locate._ask import Ask
+    from pinpoint.locate._locate import score_heads
 
     if not receivers:
         raise InputError("there are no receivers.", mend="Give at least one head.")

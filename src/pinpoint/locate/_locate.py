@@ -3,7 +3,7 @@
 import time
 import warnings
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from functools import partial
 
 import torch
@@ -12,119 +12,36 @@ from torch import Tensor
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from pinpoint.artifacts import Workspace
-from pinpoint.config import misfit
-from pinpoint.data import ContrastPair, EncodedPair, Side, encode_pair, pad
-from pinpoint.errors import ConfigError, InputError, PinpointWarning
-from pinpoint.heads import HeadScores, HeadSet
+from pinpoint.data import ContrastPair, EncodedPair, encode_pair, pad
+from pinpoint.errors import InputError, PinpointWarning
+from pinpoint.heads import HeadScores
 from pinpoint.locate._activation import activation
+from pinpoint.locate._ask import ENGINES, Ask
 from pinpoint.locate._attribution import attribution
 from pinpoint.locate._baselines import folds_of, head_outputs, probed
 from pinpoint.locate._dealt import ROWS, SETTING, batches, by_batch, halving, rows_with_room
-from pinpoint.locate._naive import naive
+from pinpoint.locate._knockout import check_means, knocked_out, naive_knocked_out
+from pinpoint.locate._layout_check import try_layout
 from pinpoint.locate._naive_paths import naive_paths
 from pinpoint.locate._paths import paths
-from pinpoint.locate._protocol import Effects, Engine
+from pinpoint.locate._protocol import Effects
 from pinpoint.locate._rounding import rounding
-from pinpoint.locate._sweep import sweep
-from pinpoint.locate._trial import try_layout
 from pinpoint.measure import Metric, check_lengths, forced, metric_named
 from pinpoint.memory import BatchSize
 from pinpoint.models import PARTS, HeadedModel, headed
-from pinpoint.nodes import Kind, Node, NodeScores
+from pinpoint.nodes import Node, NodeScores
 from pinpoint.processes import Processes
 from pinpoint.progress import Progress, Silent
 from pinpoint.reliability import Routing
 
-ENGINES: dict[str, Engine] = {"sweep": sweep, "naive": naive}
-METHODS = ("path", "activation", "attribution", "probe", "random")
-POSITIONS = ("last", "suffix", "all")
-
 _EMPTY_CONTRAST = 1e-3
-# What HeadScores says of methods that have no choice of engines, and their metric where it is no metric of logits.
-_BY_METHOD = {"activation": "cached", "attribution": "gradient", "probe": "ridge", "random": "seeded"}
+# The metric of methods whose scores are none of logits.
 _OWN_METRIC = {"probe": "accuracy", "random": "random"}
 
 
-@dataclass(frozen=True)
-class Ask:
-    """What is asked of every pair; see `pinpoint.locate`, and where there are receivers, `pinpoint.locate_paths`.
-
-    Asks that share their batch sizes learn from one another what fits.
-    """
-
-    method: str = "path"
-    positions: str = "last"
-    kinds: tuple[Kind, ...] = ("heads",)
-    metric: str = "logit_diff"
-    engine: str = "sweep"
-    batch_size: int | BatchSize = 32
-    rows_per_chunk: int | BatchSize = 4096
-    padding_side: Side = "left"
-    given: HeadSet = field(default_factory=HeadSet)
-    seed: int = 0
-    receivers: HeadSet = field(default_factory=HeadSet)
-    through: str = ""
-    noise_pairs: int = 0
-
-    def check(self) -> None:
-        """Refuses what is unknown, and what does not go together.
-
-        Raises:
-            ConfigError: names the setting.
-        """
-        for name, known in (("engine", tuple(ENGINES)), ("method", METHODS), ("positions", POSITIONS)):
-            value = getattr(self, name)
-            if value not in known:
-                raise ConfigError(f"{name} {value!r} is unknown.", mend=f"Use one of {', '.join(known)}.")
-        if self.receivers:
-            if self.through not in PARTS:
-                raise ConfigError(f"through {self.through!r} is unknown.", mend=f"Use one of {', '.join(PARTS)}.")
-            if self.through == "q" and self.positions != "last":
-                raise ConfigError(
-                    f"positions {self.positions!r} goes with k and v: a query acts on its own position alone.",
-                    where="positions",
-                    mend="Use positions 'last', or through 'k' or 'v'.",
-                )
-        elif found := misfit(self.method, self.positions, self.engine, self.kinds, self.metric):
-            raise ConfigError(f"{found}.", where="locate", mend="docs/locators.md says what goes together.")
-        if self.noise_pairs < 0:
-            raise ConfigError(
-                f"noise_pairs must be 0 or more; got {self.noise_pairs}.", where="locate", mend="Use 0 to measure none."
-            )
-        if self.given and self.method != "path":
-            raise ConfigError(
-                f"heads can be given under method 'path' alone, not under {self.method!r}.",
-                where="given",
-                mend="Leave out given, or use method 'path'.",
-            )
-
-    @property
-    def names_work(self) -> tuple[object, ...]:
-        """What the effects on a pair depend on, beside the pair and the model."""
-        path = (self.receivers, self.through) if self.receivers else ()
-        return (self.metric, self.engine, self.given, self.method, self.positions, self.kinds, *path)
-
-    @property
-    def at_once(self) -> BatchSize:
-        """Pairs, or patched prompts, at once."""
-        return BatchSize.of(self.batch_size, SETTING)
-
-    @property
-    def one_by_one(self) -> bool:
-        """Whether rows fill a forward pass with a single pair."""
-        return self.method == "activation" or bool(self.receivers)
-
-    @property
-    def engine_name(self) -> str:
-        """What did the work, in scores."""
-        if self.engine == "naive":
-            return "naive"
-        return "cached" if self.receivers else _BY_METHOD.get(self.method, self.engine)
-
-
-def _warn_if_empty(effects: Float[Tensor, "pair node"], metric: str, encoded: list[EncodedPair]) -> None:
+def _warn_if_empty(effects: Float[Tensor, "pair node"], ask: Ask, encoded: list[EncodedPair]) -> None:
     same = sum(pair.reference == pair.counterfactual for pair in encoded)
-    if same:
+    if same and ask.means is None:
         warnings.warn(
             f"{same} of {len(encoded)} pairs have the same reference and counterfactual.",
             PinpointWarning,
@@ -132,7 +49,8 @@ def _warn_if_empty(effects: Float[Tensor, "pair node"], metric: str, encoded: li
         )
     elif effects.numel() and effects.abs().max() < _EMPTY_CONTRAST:
         warnings.warn(
-            f"no head moves {metric} by {_EMPTY_CONTRAST}: the contrast looks empty.",
+            f"no head moves {ask.metric} by {_EMPTY_CONTRAST}: "
+            f"{'the contrast' if ask.means is None else 'the knockout'} looks empty.",
             PinpointWarning,
             stacklevel=5,
         )
@@ -149,6 +67,11 @@ def _worker(
         # A sender takes two rows; the reference one.
         senders_at_once = BatchSize(max(1, (ask.at_once.asked - 1) // 2), SETTING)
         return lambda some: paths(view, some, *common, senders_at_once)
+    if ask.means is not None:
+        known, knocked_at_once = (metric, nodes, ask.means), ask.at_once
+        if ask.engine == "naive":
+            return lambda some: naive_knocked_out(view, some, *known)
+        return lambda some: knocked_out(view, some, *known, knocked_at_once)
     if ask.method == "activation":
         cached = ask.engine != "naive"
         # The reference takes one of the rows.
@@ -217,6 +140,8 @@ def score(
     view.check([*ask.given, *ask.receivers])
     if ask.receivers:
         view.projection_parts(ask.receivers[0].layer)
+    if ask.means is not None:
+        check_means(view, ask.means)
     nodes = view.nodes(ask.kinds)
     encoded = [encode_pair(tokenizer, pair, continued=metric.over is not None) for pair in pairs]
     check_lengths(model, encoded)
@@ -250,7 +175,7 @@ def score(
         )
     name = _OWN_METRIC.get(ask.method, ask.metric)
     if ask.method not in _OWN_METRIC:
-        _warn_if_empty(found.effects, name, encoded)
+        _warn_if_empty(found.effects, ask, encoded)
     shape = (view.n_layers, view.n_heads)
     routing = _routing(found)
     return NodeScores(
@@ -280,4 +205,5 @@ def score_heads(
     """Scores all heads; see `pinpoint.locate`."""
     found = score(model, tokenizer, pairs, ask, progress, workspace, processes).heads()
     through, receivers = ask.through, tuple(ask.receivers)
-    return replace(found, method=ask.method, positions=ask.positions, through=through, receivers=receivers)
+    positions = "all" if ask.method == "knockout" else ask.positions
+    return replace(found, method=ask.method, positions=positions, through=through, receivers=receivers)

@@ -10,8 +10,9 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from pinpoint.data import ContrastPair
 from pinpoint.heads import Head, HeadScores, HeadSet
+from pinpoint.locate._ask import Ask
 from pinpoint.locate._dealt import ROWS, SETTING
-from pinpoint.locate._locate import Ask, score, score_heads
+from pinpoint.locate._locate import score, score_heads
 from pinpoint.memory import BatchSize
 from pinpoint.progress import Progress
 

@@ -132,6 +132,12 @@ def head_means(
 ) -> torch.Tensor:
     """Mean output z of every head over all real positions of neutral dialogues.
 
+    Args:
+        view: the model, as `pinpoint.models.headed` shows it.
+        tokenizer: its tokenizer.
+        dialogues: the neutral dialogues.
+        batch_size: dialogues in a pass.
+
     Returns:
         [layer head d_head], what a mean knockout puts in place of a head's output.
     """

@@ -113,6 +113,7 @@ def _record(one: Contrasted, main: Contrasted, first: Sequence[Head]) -> dict[st
     agreement = {"correlation": couple["correlation"], "ceiling": couple["ceiling"]}
     agreement |= {"top": top, "shared": round(top * couple["overlap"][str(top)])}
     errors = [[None if math.isnan(error) else error for error in row] for row in one.scores.standard_error.tolist()]
+    agreement |= {"reliability": one.scores.reliability.to_json()}
     return found | agreement | {"effects": {"mean": one.scores.mean.tolist(), "standard_error": errors}}
 
 

@@ -23,7 +23,7 @@ class Workload(NamedTuple):
 
     Attributes:
         pairs: contrast pairs, those of further contrasts among them.
-        batch: pairs at a time.
+        batch: pairs at a time; patched prompts, where those of a pair fill a pass.
         rows: patched rows at a time.
         tokens: length of a prompt.
         train_batch: dialogues that are trained on at once.
@@ -62,7 +62,8 @@ class Workload(NamedTuple):
             answers: tokens of each answer of a pair.
         """
         locate = config.locate
-        batch = min(locate.batch_size, locate.pairs)
+        fills = locate.method in ("activation", "knockout")  # a single pair does
+        batch = locate.batch_size if fills else min(locate.batch_size, locate.pairs)
         return cls(
             round(locate.pairs * (1 + len(config.further_contrasts) / 2)),  # half of them again for each
             batch,
@@ -149,7 +150,8 @@ def spared(view: HeadedModel, size: int, bits: int | None) -> float:
 
 def locate_cost(view: HeadedModel, dtype: torch.dtype, work: Workload) -> Cost:
     """Locating by the method asked for."""
-    return (_sweep_cost if work.method == "path" else _other_cost)(view, dtype, work)
+    ways = {"path": _sweep_cost, "knockout": _knockout_cost}
+    return ways.get(work.method, _other_cost)(view, dtype, work)
 
 
 def _other_cost(view: HeadedModel, dtype: torch.dtype, work: Workload) -> Cost:
@@ -175,6 +177,26 @@ def _other_cost(view: HeadedModel, dtype: torch.dtype, work: Workload) -> Cost:
     else:
         held = 2 * work.batch * work.tokens * per_layer
     return Cost(int(weights + held * size), work.pairs * per_pair, brute / per_pair if per_pair else 1.0)
+
+
+def _knockout_cost(view: HeadedModel, dtype: torch.dtype, work: Workload) -> Cost:
+    """One pass over a prompt, then for every head, and a reference beside each layer's, what follows in its block."""
+    shape, size, heads = _shape(view), dtype.itemsize, view.n_heads
+    block = 2 * (shape.attention + shape.mlp)
+    continued = work.measured - work.answers
+    tokens = work.answers * work.tokens + continued
+    chunks = -(-heads // work.batch)
+    blocks = sum((view.n_layers - 1 - layer) * block + 2 * shape.mlp for layer in view.attention_layers)
+    unembedded = len(view.attention_layers) * (heads + chunks) * work.measured * 2 * shape.width
+    per_pair = tokens * (view.n_layers * block + (heads + chunks) * blocks)
+    per_pair += unembedded * (shape.vocabulary if continued else _ANSWERS)
+    nodes = len(view.attention_layers) * heads
+    brute = (1 + nodes) * tokens * view.n_layers * block
+
+    rows = 1 + min(work.batch, heads)
+    kept = tokens * view.n_layers * (shape.width + heads * view.head_dim)
+    running = rows * (work.tokens * _per_token(shape) + work.measured * shape.vocabulary * bool(continued))
+    return Cost(int(_held(view, size, work) + (kept + running) * size), work.pairs * per_pair, brute / per_pair)
 
 
 def _sweep_cost(view: HeadedModel, dtype: torch.dtype, work: Workload) -> Cost:

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 from pinpoint.data import ContrastPair
 from pinpoint.heads import HeadScores
 from pinpoint.locate import locate, locate_nodes
+from pinpoint.measure import head_means
+from pinpoint.memory import BatchSize
 
 if TYPE_CHECKING:
     from pinpoint.artifacts import Workspace
@@ -19,7 +21,11 @@ def score(run: Run, pairs: Sequence[ContrastPair], workspace: Workspace | None, 
     """Scores all heads; `more` goes to `pinpoint.locate` as it is, before the settings."""
     config = run.config.locate
     own = {"method": config.method, "positions": config.positions, "seed": run.config.seed}
-    return locate(run.model, run.tokenizer, pairs, **_common(run, workspace) | own | more)
+    asked = _common(run, workspace) | own | more
+    if asked["method"] == "knockout":
+        at_once = BatchSize(config.batch_size, "locate.batch_size")
+        asked["means"] = head_means(run.view, run.tokenizer, run.inputs.neutral, at_once)
+    return locate(run.model, run.tokenizer, pairs, **asked)
 
 
 def score_nodes(run: Run, pairs: Sequence[ContrastPair], workspace: Workspace | None, **more: Any) -> NodeScores:

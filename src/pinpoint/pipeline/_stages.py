@@ -83,7 +83,9 @@ def _questions(run: Run, stage: str) -> dict[str, Any]:
 
 def _of_ranking(run: Run) -> dict[str, Any]:
     """What the scores and the ranking depend on, which the stages after it read."""
-    return {"locate": run.config.locate.model_dump(mode="json", exclude={"contrasts"})}
+    config = run.config
+    own = {"neutral": _file(config.data.neutral)} if config.locate.method == "knockout" else {}
+    return {"locate": config.locate.model_dump(mode="json", exclude={"contrasts"}), **own}
 
 
 def _of_locate(run: Run) -> dict[str, Any]:
@@ -126,9 +128,9 @@ def _of_full(run: Run) -> dict[str, Any]:
 
 
 def _of_explanations(run: Run) -> dict[str, Any]:
-    told = run.config.tune.explanations
-    tokens = run.config.tune.explanation_tokens if told == "model" else None
-    return {"explanations": told, "tokens": tokens, "batch_size": run.config.evaluate.batch_size}
+    source = run.config.tune.explanations
+    tokens = run.config.tune.explanation_tokens if source == "model" else None
+    return {"explanations": source, "tokens": tokens, "batch_size": run.config.evaluate.batch_size}
 
 
 def _tuning(config: TuneConfig, *without: str) -> dict[str, Any]:

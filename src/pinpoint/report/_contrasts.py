@@ -6,6 +6,7 @@ from typing import Any
 from pinpoint.behaviours import behaviour_of
 from pinpoint.config import SycophancyConfig
 from pinpoint.report._format import DASH, NBSP, number
+from pinpoint.report._located import with_error
 
 _LOSING = {
     "affirmed": "A head that loses it does the same whether the user doubts or agrees.",
@@ -32,21 +33,23 @@ def contrast_table(locate: Mapping[str, Any]) -> list[list[str]]:
     maps = _maps(locate)
     if not maps:
         return []
-    rows = [["Head", *maps], ["whole contrast", *(_with_error(one["moved"], one) for one in maps.values())]]
+    rows = [
+        ["Head", *maps],
+        ["whole contrast", *(_with_error(one["moved"], one) for one in maps.values())],
+    ]
     for row, head in enumerate(next(iter(maps.values()))["heads"]):
         rows.append([head["head"], *(_cell(one["heads"][row], one["moves"]) for one in maps.values())])
     return rows
 
 
 def _with_error(value: float, one: Mapping[str, Any]) -> str:
-    error = one["standard_error"]
-    return number(value, "+.2f") + ("" if error is None else f" ± {number(error, '.2f')}")
+    return with_error(value, one["standard_error"])
 
 
 def _cell(head: Mapping[str, Any], moves: str) -> str:
     share = number(100 * head["share"] if moves == "enough" else None, ".0f")
-    told = "" if share == DASH else f" ({share}{NBSP}%)"
-    return _with_error(head["effect"], head) + told + (f" {head['verdict']}" if head["verdict"] else "")
+    shown = "" if share == DASH else f" ({share}{NBSP}%)"
+    return _with_error(head["effect"], head) + shown + (f" {head['verdict']}" if head["verdict"] else "")
 
 
 def contrast_words(locate: Mapping[str, Any]) -> list[str]:
@@ -63,7 +66,7 @@ def _told(locate: Mapping[str, Any], name: str) -> Iterator[str]:
     maps, own = _maps(locate), locate["contrast"]
     one, main = maps[name], maps[own]
     unit = "" if locate["unit"] == "%" else f" {locate['unit']}"
-    moved, whole = (number(each["moved"], "+.2f") for each in (one, main))
+    moved, whole = (_with_error(each["moved"], each) for each in (one, main))
     yield (
         f"Contrast {name} ({_counterfactual(name)}) moves the metric by {moved}{unit}, contrast {own} "
         f"({_counterfactual(own)}) by {whole}."
@@ -80,7 +83,15 @@ def _told(locate: Mapping[str, Any], name: str) -> Iterator[str]:
     yield _LOSING[name]
     if one["correlation"] is not None:
         correlation = number(one["correlation"], ".2f")
-        yield f"Rank correlation over all heads {correlation}; {one['shared']} of the first {one['top']} are shared."
+        shared = f"{one['shared']} of the first {one['top']} are shared"
+        yield f"Rank correlation over all heads {correlation}; {shared}.{_steady(one.get('reliability'))}"
+
+
+def _steady(reliability: Mapping[str, Any] | None) -> str:
+    if reliability is None or reliability["value"] is None:
+        return ""
+    value, low, high = (number(reliability[name], ".2f") for name in ("value", "low", "high"))
+    return f" This map's split-half reliability is {value} [{low}, {high}], over {reliability['pairs']} pairs."
 
 
 def _counted(one: Mapping[str, Any]) -> Iterator[str]:

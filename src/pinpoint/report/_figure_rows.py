@@ -3,7 +3,8 @@
 from collections.abc import Iterable
 from typing import Any
 
-from pinpoint.report._format import NATS, RATE, Unit, all_of, control, duration, number, quantity
+from pinpoint.numerals import bracketed
+from pinpoint.report._format import DASH, NATS, RATE, Unit, all_of, control, duration, number, quantity
 from pinpoint.report._rows import label_of
 
 
@@ -13,7 +14,7 @@ def curve_rows(curve: dict[str, Any]) -> list[list[str]]:
         [
             str(heads),
             number(point["value"], ".2f"),
-            f"[{number(point['low'], '.2f')}, {number(point['high'], '.2f')}]",
+            bracketed(point["low"], point["high"], ".2f", write=number) or DASH,
             *(control([draw[heads] for draw in curve[name]]) for name in ("random", "matched")),
         ]
         for heads, point in enumerate(curve["ranked"])
@@ -27,15 +28,15 @@ def check_rows(tunes: dict[str, dict[str, Any]], rates: Iterable[str]) -> list[l
             label_of(method),
             str(check["step"]),
             duration(check["seconds"]),
-            *(_checked(check, name, RATE) for name in rates),
-            _checked(check, "kl", NATS),
+            *(checked(check, name, RATE) for name in rates),
+            checked(check, "kl", NATS),
         ]
         for method, tune in tunes.items()
         for check in tune["history"]
     ]
 
 
-def _checked(check: dict[str, Any], name: str, unit: Unit) -> str:
+def checked(check: dict[str, Any], name: str, unit: Unit) -> str:
     """What a check measured, with interval and n; a run of an older version kept the number alone."""
     known = check.get("estimates", {}).get(name)
     return all_of(known, unit) if known else quantity(check["metrics"][name], unit)

@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from pinpoint.heads import Head
-from pinpoint.report._format import DASH, duration, number, percent
+from pinpoint.report._figure_rows import checked
+from pinpoint.report._format import DASH, IN_NATS, RATE, duration, number, percent
 from pinpoint.report._rows import label_of
 
 Figure = dict[str, Any]
@@ -239,8 +240,8 @@ def training_path(histories: dict[str, list[dict[str, Any]]], rates: dict[str, s
         trace["x"] = [check["metrics"]["kl"] for check in points]
         trace["text"] = [
             f"{label}, step {check['step']} ({duration(check['seconds'])})"
-            + "".join(f"<br>{html.escape(words)} {percent(check['metrics'][name])}" for name, words in rates.items())
-            + f"<br>KL {number(check['metrics']['kl'], '#.4g')} nats"
+            + "".join(f"<br>{html.escape(words)} {checked(check, name, RATE)}" for name, words in rates.items())
+            + f"<br>KL {checked(check, 'kl', IN_NATS)}"
             for check in points
         ]
         trace["hovertemplate"] = "%{text}<extra></extra>"

@@ -3,6 +3,8 @@
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
+from pinpoint.numerals import bracketed, with_interval
+
 DASH = "–"
 NBSP = "\u00a0"
 
@@ -20,6 +22,8 @@ class Unit(NamedTuple):
 RATE = Unit(100, ".1f", " %")
 GAP = Unit(100, "+.1f", " points")
 NATS = Unit(1, "#.4g", "")
+IN_NATS = NATS._replace(suffix=" nats")
+"""The same outside of tables, whose labels name the unit."""
 
 
 class Shown(NamedTuple):
@@ -56,31 +60,38 @@ def shown(estimate: Estimated | None, unit: Unit) -> Shown:
     """An estimate as value, 95 % interval and number of items."""
     if estimate is None or estimate["value"] is None:
         return Shown(DASH, "", "")
-    low, high = estimate["low"], estimate["high"]
-    interval = ""
-    if low is not None and high is not None:
-        interval = f"[{number(low * unit.factor, unit.spec)}, {number(high * unit.factor, unit.spec)}]"
+    interval = bracketed(estimate["low"], estimate["high"], unit.spec, unit.factor, number)
     return Shown(quantity(estimate["value"], unit), interval, count(estimate["n"]))
-
-
-def one_line(estimate: Estimated | None, unit: Unit) -> str:
-    """An estimate as "96.2 % [94.0, 98.1]"."""
-    value, interval, _ = shown(estimate, unit)
-    return f"{value} {interval}".rstrip()
 
 
 def control(draws: Sequence[float], spec: str = ".2f") -> str:
     """Draws of a control as "4.21 [3.90, 4.50]": their mean, the lowest and the highest."""
     if not draws:
         return DASH
-    mean, low, high = (number(one, spec) for one in (sum(draws) / len(draws), min(draws), max(draws)))
-    return f"{mean} [{low}, {high}]"
+    spread = {"value": sum(draws) / len(draws), "low": min(draws), "high": max(draws)}
+    return with_interval(spread, spec, write=number)
 
 
 def all_of(estimate: Estimated | None, unit: Unit) -> str:
     """An estimate as "96.2 % [94.0, 98.1], n = 96"."""
-    n = shown(estimate, unit).n
-    return f"{one_line(estimate, unit)}, n = {n}" if n else DASH
+    return together(shown(estimate, unit))
+
+
+def together(estimate: Shown) -> str:
+    """The three texts of an estimate as one; a mean never stands without its n."""
+    text = f"{estimate.value} {estimate.interval}".rstrip()
+    return f"{text}, n = {estimate.n}" if estimate.n else text
+
+
+def cases(estimate: Estimated | None, *, flipped: bool = False) -> str:
+    """A rate as "96.2 % [94.2, 98.2] of 320 cases"; where `flipped`, that of the others among them."""
+    if estimate is None or estimate["value"] is None:
+        return f"{DASH} of the cases"
+    if flipped:
+        value, high, low = (None if end is None else 1 - end for end in map(estimate.get, ("value", "low", "high")))
+        estimate = {"value": value, "low": low, "high": high, "n": estimate["n"]}
+    text, interval, n = shown(estimate, RATE)
+    return f"{f'{text} {interval}'.rstrip().replace(' %', f'{NBSP}%')} of {n} cases"
 
 
 def count(value: int | None) -> str:

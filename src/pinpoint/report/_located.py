@@ -8,6 +8,7 @@ from markupsafe import Markup
 from pinpoint.behaviours import Behaviour
 from pinpoint.heads import Head
 from pinpoint.measure import Openings
+from pinpoint.numerals import with_interval
 from pinpoint.report._format import count, number
 
 TOP = 10
@@ -23,6 +24,9 @@ _LOCATED = {
     "attribution": "For each head, we estimated from slopes what replacing its output {here} by what it puts out "
     "{there} would do to the first word of the reply. <strong>These are estimates, not measured effects.</strong>"
     + _CAUSES,
+    "knockout": "For each head in turn, we put its mean over neutral dialogues in place of what it puts out {here}, at "
+    "every word of the dialogue, and let everything after it respond. What then changes in the first word of the reply "
+    "is what the head does there; the other version plays no part in these numbers." + _CAUSES,
     "probe": "For each head, a linear probe learnt to tell the two versions apart from what the head puts out where "
     "the reply is about to start. The score is how often it is right on questions it has not seen. <strong>It says "
     "what can be read from a head, not what the head does.</strong>",
@@ -59,32 +63,36 @@ def head_rows(locate: Mapping[str, Any], tuned: set[Head]) -> list[dict[str, Any
     return rows
 
 
+def with_error(value: float, error: float | None) -> str:
+    """A mean as "+2.31 ± 0.20"; alone where its standard error is not known."""
+    return number(value, "+.2f") + ("" if error is None else f" ± {number(error, '.2f')}")
+
+
 def answers(locate: Mapping[str, Any]) -> str:
     """How replies began that the effects are measured by, where the model's own decided; else empty."""
     found = locate.get("answers")
     if found is None:
         return ""
-    told = Openings.model_validate(found).told
-    return f"What replies begin with was not given, but found: {told}. Other words would be another measurement."
+    summary = Openings.model_validate(found).summary
+    return f"What replies begin with was not given, but found: {summary}. Other words would be another measurement."
 
 
 def worth(locate: Mapping[str, Any]) -> str:
     """How reliable the map is, and what rounding puts into it; empty for a run from before this was measured."""
-    told = []
+    sentences = []
     reliability, noise = locate.get("reliability"), locate.get("noise")
     if reliability and reliability["value"] is not None:
-        told.append(
+        sentences.append(
             f"Dealt at random to two halves, {count(reliability['halvings'])} times, the {reliability['pairs']} pairs "
-            f"give this map a split-half reliability of {number(reliability['value'], '.3f')} "
-            f"[{number(reliability['low'], '.3f')}, {number(reliability['high'], '.3f')}]."
+            f"give this map a split-half reliability of {with_interval(reliability, '.3f', write=number)}."
         )
     if noise:
         heads = [value for row in locate["mean"] for value in row if value is not None]
         under = sum(abs(value) <= noise["floor"] for value in heads)
         lie = f"{count(under)} of the {count(len(heads))} heads" if under else "no head"
-        told.append(
+        sentences.append(
             f"Rounding in {noise['dtype']} moves no mean effect by more than {number(noise['floor'], '.1e')}, the "
             f"noise floor (against {noise['against']}, {noise['pairs']} pairs): {lie} lie{'' if under > 1 else 's'} "
             "under it."
         )
-    return " ".join(told)
+    return " ".join(sentences)

@@ -6,7 +6,7 @@ from pinpoint.behaviours import Behaviour, behaviour_of
 from pinpoint.beyond import FURTHER
 from pinpoint.checks import FEWEST_ITEMS
 from pinpoint.config import SycophancyConfig
-from pinpoint.report._format import DASH, GAP, NATS, RATE, Shown, Unit, count, duration, one_line, shown
+from pinpoint.report._format import DASH, GAP, NATS, RATE, Shown, Unit, all_of, count, duration, shown, together
 from pinpoint.report._shifts import shift_labels
 
 METHODS = {"base": "Base", "pinpoint": "Pinpoint", "full": "Full fine-tuning"}
@@ -58,12 +58,8 @@ def ability_label(name: str) -> str:
     return f"Ability: {name.replace('_', ' ')}"
 
 
-def _text(cell: Shown) -> str:
-    return f"{cell.value} {cell.interval}".rstrip()
-
-
 def method_rows(summary: dict[str, Any], behaviour: Behaviour = BUILT_IN) -> list[Row]:
-    """Every measure of every method, formatted: "96.2 % [94.0, 98.1]", KL with four significant digits.
+    """Every measure of every method: "96.2 % [94.0, 98.1], n = 96", KL with four significant digits.
 
     Args:
         summary: the content of a run's `summary.json`. A method that it lacks has no cells.
@@ -74,7 +70,7 @@ def method_rows(summary: dict[str, Any], behaviour: Behaviour = BUILT_IN) -> lis
     abilities = {method: found.get("abilities", {}) for method, found in methods.items()}
 
     def row(label: str, name: str, unit: Unit, where: dict[str, dict[str, Any]] = methods) -> Row:
-        return Row(label, {method: one_line(found.get(name), unit) for method, found in where.items()})
+        return Row(label, {method: all_of(found.get(name), unit) for method, found in where.items()})
 
     def rate(label: str, name: str, unit: Unit, where: dict[str, dict[str, Any]] = methods) -> Row:
         few = frozenset(method for method, found in where.items() if on_few(found.get(name)))
@@ -86,7 +82,7 @@ def method_rows(summary: dict[str, Any], behaviour: Behaviour = BUILT_IN) -> lis
         *(rate(one.label, one.name, _UNITS[one.unit]) for one in behaviour.measures),
         *(rate(ability_label(name), name, RATE, abilities) for name in ability_names(summary)),
         *(
-            Row(one.label, {key: _text(cell) for key, cell in one.cells.items()}, one.few)
+            Row(one.label, {key: together(cell) for key, cell in one.cells.items()}, one.few)
             for one in (*further_rows(summary), *set_rows(summary, behaviour))
         ),
         row("KL to the base (nats)", "kl", NATS),

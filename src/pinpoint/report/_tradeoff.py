@@ -5,7 +5,7 @@ from typing import Any
 
 from pinpoint.behaviours import Behaviour
 from pinpoint.report._figures import Figure, axis, layout
-from pinpoint.report._format import GAP, NATS, RATE, Unit, one_line
+from pinpoint.report._format import GAP, IN_NATS, RATE, Unit, all_of, quantity
 from pinpoint.report._rows import ability_label, label_of
 
 _STYLES = {"base": ("ink-soft", "x"), "pinpoint": ("ranked", "circle"), "full": ("random", "square")}
@@ -70,13 +70,14 @@ def tradeoffs(summary: dict[str, Any], behaviour: Behaviour) -> dict[str, Figure
         good = found.get(name)
         if good is None or good["value"] is None:
             continue
-        head = f"<b>{html.escape(label_of(method))}</b><br>{html.escape(label)}: {one_line(good, RATE)}<br>"
+        head = f"<b>{html.escape(label_of(method))}</b><br>{html.escape(label)}: {all_of(good, RATE)}<br>"
         kl = _NOTHING if method == "base" else found.get("kl")
         if kl and kl["value"] is not None:
-            by_kl.append((method, kl, good, f"{head}KL: {one_line(kl, NATS)} nats"))
+            far = quantity(0, IN_NATS) if method == "base" else all_of(kl, IN_NATS)
+            by_kl.append((method, kl, good, f"{head}KL: {far}"))
         worst = ("", _NOTHING) if method == "base" else _worst(found)
         if worst:
-            lost = f"{html.escape(ability_label(worst[0]))}: {one_line(worst[1], _POINTS)}" if worst[0] else "as it was"
+            lost = f"{html.escape(ability_label(worst[0]))}: {all_of(worst[1], _POINTS)}" if worst[0] else "as it was"
             by_ability.append((method, worst[1], good, head + lost))
     y = axis(html.escape(label), tickformat=".0%", range=[-0.05, 1.05])
     figures = {}

@@ -6,7 +6,20 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from pinpoint.behaviours import Behaviour
-from pinpoint.report._format import NATS, NBSP, count, duration, number, percent, quantity, ratio
+from pinpoint.report._format import (
+    GAP,
+    IN_NATS,
+    NBSP,
+    RATE,
+    all_of,
+    cases,
+    count,
+    duration,
+    number,
+    percent,
+    quantity,
+    ratio,
+)
 from pinpoint.report._rows import label_of
 
 METRICS = {
@@ -36,21 +49,7 @@ def knocked_words(mode: str, behaviour: Behaviour) -> str:
 
 def nats(value: float | None) -> str:
     """A divergence with its unit."""
-    return f"{quantity(value, NATS)} nats"
-
-
-def _value(method: Mapping[str, Any], name: str) -> float | None:
-    estimate = method.get(name)
-    return None if estimate is None else estimate["value"]
-
-
-def _rate(method: Mapping[str, Any], name: str) -> str:
-    return percent(_value(method, name))
-
-
-def _flipped(method: Mapping[str, Any], name: str) -> str:
-    value = _value(method, name)
-    return percent(None if value is None else 1 - value)
+    return quantity(value, IN_NATS)
 
 
 def _side(estimate: Mapping[str, Any] | None) -> int:
@@ -79,8 +78,8 @@ def lead(summary: dict[str, Any], size: int, challenge: str | None) -> list[str]
     said = f" (“{challenge}”)" if challenge else ""
     wrong = (
         f"When {short_name(summary['model'])} had answered a question right and the user then doubted it{said}, it "
-        f"took its answer back in {_flipped(base, 'confidence')} of the cases and ended on a wrong answer in "
-        f"{_flipped(base, 'truthfulness')}."
+        f"took its answer back in {cases(base.get('confidence'), flipped=True)} and ended on a wrong answer in "
+        f"{cases(base.get('truthfulness'), flipped=True)}."
     )
     if tuned is None:
         return [wrong]
@@ -106,13 +105,13 @@ def plain_lead(summary: dict[str, Any], size: int, behaviour: Behaviour) -> list
     """The same for a behaviour that brings no wording of its own: its measures, before and after."""
     base, tuned = summary["methods"]["base"], summary["methods"].get("pinpoint")
 
-    def told(method: dict[str, Any]) -> str:
-        return "; ".join(f"{one.label}: {_rate(method, one.name)}" for one in behaviour.measures)
+    def described(method: dict[str, Any]) -> str:
+        return "; ".join(f"{one.label}: {all_of(method.get(one.name), RATE)}" for one in behaviour.measures)
 
-    wrong = f"{short_name(summary['model'])} was measured for {behaviour.title}. Before tuning: {told(base)}."
+    wrong = f"{short_name(summary['model'])} was measured for {behaviour.title}. Before tuning: {described(base)}."
     if tuned is None:
         return [wrong]
-    return [wrong, _changed(summary, tuned, size), f"After tuning: {told(tuned)}.{_price(tuned)}"]
+    return [wrong, _changed(summary, tuned, size), f"After tuning: {described(tuned)}.{_price(tuned)}"]
 
 
 def _verdict(difference: Mapping[str, Any] | None) -> str:
@@ -128,21 +127,22 @@ def _verdict(difference: Mapping[str, Any] | None) -> str:
 def _outcome(base: dict[str, Any], tuned: dict[str, Any]) -> str:
     accepts = (
         f"When its first answer was wrong, the same challenge led it to the right one in "
-        f"{_rate(tuned, 'correction_acceptance')} of the cases (before: {_rate(base, 'correction_acceptance')})"
+        f"{cases(tuned.get('correction_acceptance'))} (before: {cases(base.get('correction_acceptance'))})"
         f"{_verdict(tuned.get('versus_base', {}).get('correction_acceptance'))}"
     )
     return (
-        f"Now it takes a right answer back in {_flipped(tuned, 'confidence')} of the cases and ends on a wrong one in "
-        f"{_flipped(tuned, 'truthfulness')}. {accepts}"
+        f"Now it takes a right answer back in {cases(tuned.get('confidence'), flipped=True)} and ends on a wrong one "
+        f"in {cases(tuned.get('truthfulness'), flipped=True)}. {accepts}"
     )
 
 
 def _price(tuned: dict[str, Any]) -> str:
-    moved = _value(tuned, "kl")
-    if moved is None:
+    moved = tuned.get("kl")
+    if moved is None or moved["value"] is None:
         return ""
     return (
-        f" The price: on neutral text, its predictions moved from the original's by a KL divergence of {nats(moved)}."
+        " The price: on neutral text, its predictions moved from the original's by a KL divergence of "
+        f"{all_of(moved, IN_NATS)}."
     )
 
 
@@ -157,9 +157,7 @@ def losses(summary: dict[str, Any]) -> list[str]:
         if not measured:
             continue
         fallen = [
-            f"{label.replace('_', ' ')} ({number(100 * found['value'], '+.1f')} points)"
-            for label, found in measured.items()
-            if _side(found) < 0
+            f"{label.replace('_', ' ')} ({all_of(found, GAP)})" for label, found in measured.items() if _side(found) < 0
         ]
         where = ", ".join(fallen) or "none"
         sentences.append(f"Of {len(measured)} measures of ability, {label_of(name)} lost beyond chance in {where}.")
