@@ -8,7 +8,7 @@ from torch import nn
 from transformers.pytorch_utils import Conv1D
 
 from pinpoint.config import CONTINUED, RunConfig
-from pinpoint.models import HeadedModel, pick_device
+from pinpoint.models import HeadedModel, held_per_token, inner_width, pick_device
 
 # Of a prompt of the built-in contrast, what both sides begin with alike.
 _SHARED = 0.75
@@ -113,13 +113,12 @@ def _shape(view: HeadedModel) -> _Shape:
     experts = getattr(config, "num_local_experts", None) or getattr(config, "num_experts", None) or 0
     experts = experts or getattr(config, "n_routed_experts", None) or 0
     active = (getattr(config, "num_experts_per_tok", None) or 1) / experts if experts else 1.0
-    inner = getattr(config, "intermediate_size", None) or 4 * config.hidden_size
     return _Shape(
         blocks,
         attention / view.n_layers,
         active * (blocks - attention) / view.n_layers,
         int(config.hidden_size),
-        int(inner),
+        inner_width(view),
         (view.n_heads + 2 * view.n_kv_heads) * view.head_dim,
         int(config.vocab_size),
     )
@@ -223,13 +222,10 @@ def _sweep_cost(view: HeadedModel, dtype: torch.dtype, work: Workload) -> Cost:
     run = tokens * (2 if work.fetched else max(_SHARED, 2 * (1 - _SHARED)))
     flying = at_once * (1 + nodes)
     rows_at_once = min(work.rows + at_once, flying)
-    running = max(run * _per_token(shape), flying * shape.width + rows_at_once * _per_token(shape))
-    return Cost(int(weights + (kept + running) * size), work.pairs * per_pair, brute / per_pair)
-
-
-def _per_token(shape: _Shape) -> int:
-    """Numbers that a block holds for a token as it runs; activation functions written in Python take several copies."""
-    return 6 * shape.width + max(5 * shape.inner, 2 * shape.heads_width)
+    block = held_per_token(view) * size
+    # Rows carry their residual stream in float32 at the least.
+    running = max(run * block, flying * shape.width * max(size, 4) + rows_at_once * block)
+    return Cost(int(weights + kept * size + running), work.pairs * per_pair, brute / per_pair)
 
 
 def tune_cost(view: HeadedModel, dtype: torch.dtype, work: Workload) -> Cost:
