@@ -195,7 +195,7 @@ def _knockout_cost(view: HeadedModel, dtype: torch.dtype, work: Workload) -> Cos
 
     rows = 1 + min(work.batch, heads)
     kept = tokens * view.n_layers * (shape.width + heads * view.head_dim)
-    running = rows * (work.tokens * _per_token(shape) + work.measured * shape.vocabulary * bool(continued))
+    running = rows * (work.tokens * held_per_token(view) + work.measured * shape.vocabulary * bool(continued))
     return Cost(int(_held(view, size, work) + (kept + running) * size), work.pairs * per_pair, brute / per_pair)
 
 
