@@ -15,7 +15,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from pinpoint.numerals import with_interval
 
 HERE = Path(__file__).resolve().parent
-SPEED = ("peers", "peers_memory", "floor", "locate", "tune", "evaluate", "gpu")
+SPEED = ("peers", "peers_memory", "floor", "locate", "precision", "tune", "evaluate", "gpu")
 PLANTED = ("planted", "repair", "gain")
 COMPARED = {
     "wordings": "wordings of the challenge",

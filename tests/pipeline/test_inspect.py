@@ -218,7 +218,7 @@ def test_rows_that_a_card_has_no_room_for_are_not_counted_on_it(tmp_path: Path) 
     view = skeleton(AutoConfig.from_pretrained(path))
     work = Workload.of(settings_of(path, None, {"locate": {"batch_size": 100}}), 100, 1000)
     cost = locate_cost(view, torch.bfloat16, work)
-    rows = 100 * (1 + 32 * 32) * 4096 * 2
+    rows = 100 * (1 + 32 * 32) * 4096 * 4
     assert 0 < cost.waiting <= rows < cost.bytes
 
     def located(device: str, size: int) -> Any:

@@ -53,6 +53,7 @@ class LocateConfig(Settings):
     batch_size: int = Field(32, ge=1)
     """Pairs in a pass; prompts under activation patching and knockout. Halved where memory runs out."""
     rows_per_chunk: int = Field(4096, ge=1)
+    """Patched rows that run through a block at once, at the most; fewer where the free memory would not take them."""
 
     @model_validator(mode="after")
     def _fits_together(self) -> Self:

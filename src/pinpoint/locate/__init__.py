@@ -108,7 +108,8 @@ def locate(
         batch_size: pairs per forward pass (as many as have so many measured positions, where answers are measured
             whole); under "activation", patched prompts per forward pass; under "knockout", heads of a layer that are
             knocked out in one, each alone. Does not change the scores.
-        rows_per_chunk: patched rows per call of a block, under "path". Does not change the scores.
+        rows_per_chunk: patched rows per call of a block at the most, under "path"; fewer where half of the memory that
+            is free would not take them. Does not change the scores.
         padding_side: side that shorter prompts are padded on, under "path". Does not change the scores.
         given: heads that are patched throughout, under "path". Effects are then what a head adds to theirs, and
             `reference` is the metric with them patched; so sets of heads that stand in for one another come to light.

@@ -1,6 +1,7 @@
 """Architectures: where a model keeps its heads. The only package that knows module names."""
 
 from pinpoint.models._context import context_of
+from pinpoint.models._held import held_per_token, inner_width
 from pinpoint.models._hub import asking_hub
 from pinpoint.models._layout import Layout
 from pinpoint.models._load import NO_CODE, Loaded, load, load_tokenizer, model_class, pick_device
@@ -32,7 +33,9 @@ __all__ = [
     "gated",
     "grouped",
     "headed",
+    "held_per_token",
     "in_bits_packed",
+    "inner_width",
     "interleaved",
     "is_quantised",
     "is_shipped",

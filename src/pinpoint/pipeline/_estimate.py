@@ -6,7 +6,7 @@ from typing import NamedTuple
 import torch
 
 from pinpoint.config import CONTINUED, PATCHING, RunConfig
-from pinpoint.models import HeadedModel, Packed, in_bits_packed, pick_device, spared
+from pinpoint.models import HeadedModel, Packed, held_per_token, in_bits_packed, inner_width, pick_device, spared
 
 # Of a prompt of the built-in contrast, what both sides begin with alike.
 _SHARED = 0.75
@@ -112,13 +112,12 @@ def _shape(view: HeadedModel) -> _Shape:
     experts = getattr(config, "num_local_experts", None) or getattr(config, "num_experts", None) or 0
     experts = experts or getattr(config, "n_routed_experts", None) or 0
     active = (getattr(config, "num_experts_per_tok", None) or 1) / experts if experts else 1.0
-    inner = getattr(config, "intermediate_size", None) or 4 * config.hidden_size
     return _Shape(
         blocks,
         attention / view.n_layers,
         active * (blocks - attention) / view.n_layers,
         int(config.hidden_size),
-        int(inner),
+        inner_width(view),
         (view.n_heads + 2 * view.n_kv_heads) * view.head_dim,
         int(config.vocab_size),
     )
@@ -194,7 +193,7 @@ def _knockout_cost(view: HeadedModel, dtype: torch.dtype, work: Workload) -> Cos
 
     rows = 1 + min(work.batch, heads)
     kept = tokens * view.n_layers * (shape.width + heads * view.head_dim)
-    running = rows * (work.tokens * _per_token(shape) + work.measured * shape.vocabulary * bool(continued))
+    running = rows * (work.tokens * held_per_token(view) + work.measured * shape.vocabulary * bool(continued))
     return Cost(int(_held(view, size, work) + (kept + running) * size), work.pairs * per_pair, brute / per_pair)
 
 
@@ -221,15 +220,11 @@ def _sweep_cost(view: HeadedModel, dtype: torch.dtype, work: Workload) -> Cost:
     run = tokens * (2 if work.fetched else max(_SHARED, 2 * (1 - _SHARED)))
     flying = at_once * (1 + nodes)
     rows_at_once = min(work.rows + at_once, flying)
-    at_work = max(run, rows_at_once) * _per_token(shape)
-    running = max(run * _per_token(shape), flying * shape.width + rows_at_once * _per_token(shape))
-    whole, waiting = int(weights + (kept + running) * size), (running - at_work) * size
-    return Cost(whole, work.pairs * per_pair, brute / per_pair, int(waiting))
-
-
-def _per_token(shape: _Shape) -> int:
-    """Numbers that a block holds for a token as it runs; activation functions written in Python take several copies."""
-    return 6 * shape.width + max(5 * shape.inner, 2 * shape.heads_width)
+    block = held_per_token(view) * size
+    # Rows carry their residual stream in float32 at the least.
+    running = max(run * block, flying * shape.width * max(size, 4) + rows_at_once * block)
+    waiting = running - max(run, rows_at_once) * block
+    return Cost(int(weights + kept * size + running), work.pairs * per_pair, brute / per_pair, int(waiting))
 
 
 def tune_cost(view: HeadedModel, dtype: torch.dtype, work: Workload) -> Cost:
