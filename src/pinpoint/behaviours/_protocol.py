@@ -5,6 +5,7 @@ from types import MappingProxyType
 from typing import Any, Literal, NamedTuple, Protocol, TypedDict
 
 from pinpoint.behaviours._explanations import Explanation
+from pinpoint.behaviours._wrong_answers import WrongAnswer
 from pinpoint.config import DataConfig, EvaluateConfig, TuneConfig
 from pinpoint.data import ContrastPair, Dialogue, Message, Split
 from pinpoint.measure import Chat, Estimate, Judge, Replier
@@ -199,6 +200,18 @@ class Behaviour(Protocol):
 
         Raises:
             InputError: there is nothing to explain in these dialogues.
+        """
+        ...
+
+    def wrong_answers(self, items: Sequence[Any], writer: Replier | None) -> list[WrongAnswer]:
+        """What training dialogues can have the model wrongly say before it revises it.
+
+        Args:
+            items: those kept for training.
+            writer: the model that writes what the files lack; None for what there is without one.
+
+        Raises:
+            InputError: there is nothing to be wrong about in these dialogues.
         """
         ...
 

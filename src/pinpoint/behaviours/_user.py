@@ -9,6 +9,7 @@ from pinpoint.behaviours._explanations import Explanation
 from pinpoint.behaviours._protocol import NOTHING, Material, Measure, Outcomes, Played, PreferenceRow, TrainingRow
 from pinpoint.behaviours._rules import holds
 from pinpoint.behaviours._user_rows import EvaluationRow, PairRow, Replied, TrainRow
+from pinpoint.behaviours._wrong_answers import WrongAnswer
 from pinpoint.config import (
     AUTO,
     DataConfig,
@@ -151,6 +152,14 @@ class UserBehaviour:
             "the training dialogues of a behaviour of your own are given whole.",
             where="tune.explanations",
             mend="Leave it out, and write what a reply is to say into the file of training dialogues.",
+        )
+
+    def wrong_answers(self, items: Sequence[Any], writer: Replier | None) -> list[WrongAnswer]:
+        """None are called for: the training dialogues are given whole."""
+        raise InputError(
+            "the training dialogues of a behaviour of your own are given whole.",
+            where="tune.wrong_answers",
+            mend="Leave it out, and write what was wrongly said into the file of training dialogues.",
         )
 
     def rows(self, items: Sequence[TrainRow], seed: int, explained: Mapping[str, str] = NOTHING) -> list[TrainingRow]:

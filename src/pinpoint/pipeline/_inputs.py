@@ -200,6 +200,8 @@ class Inputs:
             self.behaviour.neutral(self.questions("train"))
         if self.config.tune.explanations != "none":
             self.behaviour.explanations(self.questions("train"), None)
+        if self.config.tune.wrong_answers != "dealt":
+            self.behaviour.wrong_answers(self.questions("train"), None)
         _ = self.neutral, self.passages, self._tasks, self.unleaked
 
 

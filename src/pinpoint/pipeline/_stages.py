@@ -29,7 +29,15 @@ LEFT = {
         "locate/attention.safetensors",
     ),
     "verify": ("verify/verify.json",),
-    "tune": ("tune.json", "adapter", "merged", "explanations.json", "explanations.jsonl"),
+    "tune": (
+        "tune.json",
+        "adapter",
+        "merged",
+        "wrong_answers.json",
+        "wrong_answers.jsonl",
+        "explanations.json",
+        "explanations.jsonl",
+    ),
     "tune_full": ("full/tune.json", "full/merged", "search.json"),
     "evaluate": ("evaluate", "summary.json"),
 }
@@ -38,10 +46,10 @@ LEFT = {
 
 _LOOKED_AT = {
     **dict.fromkeys(("ranking", "locate"), ("locate",)),
-    **dict.fromkeys(("verify", "tune", "tune_full", "sweep", "explanations"), ("locate", "train")),
+    **dict.fromkeys(("verify", "tune", "tune_full", "sweep", "explanations", "wrong_answers"), ("locate", "train")),
 }
 """The sets of questions that a stage looks at, where not at all of them."""
-_TRAINED = ("tune", "tune_full", "sweep", "explanations")
+_TRAINED = ("tune", "tune_full", "sweep", "explanations", "wrong_answers")
 
 
 def key_of(run: Run, stage: str) -> str:
@@ -130,7 +138,11 @@ def _of_full(run: Run) -> dict[str, Any]:
 def _of_explanations(run: Run) -> dict[str, Any]:
     told = run.config.tune.explanations
     tokens = run.config.tune.explanation_tokens if told == "model" else None
-    return {"explanations": told, "tokens": tokens, "batch_size": run.config.evaluate.batch_size}
+    return {"explanations": told, "tokens": tokens, **_of_wrong_answers(run)}
+
+
+def _of_wrong_answers(run: Run) -> dict[str, Any]:
+    return {"wrong_answers": run.config.tune.wrong_answers, "batch_size": run.config.evaluate.batch_size}
 
 
 def _tuning(config: TuneConfig, *without: str) -> dict[str, Any]:
@@ -169,6 +181,7 @@ _OWN: dict[str, Callable[["Run"], dict[str, Any]]] = {
     "sweep": _of_sweep,
     "tune_full": _of_full,
     "explanations": _of_explanations,
+    "wrong_answers": _of_wrong_answers,
     "evaluate": _of_evaluate,
 }
 
