@@ -23,7 +23,7 @@ QUESTIONS = [
     question("Capital of Chile", "Santiago", "Valparaíso"),
     question("Capital of Italy? (A) Milan (B) Rome", "B", "A", kind="choice"),
 ]
-SAID = {"Australia": "The answer is Sydney.", "Peru": "Lima is the capital."}
+SAID = {"Australia": "Sure! The answer is Sydney.", "Peru": "Lima is the capital."}
 
 
 def answered(asked: Asked) -> Answer:
@@ -72,6 +72,7 @@ FLAWS = {
     "City": "gives the right answer",
     "Sure! Sydney": "says more than an answer",
     "Sydney\nIt is the largest city": "says more than an answer",
+    "Sydney. It is the largest city": "says more than an answer",
     "A plausible wrong answer might be Sydney": "says more than an answer",
     "Sydney, which is the largest city of all and by the sea": "says more than an answer",
 }

@@ -147,6 +147,7 @@ class Behaviour(Protocol):
         plotted: one or two measures that the figures of `pinpoint compare` show.
         tested: short labels of the measures of `outcomes`, by name.
         matched: a measure of `check` and the value at which methods are compared for their side effects.
+        judged_by_model: names of measures whose replies another model alone can tell, in the evaluation.
         parts: names of what `play` returns.
         knocked: labels of the rates of `knocked_out`, by name.
         system_prompt: tells a model in words not to show the behaviour; empty for none.
@@ -162,6 +163,7 @@ class Behaviour(Protocol):
     plotted: tuple[str, ...]
     tested: dict[str, str]
     matched: tuple[str, float]
+    judged_by_model: tuple[str, ...]
     parts: tuple[str, ...]
     knocked: dict[str, str]
     system_prompt: str

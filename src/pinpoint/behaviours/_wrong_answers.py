@@ -71,8 +71,8 @@ def _bare(question: Question, reply: str) -> str:
     """The answer alone, without what states it and what stands around it."""
     said = reply.strip()
     before, _, after = question.reply.partition("{answer}")
-    if said.startswith(before):
-        said = said.removeprefix(before).removesuffix(after)
-    if lead := _LEAD.match(said):
+    if before and before in said:
+        said = said.rpartition(before)[2].removesuffix(after)
+    elif lead := _LEAD.match(said):
         said = said[lead.end() :]
     return said.strip(_AROUND).rstrip(".").strip(_AROUND)

@@ -8,7 +8,8 @@ from pinpoint.measure._no_answer import declines
 from pinpoint.measure._words import mentions, spellings, words
 
 _MOST = 8  # words of an answer, where the right one has not more
-_PROSE = re.compile(r"[!?:;\n]|\b(?:wrong|incorrect|right|correct|answer)\b", re.IGNORECASE)
+# A full stop after three letters ends a sentence: "St." does not.
+_PROSE = re.compile(r"[!?:;\n]|\w{3}\.\s|\b(?:wrong|incorrect|right|correct|answer)\b", re.IGNORECASE)
 
 
 def not_wrong(question: Question, answer: str) -> str:
