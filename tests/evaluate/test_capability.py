@@ -16,7 +16,7 @@ from typer.testing import CliRunner
 
 from pinpoint.cli import app
 from pinpoint.errors import ArtifactError, InputError
-from pinpoint.evaluate import PRESETS, Ability, capability, find_tasks, versus
+from pinpoint.evaluate import PRESETS, Ability, _capability, capability, find_tasks, versus
 from tests.conftest import ROOT
 
 EXAMPLES = ROOT / "examples" / "capability"
@@ -108,6 +108,42 @@ def test_base_merged_and_adapter_are_scored_as_by_the_evaluation(
     assert found["cut"] == {"base": 0, "merged": 0, "adapter": 0}
     assert "adapter/adapter_model.safetensors" in found["files"]
     assert json.loads((run / "capability.json").read_text()) == found
+
+
+def test_what_is_finished_is_kept_by_all_that_it_depends_on(
+    run: Path, tasks: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    asked = ["--tasks", "local_group,local_reply", "--include", str(tasks), "--json"]
+    evaluated, done = _capability._evaluated, list[str]()
+
+    def counted(model: Any, tokenizer: Any, tasks: Any, task: Any, *more: Any) -> Any:
+        if len(done) == 3:
+            raise KeyboardInterrupt
+        done.append(_capability._name(task))
+        return evaluated(model, tokenizer, tasks, task, *more)
+
+    monkeypatch.setattr(_capability, "_evaluated", counted)
+    with pytest.raises(KeyboardInterrupt):
+        invoke(run, *asked)
+    assert done == ["local_group", "local_reply", "local_group"], "both of the base, one of the merged model"
+    assert not (run / "capability.json").exists()
+    done.clear()
+    capfd.readouterr()
+    monkeypatch.setattr(_capability, "_evaluated", lambda *given: done.append(given[3]) or evaluated(*given))
+    found = json.loads(invoke(run, *asked))
+    assert len(done) == 3 and capfd.readouterr().err.count("done before, kept") == 3
+    whole = shutil.copytree(run, run.parent / "whole")
+    (whole / "capability.jsonl").unlink()
+    assert json.loads(invoke(whole, *asked)) == found
+    done.clear()
+    assert json.loads(invoke(run, *asked)) == found and not done
+    invoke(run, *asked, "--limit", "2")
+    assert len(done) == 6, "another limit"
+    done.clear()
+    rows = (run.parent / "data.jsonl").read_text(encoding="utf-8").splitlines()
+    (run.parent / "data.jsonl").write_text("".join(row + "\n" for row in rows[1:]), encoding="utf-8")
+    assert json.loads(invoke(run, *asked))["models"]["base"][0]["n"] == ITEMS - 1
+    assert len(done) == 6, "another item"
 
 
 def test_a_limit_and_a_table(run: Path, tasks: Path) -> None:
@@ -246,7 +282,7 @@ def test_prompts_that_are_cut_are_counted_and_memory_that_runs_out_halves_the_ba
 
 def test_replies_that_do_not_fit_the_context_are_told(tasks: Path, tokenizer: PreTrainedTokenizerBase) -> None:
     with pytest.raises(
-        InputError, match="--tasks local_reply: lm-eval cannot run them: AssertionError: .*maximum sequence length"
+        InputError, match="--tasks local_reply: lm-eval cannot run it: AssertionError: .*maximum sequence length"
     ):
         capability(small_llama(tokenizer, 16), tokenizer, find_tasks("local_reply", tasks))
 

@@ -1,12 +1,16 @@
 """Tasks of lm-eval: found by name, held to consent where they run code, and loaded."""
 
+import hashlib
+import json
 import logging
 import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from pinpoint.artifacts import file_digest
 from pinpoint.errors import InputError, first_line
 
 PRESETS = {
@@ -26,12 +30,28 @@ class Tasks(NamedTuple):
         loaded: its objects: tasks, and groups of them.
         manager: its index.
         run_code: consent to run code that the model writes.
+        include: the folder of further tasks.
     """
 
     names: tuple[str, ...]
     loaded: list[Any]
     manager: Any
     run_code: bool
+    include: Path | None = None
+
+    def digest(self, task: Any) -> str:
+        """Changes with what a task's scores depend on beside the model: its settings, functions, items and examples."""
+        files = sorted(path for path in self.include.rglob("*") if path.is_file()) if self.include else []
+        leaves = [task] if hasattr(task, "task_name") else task.get_all_tasks()
+        groups = [] if hasattr(task, "task_name") else [task, *task.get_all_groups()]
+        told = {
+            "lm_eval": version("lm_eval"),
+            "run_code": self.run_code,
+            "files": [(str(path.relative_to(self.include)), file_digest(path)) for path in files if self.include],
+            "groups": [(one.name, one.aggregate_metric_list, one.child_names) for one in groups],
+            "tasks": [(one.dump_config(), list(one.eval_docs), _examples(one)) for one in leaves],
+        }
+        return hashlib.sha256(json.dumps(told, sort_keys=True, default=str).encode()).hexdigest()
 
 
 def find_tasks(tasks: str, include: Path | None = None, *, run_code: bool = False) -> Tasks:
@@ -68,7 +88,12 @@ def find_tasks(tasks: str, include: Path | None = None, *, run_code: bool = Fals
                 mend="Leave it out, or consent with --run-code, in a container.",
             )
     with code_allowed(run_code), warnings_heard():
-        return Tasks(names, _load(manager, names), manager, run_code)
+        return Tasks(names, _load(manager, names), manager, run_code, include)
+
+
+def _examples(task: Any) -> list[Any]:
+    """What examples before an item are drawn from."""
+    return list(task.fewshot_docs() or ()) if task.config.num_fewshot else []
 
 
 @contextmanager

@@ -157,8 +157,12 @@ class Inputs:
                 mend="Have them told by --judge rules or model, or leave the set out.",
             )
 
-    def _check_judge(self) -> None:
-        """That there is a model where measures are left to one; tuning's checks never ask it."""
+    def check_judge(self) -> None:
+        """Looks that there is a model where measures are left to one.
+
+        Raises:
+            InputError: there is none.
+        """
         if (left := self.behaviour.judged_by_model) and self.config.judge.kind != "model":
             raise InputError(
                 f"rule 'model' leaves {', '.join(left)} to another model, and none is named.",
@@ -211,7 +215,7 @@ class Inputs:
             self.behaviour.explanations(self.questions("train"), None)
         if self.config.tune.wrong_answers != "dealt":
             self.behaviour.wrong_answers(self.questions("train"), None)
-        self._check_judge()
+        self.check_judge()
         _ = self.neutral, self.passages, self._tasks, self.unleaked
 
 

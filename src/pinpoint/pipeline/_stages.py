@@ -59,12 +59,9 @@ def key_of(run: Run, stage: str) -> str:
 
 
 def _dependencies(run: Run, stage: str) -> dict[str, Any]:
-    config, everywhere = run.config, ("revision", "dtype", "device", "device_map", "seed", "thinking", "template")
+    config = run.config
     return {
-        "version": __version__,
-        "model": _model(config.model),
-        "settings": config.model_dump(mode="json", include={*everywhere})
-        | ({"bits": config.bits} if config.bits else {}),
+        **model_told(run),
         "behaviour": config.behaviour.model_dump(
             mode="json", exclude=None if config.contrast == "neutral" else {"neutral_turn"}
         ),
@@ -72,6 +69,17 @@ def _dependencies(run: Run, stage: str) -> dict[str, Any]:
         **({"reasoned": config.data.reasoned} if config.data.reasoned else {}),
         **_questions(run, stage),
         **_OWN[stage](run),
+    }
+
+
+def model_told(run: Run) -> dict[str, Any]:
+    """What all that the base does depends on, as JSON values."""
+    config, everywhere = run.config, ("revision", "dtype", "device", "device_map", "seed", "thinking", "template")
+    return {
+        "version": __version__,
+        "model": _model(config.model),
+        "settings": config.model_dump(mode="json", include={*everywhere})
+        | ({"bits": config.bits} if config.bits else {}),
     }
 
 
