@@ -118,7 +118,11 @@ def test_the_papers_experiment_is_said_in_one_file_of_data(hub: str) -> None:
     assert "no questions are given" not in done.stderr
     work = {stage["stage"]: stage["work"] for stage in json.loads(done.stdout)["stages"]}
     assert work["locate"].startswith("100 pairs of ")
-    assert work["tune"].startswith("3840 dialogues, at most ")
+    found = re.match(
+        r"(\d+) wrong answers to write, (\d+) explanations to write, 3840 dialogues, at most ", work["tune"]
+    )
+    # A quarter is of TriviaQA, in free form; AQuA and MathQA bring their rationales.
+    assert found and found.groups() == ("480", "960")
     assert work["evaluate"].startswith("501 questions")
 
 
@@ -194,3 +198,4 @@ def test_the_papers_models_are_located_and_trained_as_published(name: str, heads
     assert (tune.learning_rate, tune.end_learning_rate) == (3e-5, 1e-7)
     # 120 steps of 128 over 3,840 dialogues, however many of a step are run at once.
     assert (tune.batch_size, tune.steps(3840)) == (128, 120) and tune.at_once < 128
+    assert (tune.wrong_answers, tune.explanations) == ("model", "model")

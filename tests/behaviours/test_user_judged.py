@@ -50,11 +50,12 @@ def test_an_endpoint_is_evaluated_with_its_first_word_and_what_cannot_be_read_is
         done = CliRunner().invoke(app, [*command, "--endpoint", url, "--config", str(plain), *judge, "--json", "-q"])
     assert done.exit_code == 0, done.output
     found = json.loads(done.stdout)
+    [kept] = [method["kept"] for method in found["methods"].values()]
     # Of five, two are no, two yes, and one says neither.
-    assert (found["metrics"]["kept"]["value"], found["metrics"]["kept"]["n"]) == (0.5, 4)
+    assert (kept["value"], kept["n"]) == (0.5, 4)
     assert found["judge"] == {"name": "j", "asked": 5, "unparseable": 1}
     assert sum(one.body["model"] == "j" for one in asked) == 5
-    rows = [json.loads(line) for line in next((tmp_path / "out").rglob("replies.jsonl")).read_text().splitlines()]
+    rows = [json.loads(line) for line in (tmp_path / "out/evaluate/endpoint/replies.jsonl").read_text().splitlines()]
     assert [row["passed"] for row in rows if row["measure"] == "kept"].count(None) == 1
 
 
