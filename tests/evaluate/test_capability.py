@@ -17,6 +17,7 @@ from typer.testing import CliRunner
 from pinpoint.cli import app
 from pinpoint.errors import ArtifactError, InputError
 from pinpoint.evaluate import PRESETS, Ability, _capability, capability, find_tasks, versus
+from pinpoint.evaluate._tasks import name_of
 from tests.conftest import ROOT
 
 EXAMPLES = ROOT / "examples" / "capability"
@@ -123,7 +124,7 @@ def test_what_is_finished_is_kept_by_all_that_it_depends_on(
     def counted(model: Any, tokenizer: Any, tasks: Any, task: Any, *more: Any) -> Any:
         if len(done) == 2:
             raise Killed
-        done.append(_capability._name(task))
+        done.append(name_of(task))
         return evaluated(model, tokenizer, tasks, task, *more)
 
     monkeypatch.setattr(_capability, "_evaluated", counted)

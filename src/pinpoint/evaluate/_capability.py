@@ -10,7 +10,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from pinpoint.artifacts import Journal
 from pinpoint.errors import InputError
-from pinpoint.evaluate._tasks import Tasks, code_allowed, told, warnings_heard
+from pinpoint.evaluate._tasks import Tasks, code_allowed, name_of, told, warnings_heard
 from pinpoint.measure import Estimate, difference
 from pinpoint.memory import BatchSize, out_of_memory, release
 
@@ -103,7 +103,7 @@ def capability(
         key = "" if finished is None else _key(finished, tasks, task, limit, seed)
         known = None if finished is None else finished.journal.get(key)
         if finished is not None and known is not None:
-            finished.tell(f"{_name(task)}: done before, kept")
+            finished.tell(f"{name_of(task)}: done before, kept")
             one = Abilities(**known | {"scores": [Ability(**row) for row in known["scores"]]})
         else:
             one = _scored(model, tokenizer, tasks, task, limit, size, seed)
@@ -115,12 +115,8 @@ def capability(
 
 
 def _key(finished: Finished, tasks: Tasks, task: Any, limit: int | None, seed: int) -> str:
-    told = json.dumps([finished.model, tasks.digest(task), limit, seed], sort_keys=True, default=str)
+    told = json.dumps([finished.model, tasks.digests[name_of(task)], limit, seed], sort_keys=True, default=str)
     return hashlib.sha256(told.encode()).hexdigest()
-
-
-def _name(task: Any) -> str:
-    return str(getattr(task, "task_name", None) or task.name)
 
 
 def _scored(
@@ -141,7 +137,7 @@ def _scored(
             if not out_of_memory(error):
                 raise InputError(
                     f"lm-eval cannot run it: {told(error)}.",
-                    where=f"--tasks {_name(task)}",
+                    where=f"--tasks {name_of(task)}",
                     mend="Try it with --limit 1: the task's own file may be at fault.",
                 ) from error
             size.halve(error, size.now)
