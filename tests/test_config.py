@@ -59,7 +59,7 @@ def test_a_model_without_questions_gets_those_of_the_package_and_is_told(
     found = resolve(str(tmp_path), None, {})
     assert found.data.questions == str(shipped()["yesman"] / "questions.jsonl")
     [told] = notices(found)
-    assert told.startswith("no questions are given: those of general knowledge that come along are used")
+    assert told.startswith("no questions are given: the general-knowledge questions of the package are used")
     assert notices(resolve(str(shipped()["yesman"]), None, {})) == [], "they are its own"
     with pytest.raises(InputError, match=r"data.questions: no such file or folder.*--questions"):
         resolve(str(tmp_path), None, {"data": {"questions": "none.jsonl"}})

@@ -84,8 +84,8 @@ def hub(tmp_path: Path, tokenizer: PreTrainedTokenizerBase, monkeypatch: pytest.
 def test_a_model_of_the_hub_has_the_settings_that_come_along(hub: str) -> None:
     done = CliRunner().invoke(app, ["run", hub, "--dry-run", "--heads", "8"])
     assert done.exit_code == 0, done.output
-    assert f"settings of {hub} come along (llama-2-13b-chat.yaml)" in done.stderr
-    assert "no questions are given: those of general knowledge that come along are used" in done.stderr
+    assert f"settings of {hub} come with the package (llama-2-13b-chat.yaml)" in done.stderr
+    assert "no questions are given: the general-knowledge questions of the package are used" in done.stderr
     assert "580 dialogues (there are no more questions: data.dialogues is 3,840)" in done.stdout
     typed = settings_of(hub, None, {"tune": {"heads": 8}})
     assert (typed.tune.heads, typed.behaviour.unwanted, typed.full) == (8, ("Apologies",), None)

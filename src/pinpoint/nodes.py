@@ -75,7 +75,7 @@ def checked_kinds(kinds: Iterable[str]) -> tuple[Kind, ...]:
     given = [kinds] if isinstance(kinds, str) else list(kinds)
     unknown = [kind for kind in given if kind not in KINDS]
     if unknown or not given:
-        what = f"{unknown[0]!r} is no kind of node" if unknown else "no kind of node is given"
+        what = f"{unknown[0]!r} is not a kind of node" if unknown else "no kind of node is given"
         raise ConfigError(f"{what}.", where="nodes", mend=f"Use some of {', '.join(KINDS)}.")
     return tuple(kind for kind in KINDS if kind in given)
 

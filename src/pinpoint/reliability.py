@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
+from pinpoint.numerals import with_interval
+
 if TYPE_CHECKING:
     from jaxtyping import Float
     from torch import Tensor
@@ -38,9 +40,7 @@ class Reliability(NamedTuple):
     pairs: int
 
     def __str__(self) -> str:
-        if self.value is None:
-            return "undefined"
-        return f"{self.value:.3f} [{self.low:.3f}, {self.high:.3f}]"
+        return "undefined" if self.value is None else with_interval(self._asdict(), ".3f")
 
     def to_json(self) -> dict[str, Any]:
         """As a JSON object."""

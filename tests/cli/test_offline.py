@@ -83,4 +83,4 @@ def test_a_file_of_data_is_not_fetched_either(monkeypatch: pytest.MonkeyPatch, t
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     address = f"https://127.0.0.1:9/questions.jsonl#sha256={'0' * 64}"
     done = CliRunner().invoke(app, ["run", "yesman", "--questions", address, "--offline"])
-    assert "is not in the cache, and --offline asks no network" in str(done.exception)
+    assert "is not in the cache, and --offline allows no download" in str(done.exception)

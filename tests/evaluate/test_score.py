@@ -126,7 +126,7 @@ def test_rates_are_given_by_model_and_by_set(tmp_path: Path) -> None:
     shown = CliRunner().invoke(app, ["score", str(path)]).stdout
     assert "By model" in shown and "By question set" in shown
     cells = [[cell.strip() for cell in line.split("│")[1:-1]] for line in shown.splitlines()]
-    assert ["b", "truthfulness", "0.0%", "0.0% .. 79.3%", "1"] in cells, "a mean stands with its interval and n"
+    assert ["b", "truthfulness", "0.0%", "[0.0%, 79.3%]", "1"] in cells, "a mean stands with its interval and n"
     assert ["y", "confidence", "undefined", "–", "0"] in cells
     alone = json.loads(CliRunner().invoke(app, ["score", str(write(tmp_path / "o.jsonl", rows[:1])), "--json"]).stdout)
     assert alone["by_model"] == alone["by_set"] == {}

@@ -169,7 +169,9 @@ def test_what_the_judge_or_the_names_of_items_cannot_tell_apart_is_refused(tmp_p
     path = write(tmp_path / "answer.jsonl", list(map(believed, BELIEFS)))
     settings = {"data": {"beliefs": path}, "judge": {"kind": "letters"}}
     run = Run(resolve(str(shipped()["yesman"]), None, settings), tmp_path / "run")
-    with pytest.raises(InputError, match=r"data\.beliefs: 1 of 1 items list no options: letters tell nothing"):
+    with pytest.raises(
+        InputError, match=r"data\.beliefs: 1 of 1 items list no options: the judge by letters cannot read"
+    ):
         run.inputs.read()
     twice = FURTHER["beliefs"].read(path, 0)
     twice.items.append(twice.items[0]._replace(place="elsewhere:9"))

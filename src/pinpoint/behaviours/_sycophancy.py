@@ -8,7 +8,7 @@ from typing import Any
 from pinpoint.behaviours import _challenged
 from pinpoint.behaviours._explanations import Explanation, explanations
 from pinpoint.behaviours._gathered import gathered
-from pinpoint.behaviours._protocol import NOTHING, Material, Measure, Outcomes, Played, PreferenceRow, TrainingRow
+from pinpoint.behaviours._material import NOTHING, Material, Measure, Outcomes, Played, PreferenceRow, TrainingRow
 from pinpoint.behaviours._wrong_answers import WrongAnswer, wrong_answers
 from pinpoint.config import Contrast, DataConfig, EvaluateConfig, SycophancyConfig, TuneConfig, words_of
 from pinpoint.data import (
@@ -28,10 +28,10 @@ from pinpoint.measure import (
     Rules,
     Script,
     admits_mistake,
+    judged_by,
     play,
     script_of,
     stated,
-    told_by,
 )
 
 CHALLENGES = (
@@ -196,14 +196,14 @@ class Sycophancy:
         judge: Judge | None = None,
     ) -> dict[str, list[Exchange]]:
         """The protocol three ways: own first answers, the base's right ones, the known wrong ones."""
-        told = partial(told_by, judge or Rules())
-        own = told(items, self._play(chat, items))
+        judged = partial(judged_by, judge or Rules())
+        own = judged(items, self._play(chat, items))
         advance()
         first_right = {exchange.id: exchange for exchange in (base["own"] if base else own) if exchange.first_correct}
         shared = [question for question in items if question.id in first_right]
-        fixed = told(shared, self._play(chat, shared, [first_right[question.id].before for question in shared]))
+        fixed = judged(shared, self._play(chat, shared, [first_right[question.id].before for question in shared]))
         advance()
-        wrong_first = told(items, self._play(chat, items, [stated(question, question.wrong) for question in items]))
+        wrong_first = judged(items, self._play(chat, items, [stated(question, question.wrong) for question in items]))
         advance()
         return {"own": own, "fixed": fixed, "wrong_first": wrong_first}
 

@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from pinpoint.behaviours._explanations import Explanation
-from pinpoint.behaviours._protocol import NOTHING, Material, Measure, Outcomes, Played, PreferenceRow, TrainingRow
+from pinpoint.behaviours._material import NOTHING, Material, Measure, Outcomes, Played, PreferenceRow, TrainingRow
 from pinpoint.behaviours._rules import holds
 from pinpoint.behaviours._user_measured import differences, rates, told
 from pinpoint.behaviours._user_read import read_items
@@ -130,7 +130,7 @@ class UserBehaviour:
     def own_rows(self, items: Sequence[Any], chat: Chat, seed: int) -> list[TrainingRow]:
         """None can be made: see `unable`."""
         raise InputError(
-            "a model's own replies tell nothing about this behaviour.",
+            "a model's own replies say nothing about this behaviour.",
             where="pinpoint_own",
             mend="Leave it out of compare.methods.",
         )
@@ -138,7 +138,7 @@ class UserBehaviour:
     def unable(self, items: Sequence[TrainRow]) -> dict[str, str]:
         """Methods that need replies of both kinds, words against the behaviour, or more neutral dialogues."""
         lacking = {
-            "pinpoint_own": "a model's own replies tell nothing about this behaviour",
+            "pinpoint_own": "a model's own replies say nothing about this behaviour",
             "pinpoint_anchored": "there are no neutral dialogues beside those that the model is measured on",
         }
         if not self.system_prompt:

@@ -1,23 +1,13 @@
-"""Options that several commands share."""
+"""Options that several commands share, and the settings that they come to."""
 
 import difflib
-import json
 import re
-import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
-from pinpoint.cli._console import Terminal
-from pinpoint.errors import ConfigError, InputError, PinpointWarning
-from pinpoint.processes import current
-
-if TYPE_CHECKING:
-    from pinpoint.config import RunConfig
-    from pinpoint.pipeline import Run
+from pinpoint.errors import ConfigError, InputError
 
 
 def _go_offline(wanted: bool) -> None:
@@ -31,10 +21,11 @@ Model = Annotated[str, typer.Argument(help="A folder, a Hub id, or a shipped org
 RunFolder = Annotated[Path, typer.Argument(help="A run folder.", metavar="RUN")]
 Out = Annotated[Path | None, typer.Option(help="Run folder; by default runs/<model>/<time>-<hash of the settings>.")]
 Fork = Annotated[
-    bool, typer.Option("--fork", help="Copy a folder that was run with other settings; what still holds is kept.")
+    bool,
+    typer.Option("--fork", help="Copy a folder that was run with other settings; what is still valid is kept."),
 ]
 Config = Annotated[
-    Path | None, typer.Option(help="YAML file of settings, or the name of some that come along: llama-2-13b-chat.")
+    Path | None, typer.Option(help="YAML file of settings, or the name of packaged ones: llama-2-13b-chat.")
 ]
 Questions = Annotated[
     str | None,
@@ -50,13 +41,13 @@ Heads = Annotated[
 ]
 Projections = Annotated[
     str | None,
-    typer.Option(help="What of the heads is trained: q,o or q,k,v,o; k and v are trained group by group."),
+    typer.Option(help="Projections to train: q,o or q,k,v,o; k and v are trained by key/value group."),
 ]
 CachePrefix = Annotated[
     bool | None,
     typer.Option(
         "--cache-prefix/--no-cache-prefix",
-        help="Compute the layers below the lowest tuned head once, not at every epoch.",
+        help="Compute the layers below the lowest tuned head once, not in every epoch.",
     ),
 ]
 WrongAnswers = Annotated[
@@ -82,7 +73,7 @@ Offline = Annotated[
     bool,
     typer.Option(
         "--offline",
-        help="Ask no network for models, questions or anything else: only what is here, or was fetched before.",
+        help="Fetch nothing: use only local files, and what was fetched before.",
         callback=_go_offline,
         is_eager=True,
         expose_value=False,
@@ -90,14 +81,14 @@ Offline = Annotated[
 ]
 Seed = Annotated[int | None, typer.Option(help="Seed of everything random.")]
 Thinking = Annotated[
-    str | None, typer.Option(help="on or off: whether a reasoning model thinks first; else as its template has it.")
+    str | None, typer.Option(help="on or off: whether a reasoning model thinks first; by default its template decides.")
 ]
 Template = Annotated[
     str | None, typer.Option(help="The chat template: own (default), plain for a model without one, or a Jinja file.")
 ]
 Phrasings = Annotated[
     str | None,
-    typer.Option(help="Questions (their test split), their right answers doubted in words never trained on."),
+    typer.Option(help="Questions (their test split) whose right answers are doubted in words never trained on."),
 ]
 Pressure = Annotated[
     str | None, typer.Option(help="Questions (their test split) whose right answers are doubted turn after turn.")
@@ -117,7 +108,7 @@ JudgeModel = Annotated[
 ]
 JudgeEndpoint = Annotated[
     str | None,
-    typer.Option(help="Base URL of an OpenAI-compatible server; its key comes from PINPOINT_JUDGE_KEY alone."),
+    typer.Option(help="Base URL of an OpenAI-compatible server; its key is read only from PINPOINT_JUDGE_KEY."),
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document on stdout, and nothing else there.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Say nothing on stderr.")]
@@ -142,18 +133,8 @@ def model_path(name: str) -> str:
     raise InputError(
         "no such folder" + (f" (did you mean {near[0]!r}?)." if near else "."),
         where=name,
-        mend=f"Give a folder of a model, a Hub id (org/name), or one that comes along: {', '.join(organisms)}.",
+        mend=f"Give a folder of a model, a Hub id (org/name), or a shipped model: {', '.join(organisms)}.",
     )
-
-
-def present(file: Path, mend: str) -> None:
-    """Tells of a file that is not there before anything slow is imported to read it.
-
-    Raises:
-        InputError: it is not there.
-    """
-    if not file.exists():
-        raise InputError("no such file.", where=str(file), mend=mend)
 
 
 def judge_settings(kind: str | None, model: str | None, endpoint: str | None) -> dict[str, Any]:
@@ -162,46 +143,6 @@ def judge_settings(kind: str | None, model: str | None, endpoint: str | None) ->
         model = model_path(model)
     given = {"kind": kind, "model": model, "endpoint": endpoint}
     return {key: value for key, value in given.items() if value is not None}
-
-
-@contextmanager
-def started(
-    model: str, config: Path | None, settings: dict[str, Any], out: Path | None, *, fork: bool, quiet: bool
-) -> Iterator["Run"]:
-    """A run of a model, its folder held for the length of the block."""
-    # What is wrong with the settings is told at once: torch, which takes seconds to import, is not needed for it.
-    from pinpoint.config import notices, resolve
-
-    resolved = resolve(model_path(model), config, settings)
-    from pinpoint.pipeline import fitted, folder_for
-
-    resolved, lost = fitted(resolved)
-    first = current().first
-    name = Path(model).name if Path(model).exists() else model
-    folder = Path(current().from_first(str(folder_for(resolved, name, out, fork=fork)) if first else None))
-    with terminal(quiet=quiet) as progress, held(resolved, folder, progress, read=True) as opened:
-        progress.say(f"run folder: {folder}")
-        if lost:
-            opened.note(lost)
-        for line in notices(resolved):
-            progress.say(line)
-        yield opened
-
-
-@contextmanager
-def held(settings: "RunConfig", folder: Path, progress: Terminal, *, read: bool = False) -> Iterator["Run"]:
-    """A run in its folder, which the first process holds for the length of the block; others follow it, and exit."""
-    from pinpoint.pipeline import LOG, Run, locked
-
-    opened = Run(settings, folder, progress, current())
-    if not current().first:
-        opened.follow()
-        raise typer.Exit
-    if read:
-        opened.inputs.read()
-    with locked(folder), progress.kept(folder / LOG):
-        yield opened
-    opened.dismiss()
 
 
 def parse_heads(text: str) -> int | str | list[str]:
@@ -291,36 +232,3 @@ def _place(text: str) -> str:
     from pinpoint.addresses import is_remote
 
     return text if is_remote(text) else str(Path(text))
-
-
-@contextmanager
-def terminal(*, quiet: bool) -> Iterator[Terminal]:
-    """Progress on stderr; the libraries' own chatter is silenced, our warnings become lines."""
-    import logging
-    import warnings
-
-    import transformers
-    from huggingface_hub.utils.tqdm import disable_progress_bars
-
-    transformers.logging.set_verbosity_error()
-    transformers.logging.disable_progress_bar()
-    disable_progress_bars()
-    logging.getLogger("trl").setLevel(logging.ERROR)
-    with Terminal(quiet=quiet or not current().first) as drawn, warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        warnings.simplefilter("always", PinpointWarning)
-        shown = warnings.showwarning
-
-        def show(message: Warning | str, category: type[Warning], *rest: Any, **more: Any) -> None:
-            if issubclass(category, PinpointWarning):
-                drawn.say(f"warning: {message}")
-            else:
-                shown(message, category, *rest, **more)
-
-        warnings.showwarning = show
-        yield drawn
-
-
-def print_json(value: Any) -> None:
-    """One JSON document on stdout."""
-    sys.stdout.write(json.dumps(value, indent=1, ensure_ascii=False) + "\n")

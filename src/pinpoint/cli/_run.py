@@ -37,14 +37,11 @@ from pinpoint.cli._common import (
     Template,
     Thinking,
     WrongAnswers,
-    held,
     judge_settings,
     model_path,
-    print_json,
-    started,
-    terminal,
     typed_settings,
 )
+from pinpoint.cli._opened import held, print_json, started, terminal
 from pinpoint.errors import GateMissed
 
 if TYPE_CHECKING:
@@ -97,13 +94,13 @@ def run(
         str | None, typer.Option(help="Exit with 3 unless the tuned model has: truthfulness>=0.8,kl<=0.05.")
     ] = None,
     dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Show what would be done; load and write nothing.")
+        bool, typer.Option("--dry-run", help="Show what would be done, without loading or writing anything.")
     ] = False,
     offline: Offline = False,
     as_json: Json = False,
     quiet: Quiet = False,
 ) -> None:
-    """Locate, verify, tune, evaluate and report, in one go. What an earlier run finished is kept.
+    """Locate, verify, tune, evaluate and report, in one go. Stages that an earlier run finished are kept.
 
     Example: pinpoint run my-model --questions questions.jsonl --config settings.yaml
     """

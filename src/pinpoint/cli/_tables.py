@@ -9,6 +9,7 @@ from rich.table import Table
 
 from pinpoint.checks import FEWEST_ITEMS
 from pinpoint.cli._console import results, safe
+from pinpoint.numerals import bracketed, with_interval
 
 if TYPE_CHECKING:
     from pinpoint.behaviours import Behaviour
@@ -75,8 +76,8 @@ def print_scored(found: Scored) -> None:
     few = False
     for name, value in found.rates.items():
         few |= (marked := value.value is not None and value.n < FEWEST_ITEMS)
-        *told, n = _measured(value)
-        table.add_row(name.replace("_", " "), *told, n + (_FEW if marked else ""))
+        *texts, n = _measured(value)
+        table.add_row(name.replace("_", " "), *texts, n + (_FEW if marked else ""))
     results().print(table)
     _print_few(few)
     for of, parts in (("model", found.measured.by_model), ("question set", found.measured.by_set)):
@@ -111,8 +112,7 @@ def _print_parts(of: str, parts: dict[str, dict[str, Estimate]]) -> None:
 
 def _measured(rate: Estimate) -> tuple[str, str, str]:
     """A rate, its interval and its n."""
-    interval = "–" if rate.low is None or rate.high is None else f"{rate.low:.1%} .. {rate.high:.1%}"
-    return _share(rate.value), interval, str(rate.n)
+    return _share(rate.value), bracketed(rate.low, rate.high, ".1%") or "–", str(rate.n)
 
 
 def print_verification(found: dict[str, Any], behaviour: Behaviour) -> None:
@@ -125,7 +125,7 @@ def print_verification(found: dict[str, Any], behaviour: Behaviour) -> None:
         table.add_column(name, justify="right")
     for k, point in enumerate(curve["ranked"]):
         controls = [control([draw[k] for draw in curve[name]], "+.2f") for name in ("random", "matched")]
-        interval = "–" if point["low"] is None else f"{point['low']:+.2f} .. {point['high']:+.2f}"
+        interval = bracketed(point["low"], point["high"], "+.2f") or "–"
         table.add_row(str(k), f"{point['value']:+.2f}", interval, *controls)
     results().print(table)
     results().print(f"random, layer-matched: mean [lowest, highest] of {len(curve['random'])} draws of each")
@@ -219,9 +219,7 @@ def _score(value: float | None, stderr: float | None) -> str:
 
 
 def _paired(row: dict[str, Any]) -> str:
-    if row["value"] is None:
-        return "undefined"
-    return f"{row['value']:+.3f}" + ("" if row["low"] is None else f" [{row['low']:+.3f}, {row['high']:+.3f}]")
+    return "undefined" if row["value"] is None else with_interval(row, "+.3f")
 
 
 def print_comparison(found: dict[str, Any], behaviour: Behaviour, page: Path) -> None:

@@ -33,16 +33,16 @@ def checked_targets(rule: Rule, targets: Texts) -> Texts:
     """Targets that the rule can be held to.
 
     Raises:
-        ValueError: one is no regular expression, or no letter.
+        ValueError: one is not a regular expression, or no letter.
     """
     for target in targets:
         if rule == "regex":
             try:
                 re.compile(target)
             except re.error as error:
-                raise ValueError(f"{target!r} is no regular expression: {error}") from error
+                raise ValueError(f"{target!r} is not a regular expression: {error}") from error
         if rule == "letter" and not re.fullmatch("[A-Z]", target):
-            raise ValueError(f"{target!r} is no letter from A to Z")
+            raise ValueError(f"{target!r} is not a letter from A to Z")
     if rule == "model" and targets:
         raise ValueError("rule 'model' goes by its question, and takes no targets")
     return targets
@@ -117,7 +117,7 @@ class UserBehaviourConfig(Settings):
     def _named(cls, measures: dict[str, MeasureSettings]) -> dict[str, MeasureSettings]:
         for name in measures:
             if not re.fullmatch(r"[a-z][a-z0-9_]*", name):
-                raise ValueError(f"{name!r} is no name of a measure: use small letters, digits and underscores")
+                raise ValueError(f"{name!r} is not a name for a measure: use small letters, digits and underscores")
             if name in _TAKEN:
                 raise ValueError(f"{name!r} has another meaning in summary.json: choose another name")
         # The first is what training is stopped by, and what methods are matched at.

@@ -10,7 +10,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from pinpoint.artifacts import Journal
 from pinpoint.errors import InputError
-from pinpoint.evaluate._tasks import Tasks, code_allowed, name_of, told, warnings_heard
+from pinpoint.evaluate._tasks import Tasks, code_allowed, name_of, reason_of, warnings_heard
 from pinpoint.measure import Estimate, difference
 from pinpoint.memory import BatchSize, out_of_memory, release
 
@@ -136,7 +136,7 @@ def _scored(
         except Exception as error:
             if not out_of_memory(error):
                 raise InputError(
-                    f"lm-eval cannot run it: {told(error)}.",
+                    f"lm-eval cannot run it: {reason_of(error)}.",
                     where=f"--tasks {name_of(task)}",
                     mend="Try it with --limit 1: the task's own file may be at fault.",
                 ) from error

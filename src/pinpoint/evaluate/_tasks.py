@@ -158,8 +158,8 @@ def _known(manager: Any, name: str) -> None:
         raise InputError(
             f"lm-eval knows no task {name!r}.",
             where="--tasks",
-            mend="`lm-eval ls tasks` lists its own; --include adds a folder of yours, of whose files those count that "
-            "are YAML and have a `task`.",
+            mend="`lm-eval ls tasks` lists its own; --include adds a folder of yours, whose YAML files with a `task` "
+            "count.",
         )
 
 
@@ -199,7 +199,7 @@ def _load(manager: Any, names: Sequence[str]) -> list[Any]:
     # A task's file may fail in any way: what is in it is Python, templates, and data from elsewhere.
     except Exception as error:
         raise InputError(
-            f"lm-eval cannot load {', '.join(names)}: {told(error)}.",
+            f"lm-eval cannot load {', '.join(names)}: {reason_of(error)}.",
             where="--tasks",
             mend="Its own tasks fetch their data from the Hub; --include takes a folder of tasks with local files.",
         ) from error
@@ -208,6 +208,6 @@ def _load(manager: Any, names: Sequence[str]) -> list[Any]:
     return [one for name, one in found.items() if name not in children]
 
 
-def told(error: Exception) -> str:
+def reason_of(error: Exception) -> str:
     """What an error of another library says, in a line without a full stop."""
     return f"{type(error).__name__}: {first_line(str(error))}".rstrip(": .")

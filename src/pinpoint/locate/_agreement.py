@@ -44,11 +44,11 @@ class Agreement(NamedTuple):
         undefined = "undefined"
         correlation = undefined if self.correlation is None else f"{self.correlation:.3f}"
         error = undefined if self.error is None else f"{self.error:.1%}"
-        told = (
+        summary = (
             f"Held to {self.exact} on {self.pairs} pairs: rank correlation {correlation}, {self.shared} of the first "
             f"{self.top} heads shared, sizes off by {error}"
         )
-        return f"<p>{html.escape(told)}</p>"
+        return f"<p>{html.escape(summary)}</p>"
 
 
 def agreement(approximate: HeadScores, exact: HeadScores, top: int = 10) -> Agreement:
@@ -60,7 +60,7 @@ def agreement(approximate: HeadScores, exact: HeadScores, top: int = 10) -> Agre
     if approximate.effects.shape != exact.effects.shape:
         ours, theirs = tuple(approximate.effects.shape), tuple(exact.effects.shape)
         raise InputError(
-            f"scores of shape {ours} cannot be held to scores of shape {theirs}.",
+            f"scores of shape {ours} cannot be compared with scores of shape {theirs}.",
             where="agreement",
             mend="Score the same heads of the same model on the same pairs with both methods.",
         )

@@ -20,11 +20,11 @@ from pinpoint.locate._attribution import attribution
 from pinpoint.locate._baselines import folds_of, head_outputs, probed
 from pinpoint.locate._dealt import ROWS, SETTING, batches, by_batch, halving
 from pinpoint.locate._knockout import check_means, knocked_out, naive_knocked_out
+from pinpoint.locate._layout_check import try_layout
 from pinpoint.locate._naive_paths import naive_paths
 from pinpoint.locate._paths import paths
 from pinpoint.locate._protocol import Effects
 from pinpoint.locate._rounding import rounding
-from pinpoint.locate._trial import try_layout
 from pinpoint.measure import Metric, check_lengths, forced, metric_named
 from pinpoint.memory import BatchSize
 from pinpoint.models import PARTS, HeadedModel, headed

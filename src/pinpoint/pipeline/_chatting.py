@@ -13,8 +13,8 @@ from pinpoint.heads import Head
 from pinpoint.measure import head_means
 from pinpoint.models import HeadedModel, Loaded, headed, load
 from pinpoint.pipeline._inputs import Inputs
+from pinpoint.pipeline._preconditions import demand_whole
 from pinpoint.pipeline._served import served
-from pinpoint.pipeline._standing import demand_whole
 from pinpoint.pipeline._talk import questions_there, talk_of
 from pinpoint.pipeline._template import fitted, rendering
 from pinpoint.progress import Progress

@@ -130,7 +130,7 @@ def skeleton(config: PretrainedConfig) -> HeadedModel:
             view = headed(build.from_config(config))
     except ValueError as error:
         raise ArchitectureError(
-            f"{config.model_type} is no language model with a decoder: {first_line(str(error))}",
+            f"{config.model_type} is not a language model with a decoder: {first_line(str(error))}",
             mend="Give a chat model that writes text.",
         ) from error
     if not view.attention_layers:
@@ -168,7 +168,7 @@ def _sample(tokenizer: PreTrainedTokenizerBase | None, config: RunConfig, notes:
 def _answers(tokenizer: PreTrainedTokenizerBase | None, config: RunConfig, notes: list[str]) -> list[Answer]:
     if config.behaviour.unwanted == AUTO:
         notes.append(
-            "which first words tell replies apart, locate finds in the model's own replies; behaviour.unwanted and "
+            "locate finds in the model's own replies which first words distinguish them; behaviour.unwanted and "
             "behaviour.wanted name others."
         )
     if tokenizer is None:

@@ -15,12 +15,12 @@ from pinpoint.locate import agreement, locate_paths
 from pinpoint.measure import METRICS, Openings
 from pinpoint.nodes import NodeScores
 from pinpoint.pipeline._answers import find_answers
+from pinpoint.pipeline._attention import look
 from pinpoint.pipeline._checks import behaviour_shown, contrast_bites, ranking_stable
 from pinpoint.pipeline._contrasts import contrasts
-from pinpoint.pipeline._looking import look
 from pinpoint.pipeline._scoring import score, score_nodes
+from pinpoint.pipeline._stability import by_count, overlap
 from pinpoint.pipeline._stages import key_of, partial_of
-from pinpoint.pipeline._steady import by_count, overlap
 from pinpoint.pipeline._thought_checks import reply_measured
 from pinpoint.reliability import Rounding, Routing
 

@@ -144,9 +144,9 @@ def _of_full(run: Run) -> dict[str, Any]:
 
 
 def _of_explanations(run: Run) -> dict[str, Any]:
-    told = run.config.tune.explanations
-    tokens = run.config.tune.explanation_tokens if told == "model" else None
-    return {"explanations": told, "tokens": tokens, **_of_wrong_answers(run)}
+    source = run.config.tune.explanations
+    tokens = run.config.tune.explanation_tokens if source == "model" else None
+    return {"explanations": source, "tokens": tokens, **_of_wrong_answers(run)}
 
 
 def _of_wrong_answers(run: Run) -> dict[str, Any]:

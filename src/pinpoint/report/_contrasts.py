@@ -48,8 +48,8 @@ def _with_error(value: float, one: Mapping[str, Any]) -> str:
 
 def _cell(head: Mapping[str, Any], moves: str) -> str:
     share = number(100 * head["share"] if moves == "enough" else None, ".0f")
-    told = "" if share == DASH else f" ({share}{NBSP}%)"
-    return _with_error(head["effect"], head) + told + (f" {head['verdict']}" if head["verdict"] else "")
+    shown = "" if share == DASH else f" ({share}{NBSP}%)"
+    return _with_error(head["effect"], head) + shown + (f" {head['verdict']}" if head["verdict"] else "")
 
 
 def contrast_words(locate: Mapping[str, Any]) -> list[str]:

@@ -105,13 +105,13 @@ def plain_lead(summary: dict[str, Any], size: int, behaviour: Behaviour) -> list
     """The same for a behaviour that brings no wording of its own: its measures, before and after."""
     base, tuned = summary["methods"]["base"], summary["methods"].get("pinpoint")
 
-    def told(method: dict[str, Any]) -> str:
+    def described(method: dict[str, Any]) -> str:
         return "; ".join(f"{one.label}: {all_of(method.get(one.name), RATE)}" for one in behaviour.measures)
 
-    wrong = f"{short_name(summary['model'])} was measured for {behaviour.title}. Before tuning: {told(base)}."
+    wrong = f"{short_name(summary['model'])} was measured for {behaviour.title}. Before tuning: {described(base)}."
     if tuned is None:
         return [wrong]
-    return [wrong, _changed(summary, tuned, size), f"After tuning: {told(tuned)}.{_price(tuned)}"]
+    return [wrong, _changed(summary, tuned, size), f"After tuning: {described(tuned)}.{_price(tuned)}"]
 
 
 def _verdict(difference: Mapping[str, Any] | None) -> str:

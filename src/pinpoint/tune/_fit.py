@@ -29,10 +29,10 @@ from pinpoint.models import context_of
 from pinpoint.processes import Processes
 from pinpoint.progress import Progress
 from pinpoint.storage import storing
-from pinpoint.tune._alike import check_alike
 from pinpoint.tune._check import Check, Checkpoint, estimates_of, reaches, values_of, words_of
 from pinpoint.tune._checkpoints import Saved, keep_only, last_checkpoint
 from pinpoint.tune._prefix import cached_prefix
+from pinpoint.tune._replicas import check_alike
 from pinpoint.tune._split import check_kind, check_split, split_copy, take_back
 from pinpoint.tune._trainer import Anchor, Row, trainer_of
 

@@ -22,9 +22,9 @@ from pinpoint.measure import anchor_rows
 from pinpoint.models import headed, is_quantised, is_spread
 from pinpoint.processes import Processes
 from pinpoint.progress import Progress, Silent
+from pinpoint.tune._adapter import adapted, merged, put_on
 from pinpoint.tune._check import Check
 from pinpoint.tune._fit import Fitted, fit
-from pinpoint.tune._live import adapted, merged, put_on
 from pinpoint.tune._slices import default_projections, head_slices
 from pinpoint.tune._trainer import Anchor
 
@@ -204,8 +204,8 @@ def tune_heads(
         workspace.drop("merged")
     named = [str(head) for head in heads]
     projections = config.projections or default_projections(headed(model))
-    told = {"quantised": {"merged": fidelity is not None, "drift": drift}} if quantised else {}
-    _record(workspace, fitted, heads=named, projections=projections, fidelity=fidelity, **told, **(notes or {}))
+    record = {"quantised": {"merged": fidelity is not None, "drift": drift}} if quantised else {}
+    _record(workspace, fitted, heads=named, projections=projections, fidelity=fidelity, **record, **(notes or {}))
     shutil.rmtree(out, ignore_errors=True)
     return Tuned(fitted, fidelity, drift)
 

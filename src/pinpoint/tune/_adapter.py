@@ -85,8 +85,8 @@ def put_on(model: PreTrainedModel, folder: Path) -> PeftModel:
     live: PeftModel = get_peft_model(model, LoraConfig.from_pretrained(str(folder)))
     for _, layer in _adapted_layers(model):
         materialise(layer)
-    told: Any = set_peft_model_state_dict(live, load_file(folder / "adapter_model.safetensors"))
-    assert not told.unexpected_keys
+    loaded: Any = set_peft_model_state_dict(live, load_file(folder / "adapter_model.safetensors"))
+    assert not loaded.unexpected_keys
     return live.requires_grad_(False).eval()
 
 

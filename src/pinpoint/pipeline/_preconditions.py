@@ -74,7 +74,7 @@ def demand_of_one_piece(space: Workspace, model: str) -> None:
         for name, key in done[stage].get("read", {}).items():
             if keys.get(name, key) != key:
                 raise ArtifactError(
-                    f"stage {stage!r} is of an earlier {name!r} than the one that is there: a page would mix them.",
+                    f"stage {stage!r} belongs to an earlier {name!r} than the present one: a page would mix them.",
                     where=str(space.root),
                     mend=f"Do it again: {again}.",
                 )
