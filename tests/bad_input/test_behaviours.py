@@ -11,6 +11,7 @@ from tests.bad_input.test_cases import refused as refused
 from tests.behaviours.files import settings, write_behaviour
 
 MEASURES = settings()["measures"]
+TOLD = {"told": {"rule": "model", "question": "Is it?"}}
 
 FILES: dict[str, tuple[dict[str, Any], str]] = {
     "no pairs": ({"pairs": None}, "behaviour.yaml:1: pairs: is missing"),
@@ -27,6 +28,20 @@ FILES: dict[str, tuple[dict[str, Any], str]] = {
         "'(' is not a regular expression",
     ),
     "a letter that is none": ({"measures": {"a": {"rule": "letter", "targets": ["yes"]}}}, "'yes' is not a letter"),
+    "a model's rule first of all": (
+        {"measures": {"a": {"rule": "model", "question": "Is it?"}}},
+        "the first measure, 'a', goes by rule 'model', which is asked in the evaluation alone",
+    ),
+    "a model's rule without a question": ({"measures": {"a": {"rule": "model"}}}, "rule 'model' needs a question"),
+    "a model's rule with targets": (
+        {"measures": {"a": {"rule": "model", "question": "Is it?", "targets": "x"}}},
+        "goes by its question, and takes no targets",
+    ),
+    "a question for another rule": (
+        {"measures": {"a": {"rule": "regex", "question": "Is it?"}}},
+        "a question goes with rule 'model', not with 'regex'",
+    ),
+    "a model's rule without dialogues": ({"measures": MEASURES | TOLD}, "'told' has no dialogue of split 'test'"),
     "a measure with a taken name": ({"measures": {"kl": MEASURES["right"]}}, "'kl' has another meaning"),
     "a measure with a bad name": ({"measures": {"Is Right": MEASURES["right"]}}, "'Is Right' is not a name"),
     "a measure without dialogues": (

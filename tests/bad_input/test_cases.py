@@ -175,6 +175,11 @@ SETTINGS = {
         "full: {explanations: model}",
         "full: explanations are set under tune: full fine-tuning has the same dialogues",
     ),
+    "wrong answers by nobody": ("tune: {wrong_answers: mine}", "tune.wrong_answers"),
+    "wrong answers of full fine-tuning alone": (
+        "full: {wrong_answers: model}",
+        "full: wrong_answers are set under tune: full fine-tuning has the same dialogues",
+    ),
     "questions that are nowhere": ("data: {questions: nowhere.jsonl}", "data.questions"),
 }
 

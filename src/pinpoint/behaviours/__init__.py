@@ -15,6 +15,7 @@ from pinpoint.behaviours._material import (
 from pinpoint.behaviours._protocol import Behaviour
 from pinpoint.behaviours._registry import behaviour_of
 from pinpoint.behaviours._sycophancy import CHALLENGES, Sycophancy
+from pinpoint.behaviours._wrong_answers import WrongAnswer
 
 __all__ = [
     "CHALLENGES",
@@ -30,6 +31,7 @@ __all__ = [
     "Record",
     "Sycophancy",
     "TrainingRow",
+    "WrongAnswer",
     "behaviour_of",
     "explanations",
 ]

@@ -5,6 +5,7 @@ from typing import Any, Protocol
 
 from pinpoint.behaviours._explanations import Explanation
 from pinpoint.behaviours._material import NOTHING, Material, Measure, Outcomes, Played, PreferenceRow, TrainingRow
+from pinpoint.behaviours._wrong_answers import WrongAnswer
 from pinpoint.config import DataConfig, EvaluateConfig, TuneConfig
 from pinpoint.data import ContrastPair, Dialogue
 from pinpoint.measure import Chat, Estimate, Judge, Replier
@@ -24,6 +25,7 @@ class Behaviour(Protocol):
         plotted: one or two measures that the figures of `pinpoint compare` show.
         tested: short labels of the measures of `outcomes`, by name.
         matched: a measure of `check` and the value at which methods are compared for their side effects.
+        judged_by_model: names of measures whose replies another model alone can tell, in the evaluation.
         parts: names of what `play` returns.
         knocked: labels of the rates of `knocked_out`, by name.
         system_prompt: tells a model in words not to show the behaviour; empty for none.
@@ -39,6 +41,7 @@ class Behaviour(Protocol):
     plotted: tuple[str, ...]
     tested: dict[str, str]
     matched: tuple[str, float]
+    judged_by_model: tuple[str, ...]
     parts: tuple[str, ...]
     knocked: dict[str, str]
     system_prompt: str
@@ -77,6 +80,18 @@ class Behaviour(Protocol):
 
         Raises:
             InputError: there is nothing to explain in these dialogues.
+        """
+        ...
+
+    def wrong_answers(self, items: Sequence[Any], writer: Replier | None) -> list[WrongAnswer]:
+        """What training dialogues can have the model wrongly say before it revises it.
+
+        Args:
+            items: those kept for training.
+            writer: the model that writes what the files lack; None for what there is without one.
+
+        Raises:
+            InputError: there is nothing to be wrong about in these dialogues.
         """
         ...
 

@@ -59,6 +59,20 @@ CachePrefix = Annotated[
         rich_help_panel=_TUNING,
     ),
 ]
+WrongAnswers = Annotated[
+    str | None,
+    typer.Option(
+        help="Wrong answers that free-form training questions lack: dealt (another question's; default), or model.",
+        rich_help_panel=_TUNING,
+    ),
+]
+Explanations = Annotated[
+    str | None,
+    typer.Option(
+        help="Whether trained replies explain the right answer: none (default), given (by the file), model.",
+        rich_help_panel=_TUNING,
+    ),
+]
 Dtype = Annotated[str | None, typer.Option(help="auto, bfloat16, float16 or float32.", rich_help_panel=_MODEL)]
 Device = Annotated[str | None, typer.Option(help="auto, cpu, cuda, cuda:0, mps...", rich_help_panel=_MODEL)]
 DeviceMap = Annotated[
@@ -226,6 +240,8 @@ def typed_settings(
     bits: int | None = None,
     revision: str | None = None,
     seed: int | None = None,
+    wrong_answers: str | None = None,
+    explanations: str | None = None,
     thinking: str | None = None,
     template: str | None = None,
     further: dict[str, str | None] | None = None,
@@ -239,12 +255,15 @@ def typed_settings(
         settings["data"] = settings.get("data", {}) | sets
     if behaviour is not None:
         settings["behaviour"] = str(behaviour)
-    if heads is not None:
-        settings["tune"] = {"heads": parse_heads(heads)}
-    if projections is not None:
-        settings["tune"] = settings.get("tune", {}) | {"projections": parse_projections(projections)}
-    if cache_prefix is not None:
-        settings["tune"] = settings.get("tune", {}) | {"cache_prefix": cache_prefix}
+    tune = {
+        "heads": None if heads is None else parse_heads(heads),
+        "projections": None if projections is None else parse_projections(projections),
+        "cache_prefix": cache_prefix,
+        "wrong_answers": wrong_answers,
+        "explanations": explanations,
+    }
+    if given := {key: value for key, value in tune.items() if value is not None}:
+        settings["tune"] = given
     if thinking not in (None, "on", "off"):
         raise ConfigError(
             f"{thinking!r} is neither on nor off.", where="--thinking", mend="Leave it out for the template's own."

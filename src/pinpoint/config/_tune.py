@@ -63,6 +63,9 @@ class TuneConfig(Settings):
     everywhere, in the base model's own words where the file does not. Full fine-tuning has the same dialogues."""
     explanation_tokens: int = Field(128, ge=1)
     """Tokens at which what the model writes is cut, and then at its last whole sentence."""
+    wrong_answers: Literal["dealt", "model"] = "dealt"
+    """Which wrong answer a free-form question is trained on that has none in its file: another question's, or one that
+    the base model writes, as far as it is of use. Full fine-tuning has the same dialogues."""
     search: str | None = None
     """A JSON record of the search that chose the learning rate, shown on the page."""
 

@@ -23,6 +23,7 @@ from pinpoint.measure._stability import agreement_by_pairs, between, fewest_pair
 from pinpoint.measure._stats import UNDEFINED, Estimate, difference, estimate, gap, share
 from pinpoint.measure._tests import Flips, holm, mcnemar
 from pinpoint.measure._values import values, values_of_logits
+from pinpoint.measure._wrongs import not_wrong
 
 __all__ = [
     "check_lengths",
@@ -65,6 +66,7 @@ __all__ = [
     "first_tokens_of_replies",
     "fewest_pairs",
     "flaw",
+    "not_wrong",
     "forced",
     "gap",
     "gives",

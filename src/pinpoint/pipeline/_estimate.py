@@ -32,6 +32,7 @@ class Workload(NamedTuple):
         answers: runs of a pair's prompts: one for each answer that is measured whole, or one.
         fetched: blocks are fetched as they run, from disk or from another memory.
         packed: how the weights of blocks are kept, where they are quantised.
+        explained: tokens by which an explanation makes a training dialogue and its reply longer.
     """
 
     pairs: int
@@ -47,6 +48,7 @@ class Workload(NamedTuple):
     answers: int = 1
     fetched: bool = False
     packed: Packed | None = None
+    explained: int = 0
 
     @classmethod
     def of(cls, config: RunConfig, tokens: int, trained: int, answers: Sequence[int] = (1,)) -> "Workload":
@@ -74,6 +76,7 @@ class Workload(NamedTuple):
             *((sum(answers), len(answers)) if locate.metric in CONTINUED else (1, 1)),
             config.device_map == "disk" or config.device_map == "host" and pick_device(config.device) != "cpu",
             None if config.bits is None else in_bits_packed(config.bits),
+            config.tune.explanation_tokens if config.tune.explanations != "none" else 0,
         )
 
 
@@ -230,14 +233,14 @@ def _sweep_cost(view: HeadedModel, dtype: torch.dtype, work: Workload) -> Cost:
 def tune_cost(view: HeadedModel, dtype: torch.dtype, work: Workload) -> Cost:
     """Pinpoint tuning with heads down to the first layer: the most that it can take."""
     shape, size = _shape(view), dtype.itemsize
-    tokens = work.train_batch * work.tokens
+    tokens = work.train_batch * (work.tokens + work.explained)
     block = 6 * shape.width + 6 * shape.inner + 3 * shape.heads_width
     # Where blocks are fetched, a block's activations are computed again from what entered it.
     kept = view.n_layers * shape.width + block if work.fetched else view.n_layers * block
     # Weight, gradient and two moments of what trains, and the frozen one-hot factors, all in float32.
     optimiser = work.trained * 4 * 5
     # Replies alone are unembedded, a part of the vocabulary at a time; the loss and its gradient take float32 copies.
-    scored = round(_REPLY * tokens)
+    scored = work.train_batch * round(_REPLY * work.tokens + work.explained)
     logits = scored * min(shape.vocabulary, _TILE) * (size + 28)
     peak = _held(view, size, work) + optimiser + tokens * kept * size + logits
     # Unembedded, once more for the gradient, and back.

@@ -129,7 +129,7 @@ def _summary(run: Run, results: dict[str, Evaluation]) -> dict[str, Any]:
         "model": run.config.model,
         "thinking": run.config.thinking,
         "heads": tune["heads"],
-        **{key: tune[key] for key in ("explanations",) if key in tune},
+        **{key: tune[key] for key in ("wrong_answers", "explanations") if key in tune},
         "methods": methods,
         "locate": {key: located.get(key) for key in ("engine", "seconds", "pairs", "reliability", "noise")},
         "total_parameters": sum(parameter.numel() for parameter in run.model.parameters()),

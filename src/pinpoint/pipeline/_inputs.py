@@ -157,6 +157,19 @@ class Inputs:
                 mend="Have them judged by --judge rules or model, or leave the set out.",
             )
 
+    def check_judge(self) -> None:
+        """Looks that there is a model where measures are left to one.
+
+        Raises:
+            InputError: there is none.
+        """
+        if (left := self.behaviour.judged_by_model) and self.config.judge.kind != "model":
+            raise InputError(
+                f"rule 'model' leaves {', '.join(left)} to another model, and none is named.",
+                where="behaviour.measures",
+                mend=NEEDS_MODEL,
+            )
+
     @cached_property
     def _tasks(self) -> list[Task]:
         return read_tasks(self.config.data.abilities) if self.config.data.abilities else []
@@ -200,6 +213,9 @@ class Inputs:
             self.behaviour.neutral(self.questions("train"))
         if self.config.tune.explanations != "none":
             self.behaviour.explanations(self.questions("train"), None)
+        if self.config.tune.wrong_answers != "dealt":
+            self.behaviour.wrong_answers(self.questions("train"), None)
+        self.check_judge()
         _ = self.neutral, self.passages, self._tasks, self.unleaked
 
 

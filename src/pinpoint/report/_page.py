@@ -197,6 +197,7 @@ def _measured(run: _Run) -> dict[str, Any]:
         "methods": {name: label_of(name) for name in run.summary["methods"]},
         "tuned_methods": {name: label_of(name) for name in run.summary["methods"] if name != "base"},
         "losses": _words.losses(run.summary),
+        "wrong": _words.wrong_words(run.summary.get("wrong_answers")),
         "explained": _words.explained_words(run.summary.get("explanations")),
         "cost": _words.cost_words(run.summary, rate, words),
         "rates": run.rates,

@@ -261,6 +261,17 @@ def auto_words(verify: dict[str, Any], heads: int, asked: Any) -> str:
     return f"{rule} {found} {tuned}"
 
 
+def wrong_words(counts: Mapping[str, Any] | None) -> str:
+    """Where the wrong answers come from that are revised in training; empty where none was to be written."""
+    if counts is None:
+        return ""
+    return (
+        f"Of {count(counts['questions'])} free-form training questions, {count(counts['from_file'])} have the wrong "
+        f"answer of their file, {count(counts['written'])} one that the base model wrote, and "
+        f"{count(sum(counts['refused'].values()))} that of another question: what it wrote was refused by rules."
+    )
+
+
 def explained_words(counts: Mapping[str, Any] | None) -> str:
     """How many trained replies explain the right answer, and who wrote it; empty where none was to."""
     if counts is None:
