@@ -2,7 +2,7 @@
 
 from pinpoint.models._context import context_of
 from pinpoint.models._layout import Layout
-from pinpoint.models._load import NO_CODE, Loaded, load, load_tokenizer, model_class, pick_device
+from pinpoint.models._load import NO_CODE, Loaded, demand_no_adapter, load, load_tokenizer, model_class, pick_device
 from pinpoint.models._placement import is_spread
 from pinpoint.models._qkv import PARTS, Projections, Which, features, fused, gated, grouped, interleaved, stacked
 from pinpoint.models._quantised import demand_gradients, is_quantised, quantisation
@@ -22,6 +22,7 @@ __all__ = [
     "choices",
     "context_of",
     "demand_gradients",
+    "demand_no_adapter",
     "features",
     "fused",
     "gated",

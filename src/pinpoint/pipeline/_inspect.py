@@ -10,7 +10,7 @@ from pinpoint.behaviours import CHALLENGES
 from pinpoint.config import AUTO, CONTINUED, RunConfig, settings_of, words_of
 from pinpoint.data import assistant, render, system, user
 from pinpoint.errors import ArchitectureError, InputError, first_line
-from pinpoint.models import NO_CODE, HeadedModel, features, headed, model_class
+from pinpoint.models import NO_CODE, HeadedModel, demand_no_adapter, features, headed, model_class
 from pinpoint.pipeline._devices import Device, devices, flop_rate
 from pinpoint.pipeline._estimate import Cost, Workload, locate_cost, spared, tune_cost
 from pinpoint.pipeline._template import fitted, rendering
@@ -98,6 +98,7 @@ class Inspection(_Record):
 
 def _config(model: str, revision: str | None) -> PretrainedConfig:
     try:
+        demand_no_adapter(model, revision)
         config: PretrainedConfig = AutoConfig.from_pretrained(model, revision=revision, **NO_CODE)
     except (OSError, ValueError) as error:
         raise InputError(
