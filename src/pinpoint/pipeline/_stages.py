@@ -12,7 +12,7 @@ from pinpoint._version import __version__
 from pinpoint.artifacts import file_digest
 from pinpoint.beyond import FURTHER
 from pinpoint.config import ROLES
-from pinpoint.pipeline._base import base_of
+from pinpoint.pipeline._fingerprint import fingerprint
 
 if TYPE_CHECKING:
     from pinpoint.artifacts import Workspace
@@ -231,7 +231,7 @@ def settle(run: Run, stage: str) -> None:
     read = {name: key_of(run, name) for name in names}
     entry = {
         "key": key_of(run, stage),
-        "base": base_of(run.config.model),
+        "base": fingerprint(run.config.model),
         "read": read,
         "files": space.digests_of(LEFT[stage]),
     }

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from pinpoint.artifacts import Workspace
 from pinpoint.errors import ArtifactError
-from pinpoint.pipeline._base import base_of
+from pinpoint.pipeline._fingerprint import fingerprint
 from pinpoint.pipeline._stages import LEFT, done_stages, key_of, needs
 
 if TYPE_CHECKING:
@@ -61,7 +61,7 @@ def demand_base(space: Workspace, model: str) -> None:
     Raises:
         ArtifactError: names the files.
     """
-    was, now = done_stages(space)["tune"].get("base"), base_of(model)
+    was, now = done_stages(space)["tune"].get("base"), fingerprint(model)
     if isinstance(was, dict) and isinstance(now, dict) and was != now:
         files = ", ".join(sorted({name for name, _ in was.items() ^ now.items()}))
         raise ArtifactError(

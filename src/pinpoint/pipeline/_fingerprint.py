@@ -7,7 +7,7 @@ _PIECES = 256
 _PIECE = 4096
 
 
-def base_of(model: str) -> str | dict[str, str]:
+def fingerprint(model: str) -> str | dict[str, str]:
     """Digests of what a model in a folder is loaded from, by file; of a model on the Hub, its name."""
     folder = Path(model)
     if not folder.is_dir():
