@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 import torch
-from transformers import PreTrainedModel
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 import pinpoint
 from pinpoint.errors import InputError
@@ -173,3 +173,12 @@ def test_cutting_down_asks_for_no_rows_of_heads(monkeypatch: pytest.MonkeyPatch)
     found = pinpoint.find_set(tiny("llama-gqa"), None, checks.pairs(), 3)
     # One sweep for the heads alone, and one for each step of growing.
     assert len(swept) == 1 + len(found.forward)
+
+
+def test_sets_are_searched_on_prompts_of_text(tokenizer: PreTrainedTokenizerBase) -> None:
+    model = tiny("llama-gqa", vocab_size=len(tokenizer))
+    pairs = [pinpoint.ContrastPair(f"Copy: {word}.", "Copy: milk.", "Yes", "Sorry") for word in ("horse", "bread")]
+    best = pinpoint.locate(model, tokenizer, pairs).top(1)
+    assert pinpoint.greedy_set(model, tokenizer, pairs, 1).heads == tuple(best)
+    found = pinpoint.find_set(model, tokenizer, pairs, 1)
+    assert found.chosen_on == pytest.approx(pinpoint.joint_effect(model, tokenizer, pairs, found.heads).effect)
