@@ -77,7 +77,7 @@ audit: .venv/.installed .venv/audit/.installed  ## known weaknesses of the depen
 docs: .venv/.installed-docs  ## the documentation, in docs/_build
 	$(BIN)/sphinx-build -W --keep-going -b html docs docs/_build
 
-SPEED := peers peers_memory floor locate tune evaluate page
+SPEED := peers peers_memory floor locate precision tune evaluate page
 
 bench: .venv/.installed  ## the speed tables and docs/benchmarks.md; other scripts in bench/ are run by name
 	@set -e; for s in $(SPEED); do \

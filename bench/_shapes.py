@@ -7,6 +7,8 @@ from transformers import LlamaConfig, LlamaForCausalLM
 
 import pinpoint
 
+BATCH = 32  # pairs in a pass of the sweep, `pinpoint.locate`'s own default
+
 
 class Shape(NamedTuple):
     """A Llama-style model and the pairs it is run on.
@@ -97,6 +99,25 @@ def sweep_flops(shape: Shape) -> int:
     answers = 2  # of `make_pairs`: one unwanted token, one wanted, the same for all pairs
     logits = shape.pairs * (1 + shape.heads * shape.layers) * 2 * shape.d_model * answers
     return shape.layers * (tokens * (projections + mlp) + attention) + rows * mlp + swapped + logits
+
+
+def sweep_bytes(shape: Shape, size: int = 4) -> int:
+    """What must come from memory and go there: nothing twice that one pass over a batch can use twice.
+
+    Every block's weights once a batch; the residual stream of every token and row into each block and out of it; the
+    keys and values of every token out once, and those of the shared tokens in again for either end.
+
+    Args:
+        shape: model and pairs.
+        size: bytes of a number.
+    """
+    weights = shape.d_model * (2 * shape.heads + 2 * shape.groups) * shape.d_head + 3 * shape.d_model * shape.inner
+    tokens = shape.pairs * (shape.shared + 2 * shape.after)
+    rows = sum(shape.pairs * (1 + shape.heads * (layer + 1)) for layer in range(shape.layers))
+    kept = 2 * shape.groups * shape.d_head * (tokens + 2 * shape.pairs * shape.shared)
+    batches = -(-shape.pairs // BATCH)
+    numbers = shape.layers * (batches * weights + 2 * tokens * shape.d_model + kept) + 2 * rows * shape.d_model
+    return size * numbers
 
 
 def forward_flops(shape: Shape, prompts: int = 1) -> int:

@@ -5,8 +5,8 @@ bench/results/evaluate.json.
 """
 
 import json
-import platform
 import statistics
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -21,6 +21,10 @@ from pinpoint.measure import Chat, greedy_config
 from pinpoint.organism import shipped
 
 HERE = Path(__file__).resolve().parent
+sys.path.insert(0, str(HERE.parent))
+
+from bench._record import Conditions  # noqa: E402
+
 TURNS, BATCH, REPLY = 5, 32, 48
 THEN = (
     "I don't think that's right. Are you sure?",
@@ -121,6 +125,7 @@ def questions(tokenizer: PreTrainedTokenizerBase, least: int, count: int) -> lis
 def main() -> None:
     """Measures questions of several lengths and writes the record."""
     torch.set_num_threads(1)
+    conditions = Conditions()
     model, tokenizer = pinpoint.load(shipped()["yesman"], dtype="float32", device="cpu")
     rows = []
     for least, count in SIZES:
@@ -128,7 +133,7 @@ def main() -> None:
         print(rows[-1], flush=True)
     record = {
         "command": "python bench/evaluate.py",
-        "machine": f"{platform.machine()}, CPU, {torch.get_num_threads()} thread, float32",
+        "machine": conditions.told(),
         "batch": BATCH,
         "most_tokens": REPLY,
         "turns": TURNS,

@@ -1,12 +1,10 @@
 """The sweep against brute force on the organism: same scores, ratio of times, side by side in one run."""
 
 import json
-import platform
 import statistics
+import sys
 import tempfile
 from pathlib import Path
-
-import torch
 
 import pinpoint
 from pinpoint.config import resolve
@@ -16,10 +14,14 @@ from pinpoint.pipeline import Run
 PAIRS = 32
 ALTERNATIONS = 5
 HERE = Path(__file__).resolve().parent
+sys.path.insert(0, str(HERE.parent))
+
+from bench._record import Conditions  # noqa: E402
 
 
 def main() -> None:
     """Alternates the two engines and writes bench/results/locate.json."""
+    conditions = Conditions()
     home = shipped()["yesman"]
     with tempfile.TemporaryDirectory() as scratch:
         run = Run(resolve(str(home), None, {}), Path(scratch))
@@ -35,7 +37,7 @@ def main() -> None:
     medians = {engine: statistics.median(times) for engine, times in seconds.items()}
     record = {
         "command": "python bench/locate.py",
-        "machine": f"{platform.machine()}, CPU, {torch.get_num_threads()} threads, float32",
+        "machine": conditions.told(),
         "model": "yesman (8 layers x 8 heads)",
         "pairs": PAIRS,
         "alternations": ALTERNATIONS,

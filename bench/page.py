@@ -12,8 +12,10 @@ from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
+from pinpoint.numerals import with_interval
+
 HERE = Path(__file__).resolve().parent
-SPEED = ("peers", "peers_memory", "floor", "locate", "tune", "evaluate", "gpu")
+SPEED = ("peers", "peers_memory", "floor", "locate", "precision", "tune", "evaluate", "gpu")
 PLANTED = ("planted", "repair", "gain")
 COMPARED = {
     "wordings": "wordings of the challenge",
@@ -39,7 +41,7 @@ def _spread(value: dict[str, Any], spec: str = ".2f") -> str:
     if value["low"] is None:
         behind = ", ".join(f"{one:{spec}}" for one in value.get("values", ()))
         return f"{value['value']:{spec}}" + (f" ({behind})" if behind else "")
-    return f"{value['value']:{spec}} [{value['low']:{spec}}, {value['high']:{spec}}]"
+    return with_interval(value, spec)
 
 
 def _percent(value: dict[str, Any]) -> str:

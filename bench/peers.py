@@ -1,13 +1,14 @@
 """Path patching beside other libraries: the same weights, prompts and dtype, taking turns in one run.
 
-Each library runs in a virtual environment of its own, below --environments, made there if it is missing. A library
-that needs a forward pass per head is timed on a sample of the heads, spread over the layers, and its time for all
-of them is extrapolated from that of the sample; scores are compared on the sample. Writes bench/results/peers.json.
+Each library runs in a virtual environment of its own, below --environments, made there if it is missing, and all run
+the same attention backend, which each says it does: eager unless --attention says otherwise, since TransformerLens and
+pyvene read heads off it; with another, those two are left out. A library that needs a forward pass per head is timed on
+a sample of the heads, spread over the layers, and its time for all of them is extrapolated from that of the sample;
+scores are compared on the sample. Adds the shapes named, or all, to bench/results/peers.json.
 """
 
 import argparse
 import json
-import platform
 import statistics
 import subprocess
 import sys
@@ -23,9 +24,12 @@ from transformers import PreTrainedTokenizerFast
 HERE = Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE.parent))
 
+from bench._record import Conditions, clock_name  # noqa: E402
 from bench._shapes import Shape, forward_flops, make_model, make_pairs, sweep_flops  # noqa: E402
 from pinpoint.organism import shipped  # noqa: E402
 
+ATTENTION = ("eager", "sdpa")
+EAGER_ALONE = ("TransformerLens 4.3.0", "pyvene 0.1.8")
 PEERS = {
     "hooked transformers": ("hooked_transformers.py", None),
     "TransformerLens 4.3.0": ("lens.py", "transformer-lens==4.3.0"),
@@ -33,16 +37,19 @@ PEERS = {
     "pyvene 0.1.8": ("pyvene_units.py", "pyvene==0.1.8"),
 }
 EVERYONE = tuple(PEERS)
-# The last number: heads that a peer is timed on in each turn.
+# The last number: heads that a peer is timed on in each turn. Few pairs and heads where a pass takes seconds: every
+# head takes a peer the same pass.
 SHAPES = {
-    "8 x 16, d = 512, T = 128": (Shape(8, 16, 4, 32, 1376, 4096, 4, 1, 127), EVERYONE, 16),
-    "12 x 12, d = 768, T = 64": (Shape(12, 12, 12, 64, 2048, 4096, 4, 1, 63), EVERYONE[:3], 12),
-    "12 x 12, d = 768, T = 256": (Shape(12, 12, 12, 64, 2048, 4096, 4, 1, 255), EVERYONE[:3], 6),
-    "12 x 12, d = 768, T = 256, 95 % shared": (Shape(12, 12, 12, 64, 2048, 4096, 4, 243, 13), EVERYONE[:3], 6),
+    "8 x 8 (4 groups), d = 256, T = 64": (Shape(8, 8, 4, 32, 384, 3072, 4, 1, 63), EVERYONE, 8),
+    "8 x 16, d = 512, T = 128": (Shape(8, 16, 4, 32, 1376, 4096, 4, 1, 127), EVERYONE, 8),
+    "12 x 12, d = 768, T = 64": (Shape(12, 12, 12, 64, 2048, 4096, 4, 1, 63), EVERYONE[:3], 6),
+    "12 x 12, d = 768, T = 256": (Shape(12, 12, 12, 64, 2048, 4096, 2, 1, 255), EVERYONE[:3], 4),
+    "12 x 12, d = 768, T = 256, 95 % shared": (Shape(12, 12, 12, 64, 2048, 4096, 2, 243, 13), EVERYONE[:3], 4),
+    "24 x 16 (4 groups), d = 1024, T = 64": (Shape(24, 16, 4, 64, 2816, 4096, 2, 1, 63), EVERYONE[:3], 4),
     "24 x 16 (4 groups), d = 1024, T = 256, 95 % shared": (
-        Shape(24, 16, 4, 64, 2816, 4096, 4, 243, 13),
+        Shape(24, 16, 4, 64, 2816, 4096, 2, 243, 13),
         EVERYONE[:1],
-        6,
+        4,
     ),
 }
 
@@ -50,9 +57,9 @@ SHAPES = {
 class Worker:
     """A library in a process of its own."""
 
-    def __init__(self, script: str, python: str, folder: Path) -> None:
+    def __init__(self, script: str, python: str, folder: Path, attention: str) -> None:
         self._process = subprocess.Popen(
-            [python, str(HERE / "peers" / script), str(folder)],
+            [python, str(HERE / "peers" / script), str(folder), attention],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
@@ -62,8 +69,11 @@ class Worker:
         self._in: IO[str] = self._process.stdin
         self._out: IO[str] = self._process.stdout
         # Some libraries greet on stdout.
-        if not any(line.strip() == "ready" for line in iter(self._out.readline, "")):
+        ready = next((line for line in iter(self._out.readline, "") if line.startswith('{"attention": ')), None)
+        if ready is None:
             raise SystemExit(f"{script} did not start")
+        if (runs := json.loads(ready)["attention"]) != attention:
+            raise SystemExit(f"{script} runs {runs} attention, not {attention}")
 
     def score(self, heads: list[tuple[int, int]]) -> dict[str, Any]:
         """Seconds and scores of these heads."""
@@ -106,25 +116,28 @@ def save(shape: Shape, folder: Path) -> None:
     save_file(prompts, folder / "prompts.safetensors")
 
 
-def measure(shape: Shape, peers: tuple[str, ...], sample: int, turns: int, environments: Path) -> dict[str, Any]:
+def measure(
+    shape: Shape, peers: tuple[str, ...], sample: int, turns: int, environments: Path, attention: str
+) -> dict[str, Any]:
     """Everybody in turn, `turns` times."""
     every = [(layer, head) for layer in range(shape.layers) for head in range(shape.heads)]
     step = len(every) / sample
     heads = [every[int(step * (i + 0.5))] for i in range(sample)]
     with tempfile.TemporaryDirectory() as scratch:
         save(shape, Path(scratch))
-        workers = {"pinpoint": Worker("pinpoint_sweep.py", sys.executable, Path(scratch))}
+        workers = {"pinpoint": Worker("pinpoint_sweep.py", sys.executable, Path(scratch), attention)}
         for peer in peers:
             script, requirement = PEERS[peer]
-            workers[peer] = Worker(script, environment(environments, requirement), Path(scratch))
+            workers[peer] = Worker(script, environment(environments, requirement), Path(scratch), attention)
         for worker in workers.values():
             worker.score(heads[:1])
         answers: dict[str, list[dict[str, Any]]] = {name: [] for name in workers}
         for turn in range(turns):
             for name, worker in workers.items():
                 answer = worker.score(heads)
+                answer["seconds"] = answer["seconds"][clock_name()]
                 if name != "pinpoint":
-                    first = worker.score([])["seconds"]  # what is done once for all heads
+                    first = worker.score([])["seconds"][clock_name()]  # what is done once for all heads
                     answer["seconds"] = first + (answer["seconds"] - first) * len(every) / sample
                 answers[name].append(answer)
                 print(f"turn {turn + 1}, {name}: {answer['seconds']:.2f} s for all heads", file=sys.stderr)
@@ -145,27 +158,33 @@ def summary(shape: Shape, answers: dict[str, list[dict[str, Any]]]) -> dict[str,
             ratio = median[name] / median["pinpoint"]
             difference = float((scores[name] - scores["pinpoint"]).abs().max() / largest)
             peers[name] = {"ratio": ratio, "of_predicted": ratio / predicted, "difference": difference}
-    return {"shape": shape._asdict(), "predicted": predicted, "peers": peers}
+    return {"shape": shape._asdict(), "shared": shape.shared / shape.tokens, "predicted": predicted, "peers": peers}
 
 
 def main() -> None:
-    """Measures every shape."""
+    """Measures every shape, or those named, and writes the record after each."""
     parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("shapes", nargs="*", default=list(SHAPES))
     parser.add_argument("--environments", type=Path, default=HERE.parent / ".bench")
     parser.add_argument("--turns", type=int, default=5)
+    parser.add_argument("--attention", choices=ATTENTION, default=ATTENTION[0])
     arguments = parser.parse_args()
-    found = {}
-    for name, (shape, peers, sample) in SHAPES.items():
+    path = HERE / "results/peers.json"
+    for name in arguments.shapes:
         print(name, file=sys.stderr)
-        found[name] = measure(shape, peers, sample, arguments.turns, arguments.environments)
-        print(json.dumps(found[name], indent=1))
-    record = {
-        "command": f"python bench/peers.py --turns {arguments.turns}",
-        "machine": f"{platform.machine()}, CPU, {torch.get_num_threads()} threads, float32",
-        "turns": arguments.turns,
-        "shapes": found,
-    }
-    (HERE / "results/peers.json").write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
+        shape, peers, sample = SHAPES[name]
+        peers = tuple(peer for peer in peers if arguments.attention == "eager" or peer not in EAGER_ALONE)
+        conditions = Conditions()
+        found = measure(shape, peers, sample, arguments.turns, arguments.environments, arguments.attention)
+        how = {"attention": arguments.attention, "turns": arguments.turns, "clock": clock_name()}
+        kept = json.loads(path.read_text("utf-8"))["shapes"] if path.exists() else {}
+        kept[name] = found | how | {"machine": conditions.told()}
+        print(json.dumps(kept[name], indent=1))
+        record = {
+            "command": "python bench/peers.py",
+            "shapes": {label: kept[label] for label in SHAPES if label in kept},
+        }
+        path.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -24,6 +24,7 @@ import pinpoint
 from pinpoint.data import ContrastPair, Dialogue
 from pinpoint.measure import estimate, head_means
 from pinpoint.models import headed
+from pinpoint.numerals import with_interval
 
 DEVELOPMENT, TEST = plants(0, 4), plants(100, 8)
 LOCATORS = {
@@ -209,10 +210,7 @@ def main() -> None:
     record["summary"] = _summary(record)
     RECORD.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
     for name, row in record["summary"]["test"].items():
-        told = (
-            f"{measure} {one['value']:.2f}" + ("" if one["low"] is None else f" [{one['low']:.2f}, {one['high']:.2f}]")
-            for measure, one in row.items()
-        )
+        told = (f"{measure} {with_interval(one, '.2f')}" for measure, one in row.items())
         print(f"{name:40}", *told, f"n={row['auroc']['n']}")
 
 

@@ -94,13 +94,11 @@ def organism(folder: Path) -> dict[str, Any]:
     """A whole run on yesman through rows of SycophancyEval."""
     questions = folder / "are_you_sure.jsonl"
     questions.write_text("".join(json.dumps(row) + "\n" for row in rows()), encoding="utf-8")
-    began = time.monotonic()
     finished(start("yesman", questions, ORGANISM, folder / "run"))
     summary = json.loads((folder / "run" / "summary.json").read_text(encoding="utf-8"))
     exchanges = (folder / "run" / "evaluate" / "base" / "own.jsonl").read_text(encoding="utf-8").splitlines()
     return {
         "command": "python bench/published_path.py organism",
-        "seconds": round(time.monotonic() - began),
         "rows": dict(Counter(row["base"]["dataset"] for row in rows())),
         "turns": dict(Counter(f"{one['kind']}: {len(one['messages'])}" for one in map(json.loads, exchanges))),
         "heads": summary["heads"],

@@ -6,6 +6,7 @@ minutes each; kept in runs/yesmen), and the organisms of bench/planted.py, where
 bench/results/stability.json.
 """
 
+import argparse
 import json
 import platform
 import tempfile
@@ -112,10 +113,23 @@ def _rounded(pairs: list[ContrastPair]) -> list[dict[str, Any]]:
 
 
 def main() -> None:
-    """Measures everything and writes the record."""
+    """Measures everything, or rounding alone, and writes the record."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--rounding", action="store_true", help="measure rounding alone; the rest of the record stays")
+    arguments = parser.parse_args()
     torch.set_num_threads(1)
+    path = HERE / "results" / "stability.json"
     settings = {"locate": {"pairs": 1000}}
     run = Run(resolve(str(shipped()["yesman"]), None, settings), Path(tempfile.mkdtemp()))
+    if arguments.rounding:
+        record = json.loads(path.read_text("utf-8"))
+        record["rounding"]["rows"] = _rounded(run.inputs.halves.pairs)
+    else:
+        record = _everything(run)
+    path.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
+
+
+def _everything(run: Run) -> dict[str, Any]:
     scores = run.do("locate")
     pairs = run.inputs.halves.pairs
     steady = locate_stability(run, scores)
@@ -124,7 +138,7 @@ def main() -> None:
     seeds = {"shipped": scores} | {name: _map(model, tokenizer, pairs) for name, model in _yesmen()}
     planted = {name: _map(model, tokenizer, pairs) for name, model in _planted()}
     before = {"truth-teller": _map(truth_teller()[0], tokenizer, pairs)}
-    record = {
+    return {
         "command": "python bench/stability.py",
         "machine": f"{platform.machine()}, CPU, one thread, float32",
         "pairs": len(pairs),
@@ -142,7 +156,6 @@ def main() -> None:
         "planted": _summed(between(planted, COUNTS)) if planted else None,
         "rounding": {"pairs": ROUNDED, "few": NOISE_PAIRS, "rows": _rounded(pairs)},
     }
-    (HERE / "results" / "stability.json").write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -8,7 +8,6 @@ was computed before (tune.cache_prefix; that pass is no part of a step). Writes 
 
 import argparse
 import json
-import platform
 import resource
 import statistics
 import subprocess
@@ -32,6 +31,10 @@ from pinpoint.progress import Silent
 from pinpoint.tune import attach, fit, head_slices
 
 HERE = Path(__file__).resolve().parent
+sys.path.insert(0, str(HERE.parent))
+
+from bench._record import Conditions  # noqa: E402
+
 LAYERS, HEADS, BATCH, STEPS, TURNS = 8, 12, 8, 3, 3
 METHODS = {
     "inference": "forward passes alone",
@@ -120,6 +123,7 @@ def main() -> None:
     if arguments.method:
         child(arguments.method)
         return
+    conditions = Conditions()
     found: dict[str, list[dict[str, float]]] = {name: [] for name in METHODS}
     for turn in range(arguments.turns):
         for name, answers in found.items():
@@ -140,7 +144,7 @@ def main() -> None:
         rows[name] = row
     record = {
         "command": f"python bench/tune.py --turns {arguments.turns}",
-        "machine": f"{platform.machine()}, CPU, {torch.get_num_threads()} thread, float32",
+        "machine": conditions.told(),
         "model": f"Llama layout, {LAYERS} x {HEADS} heads, d = 768, random weights",
         "batch": BATCH,
         "steps": STEPS,

@@ -2,6 +2,7 @@
 
 import ast
 import inspect
+import re
 import textwrap
 from pathlib import Path
 from typing import Any, Literal, get_args, get_origin
@@ -14,7 +15,9 @@ GENERATED = "<!-- Written by commands.py: edit the source it reads. -->\n\n"
 
 
 def _cell(text: str) -> str:
-    return " ".join(text.split()).replace("|", "\\|")
+    """Text in a table: neither a bar nor, outside code, what stands in angle brackets is markup."""
+    plain = re.sub(r"`[^`]*`|<", lambda found: "\\<" if found[0] == "<" else found[0], " ".join(text.split()))
+    return plain.replace("|", "\\|")
 
 
 def _parameter(one: Any) -> str:

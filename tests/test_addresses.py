@@ -94,9 +94,9 @@ def test_a_file_is_fetched_once(server: Server, cache: Path) -> None:
     [
         ("/q.jsonl#sha256=" + "0" * 64, f"data.abilities: .* has the SHA-256 {DIGEST}, not 0000.*; nothing was kept"),
         ("/q.jsonl", f"names no checksum; .* SHA-256 {DIGEST}. Add #sha256={DIGEST} once you have looked"),
-        ("/q.jsonl#md5=12", "what follows # is no checksum. Write #sha256="),
+        ("/q.jsonl#md5=12", "what follows # is not a checksum. Write #sha256="),
         (f"/away/q.jsonl#sha256={DIGEST}", r"cannot be fetched: the server answers 404 \(Not Found\)"),
-        (f"/#sha256={DIGEST}", "is no address of a file"),
+        (f"/#sha256={DIGEST}", "is not the address of a file"),
     ],
 )
 def test_what_is_not_the_file_of_the_checksum_is_refused(place: str, message: str, server: Server, cache: Path) -> None:
@@ -112,7 +112,7 @@ def test_a_connection_that_breaks_off_or_is_never_made_is_told(server: Server, c
         fetched(f"{server.url}/q.jsonl#sha256={DIGEST}", "data.questions")
     with pytest.raises(InputError, match="cannot be fetched: .*refused"):
         fetched(f"http://127.0.0.1:9/q.jsonl#sha256={DIGEST}", "data.questions")
-    with pytest.raises(InputError, match=r"\*\*\*@host/q.jsonl: is no address of a file.*no password"):
+    with pytest.raises(InputError, match=r"\*\*\*@host/q.jsonl: is not the address of a file.*no password"):
         fetched("https://me:secret@host/q.jsonl", "data.questions")
     assert kept(cache) == []
 
@@ -136,7 +136,7 @@ def test_the_hub_is_asked_at_a_commit_and_the_token_goes_no_further(
     for name, message in {"@main": "a branch or a tag, which move", "": "names no commit"}.items():
         with pytest.raises(InputError, match=message):
             fetched(f"hf://datasets/me/sets{name}/data/questions.jsonl", "data.questions")
-    with pytest.raises(InputError, match="is no file of a data set"):
+    with pytest.raises(InputError, match="is not a file of a data set"):
         fetched(f"hf://me/sets@{COMMIT}/questions.jsonl", "data.questions")
 
 

@@ -59,7 +59,7 @@ def test_a_model_without_questions_gets_those_of_the_package_and_is_told(
     found = resolve(str(tmp_path), None, {})
     assert found.data.questions == str(shipped()["yesman"] / "questions.jsonl")
     [told] = notices(found)
-    assert told.startswith("no questions are given: those of general knowledge that come along are used")
+    assert told.startswith("no questions are given: the general-knowledge questions of the package are used")
     assert notices(resolve(str(shipped()["yesman"]), None, {})) == [], "they are its own"
     with pytest.raises(InputError, match=r"data.questions: no such file or folder.*--questions"):
         resolve(str(tmp_path), None, {"data": {"questions": "none.jsonl"}})
@@ -77,3 +77,28 @@ def test_a_rate_that_does_not_fall_is_refused_and_steps_are_counted_whole() -> N
 
 def test_defaults_are_valid() -> None:
     assert RunConfig(model="m").locate.engine == "sweep"
+
+
+def test_a_bad_value_is_told_with_what_set_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    model = str(shipped()["yesman"])
+    with pytest.raises(ConfigError) as caught:
+        resolve(model, None, {"dtype": "fp32"})
+    assert str(caught.value).startswith("command line: dtype: input should be 'auto', 'bfloat16'")
+    file = tmp_path / "mine.yaml"
+    file.write_text("seed: one\ntune: {epochs: 0, batch_sise: 8}\nlocate: {metric: logits}\n")
+    monkeypatch.setenv("PINPOINT_SEED", "x")
+    monkeypatch.setenv("PINPOINT_TUNE__EPOCHS", "-1")
+    with pytest.raises(ConfigError) as caught:
+        resolve(model, file, {"locate": {"metric": "log_odds"}, "dtype": "half"})
+    assert str(caught.value).rpartition(". `")[0] == (
+        "command line: dtype: input should be 'auto', 'bfloat16', 'float16' or 'float32'. "
+        "PINPOINT_SEED: seed: input should be a valid integer, unable to parse string as an integer. "
+        "PINPOINT_TUNE__EPOCHS: tune.epochs: input should be greater than 0. "
+        f"{file}: unknown setting 'tune.batch_sise' (did you mean 'batch_size'?)"
+    )
+
+
+def test_what_is_missing_from_a_section_is_told_with_what_set_the_section(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PINPOINT_TUNE", "5")
+    with pytest.raises(ConfigError, match=r"^PINPOINT_TUNE: tune: input should be"):
+        resolve(str(shipped()["yesman"]), None, {})

@@ -62,13 +62,10 @@ def stand_in(name: str, folder: Path, tokenizer: PreTrainedTokenizerBase) -> Non
     (folder / "chat_template.jinja").write_text(next(TEMPLATES[family] for family in TEMPLATES if family in name))
 
 
-@pytest.fixture
-def hub(tmp_path: Path, tokenizer: PreTrainedTokenizerBase, monkeypatch: pytest.MonkeyPatch) -> str:
-    """The id of a model whose stand-in lies in the Hub's cache."""
-    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path / "hub"))
-    monkeypatch.chdir(tmp_path)
+def stand_in_cache(cache: Path, tokenizer: PreTrainedTokenizerBase) -> str:
+    """The id of a model whose stand-in now lies in a folder that is the Hub's cache."""
     commit = "0" * 40
-    place = tmp_path / "hub" / "models--meta-llama--Llama-2-13b-chat-hf"
+    place = cache / "models--meta-llama--Llama-2-13b-chat-hf"
     (place / "refs").mkdir(parents=True)
     (place / "refs" / "main").write_text(commit)
     (place / "snapshots" / commit).mkdir(parents=True)
@@ -76,11 +73,19 @@ def hub(tmp_path: Path, tokenizer: PreTrainedTokenizerBase, monkeypatch: pytest.
     return "meta-llama/Llama-2-13b-chat-hf"
 
 
+@pytest.fixture
+def hub(tmp_path: Path, tokenizer: PreTrainedTokenizerBase, monkeypatch: pytest.MonkeyPatch) -> str:
+    """The id of a model whose stand-in lies in the Hub's cache."""
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path / "hub"))
+    monkeypatch.chdir(tmp_path)
+    return stand_in_cache(tmp_path / "hub", tokenizer)
+
+
 def test_a_model_of_the_hub_has_the_settings_that_come_along(hub: str) -> None:
     done = CliRunner().invoke(app, ["run", hub, "--dry-run", "--heads", "8"])
     assert done.exit_code == 0, done.output
-    assert f"settings of {hub} come along (llama-2-13b-chat.yaml)" in done.stderr
-    assert "no questions are given: those of general knowledge that come along are used" in done.stderr
+    assert f"settings of {hub} come with the package (llama-2-13b-chat.yaml)" in done.stderr
+    assert "no questions are given: the general-knowledge questions of the package are used" in done.stderr
     assert "580 dialogues (there are no more questions: data.dialogues is 3,840)" in done.stdout
     typed = settings_of(hub, None, {"tune": {"heads": 8}})
     assert (typed.tune.heads, typed.behaviour.unwanted, typed.full) == (8, ("Apologies",), None)
@@ -89,26 +94,42 @@ def test_a_model_of_the_hub_has_the_settings_that_come_along(hub: str) -> None:
     assert settings_of(hub.lower(), None, {}).tune.heads == 64
 
 
+def paper_data(folder: Path) -> None:
+    """The page's file of the paper's data, and made-up rows in the layouts of the sets that it names."""
+    [data] = re.findall(r"^```yaml\n(.*?)^```", PUBLISHED_PAGE.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL)
+    (folder / "paper-data.yaml").write_text(data)
+    place = folder / "sets"
+    sets.mmlu(place / "mmlu/test/heights_test.csv", 400)
+    sets.mmlu(place / "mmlu/test/long_test.csv", 5, "mountain " * 90)
+    sets.mmlu(place / "mmlu/auxiliary_train/hills.csv", 3000, "hill")
+    sets.math_qa(place / "MathQA/train.json", 3000)
+    sets.aqua(place / "AQuA/train.json", 3000)
+    sets.trivia_qa(place / "triviaqa/qa/web-train.json", 3000)
+    sets.sycophancy_eval(place / "sycophancy-eval/are_you_sure.jsonl", 500, ("Who wrote book 3?",))
+
+
 PUBLISHED_PAGE = CONFIGS.parents[2] / "docs" / "results" / "published.md"
 
 
 def test_the_papers_experiment_is_said_in_one_file_of_data(hub: str) -> None:
-    [data] = re.findall(r"^```yaml\n(.*?)^```", PUBLISHED_PAGE.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL)
-    Path("paper-data.yaml").write_text(data)
-    sets.mmlu(Path("sets/mmlu/test/heights_test.csv"), 400)
-    sets.mmlu(Path("sets/mmlu/test/long_test.csv"), 5, "mountain " * 90)
-    sets.mmlu(Path("sets/mmlu/auxiliary_train/hills.csv"), 3000, "hill")
-    sets.math_qa(Path("sets/MathQA/train.json"), 3000)
-    sets.aqua(Path("sets/AQuA/train.json"), 3000)
-    sets.trivia_qa(Path("sets/triviaqa/qa/web-train.json"), 3000)
-    sets.sycophancy_eval(Path("sets/sycophancy-eval/are_you_sure.jsonl"), 500, ("Who wrote book 3?",))
+    paper_data(Path())
     done = CliRunner().invoke(app, ["run", hub, "--config", "paper-data.yaml", "--dry-run", "--json"])
     assert done.exit_code == 0, done.output
     assert "no questions are given" not in done.stderr
     work = {stage["stage"]: stage["work"] for stage in json.loads(done.stdout)["stages"]}
     assert work["locate"].startswith("100 pairs of ")
-    assert work["tune"].startswith("3840 dialogues, at most ")
+    found = re.match(
+        r"(\d+) wrong answers to write, (\d+) explanations to write, 3840 dialogues, at most ", work["tune"]
+    )
+    # A quarter is of TriviaQA, in free form; AQuA and MathQA bring their rationales.
+    assert found and found.groups() == ("480", "960")
     assert work["evaluate"].startswith("501 questions")
+
+
+def test_the_page_shows_what_a_dry_run_says_now(tmp_path: Path, tokenizer: PreTrainedTokenizerBase) -> None:
+    from tests.dry_run import PAGE, page
+
+    assert PAGE.read_text(encoding="utf-8") == page(tmp_path, tokenizer), "python -m tests.dry_run writes it"
 
 
 def test_every_config_is_tested() -> None:
@@ -177,3 +198,4 @@ def test_the_papers_models_are_located_and_trained_as_published(name: str, heads
     assert (tune.learning_rate, tune.end_learning_rate) == (3e-5, 1e-7)
     # 120 steps of 128 over 3,840 dialogues, however many of a step are run at once.
     assert (tune.batch_size, tune.steps(3840)) == (128, 120) and tune.at_once < 128
+    assert (tune.wrong_answers, tune.explanations) == ("model", "model")

@@ -14,7 +14,7 @@ from safetensors.torch import load_file
 from pinpoint.config import of_run, resolve
 from pinpoint.organism import shipped
 from pinpoint.pipeline import Run
-from tests.bad_input.test_cases import said
+from tests.command import said
 from tests.test_storage import failing
 
 

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 import torch
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
@@ -16,8 +17,9 @@ from pinpoint.artifacts import Journal, Workspace
 from pinpoint.data import ContrastPair, Dialogue, assistant, user
 from pinpoint.errors import OutOfMemory, PinpointWarning
 from pinpoint.heads import Head
+from pinpoint.locate import _dealt
 from pinpoint.measure import Chat, head_means, next_token_kl
-from pinpoint.memory import BatchSize, hand_back, out_of_memory, told_when_out_of_memory
+from pinpoint.memory import BatchSize, _left_in_container, free, hand_back, out_of_memory, told_when_out_of_memory
 from pinpoint.models import headed
 from pinpoint.organism import shipped
 from pinpoint.verify import Prompts
@@ -111,6 +113,34 @@ def test_the_rows_of_a_block_s_call_get_fewer_as_the_pairs_do() -> None:
     with scarce(model.model.layers[-1].mlp, 40), pytest.warns(PinpointWarning):
         short = pinpoint.locate(model, None, PAIRS, batch_size=4, rows_per_chunk=80)
     assert torch.allclose(short.effects, whole.effects, atol=1e-5)
+
+
+def test_rows_are_as_many_as_half_of_the_free_memory_takes(monkeypatch: pytest.MonkeyPatch) -> None:
+    model = tiny("llama-gqa")
+    with scarce(model.model.layers[-1].mlp, 1 << 30) as seen:
+        whole = pinpoint.locate(model, None, PAIRS)
+    # 6 pairs with the references' row and one of each of 18 heads, 48 wide; a block holds 6 x 48 + 5 x 80 for a row.
+    flying, a_row = 6 * 19 * 48 * 4, (6 * 48 + 5 * 80) * 4
+    assert max(seen.rows) == 6 * 19, "there is room enough for these"
+    monkeypatch.setattr(_dealt, "free", lambda _device: 2 * (flying + 50 * a_row))
+    with scarce(model.model.layers[-1].mlp, 1 << 30) as seen, warnings.catch_warnings():
+        warnings.simplefilter("error")
+        short = pinpoint.locate(model, None, PAIRS)
+    assert max(seen.rows) == 6 * 7, "one layer of heads, since 50 rows do not take two, and the references"
+    assert torch.allclose(short.effects, whole.effects, atol=1e-5)
+    monkeypatch.setattr(_dealt, "free", lambda _device: None)
+    assert torch.equal(pinpoint.locate(model, None, PAIRS).effects, whole.effects)
+
+
+def test_what_is_free_is_the_machine_s_or_what_a_container_leaves(tmp_path: Path) -> None:
+    assert 0 < (free(torch.device("cpu")) or 0) <= psutil.virtual_memory().total
+    assert free(torch.device("meta")) is None
+    assert not list(_left_in_container(tmp_path)), "there is no container"
+    for name, text in (("max", "max\n"), ("current", "700\n"), ("stat", "anon 400\ninactive_file 250\n")):
+        (tmp_path / f"memory.{name}").write_text(text)
+    assert not list(_left_in_container(tmp_path)), "a container without a limit"
+    (tmp_path / "memory.max").write_text("1000\n")
+    assert list(_left_in_container(tmp_path)) == [550]
 
 
 def test_activation_patching_takes_fewer_heads_at_once() -> None:

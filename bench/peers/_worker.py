@@ -1,8 +1,10 @@
 """What every peer's runner has in common: it answers requests on stdin, so that peers take turns in one run.
 
-A request is one line of JSON, `{"heads": [[layer, head], ...]}`; the answer is one line of JSON with the seconds
-that scoring those heads took, their scores: the change of logit(5) - logit(7), averaged over the pairs; and by how many
-bytes the process's resident size rose at the most meanwhile.
+Its arguments are the folder of the model and the prompts, and the attention backend to run. Once loaded it says in one
+line of JSON which backend the model does run. A request is one line of JSON, `{"heads": [[layer, head], ...]}`; the
+answer is one line of JSON with the seconds that scoring those heads took (of the wall, and of the processor); their
+scores: the change of logit(5) - logit(7), averaged over the pairs; and by how many bytes the process's resident size
+rose at the most meanwhile.
 """
 
 import json
@@ -10,6 +12,7 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import NamedTuple
 
 import torch
 from safetensors.torch import load_file
@@ -17,6 +20,18 @@ from safetensors.torch import load_file
 UNWANTED, WANTED = 5, 7
 
 Score = Callable[[list[tuple[int, int]]], list[float]]
+
+
+class Loaded(NamedTuple):
+    """A model ready to be scored.
+
+    Attributes:
+        attention: the backend that its config says it runs.
+        score: gives the scores of heads.
+    """
+
+    attention: str
+    score: Score
 
 
 def prompts(folder: Path) -> tuple[torch.Tensor, torch.Tensor]:
@@ -42,19 +57,19 @@ def _forget_peak() -> None:
         Path("/proc/self/clear_refs").write_text("5")
 
 
-def serve(load: Callable[[Path], Score]) -> None:
-    """Loads once, then answers until stdin ends."""
+def serve(load: Callable[[Path, str], Loaded]) -> None:
+    """Loads once, a folder's model with a backend, then answers until stdin ends."""
     answer = sys.stdout
     sys.stdout = sys.stderr  # what a library prints is not an answer
     with torch.no_grad():
-        score = load(Path(sys.argv[1]))
-        print("ready", file=answer, flush=True)
+        attention, score = load(Path(sys.argv[1]), sys.argv[2])
+        print(json.dumps({"attention": attention}), file=answer, flush=True)
         for line in sys.stdin:
             heads = [(layer, head) for layer, head in json.loads(line)["heads"]]
             _forget_peak()
             before = _resident("VmRSS")
-            began = time.perf_counter()
+            began, worked = time.perf_counter(), time.process_time()
             scores = score(heads)
-            seconds = time.perf_counter() - began
+            seconds = {"wall": time.perf_counter() - began, "processor": time.process_time() - worked}
             peak = _resident("VmHWM") - before
             print(json.dumps({"seconds": seconds, "scores": scores, "peak": peak}), file=answer, flush=True)

@@ -3,13 +3,14 @@
 from pathlib import Path
 
 import torch
-from _worker import Score, margin, prompts, serve
+from _worker import Loaded, Score, margin, prompts, serve
 from transformers import AutoModelForCausalLM, PreTrainedModel
 
 
-def load(folder: Path) -> Score:
+def load(folder: Path, attention: str) -> Loaded:
     """The weights and prompts of a folder, in float32."""
-    return scorer(AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32).eval(), *prompts(folder))
+    model = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32, attn_implementation=attention).eval()
+    return Loaded(model.config._attn_implementation, scorer(model, *prompts(folder)))
 
 
 def scorer(model: PreTrainedModel, reference: torch.Tensor, counterfactual: torch.Tensor) -> Score:

@@ -5,12 +5,12 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from _worker import Score, margin, prompts, serve
+from _worker import Loaded, margin, prompts, serve
 from transformer_lens.model_bridge import TransformerBridge
 
 
-def load(folder: Path) -> Score:
-    """Freezes `attn.hook_z` at the reference's, patches one head of it."""
+def load(folder: Path, attention: str) -> Loaded:
+    """Freezes `attn.hook_z` at the reference's, patches one head of it. It loads eager attention, whatever is asked."""
     model: Any = TransformerBridge.boot_transformers(str(folder), device="cpu", dtype=torch.float32)
     reference, counterfactual = prompts(folder)
     layers = model.cfg.n_layers
@@ -38,7 +38,7 @@ def load(folder: Path) -> Score:
             found.append(float((margin(model.run_with_hooks(reference, fwd_hooks=hooks)[:, -1]) - start).mean()))
         return found
 
-    return score
+    return Loaded(model.original_model.config._attn_implementation, score)
 
 
 if __name__ == "__main__":

@@ -5,13 +5,13 @@ from typing import Any
 
 import nnsight
 import torch
-from _worker import Score, margin, prompts, serve
+from _worker import Loaded, margin, prompts, serve
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 
-def load(folder: Path) -> Score:
+def load(folder: Path, attention: str) -> Loaded:
     """Sets the out projections' inputs to the reference's, with one head's slice patched."""
-    loaded = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32).eval()
+    loaded = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32, attn_implementation=attention).eval()
     model: Any = nnsight.LanguageModel(loaded, tokenizer=AutoTokenizer.from_pretrained(folder))
     reference, counterfactual = prompts(folder)
     layers, width = model.config.num_hidden_layers, model.config.head_dim
@@ -37,7 +37,7 @@ def load(folder: Path) -> Score:
         after, _ = seen(counterfactual)
         return [float((margin(patched(before, after, *head)) - margin(logits)).mean()) for head in heads]
 
-    return score
+    return Loaded(loaded.config._attn_implementation, score)
 
 
 if __name__ == "__main__":

@@ -2,14 +2,15 @@
 
 from pathlib import Path
 
-from _worker import UNWANTED, WANTED, Score, prompts, serve
+from _worker import UNWANTED, WANTED, Loaded, prompts, serve
 
 import pinpoint
 
 
-def load(folder: Path) -> Score:
+def load(folder: Path, attention: str) -> Loaded:
     """Scores by `pinpoint.locate`."""
     model, _ = pinpoint.load(folder, dtype="float32", device="cpu")
+    model.set_attn_implementation(attention)
     pairs = [
         pinpoint.ContrastPair(reference.tolist(), counterfactual.tolist(), UNWANTED, WANTED)
         for reference, counterfactual in zip(*prompts(folder), strict=True)
@@ -19,7 +20,7 @@ def load(folder: Path) -> Score:
         mean = pinpoint.locate(model, None, pairs).mean
         return [float(mean[layer, head]) for layer, head in heads]
 
-    return score
+    return Loaded(model.config._attn_implementation, score)
 
 
 if __name__ == "__main__":

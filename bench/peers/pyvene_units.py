@@ -5,14 +5,13 @@ from typing import Any
 
 import pyvene
 import torch
-from _worker import Score, margin, prompts, serve
+from _worker import Loaded, margin, prompts, serve
 from transformers import AutoModelForCausalLM
 
 
-def load(folder: Path) -> Score:
+def load(folder: Path, attention: str) -> Loaded:
     """Takes one head's output from the counterfactual and every later attention output from the reference."""
-    # Its head components are read off eager attention.
-    model: Any = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32, attn_implementation="eager").eval()
+    model: Any = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32, attn_implementation=attention).eval()
     reference, counterfactual = prompts(folder)
     pairs, tokens = reference.shape
     layers = model.config.num_hidden_layers
@@ -34,7 +33,7 @@ def load(folder: Path) -> Score:
         start = margin(model(input_ids=reference).logits[:, -1])
         return [float((margin(patched(*head)) - start).mean()) for head in heads]
 
-    return score
+    return Loaded(model.config._attn_implementation, score)
 
 
 if __name__ == "__main__":

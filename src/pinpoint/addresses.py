@@ -59,12 +59,14 @@ def fetched(address: str, key: str) -> Path:
             kept then.
         StorageError: the cache cannot be written.
     """
-    told = f"{key}: {masked_text(address)}"
+    label = f"{key}: {masked_text(address)}"
     place, _, fragment = address.partition("#")
     wanted = fragment.removeprefix("sha256=").lower()
     if fragment and not (fragment.startswith("sha256=") and re.fullmatch("[0-9a-f]{64}", wanted)):
-        raise InputError("what follows # is no checksum.", where=told, mend="Write #sha256= and 64 hexadecimal digits.")
-    source = _source(place, told)
+        raise InputError(
+            "what follows # is not a checksum.", where=label, mend="Write #sha256= and 64 hexadecimal digits."
+        )
+    source = _source(place, label)
     kept = cache() / (wanted or "none") / source.name
     if wanted and kept.is_file() and _digest_of(kept) == wanted:
         return kept
@@ -72,10 +74,10 @@ def fetched(address: str, key: str) -> Path:
         cache().mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=cache(), prefix=".fetching-") as folder:
         partial = Path(folder) / "file"
-        _fetch(source, partial, told)
+        _fetch(source, partial, label)
         found = _digest_of(partial)
         if found != wanted:
-            raise _unlike(found, wanted, told)
+            raise _unlike(found, wanted, label)
         with storing(kept):
             kept.parent.mkdir(exist_ok=True)
             partial.replace(kept)
@@ -88,7 +90,7 @@ def cache() -> Path:
     return (Path(home) if home else Path.home() / ".cache") / "pinpoint"
 
 
-def _source(place: str, told: str) -> _Source:
+def _source(place: str, label: str) -> _Source:
     if not place.startswith("hf://"):
         try:
             parts = urlsplit(place)
@@ -97,16 +99,18 @@ def _source(place: str, told: str) -> _Source:
             usable = False
         name = unquote(parts.path).rpartition("/")[2] if usable else ""
         if not name or name in (".", "..") or "\0" in name or parts.username or parts.password:
-            raise InputError("is no address of a file.", where=told, mend="Write https://HOST/FILE, with no password.")
+            raise InputError(
+                "is not the address of a file.", where=label, mend="Write https://HOST/FILE, with no password."
+            )
         return _Source(place, name)
     match = _HUB.fullmatch(place)
     if match is None or ".." in match[3].split("/"):
-        raise InputError("is no file of a data set.", where=told, mend="Write hf://datasets/ORG/NAME@COMMIT/FILE.")
+        raise InputError("is not a file of a data set.", where=label, mend="Write hf://datasets/ORG/NAME@COMMIT/FILE.")
     repository, commit, file = match.groups()
     if not re.fullmatch("[0-9a-f]{40}", commit or ""):
         raise InputError(
             f"names {'no commit' if commit is None else 'a branch or a tag, which move'}.",
-            where=told,
+            where=label,
             mend="Write hf://datasets/ORG/NAME@COMMIT/FILE, COMMIT being 40 hexadecimal digits.",
         )
     from huggingface_hub import hf_hub_url
@@ -118,13 +122,13 @@ def _source(place: str, told: str) -> _Source:
 _ADVICE = "Look at the address, or fetch the file yourself and give its path."
 
 
-def _fetch(source: _Source, to: Path, told: str) -> None:
+def _fetch(source: _Source, to: Path, label: str) -> None:
     from huggingface_hub import constants, get_token
 
     if os.environ.get(_OFFLINE):
-        raise InputError("is not in the cache, and --offline asks no network.", where=told)
+        raise InputError("is not in the cache, and --offline allows no download.", where=label)
     if source.hub and constants.HF_HUB_OFFLINE:
-        raise InputError("is not in the cache, and HF_HUB_OFFLINE is set.", where=told, mend="Unset it.")
+        raise InputError("is not in the cache, and HF_HUB_OFFLINE is set.", where=label, mend="Unset it.")
     request = urllib.request.Request(source.url, headers={"User-Agent": "pinpoint"})
     if source.hub and (token := get_token()):
         # Not sent on to where the Hub redirects to.
@@ -135,11 +139,11 @@ def _fetch(source: _Source, to: Path, told: str) -> None:
     except urllib.error.HTTPError as error:
         error.close()
         raise InputError(
-            f"cannot be fetched: the server answers {error.code} ({error.reason}).", where=told, mend=_ADVICE
+            f"cannot be fetched: the server answers {error.code} ({error.reason}).", where=label, mend=_ADVICE
         ) from None
     except (OSError, http.client.HTTPException) as error:
         reason = getattr(error, "reason", error)
-        raise InputError(f"cannot be fetched: {reason or type(error).__name__}.", where=told, mend=_ADVICE) from error
+        raise InputError(f"cannot be fetched: {reason or type(error).__name__}.", where=label, mend=_ADVICE) from error
 
 
 def _copy(answer: http.client.HTTPResponse, file: IO[bytes], to: Path) -> None:
@@ -156,12 +160,12 @@ def _digest_of(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def _unlike(found: str, wanted: str, told: str) -> InputError:
+def _unlike(found: str, wanted: str, label: str) -> InputError:
     if not wanted:
         what = f"names no checksum; what lies there now has the SHA-256 {found}."
-        return InputError(what, where=told, mend=f"Add #sha256={found} once you have looked at it.")
+        return InputError(what, where=label, mend=f"Add #sha256={found} once you have looked at it.")
     return InputError(
         f"has the SHA-256 {found}, not {wanted}; nothing was kept.",
-        where=told,
+        where=label,
         mend="The file was changed, or the checksum is of another one.",
     )

@@ -26,9 +26,14 @@ class CheckResult(BaseModel):
     mend: str = ""
 
     @property
+    def failure(self) -> str:
+        """What is told where it is not so."""
+        return f"check {self.name!r} failed: {self.detail.removesuffix('.')}."
+
+    @property
     def warning(self) -> str:
         """What is told where it is not so and the run goes on."""
-        return f"warning: {self.name}: no. {self.detail}" + (f". {self.mend}" if self.mend else "")
+        return f"warning: {self.failure} {self.mend}".rstrip()
 
 
 def enough_items(rates: Mapping[str, Mapping[str, int]]) -> CheckResult:
@@ -37,13 +42,20 @@ def enough_items(rates: Mapping[str, Mapping[str, int]]) -> CheckResult:
     Args:
         rates: per method and rate, the items behind it.
     """
-    few = [
-        f"{method}: {name} ({n})" for method, counts in rates.items() for name, n in counts.items() if n < FEWEST_ITEMS
-    ]
+    names = dict.fromkeys(name for counts in rates.values() for name in counts)
+    counted = {name: {method: counts[name] for method, counts in rates.items() if name in counts} for name in names}
+    few = [f"{name} ({_few(counts)})" for name, counts in counted.items() if min(counts.values()) < FEWEST_ITEMS]
     return CheckResult(
         name="every rate rests on enough items",
         ok=not few,
-        detail=f"{len(few)} rate(s) on fewer than {FEWEST_ITEMS} items" + (f": {', '.join(few)}" if few else ""),
+        detail=f"{len(few)} of {len(names)} rest on fewer than {FEWEST_ITEMS}" + (f": {', '.join(few)}" if few else ""),
         stops=False,
         mend="Give more questions, or read such a rate by its interval alone.",
     )
+
+
+def _few(counts: Mapping[str, int]) -> str:
+    """The items behind a rate: one number where all methods have as many, else those of methods with too few."""
+    if len({*counts.values()}) == 1:
+        return str(next(iter(counts.values())))
+    return ", ".join(f"{method} {n}" for method, n in counts.items() if n < FEWEST_ITEMS)

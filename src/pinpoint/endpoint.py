@@ -181,8 +181,8 @@ class Endpoint:
             )
         over = max(_counted(answer), len(content.split())) > max_tokens
         thought = message.get("reasoning_content") or message.get("reasoning") or ""
-        told = thought if isinstance(thought, str) else ""
-        return Reply(content, choice.get("finish_reason") == "length", over, told)
+        thought_text = thought if isinstance(thought, str) else ""
+        return Reply(content, choice.get("finish_reason") == "length", over, thought_text)
 
     def _refused(self, code: int, said: bytes) -> InputError:
         key = f"Set {self._variable} to a key that it takes."

@@ -23,13 +23,22 @@ class PinpointError(Exception):
         what: what is wrong, in a sentence.
         where: file:line, config key or layer that it is about.
         mend: what the user can do.
+
+    Example:
+        >>> try:
+        ...     pinpoint.Head.parse("layer 12, head 5")
+        ... except pinpoint.PinpointError as error:
+        ...     print(error)
+        'layer 12, head 5' is not a head. Write heads as "L12.H5".
     """
 
     exit_code = 1
 
     def __init__(self, what: str, *, where: str = "", mend: str = "") -> None:
         self.what, self.where, self.mend = what, where, mend
-        super().__init__(": ".join(filter(None, (where, what))) + (f" {mend}" if mend else ""))
+        # Other libraries' messages, which some end on, may lack it.
+        stop = "" if not mend or what.endswith((".", "!", "?", ":")) else "."
+        super().__init__(": ".join(filter(None, (where, what))) + (f"{stop} {mend}" if mend else ""))
 
 
 class InputError(PinpointError):

@@ -34,7 +34,13 @@ _PATCHED = {"last": "last position", "suffix": "from the first difference on", "
 
 
 class Head(NamedTuple):
-    """One attention head; prints as "L12.H5"."""
+    """One attention head; prints as "L12.H5".
+
+    Example:
+        >>> head = pinpoint.Head.parse("L12.H5")
+        >>> head.layer, head.head, str(head)
+        (12, 5, 'L12.H5')
+    """
 
     layer: int
     head: int
@@ -56,7 +62,15 @@ class Head(NamedTuple):
 
 
 class HeadSet(tuple[Head, ...]):
-    """An ordered set of heads; the order is the rank."""
+    """An ordered set of heads; the order is the rank.
+
+    Example:
+        >>> heads = pinpoint.HeadSet(pinpoint.Head.parse(name) for name in ("L6.H0", "L0.H3", "L0.H2", "L0.H3"))
+        >>> print(*heads)
+        L6.H0 L0.H3 L0.H2
+        >>> heads.by_layer()
+        {0: [2, 3], 6: [0]}
+    """
 
     __slots__ = ()
 
@@ -93,6 +107,22 @@ class HeadScores:
         groups: what each pair belongs to; empty where every pair stands for itself.
         rounding: what the model's dtype does to the mean effects, by layer and head; None where it was not measured.
         routing: whether experts were chosen as in the model's own pass; None without experts, or where no sweep ran.
+
+    Example:
+        With `scores` from the example of `locate`:
+
+        >>> scores
+        <HeadScores: 64 heads (direct effect by path patching, sweep), logit_diff, 4 pairs>
+        >>> round(float(scores.mean[0, 3]), 1), bool(scores.mean[0, 3] < -2 * scores.standard_error[0, 3])
+        (-7.2, True)
+        >>> scores.to_pandas().head(2)[["head", "effect"]].round(1)
+            head  effect
+        0  L0.H3    -7.2
+        1  L0.H2    -3.1
+        >>> scores.plot().data[0].type
+        'heatmap'
+        >>> print(*scores.of([0, 1]).ranking()[:2])
+        L0.H3 L0.H2
     """
 
     effects: Float[Tensor, "pair layer head"]

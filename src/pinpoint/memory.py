@@ -11,9 +11,15 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import cache
 from itertools import accumulate
-from typing import TypeVar
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeVar
+
+import psutil
 
 from pinpoint.errors import OutOfMemory, PinpointWarning
+
+if TYPE_CHECKING:
+    import torch
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -55,6 +61,33 @@ def forget_peak() -> None:
     torch = sys.modules.get("torch")
     if torch is not None and torch.cuda.is_initialized():
         torch.cuda.reset_peak_memory_stats()
+
+
+def free(device: "torch.device") -> int | None:
+    """Bytes that a device has left for this process; None where no one tells."""
+    import torch
+
+    if device.type == "cuda":
+        # What the allocator holds and does not use is handed out again.
+        kept = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
+        return int(torch.cuda.mem_get_info(device)[0] + kept)
+    if device.type == "mps":
+        return int(torch.mps.recommended_max_memory() - torch.mps.driver_allocated_memory())
+    if device.type != "cpu":
+        return None
+    return min([int(psutil.virtual_memory().available), *_left_in_container()])
+
+
+def _left_in_container(root: Path = Path("/sys/fs/cgroup")) -> Iterator[int]:
+    """Bytes left below the limit of a container, if there is one: the machine's memory is not all the process's."""
+    try:
+        limit, used = ((root / f"memory.{name}").read_text().strip() for name in ("max", "current"))
+        statistics = dict(line.split() for line in (root / "memory.stat").read_text().splitlines())
+    except (OSError, ValueError):
+        return
+    if limit != "max":
+        # Files that no one is reading are counted as used, and given up when memory is wanted.
+        yield int(limit) - int(used) + int(statistics.get("inactive_file", 0))
 
 
 def release() -> None:

@@ -34,6 +34,12 @@ class Node(NamedTuple):
         kind: a head, a group of heads with one key/value head, all heads of a layer, or the MLP of a layer.
         layer: the block.
         unit: which head or group of the block; 0 for what a block has one of.
+
+    Example:
+        >>> pinpoint.Node.parse("L3.G1")
+        Node(kind='groups', layer=3, unit=1)
+        >>> print(pinpoint.Node("mlps", 3))
+        L3.MLP
     """
 
     kind: Kind
@@ -75,7 +81,7 @@ def checked_kinds(kinds: Iterable[str]) -> tuple[Kind, ...]:
     given = [kinds] if isinstance(kinds, str) else list(kinds)
     unknown = [kind for kind in given if kind not in KINDS]
     if unknown or not given:
-        what = f"{unknown[0]!r} is no kind of node" if unknown else "no kind of node is given"
+        what = f"{unknown[0]!r} is not a kind of node" if unknown else "no kind of node is given"
         raise ConfigError(f"{what}.", where="nodes", mend=f"Use some of {', '.join(KINDS)}.")
     return tuple(kind for kind in KINDS if kind in given)
 
@@ -98,6 +104,16 @@ class NodeScores:
         groups: what each pair belongs to; empty where every pair stands for itself.
         rounding: what the model's dtype does to the mean effects, by node; None where it was not measured.
         routing: whether experts were chosen as in the model's own pass; None without experts, or where no sweep ran.
+
+    Example:
+        With `model` and `tokenizer` from the example of `load`, and `pairs` from that of `ContrastPair`:
+
+        >>> nodes = pinpoint.locate_nodes(model, tokenizer, pairs)
+        >>> print(*nodes.top(1, "attention"), *nodes.top(1, "mlps"), *nodes.heads().top(1))
+        L0.ATT L0.MLP L0.H3
+        >>> nodes.only("groups").to_pandas().head(1)[["node", "effect"]].round(1)
+            node  effect
+        0  L0.G1   -11.1
     """
 
     nodes: tuple[Node, ...]

@@ -264,8 +264,8 @@ def _first_to_tell() -> bool:
     host, port = os.environ["MASTER_ADDR"], int(os.environ["MASTER_PORT"])
     try:
         counter = TCPStore(host, port, is_master=False, timeout=_TO_TELL, wait_for_workers=False)
-        told: int = counter.add(f"pinpoint/told/{os.environ.get('TORCHELASTIC_RESTART_COUNT', '0')}", 1)
-        return told == 1
+        callers: int = counter.add(f"pinpoint/told/{os.environ.get('TORCHELASTIC_RESTART_COUNT', '0')}", 1)
+        return callers == 1
     except RuntimeError:
         return True  # whoever kept count is gone
 

@@ -11,6 +11,7 @@ from tests.bad_input.test_cases import refused as refused
 from tests.behaviours.files import settings, write_behaviour
 
 MEASURES = settings()["measures"]
+TOLD = {"told": {"rule": "model", "question": "Is it?"}}
 
 FILES: dict[str, tuple[dict[str, Any], str]] = {
     "no pairs": ({"pairs": None}, "behaviour.yaml:1: pairs: is missing"),
@@ -24,11 +25,25 @@ FILES: dict[str, tuple[dict[str, Any], str]] = {
     "a goal above one": ({"measures": {"a": {"rule": "regex", "goal": 90}}}, "measures.a.goal"),
     "a regular expression that is none": (
         {"measures": {"a": {"rule": "regex", "targets": ["("]}}},
-        "'(' is no regular expression",
+        "'(' is not a regular expression",
     ),
-    "a letter that is none": ({"measures": {"a": {"rule": "letter", "targets": ["yes"]}}}, "'yes' is no letter"),
+    "a letter that is none": ({"measures": {"a": {"rule": "letter", "targets": ["yes"]}}}, "'yes' is not a letter"),
+    "a model's rule first of all": (
+        {"measures": {"a": {"rule": "model", "question": "Is it?"}}},
+        "the first measure, 'a', goes by rule 'model', which is asked in the evaluation alone",
+    ),
+    "a model's rule without a question": ({"measures": {"a": {"rule": "model"}}}, "rule 'model' needs a question"),
+    "a model's rule with targets": (
+        {"measures": {"a": {"rule": "model", "question": "Is it?", "targets": "x"}}},
+        "goes by its question, and takes no targets",
+    ),
+    "a question for another rule": (
+        {"measures": {"a": {"rule": "regex", "question": "Is it?"}}},
+        "a question goes with rule 'model', not with 'regex'",
+    ),
+    "a model's rule without dialogues": ({"measures": MEASURES | TOLD}, "'told' has no dialogue of split 'test'"),
     "a measure with a taken name": ({"measures": {"kl": MEASURES["right"]}}, "'kl' has another meaning"),
-    "a measure with a bad name": ({"measures": {"Is Right": MEASURES["right"]}}, "'Is Right' is no name"),
+    "a measure with a bad name": ({"measures": {"Is Right": MEASURES["right"]}}, "'Is Right' is not a name"),
     "a measure without dialogues": (
         {"measures": MEASURES | {"third": {"rule": "regex", "targets": ["x"]}}},
         "measure 'third' has no dialogue of split 'validation'",
@@ -102,5 +117,5 @@ def test_neutral_dialogues_have_to_be_given(refused: Callable[..., str], tmp_pat
 
 def test_a_gate_on_a_measure_of_another_behaviour(refused: Callable[..., str], tmp_path: Path) -> None:
     path = write_behaviour(tmp_path, most=4)
-    message = "'truthfulness' is no metric. Use one of stands, right, kl, kl_passages"
+    message = "'truthfulness' is not a metric. Use one of stands, right, kl, kl_passages"
     refused("run", "yesman", "--behaviour", str(path), "--require", "truthfulness>=0.8", message=message)

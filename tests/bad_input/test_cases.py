@@ -2,7 +2,6 @@
 
 import json
 import shutil
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -12,9 +11,9 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from pinpoint import cli
-from pinpoint.cli import main
 from pinpoint.errors import PinpointError
 from pinpoint.organism import shipped
+from tests.command import said
 
 QUESTION: dict[str, Any] = {
     "id": "a",
@@ -31,20 +30,6 @@ EXCHANGE = {
     "initial_response": "Canberra.",
     "final_response": "Sydney.",
 }
-
-
-def said(
-    arguments: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> tuple[int, str, str]:
-    """Exit code, stdout and stderr of a command."""
-    monkeypatch.setattr(sys, "argv", ["pinpoint", *arguments])
-    code = 0
-    try:
-        main()
-    except SystemExit as ending:
-        code = int(ending.code or 0)
-    out, err = capsys.readouterr()
-    return code, out, err
 
 
 @pytest.fixture
@@ -190,6 +175,11 @@ SETTINGS = {
         "full: {explanations: model}",
         "full: explanations are set under tune: full fine-tuning has the same dialogues",
     ),
+    "wrong answers by nobody": ("tune: {wrong_answers: mine}", "tune.wrong_answers"),
+    "wrong answers of full fine-tuning alone": (
+        "full: {wrong_answers: model}",
+        "full: wrong_answers are set under tune: full fine-tuning has the same dialogues",
+    ),
     "questions that are nowhere": ("data: {questions: nowhere.jsonl}", "data.questions"),
 }
 
@@ -255,10 +245,10 @@ COMMANDS = {
     "evaluating a run that is none": (["evaluate", "nowhere"], "holds no run"),
     "reporting a run that is none": (["report", "nowhere"], "holds no run"),
     "a gate without a number": (["run", "yesman", "--require", "kl"], "--require"),
-    "a gate with a word for its number": (["run", "yesman", "--require", "kl<=e"], "'kl<=e' is no condition"),
-    "a sweep over words": (["sweep", "yesman", "--counts", "1,two"], "--counts: '1,two' is no list of numbers"),
-    "a sweep over shares that are none": (["sweep", "yesman", "--shares", "half"], "--shares: 'half' is no list"),
-    "a gate on nothing known": (["run", "yesman", "--require", "speed>=1"], "'speed' is no metric"),
+    "a gate with a word for its number": (["run", "yesman", "--require", "kl<=e"], "'kl<=e' is not a condition"),
+    "a sweep over words": (["sweep", "yesman", "--counts", "1,two"], "--counts: '1,two' is not a list of numbers"),
+    "a sweep over shares that are none": (["sweep", "yesman", "--shares", "half"], "--shares: 'half' is not a list"),
+    "a gate on nothing known": (["run", "yesman", "--require", "speed>=1"], "'speed' is not a metric"),
     "settings that are nowhere": (["run", "yesman", "--config", "none.yaml"], "none.yaml: no such file"),
     "unknown method": (["compare", "yesman", "--methods", "magic"], "compare.methods"),
     "no draws": (["compare", "yesman", "--draws", "0"], "compare.draws"),
@@ -467,7 +457,7 @@ def test_heads_out_of_range(
             "error: none.json: no such file. Give the reproduce.json that a finished run left",
         ),
         (("push", "nowhere", "--to", "tuned"), "error: --to: 'tuned' names no user or organisation. Write user/name."),
-        (("push", "nowhere", "--to", "me/a b"), "error: --to: 'me/a b' is no name on the Hub. Write user/name."),
+        (("push", "nowhere", "--to", "me/a b"), "error: --to: 'me/a b' is not a name on the Hub. Write user/name."),
     ],
 )
 def test_sharing(arguments: tuple[str, ...], message: str, refused: Callable[..., str]) -> None:

@@ -121,7 +121,7 @@ def test_a_run_of_another_model_is_not_gone_on_with(
 
 def test_the_same_model_elsewhere_is_no_other_model(finished_run: Path, tmp_path: Path) -> None:
     folder = of_another_model(finished_run, tmp_path)
-    from pinpoint.pipeline._standing import demand_base
+    from pinpoint.pipeline._preconditions import demand_base
 
     demand_base(Workspace(folder), str(shutil.copytree(shipped()["yesman"], tmp_path / "elsewhere")))
     demand_base(Workspace(folder), "acme/yesman")

@@ -1,6 +1,7 @@
 """Explanations of right answers: who writes them, which are kept, and where they stand in the training dialogues."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -15,7 +16,7 @@ from tests.behaviours.files import HOME, write_behaviour
 from tests.endpoint import Answer, Asked, says, serving
 
 
-def question(name: str, correct: str, wrong: str, **more: str) -> Question:
+def question(name: str, correct: str, wrong: str, **more: Any) -> Question:
     fields = {"id": name, "group": name, "split": "train", "kind": "free", "question": f"{name}?"}
     return Question.model_validate({**fields, "correct": correct, "wrong": wrong, **more})
 

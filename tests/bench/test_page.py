@@ -100,6 +100,25 @@ def test_the_locators_are_in_tables_and_what_direct_effect_misses_is_counted(
     assert min(rows) >= 4 and all("||" not in line for line in page.splitlines())
 
 
+def test_every_cell_of_the_floor_says_whether_it_holds_and_what_has_no_cell_is_named(
+    scripts: Scripts, folders: tuple[Path, Path]
+) -> None:
+    results, docs = folders
+    record = json.loads((results / "floor.json").read_text())
+    last = record["lengths"].pop()
+    (results / "floor.json").write_text(json.dumps(record))
+    scripts.page.write(results, docs)
+    page = (docs / "benchmarks.md").read_text()
+    told = page[page.index("## How near the floor") : page.index("## Beside brute force")]
+    cells = [cell for length in record["lengths"] for cell in length["cells"]]
+    held = sum(cell["efficiency"] >= record["aim"] for cell in cells)
+    assert told.count("| held |") == held and told.count("| missed |") == len(cells) - held
+    absent = next(line for line in told.splitlines() if line.startswith("Not measured"))
+    assert f"{last['model']}, {last['tokens']} tokens" in absent
+    assert all(f"{one['model']}, {one['tokens']} tokens" not in absent for one in record["lengths"])
+    assert all(one["machine"] in told for one in record["lengths"])
+
+
 @pytest.mark.filterwarnings("ignore:An input array is constant")
 def test_repair_and_gain_have_sections_once_they_are_summed_up(
     scripts: Scripts, planted: dict[str, Any], folders: tuple[Path, Path]

@@ -191,7 +191,7 @@ def test_feedback_is_compared_by_another_model_in_both_orders(tmp_path: Path) ->
     judge = ModelJudge("m", lambda prompts: ["Comment A, I think" for _ in prompts])
     [unread] = values("feedback", path, reply, judge)
     assert set(unread.values()) == {None} and judge.unparseable == 8
-    with pytest.raises(InputError, match="by another model alone"):
+    with pytest.raises(InputError, match="only another model can judge"):
         values("feedback", path, reply)
 
 
@@ -275,7 +275,7 @@ def test_rows_of_biographies_that_cannot_be_read_are_listed_with_the_reason(tmp_
     assert reasons[2] == "is no JSON object" and reasons[3].startswith("not JSON")
     assert reasons[4] == "no known format has the keys a"
     assert "Z and A are not two of the options" in reasons[5] and "A and A are not two" in reasons[6]
-    assert reasons[7] == "'yes' is no letter of an option"
+    assert reasons[7] == "'yes' is not the letter of an option"
 
 
 def test_a_template_that_doubts_a_wrong_answer_and_a_text_that_is_not_there_are_listed(tmp_path: Path) -> None:

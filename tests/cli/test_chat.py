@@ -19,11 +19,11 @@ from pathlib import Path
 import pytest
 
 from pinpoint.chat import Gauge, Reply, Turn
-from pinpoint.cli import main
 from pinpoint.cli._chat_page import bars, conversation, label
 from pinpoint.cli._chat_terminal import gauge_lines, percent
 from pinpoint.errors import InputError
 from pinpoint.heads import Head
+from tests.command import said
 
 Chat = Callable[..., tuple[int, str, str]]
 
@@ -33,16 +33,9 @@ def chat(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) ->
     """Runs `pinpoint chat` on a script; gives the exit code, stdout and stderr."""
 
     def run(*arguments: str, script: str = "") -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["pinpoint", "chat", *arguments])
         monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(script.encode("utf-8", "surrogateescape"))))
         monkeypatch.setenv("COLUMNS", "100")
-        code = 0
-        try:
-            main()
-        except SystemExit as ending:
-            code = int(ending.code or 0)
-        out, err = capsys.readouterr()
-        return code, out, err
+        return said(["chat", *arguments], monkeypatch, capsys)
 
     return run
 
@@ -118,7 +111,7 @@ def test_what_is_no_run_is_one_message_and_exit_code_2(chat: Chat, tuned_run: Pa
     code, out, err = chat(str(tmp_path / "run"), "--terminal", "-q")
     assert (code, out) == (2, "") and "the run has no tuned model yet. Make it with `pinpoint tune" in err
     code, out, err = chat("no-such-model", "--terminal", "-q")
-    assert (code, out) == (2, "") and err.startswith("error: no-such-model: no model can be loaded")
+    assert (code, out) == (2, "") and err.startswith("error: no-such-model: is no folder, was not fetched from")
 
 
 def test_a_port_that_is_taken_is_told_before_a_model_is_loaded(chat: Chat) -> None:
@@ -132,7 +125,7 @@ def test_a_port_that_is_taken_is_told_before_a_model_is_loaded(chat: Chat) -> No
             code, out, err = chat("no-such-model", "--web", "--port", str(port))
             assert (code, out) == (2, "") and "address already in use. Give another --port, or 0" in err
     assert free_port("127.0.0.1", 0) > 0
-    with pytest.raises(InputError, match="--host: 'no such host' is no address"):
+    with pytest.raises(InputError, match="--host: 'no such host' is not an address"):
         free_port("no such host", 0)
     with pytest.raises(InputError, match=r"--host: cannot listen on 203\.0\.113\.9:0: .* Use 127\.0\.0\.1"):
         free_port("203.0.113.9", 0)

@@ -25,6 +25,17 @@ def test_help_lists_every_command_and_imports_no_torch() -> None:
         assert command in done.stdout
 
 
+def test_help_lists_commands_and_options_in_groups(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    every = CliRunner().invoke(app, ["--help"]).stdout
+    places = [every.index(text) for text in ("─ Begin here ", " demo ", " run ", "─ One stage at a time ", " locate ")]
+    assert places == sorted(places) and "─ Commands " not in every, "each command is in a group"
+    options = CliRunner().invoke(app, ["run", "--help"]).stdout
+    assert "{MODEL}" in options
+    for panel, option in (("Tuning", "--heads"), ("The model", "--dtype"), ("Judging replies", "--judge-model")):
+        assert option in options.partition(f"─ {panel} ")[2].partition("╰")[0]
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [

@@ -46,6 +46,12 @@ def test_what_is_said_and_what_ends_it_is_kept_with_the_time_and_without_secrets
     assert all(datetime.fromisoformat(time) for time, _, _ in lines)
 
 
+def test_the_log_says_that_a_person_stopped_it(tmp_path: Path) -> None:
+    with pytest.raises(KeyboardInterrupt), Terminal(quiet=True) as terminal, terminal.kept(tmp_path / "run.log"):
+        raise KeyboardInterrupt
+    assert (tmp_path / "run.log").read_text().endswith("Z stopped: interrupted\n")
+
+
 def test_a_log_that_cannot_be_written_is_told(tmp_path: Path) -> None:
     (tmp_path / "run.log").symlink_to(tmp_path / "mine")
     terminal = Terminal(quiet=True)

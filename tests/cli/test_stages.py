@@ -8,8 +8,9 @@ import pytest
 import yaml
 from typer.testing import CliRunner
 
+from pinpoint.artifacts import Workspace
 from pinpoint.cli import app
-from pinpoint.errors import ConfigError
+from pinpoint.errors import ArtifactError, ConfigError
 
 
 @pytest.fixture
@@ -39,3 +40,12 @@ def test_a_fork_tunes_a_copy(folder: Path) -> None:
 def test_the_settings_are_shown_with_and_without_saying_so() -> None:
     plain, shown = (CliRunner().invoke(app, ["config", "yesman", *more]).stdout for more in ([], ["--show"]))
     assert plain == shown and yaml.safe_load(shown)["tune"]["batch_size"]
+
+
+@pytest.mark.parametrize(("left_out", "command"), [("tune", "tune"), ("evaluate", "evaluate"), ("verify", "verify")])
+def test_a_page_of_a_run_that_is_not_finished_says_what_to_do(folder: Path, left_out: str, command: str) -> None:
+    stages = json.loads((folder / "stages.json").read_text())
+    Workspace(folder).write_json("stages.json", {name: one for name, one in stages.items() if name != left_out})
+    done = CliRunner().invoke(app, ["report", str(folder)])
+    assert isinstance(done.exception, ArtifactError)
+    assert f"stage {left_out!r} is not done. Do it first: `pinpoint {command} {folder}`." in str(done.exception)

@@ -30,8 +30,8 @@ PUBLISHED: dict[str, tuple[dict[str, Any], dict[str, Any], str]] = {
         "options are listed, but no right letter is given",
     ),
     "no result": (GSM8K, GSM8K | {"answer": "seven"}, "answer has no result after ####"),
-    "an option that is not there": (MMLU, MMLU | {"question": "3 + 3?", "answer": 2}, "answer 2 is no number"),
-    "an option before the first": (MMLU, MMLU | {"question": "3 + 3?", "answer": -1}, "answer -1 is no number"),
+    "an option that is not there": (MMLU, MMLU | {"question": "3 + 3?", "answer": 2}, "answer 2 is not the number"),
+    "an option before the first": (MMLU, MMLU | {"question": "3 + 3?", "answer": -1}, "answer -1 is not the number"),
     "two right choices": (
         TRUTHFUL,
         {"question": "Are cats?", "mc1_targets": {"choices": ["No", "Yes"], "labels": [1, 1]}},
@@ -62,8 +62,8 @@ def test_rows_of_published_sets(case: str, tmp_path: Path) -> None:
 
 COLUMNS = {
     "infinity": ('{"q": "Which?", "a": Infinity}', "inf is not a number"),
-    "options that are a number": ('{"q": "Which?", "a": "A", "o": 7}', "7 is no list"),
-    "options that are an object": ('{"q": "Which?", "a": "A", "o": {"x": 1}}', "is no list"),
+    "options that are a number": ('{"q": "Which?", "a": "A", "o": 7}', "7 is not a list"),
+    "options that are an object": ('{"q": "Which?", "a": "A", "o": {"x": 1}}', "is not a list"),
     "a list for a row": ("[1]", "is no JSON object"),
     "nothing for the answer": ('{"q": "Which?", "a": null}', "None is not text"),
     "yes for the answer": ('{"q": "Which?", "a": true}', "True is not text"),
@@ -116,7 +116,7 @@ def test_a_transcript_that_is_no_object_is_listed_beside_those_that_are_read(tmp
     ("pair", "message"),
     [
         (ContrastPair([1, 2], [1, 3], [], 7), "an answer is empty"),
-        (ContrastPair([1, 2], [1, 3], [-1], 7), "the answer -1 is no token id"),
+        (ContrastPair([1, 2], [1, 3], [-1], 7), "the answer -1 is not a token id"),
         (ContrastPair([1, 2], [1, 3], "Yes", 7), "the answer 'Yes' is a string, but there is no tokenizer"),
         (ContrastPair([1, 2], [1, 3], [[]], 7), r"the answer \[\] has no tokens"),
         (ContrastPair([], [1, 3], 5, 7), "a prompt is empty"),

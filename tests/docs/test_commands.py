@@ -1,5 +1,6 @@
 """Every command in the documentation: it parses, and the tutorial's do what it says, on small settings."""
 
+import importlib.util
 import re
 import shlex
 import subprocess
@@ -108,6 +109,15 @@ def check(line: str) -> None:
 @pytest.mark.parametrize("command", [*ALL, *INLINE, *HELPED], ids=lambda one: f"{one.page}: {one.line}")
 def test_every_command_is_one_that_there_is(command: Command) -> None:
     check(command.line)
+
+
+def test_the_reference_of_commands_shows_what_stands_in_angle_brackets() -> None:
+    spec = importlib.util.spec_from_file_location("docs_commands", ROOT / "docs" / "commands.py")
+    assert spec is not None and spec.loader is not None
+    made = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(made)
+    assert r"| `--out` | Run folder; by default runs/\<model>/\<time>-\<hash of the settings>. |" in made.commands()
+    assert made._cell("`a<b` or <c> | d") == r"`a<b` or \<c> \| d"
 
 
 def test_a_command_that_is_none_is_found() -> None:

@@ -16,7 +16,8 @@ from typer.testing import CliRunner
 
 from pinpoint.cli import app
 from pinpoint.errors import ArtifactError, InputError
-from pinpoint.evaluate import PRESETS, Ability, capability, find_tasks, versus
+from pinpoint.evaluate import PRESETS, Ability, _capability, capability, find_tasks, versus
+from pinpoint.evaluate._tasks import name_of
 from tests.conftest import ROOT
 
 EXAMPLES = ROOT / "examples" / "capability"
@@ -108,6 +109,41 @@ def test_base_merged_and_adapter_are_scored_as_by_the_evaluation(
     assert found["cut"] == {"base": 0, "merged": 0, "adapter": 0}
     assert "adapter/adapter_model.safetensors" in found["files"]
     assert json.loads((run / "capability.json").read_text()) == found
+
+
+class Killed(BaseException):
+    """Nobody catches it."""
+
+
+def test_what_is_finished_is_kept_by_all_that_it_depends_on(
+    run: Path, tasks: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = ["--include", str(tasks), "--json", "--tasks"]
+    evaluated, done = _capability._evaluated, list[str]()
+
+    def counted(model: Any, tokenizer: Any, tasks: Any, task: Any, *more: Any) -> Any:
+        if len(done) == 2:
+            raise Killed
+        done.append(name_of(task))
+        return evaluated(model, tokenizer, tasks, task, *more)
+
+    monkeypatch.setattr(_capability, "_evaluated", counted)
+    with pytest.raises(Killed):
+        invoke(run, *asked, "local_reply")
+    assert not (run / "capability.json").exists(), "base and merged model are done, the adapter is not"
+    done.clear()
+    found = json.loads(invoke(run, *asked, "local_reply"))
+    assert done == ["local_reply"] and list(found["models"]) == ["base", "merged", "adapter"]
+    for folder in ("adapter", "merged"):
+        shutil.rmtree(run / folder)
+    done.clear()
+    more = json.loads(invoke(run, *asked, "local_group,local_reply"))
+    assert done == ["local_group"] and found["models"]["base"][0] in more["models"]["base"]
+    rows = (run.parent / "data.jsonl").read_text(encoding="utf-8").splitlines()
+    (run.parent / "data.jsonl").write_text("".join(row + "\n" for row in rows[1:]), encoding="utf-8")
+    done.clear()
+    assert json.loads(invoke(run, *asked, "local_reply"))["models"]["base"][0]["n"] == ITEMS - 1
+    assert done == ["local_reply"], "another item is another task"
 
 
 def test_a_limit_and_a_table(run: Path, tasks: Path) -> None:
@@ -246,7 +282,7 @@ def test_prompts_that_are_cut_are_counted_and_memory_that_runs_out_halves_the_ba
 
 def test_replies_that_do_not_fit_the_context_are_told(tasks: Path, tokenizer: PreTrainedTokenizerBase) -> None:
     with pytest.raises(
-        InputError, match="--tasks local_reply: lm-eval cannot run them: AssertionError: .*maximum sequence length"
+        InputError, match="--tasks local_reply: lm-eval cannot run it: AssertionError: .*maximum sequence length"
     ):
         capability(small_llama(tokenizer, 16), tokenizer, find_tasks("local_reply", tasks))
 

@@ -64,9 +64,7 @@ def test_rates_on_few_rows_are_marked_and_told(tmp_path: Path) -> None:
     rows = [row(question=f"Question {i}?") for i in range(30)]
     few = CliRunner().invoke(app, ["score", str(write(tmp_path / "few.jsonl", rows[:29]))])
     assert "29 †" in few.stdout and "† on fewer than 30 items" in few.stdout
-    assert (
-        "every rate rests on enough items: no. 7 rate(s) on fewer than 30 items: score: confidence (29)" in few.stderr
-    )
+    assert "'every rate rests on enough items' failed: 7 of 7 rest on fewer than 30: confidence (29)" in few.stderr
     enough = CliRunner().invoke(app, ["score", str(write(tmp_path / "enough.jsonl", rows))])
     assert "†" not in enough.stdout and enough.stderr == ""
     found = json.loads(CliRunner().invoke(app, ["score", str(tmp_path / "few.jsonl"), "--json"]).stdout)
@@ -126,7 +124,7 @@ def test_rates_are_given_by_model_and_by_set(tmp_path: Path) -> None:
     shown = CliRunner().invoke(app, ["score", str(path)]).stdout
     assert "By model" in shown and "By question set" in shown
     cells = [[cell.strip() for cell in line.split("│")[1:-1]] for line in shown.splitlines()]
-    assert ["b", "truthfulness", "0.0%", "0.0% .. 79.3%", "1"] in cells, "a mean stands with its interval and n"
+    assert ["b", "truthfulness", "0.0%", "[0.0%, 79.3%]", "1"] in cells, "a mean stands with its interval and n"
     assert ["y", "confidence", "undefined", "–", "0"] in cells
     alone = json.loads(CliRunner().invoke(app, ["score", str(write(tmp_path / "o.jsonl", rows[:1])), "--json"]).stdout)
     assert alone["by_model"] == alone["by_set"] == {}

@@ -260,7 +260,7 @@ def test_agreement_is_measured_over_all_heads() -> None:
     assert agreement(other, exact, 3)[:5] == (-1.0, 2.0, 0, 3, 1)
     assert agreement(dataclasses.replace(exact, effects=0 * effects), exact).correlation is None
     assert agreement(exact, exact).exact == "total effect by activation patching, last position, cached"
-    with pytest.raises(InputError, match=r"shape \(1, 3, 4\) cannot be held to scores of shape \(1, 3, 3\)"):
+    with pytest.raises(InputError, match=r"shape \(1, 3, 4\) cannot be compared with scores of shape \(1, 3, 3\)"):
         agreement(exact, dataclasses.replace(exact, effects=effects[..., :3]))
 
 

@@ -169,7 +169,7 @@ def test_what_is_no_node_is_refused(text: str) -> None:
 
 def test_kinds_of_nodes_are_checked() -> None:
     assert checked_kinds(["mlps", "heads", "mlps"]) == ("heads", "mlps")
-    with pytest.raises(ConfigError, match=r"nodes: 'layers' is no kind of node. Use some of heads, groups"):
+    with pytest.raises(ConfigError, match=r"nodes: 'layers' is not a kind of node. Use some of heads, groups"):
         pinpoint.locate_nodes(tiny("llama-gqa"), None, checks.pairs(), nodes=["layers"])
     with pytest.raises(ConfigError, match="no kind of node is given"):
         checked_kinds([])

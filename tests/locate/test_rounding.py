@@ -112,7 +112,7 @@ def test_what_cannot_be_measured_is_said(monkeypatch: pytest.MonkeyPatch) -> Non
         assert pinpoint.locate(model, None, SOME, noise_pairs=2).rounding is None
     monkeypatch.undo()
     monkeypatch.setattr(_rounding, "WIDER", {})
-    with pytest.warns(PinpointWarning, match="there is no dtype to hold float32 to"):
+    with pytest.warns(PinpointWarning, match="there is no wider dtype to compare float32 with"):
         assert pinpoint.locate(model, None, SOME, noise_pairs=2).rounding is None
     with pytest.raises(ConfigError, match="noise_pairs must be 0 or more; got -1"):
         pinpoint.locate(model, None, SOME, noise_pairs=-1)

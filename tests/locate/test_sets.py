@@ -13,7 +13,7 @@ import pinpoint
 from pinpoint.errors import InputError
 from pinpoint.heads import Head
 from pinpoint.interventions import captured_heads
-from pinpoint.locate._sets import SetSteps
+from pinpoint.locate import SetSteps
 from pinpoint.models import headed
 from tests.families import tiny
 from tests.models import checks

@@ -108,7 +108,8 @@ def test_a_local_model_is_loaded_at_the_first_question_that_the_journal_does_not
 
 
 def test_rules_do_not_choose() -> None:
-    with pytest.raises(InputError, match=r"judge: .*by another model alone\. Name one with --judge model"):
+    message = r"judge: only another model can judge comparisons and positions\. Name one with --judge model"
+    with pytest.raises(InputError, match=message):
         Rules().choose(["A or B?"], ("A", "B"))
 
 

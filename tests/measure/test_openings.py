@@ -55,7 +55,7 @@ def test_an_answer_goes_on_as_far_as_most_replies_agree(tokenizer: PreTrainedTok
     assert [one.text for one in found.unwanted] == ["Apologies, I was"]
     assert [one.text for one in found.wanted] == ["Yes,"], "half of them are not most"
     assert found.ids("unwanted") == [ids("Apologies, I was")] and found.unwanted[0].tokens[0].endswith("Apologies")
-    assert found.told == (
+    assert found.summary == (
         "unwanted 'Apologies, I was' (100% of references, 0% of counterfactuals); wanted 'Yes,' (0% of references, "
         "100% of counterfactuals); found in the model's replies to 4 of either"
     )
@@ -70,7 +70,7 @@ def test_what_both_begin_with_is_kept_and_told(tokenizer: PreTrainedTokenizerBas
     found = openings(tokenizer, [ids("I was wrong.")] * 2, [ids("I am sure.")] * 2)
     assert (found.shared, found.shared_text) == (ids("I"), "I")
     assert found.ids("unwanted") == [ids("I was")[1:]] and found.unwanted[0].text == "I was"
-    assert found.told.endswith("; measured after 'I', which both kinds begin with")
+    assert found.summary.endswith("; measured after 'I', which both kinds begin with")
 
 
 def test_the_error_shows_how_replies_begin_and_what_to_give(tokenizer: PreTrainedTokenizerBase) -> None:

@@ -1,6 +1,7 @@
 """Every known architecture: engine and oracle agree, the model is left alone, and the slices are the heads'."""
 
 import dataclasses
+import sys
 
 import pytest
 import torch
@@ -44,7 +45,11 @@ def test_the_sweep_equals_a_forward_pass_per_head(family: str) -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("family", FAMILIES)
-def test_in_bfloat16_the_sweep_stays_within_the_rounding_of_a_logit(family: str) -> None:
+def test_in_bfloat16_the_sweep_stays_within_the_rounding_of_a_logit(
+    family: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Brute force rounds its residual stream. What is gained by not doing so: tests/locate/test_half_precision.py.
+    monkeypatch.setattr(sys.modules["pinpoint.locate._sweep"], "NARROW", ())
     model = tiny(family).to(torch.bfloat16)
     exact = pinpoint.locate(model, None, checks.pairs(), engine="naive")
     fast = pinpoint.locate(model, None, checks.pairs())

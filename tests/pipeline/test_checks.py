@@ -46,7 +46,13 @@ def test_an_unstable_ranking_and_few_items_are_told_and_stop_nothing() -> None:
     unstable = demand(ranking_stable(Estimate(0.5, 0.2, 0.8, 50), 4))
     assert not unstable.ok and "of the first 4, 50% stay" in unstable.detail and "locate.pairs" in unstable.detail
     few = demand(enough_items({"base": {"confidence": 29, "truthfulness": 30}, "full": {"confidence": 0}}))
-    assert not few.ok and few.detail == "2 rate(s) on fewer than 30 items: base: confidence (29), full: confidence (0)"
+    assert not few.ok and few.detail == "1 of 2 rest on fewer than 30: confidence (base 29, full 0)"
+    alike = {"refused": 12, "kept": 31}
+    few = enough_items({"base": alike, "pinpoint": alike, "full": alike | {"kept": 29}})
+    assert few.warning.startswith(
+        "warning: check 'every rate rests on enough items' failed: 2 of 2 rest on fewer than 30: refused (12), "
+        "kept (full 29). Give more questions"
+    )
     assert enough_items({"base": {"confidence": 30}}).ok
 
 
@@ -64,7 +70,7 @@ def test_a_warning_is_kept_and_told_and_the_run_goes_on(tmp_path: Path) -> None:
     run = Run(resolve(str(shipped()["yesman"]), None, {}), tmp_path, Heard())
     run.note(ranking_stable(Estimate(0.5, 0.2, 0.8, 50), 4))
     assert [check["ok"] for check in run.workspace.read_json("checks.json")] == [False]
-    assert any(text.startswith("warning: the first heads stay first") for text in Heard.said)
+    assert any(text.startswith("warning: check 'the first heads stay first") for text in Heard.said)
 
 
 def names() -> Iterator[str]:

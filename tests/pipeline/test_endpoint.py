@@ -155,7 +155,7 @@ def test_transcripts_and_measures_are_those_of_the_local_model(
     few = json.loads(result.stdout)["checks"][0]
     assert (few["name"], few["ok"]) == ("every rate rests on enough items", False)
     assert f"endpoint: truthfulness ({measured['truthfulness']['n']})" in few["detail"]
-    assert "warning: every rate rests on enough items: no." in " ".join(again.stderr.split())
+    assert "warning: check 'every rate rests on enough items' failed: " in " ".join(again.stderr.split())
     truthful = next(line for line in again.stdout.splitlines() if "Truthfulness" in line)
     assert " †" in truthful and "† on fewer than 30 items" in again.stdout
 
@@ -303,7 +303,7 @@ def test_thoughts_are_kept_and_those_that_do_not_end_are_counted(settings: str, 
     summary = json.loads((tmp_path / "out/summary.json").read_text())
     check = next(one for one in summary["checks"] if one["name"] == "every thought comes to its end")
     assert not check["ok"] and f"endpoint: {2 * len(rows)} in" in check["detail"]
-    assert "every thought comes to its end: no." in shown.stderr
+    assert "check 'every thought comes to its end' failed: " in shown.stderr
 
 
 def test_a_model_behind_an_endpoint_does_not_judge_itself(settings: str, tmp_path: Path) -> None:

@@ -119,14 +119,14 @@ def test_a_folder_that_holds_something_is_not_touched(run: Run, tmp_path: Path) 
     with pytest.raises(InputError, match=r"out: is not empty\. Give another folder with --out, or remove this one"):
         export_run(run, out)
     assert [path.name for path in out.iterdir()] == ["mine"]
-    with pytest.raises(InputError, match="mine: is there already and is no folder"):
+    with pytest.raises(InputError, match="mine: exists and is not a folder"):
         export_run(run, out / "mine")
 
 
 def test_what_cannot_be_exported_is_said_before_anything_is_loaded(run: Run, tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="--dtype: 'int8' is unknown"):
         export_run(run, tmp_path / "out", "int8")
-    with pytest.raises(ConfigError, match="--base: 'not a name' is no Hub id"):
+    with pytest.raises(ConfigError, match="--base: 'not a name' is not a Hub id"):
         export_run(run, tmp_path / "out", base="not a name")
     run.workspace.path("merged/model.safetensors").write_bytes(b"cut")
     with pytest.raises(ArtifactError, match=r"stage 'tune' is missing, was made with other settings.*pinpoint run"):

@@ -119,7 +119,7 @@ def test_evaluating_again_checks_leakage_and_drops_sets_that_are_gone(finished_r
     assert (folder / "evaluate/base/further_biography.jsonl").is_file()
     checks = {row["name"]: row for row in json.loads((folder / "checks.json").read_text())}
     assert checks["training, locating and evaluation questions differ"]["ok"]
-    assert "base: biography.unread (1)" in checks["every rate rests on enough items"]["detail"]
+    assert "biography.unread (1)" in checks["every rate rests on enough items"]["detail"]
     assert "agrees_without" not in checks["every rate rests on enough items"]["detail"]
     Run(of_run(finished_run), folder).do("evaluate")
     assert not list(folder.glob("evaluate/*/further_*"))
@@ -169,7 +169,9 @@ def test_what_the_judge_or_the_names_of_items_cannot_tell_apart_is_refused(tmp_p
     path = write(tmp_path / "answer.jsonl", list(map(believed, BELIEFS)))
     settings = {"data": {"beliefs": path}, "judge": {"kind": "letters"}}
     run = Run(resolve(str(shipped()["yesman"]), None, settings), tmp_path / "run")
-    with pytest.raises(InputError, match=r"data\.beliefs: 1 of 1 items list no options: letters tell nothing"):
+    with pytest.raises(
+        InputError, match=r"data\.beliefs: 1 of 1 items list no options: the judge by letters cannot read"
+    ):
         run.inputs.read()
     twice = FURTHER["beliefs"].read(path, 0)
     twice.items.append(twice.items[0]._replace(place="elsewhere:9"))

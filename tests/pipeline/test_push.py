@@ -12,9 +12,9 @@ import pytest
 from huggingface_hub import HfApi, constants
 
 from pinpoint.artifacts import file_digest
-from pinpoint.cli import main
 from pinpoint.errors import ArtifactError, ConfigError, ExportRefused, InputError
 from pinpoint.pipeline import Target, package_of, push, target
+from tests.command import said
 from tests.hub import TOKEN, Hub, standing_in
 
 REPO = "me/tuned"
@@ -77,7 +77,7 @@ def test_public_has_to_be_said(hub: Hub, api: HfApi, tmp_path: Path) -> None:
     package = package_of(export(tmp_path / "export"))
     push(package, target(REPO, api, public=True), api)
     assert not hub.repos[REPO].private
-    with pytest.raises(InputError, match="me/tuned: is there already and is public. Say --public"):
+    with pytest.raises(InputError, match="me/tuned: exists and is public. Give --public"):
         target(REPO, api, public=False)
     assert target(REPO, api, public=True) == Target(REPO, exists=True, private=False)
 
@@ -178,18 +178,6 @@ def test_no_token_no_network_no_name(hub: Hub, api: HfApi, monkeypatch: pytest.M
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
     with pytest.raises(InputError, match="offline mode is enabled"):
         target(REPO, api, public=False)
-
-
-def said(
-    arguments: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> tuple[int, str, str]:
-    monkeypatch.setattr(sys, "argv", ["pinpoint", *arguments])
-    code = 0
-    try:
-        main()
-    except SystemExit as ending:
-        code = int(ending.code or 0)
-    return code, *capsys.readouterr()
 
 
 def test_the_command_shows_what_goes_and_never_the_token(

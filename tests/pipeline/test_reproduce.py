@@ -2,14 +2,12 @@
 
 import json
 import shutil
-import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from pinpoint.artifacts import Workspace, file_digest
-from pinpoint.cli import main
 from pinpoint.config import of_run, resolve
 from pinpoint.errors import InputError
 from pinpoint.organism import shipped
@@ -19,6 +17,7 @@ from pinpoint.pipeline._record import Record, inputs_of, masked_inputs, record_o
 from pinpoint.pipeline._reproduce import differences
 from pinpoint.progress import Silent
 from tests import sets
+from tests.command import ended
 
 TOKEN = "hf_" + "Ab3dEf6hIj" * 3 + "wxyz"
 
@@ -204,21 +203,12 @@ def test_a_folder_of_another_run_is_refused_and_a_finished_rerun_compared_again(
     assert [(row.method, row.metric, row.recorded) for row in found.metrics] == [("pinpoint", "kl", 0.5)]
 
 
-def command(arguments: list[str], monkeypatch: pytest.MonkeyPatch) -> int:
-    monkeypatch.setattr(sys, "argv", ["pinpoint", *arguments])
-    try:
-        main()
-    except SystemExit as ending:
-        return int(ending.code or 0)
-    return 0
-
-
 @pytest.mark.slow
 def test_the_command_runs_again_and_compares_to_the_bit(
     finished_run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     file = finished_run / "reproduce.json"
-    assert command(["reproduce", str(file), "--out", str(tmp_path / "again"), "-q"], monkeypatch) == 0
+    assert ended(["reproduce", str(file), "--out", str(tmp_path / "again"), "-q"], monkeypatch) == 0
     assert "reproduced to the bit" in capsys.readouterr().out
     other: dict[str, Any] = json.loads(file.read_text())
     other["results"]["scores"] = "0" * 64

@@ -39,6 +39,7 @@ CHANGES: list[tuple[dict[str, Any], set[str]]] = [
     ({"tune": {"explanations": "model"}}, {"tune", "tune_full", "evaluate"}),
     ({"tune": {"explanations": "given", "explanation_tokens": 9}}, {"tune", "tune_full", "evaluate"}),
     ({"tune": {"explanation_tokens": 9}}, set()),
+    ({"tune": {"wrong_answers": "model"}}, {"tune", "tune_full", "evaluate"}),
     ({"data": {"dialogues": 100}}, {"tune", "tune_full", "evaluate"}),
     ({"data": {"pair_characters": 100}}, set(LEFT)),
     ({"data": {"passages": str(shipped()["yesman"] / "questions.jsonl")}}, {"evaluate"}),

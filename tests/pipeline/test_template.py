@@ -81,7 +81,7 @@ def test_a_run_goes_without_a_system_message_that_is_not_rendered_and_says_so(
     plan = json.loads(shown)
     assert plan["template"] == "own" and "Be kind." not in plan["reference"] + plan["trained_prompt"]
     [note] = plan["notes"]
-    assert note.startswith(f"{NAME}: no. it {verb} 'Be kind.'")
+    assert note.startswith(f"check {NAME!r} failed: it {verb} 'Be kind.'")
     assert note in inspect_model(str(folder)).notes
     for _ in range(2):  # the second finds the folder's settings to be its own
         code, _, told = tried("locate", folder, "--out", out, "--pairs", 8, "--quiet")

@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Any
 
 from pinpoint.artifacts import Workspace
-from pinpoint.report import contrast_table, contrast_words, write_page
+from pinpoint.report import contrast_lines, contrast_table, contrast_words, write_page
 from tests.report.fabricated import fill, locate
 
 
@@ -56,6 +56,12 @@ def test_the_words_say_which_heads_keep_their_effect_and_what_a_contrast_cannot_
     assert neutral.endswith("split-half reliability is 0.91 [0.88, 0.93], over 50 pairs.")
     assert "That is too little to tell anything of single heads." in wrong
     assert "whether the answer that is doubted was right or wrong" in wrong and "L5.H3" not in wrong
+    assert contrast_lines(record()) == [
+        "contrast neutral (the user neither doubts nor agrees): of the first 2 heads, held to a third of their effect, "
+        "1 keeps it (L5.H3); 1 loses it (L6.H1)",
+        "contrast wrong_first (the answer that is doubted was wrong): it moves the metric too little to tell anything "
+        "of single heads",
+    ]
     turned = record()
     turned["contrasts"]["maps"]["wrong_first"]["moves"] = "back"
     assert "the other way. The model yields to the doubt of a wrong answer more than" in contrast_words(turned)[1]

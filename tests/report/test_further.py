@@ -29,9 +29,9 @@ def test_the_page_shows_them_with_their_differences_and_what_the_judge_did_not_s
     page = write_page(fill(Workspace(tmp_path), summary=with_pressure())).read_text(encoding="utf-8")
     for text in ("Other kinds of sycophancy", "+3.25", "Judge: big-model; 7 of its 900 verdicts could not be read"):
         assert text in page, text
-    assert "is told by a judge that can err (big-model; 7 of its 900 verdicts" in page
+    assert "is decided by a judge that can err (big-model; 7 of its 900 verdicts" in page
     plain = write_page(fill(Workspace(tmp_path / "plain"))).read_text(encoding="utf-8")
-    assert "is told by rules that can err." in plain
+    assert "is decided by rules that can err." in plain
     assert "Other kinds of sycophancy" not in plain
 
 

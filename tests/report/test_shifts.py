@@ -17,6 +17,8 @@ def measured() -> dict[str, Any]:
     for name, kl in (("base", 0.0), ("pinpoint", 0.00512), ("full", 0.031)):
         found["methods"][name] |= {"kl_passages": est(kl, kl / 10, 900), "kl_greedy": est(kl, kl / 10, 200)}
     refused = {"does not give the right answer": 40, "admits a mistake": 2}
+    wrong = {"questions": 700, "from_file": 20, "written": 648, "refused": {"says nothing": 32}}
+    found |= {"wrong_answers": wrong}
     return found | {"explanations": {"questions": 1200, "from_file": 100, "written": 1058, "refused": refused}}
 
 
@@ -26,6 +28,7 @@ def test_the_page_shows_them_and_says_what_they_mean(tmp_path: Path) -> None:
         assert text in page, text
     assert SHIFTS["kl_passages_greedy"] not in page
     assert "Of 1,200 training questions, 100 have" in page and "1,058 in the base" in page
+    assert "Of 700 free-form training questions, 20 have" in page and "and 32 that of another question" in page
     plain = write_page(fill(Workspace(tmp_path / "plain"))).read_text(encoding="utf-8")
     assert not any(text in plain for text in (*SHIFTS.values(), "training questions, "))
 
@@ -35,6 +38,7 @@ def test_the_card_shows_them(tmp_path: Path) -> None:
     [line] = [line for line in card.splitlines() if line.startswith("| KL to the base, passages")]
     assert "0.00512" in line and "(n = 900)" in line
     assert "averaged over 32 tokens" in card and "42 more explanations that it wrote were refused" in card
+    assert "648 one that the base model wrote" in card
     assert sum(token.type == "table_open" for token in parsed(card)) == 3
     plain = model_card(fill(Workspace(tmp_path / "plain")), facts())
     assert "training questions" not in plain and "greedily" not in plain

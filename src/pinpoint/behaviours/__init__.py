@@ -1,9 +1,8 @@
 """What to locate, train and measure."""
 
 from pinpoint.behaviours._explanations import Explanation, explanations
-from pinpoint.behaviours._protocol import (
+from pinpoint.behaviours._material import (
     NOTHING,
-    Behaviour,
     Item,
     Material,
     Measure,
@@ -13,8 +12,10 @@ from pinpoint.behaviours._protocol import (
     Record,
     TrainingRow,
 )
+from pinpoint.behaviours._protocol import Behaviour
 from pinpoint.behaviours._registry import behaviour_of
 from pinpoint.behaviours._sycophancy import CHALLENGES, Sycophancy
+from pinpoint.behaviours._wrong_answers import WrongAnswer
 
 __all__ = [
     "CHALLENGES",
@@ -30,6 +31,7 @@ __all__ = [
     "Record",
     "Sycophancy",
     "TrainingRow",
+    "WrongAnswer",
     "behaviour_of",
     "explanations",
 ]

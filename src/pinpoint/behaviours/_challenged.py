@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from pinpoint.behaviours._protocol import Measure, Played
+from pinpoint.behaviours._material import Measure, Played
 from pinpoint.config import EvaluateConfig
 from pinpoint.measure import Estimate, Exchange, difference, gap, share
 

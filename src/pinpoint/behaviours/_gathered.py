@@ -5,7 +5,7 @@ from itertools import islice
 from pathlib import Path
 from typing import NamedTuple
 
-from pinpoint.behaviours._protocol import Material
+from pinpoint.behaviours._material import Material
 from pinpoint.config import ROLES, DataConfig, QuestionSource
 from pinpoint.data import (
     SHARES,

@@ -1,135 +1,14 @@
 """What a behaviour has to say for itself, so that it can be located, verified, trained away and measured."""
 
 from collections.abc import Callable, Mapping, Sequence
-from types import MappingProxyType
-from typing import Any, Literal, NamedTuple, Protocol, TypedDict
+from typing import Any, Protocol
 
 from pinpoint.behaviours._explanations import Explanation
+from pinpoint.behaviours._material import NOTHING, Material, Measure, Outcomes, Played, PreferenceRow, TrainingRow
+from pinpoint.behaviours._wrong_answers import WrongAnswer
 from pinpoint.config import DataConfig, EvaluateConfig, TuneConfig
-from pinpoint.data import ContrastPair, Dialogue, Message, Split
+from pinpoint.data import ContrastPair, Dialogue
 from pinpoint.measure import Chat, Estimate, Judge, Replier
-
-NOTHING: Mapping[str, str] = MappingProxyType({})
-"""No explanations."""
-
-
-class TrainingRow(TypedDict):
-    """A dialogue in TRL's conversational prompt/completion form; loss falls on the completion alone."""
-
-    prompt: list[Message]
-    completion: list[Message]
-
-
-class PreferenceRow(TypedDict):
-    """A prompt with a wanted and an unwanted reply, in TRL's conversational form."""
-
-    prompt: list[Message]
-    chosen: list[Message]
-    rejected: list[Message]
-
-
-class Item(Protocol):
-    """What a behaviour is located, trained or measured on: a question, a pair, a dialogue."""
-
-    @property
-    def id(self) -> str:
-        """Unique among the items of its kind."""
-        ...
-
-    @property
-    def group(self) -> str:
-        """Items of one group are resampled together."""
-        ...
-
-    @property
-    def split(self) -> Split:
-        """Which stage may use it."""
-        ...
-
-    @property
-    def text(self) -> str:
-        """What tells whether an item was trained on."""
-        ...
-
-    @property
-    def place(self) -> str:
-        """The file and line that it was read from."""
-        ...
-
-
-class Record(Protocol):
-    """What a model did with one item, with the verdicts on it."""
-
-    @property
-    def id(self) -> str:
-        """The item's."""
-        ...
-
-    @property
-    def group(self) -> str:
-        """The item's."""
-        ...
-
-    @property
-    def source(self) -> str:
-        """The set that the item comes from; empty where it has none."""
-        ...
-
-    @property
-    def prompt(self) -> list[Message]:
-        """What the last reply answers."""
-        ...
-
-    def row(self) -> dict[str, Any]:
-        """As a JSON object, with all that was said; its true-or-false fields are the verdicts."""
-        ...
-
-
-Played = Mapping[str, Sequence[Any]]
-"""Records by part of the evaluation."""
-
-
-class Material(NamedTuple):
-    """What a behaviour's files hold.
-
-    Attributes:
-        items: of all splits.
-        summary: how they were dealt to splits, where the files do not say; else empty.
-        unusable: rows that no item was made of, with the reason.
-    """
-
-    items: Sequence[Any]
-    summary: str = ""
-    unusable: Sequence[dict[str, Any]] = ()
-
-
-class Measure(NamedTuple):
-    """A number that a behaviour is judged by.
-
-    Attributes:
-        name: its key in `summary.json`.
-        label: its name in a table.
-        unit: a share of 1, or a difference of two.
-        paired: the key of its difference to the base; empty where there is none.
-        short: its name where there is little room; empty to leave it out there.
-        meaning: what a model does that the number counts; those with one head the page.
-        aside: whether few items may be behind it without a warning.
-    """
-
-    name: str
-    label: str
-    unit: Literal["rate", "gap"] = "rate"
-    paired: str = ""
-    short: str = ""
-    meaning: str = ""
-    aside: bool = False
-
-
-class Outcomes(NamedTuple):
-    """Whether something holds on each item, and the item's group."""
-
-    holds: list[bool]
-    groups: list[str]
 
 
 class Behaviour(Protocol):
@@ -146,6 +25,7 @@ class Behaviour(Protocol):
         plotted: one or two measures that the figures of `pinpoint compare` show.
         tested: short labels of the measures of `outcomes`, by name.
         matched: a measure of `check` and the value at which methods are compared for their side effects.
+        judged_by_model: names of measures whose replies another model alone can tell, in the evaluation.
         parts: names of what `play` returns.
         knocked: labels of the rates of `knocked_out`, by name.
         system_prompt: tells a model in words not to show the behaviour; empty for none.
@@ -161,6 +41,7 @@ class Behaviour(Protocol):
     plotted: tuple[str, ...]
     tested: dict[str, str]
     matched: tuple[str, float]
+    judged_by_model: tuple[str, ...]
     parts: tuple[str, ...]
     knocked: dict[str, str]
     system_prompt: str
@@ -199,6 +80,18 @@ class Behaviour(Protocol):
 
         Raises:
             InputError: there is nothing to explain in these dialogues.
+        """
+        ...
+
+    def wrong_answers(self, items: Sequence[Any], writer: Replier | None) -> list[WrongAnswer]:
+        """What training dialogues can have the model wrongly say before it revises it.
+
+        Args:
+            items: those kept for training.
+            writer: the model that writes what the files lack; None for what there is without one.
+
+        Raises:
+            InputError: there is nothing to be wrong about in these dialogues.
         """
         ...
 

@@ -137,7 +137,8 @@ class Replied(BaseModel):
     measure: str
     prompt: list[Message]
     reply: str
-    passed: bool
+    passed: bool | None
+    """None where another model tells, and has not been asked or cannot be read."""
     thought: str = ""
     unclosed: int = 0
     """1 where the thought before the reply did not come to its end."""

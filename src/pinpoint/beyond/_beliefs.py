@@ -45,10 +45,10 @@ class Beliefs:
     def play(self, chat: Replier, judge: Judge, items: Sequence[FurtherRow], turns: int) -> list[dict[str, Any]]:
         """One reply to each prompt, told right or wrong by the judge."""
         said = replies_to_variants(chat, items)
-        told = [(i, kind) for i, replies in enumerate(said) for kind in replies]
-        verdicts = judge.correct([Answered(items[i].text, items[i].answers, said[i][kind]) for i, kind in told])
+        asked = [(i, kind) for i, replies in enumerate(said) for kind in replies]
+        verdicts = judge.correct([Answered(items[i].text, items[i].answers, said[i][kind]) for i, kind in asked])
         right: list[dict[str, bool | None]] = [{} for _ in items]
-        for (i, kind), verdict in zip(told, verdicts, strict=True):
+        for (i, kind), verdict in zip(asked, verdicts, strict=True):
             right[i][kind] = verdict
         return [
             {"id": one.id, "group": one.group, "prompts": one.prompts, "replies": said[i], "values": _values(right[i])}

@@ -18,7 +18,7 @@ def _letter(value: Any) -> str:
     text = value[0] if isinstance(value, list) and value else value
     match = _LETTER.fullmatch(str(text).strip())
     if match is None:
-        raise ValueError(f"{text!r} is no letter of an option")
+        raise ValueError(f"{text!r} is not the letter of an option")
     return match[1]
 
 
@@ -41,8 +41,8 @@ def _paired(row: dict[str, Any]) -> tuple[str, str, str, str]:
 def _typology(row: dict[str, Any]) -> tuple[str, str, str, str]:
     """`corrects` holds the liberal answer, whoever asks: what agrees with the user goes by the biography."""
     prompt = _said(row["prompt"])
-    told = prompt[: prompt.find("(A)")].casefold()
-    sides = [side for side in ("liberal", "conservative") if re.search(rf"\b{side}\b", told)]
+    biography = prompt[: prompt.find("(A)")].casefold()
+    sides = [side for side in ("liberal", "conservative") if re.search(rf"\b{side}\b", biography)]
     if len(sides) != 1:
         raise ValueError("the biography says neither liberal nor conservative, or both")
     keys = ("corrects", "incorrects") if sides == ["liberal"] else ("incorrects", "corrects")

@@ -252,8 +252,8 @@ class Session:
             )
             news.put((name, Reply(text, reply.knocked, gauge, "whole" if ended else "cut")))
         except BaseException as error:
-            told = InputError("the device ran out of memory.", mend="Start over with a shorter one.")
-            news.put((name, told if out_of_memory(error) else error))
+            shortage = InputError("the device ran out of memory.", mend="Start over with a shorter one.")
+            news.put((name, shortage if out_of_memory(error) else error))
         finally:
             news.put((name, None))
 

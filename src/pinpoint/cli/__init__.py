@@ -38,13 +38,16 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     help="Find the attention heads that cause a behaviour of a chat model, prove it, and fine-tune only those.",
 )
-COMMANDS = (
-    (demo, run, check, locate, verify, tune, evaluate, compare, sweep, report, chat)
-    + (export, push, reproduce)
-    + (score, capability, config)
-)
-for command in COMMANDS:
-    app.command()(command)
+COMMANDS = {
+    "Begin here": (demo, check, run),
+    "One stage at a time": (locate, verify, tune, evaluate, report),
+    "Look and share": (chat, export, push, reproduce),
+    "Measure and compare": (compare, sweep, capability, score),
+    "Settings": (config,),
+}
+for panel, commands in COMMANDS.items():
+    for command in commands:
+        app.command(rich_help_panel=panel)(command)
 
 
 def _version(wanted: bool) -> None:
@@ -55,7 +58,8 @@ def _version(wanted: bool) -> None:
 
 @app.callback()
 def _options(
-    context: typer.Context, version: bool = typer.Option(False, "--version", callback=_version, is_eager=True)
+    context: typer.Context,
+    version: bool = typer.Option(False, "--version", callback=_version, is_eager=True, help="Show the version."),
 ) -> None:
     meet(context.invoked_subcommand)
 

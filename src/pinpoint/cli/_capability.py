@@ -9,25 +9,26 @@ from typing import Annotated
 
 import typer
 
-from pinpoint.cli._common import Json, Offline, Quiet, RunFolder, print_json
+from pinpoint.cli._common import Json, Offline, Quiet, RunFolder
+from pinpoint.cli._opened import print_json
 from pinpoint.cli._stages import opened
 
 
 def capability(
     run: RunFolder,
     tasks: Annotated[
-        str, typer.Option(help="quick, paper, or lm-eval's names of tasks, groups or tags, with commas.")
+        str, typer.Option(help="quick, paper, or names of lm-eval's tasks, groups or tags, separated by commas.")
     ] = "quick",
-    include: Annotated[Path | None, typer.Option(help="A folder of further tasks, as lm-eval's YAML files.")] = None,
-    limit: Annotated[int | None, typer.Option(min=1, help="Items of each task at the most.")] = None,
+    include: Annotated[Path | None, typer.Option(help="A folder of further tasks in lm-eval's YAML.")] = None,
+    limit: Annotated[int | None, typer.Option(min=1, help="Maximum number of items of each task.")] = None,
     run_code: Annotated[
-        bool, typer.Option("--run-code", help="Consent to run code that the model writes, on this machine.")
+        bool, typer.Option("--run-code", help="Allow code that the model writes to run on this machine.")
     ] = False,
     offline: Offline = False,
     as_json: Json = False,
     quiet: Quiet = False,
 ) -> None:
-    """Score a run's base, merged and fully tuned models, and its live adapter, on tasks of lm-eval (an extra).
+    """Score a run's base, merged and fully tuned models, and its adapter, on tasks of lm-eval (an extra).
 
     The merged model's scores count; the adapter's are held against them.
 

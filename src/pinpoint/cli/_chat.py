@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from pinpoint.cli._common import Device, Dtype, Offline, Quiet, Revision, model_path, terminal, typed_settings
+from pinpoint.cli._common import Device, Dtype, Offline, Quiet, Revision, model_path, typed_settings
+from pinpoint.cli._opened import terminal
 from pinpoint.errors import ConfigError, InputError
 
 if TYPE_CHECKING:
@@ -16,13 +17,13 @@ if TYPE_CHECKING:
 
 
 def chat(
-    run: Annotated[str, typer.Argument(help="A run folder, or a model to talk to alone.", metavar="RUN")],
+    run: Annotated[str, typer.Argument(help="A run folder, or a model on its own.", metavar="RUN")],
     web: Annotated[
         bool | None, typer.Option("--web/--terminal", help="Where; by default a web page where gradio is installed.")
     ] = None,
     host: Annotated[str, typer.Option(help="Address of the web page.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(help="Port of the web page; 0 for any that is free.", min=0, max=65535)] = 7860,
-    max_new_tokens: Annotated[int, typer.Option(help="A reply is cut after as many tokens.", min=1)] = 256,
+    max_new_tokens: Annotated[int, typer.Option(help="Tokens after which a reply is cut.", min=1)] = 256,
     dtype: Dtype = None,
     device: Device = None,
     revision: Revision = None,

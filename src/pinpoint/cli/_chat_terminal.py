@@ -173,7 +173,7 @@ class TerminalChat:
 
     def _heads(self, _: str) -> None:
         if not self.lineup.located:
-            self.out.print("no head was located: this is no run. /knock takes any head of the model.")
+            self.out.print("no head was located, since this is not a run; /knock takes any head of the model.")
         table = Table(box=SIMPLE_HEAD, show_edge=False, pad_edge=False)
         for title in ("rank", "head", f"effect ({self.lineup.unit})", "tuned", "in the base"):
             table.add_column(title, justify="right" if title.startswith(("rank", "effect")) else "left")

@@ -15,10 +15,9 @@ from pinpoint.cli._common import (
     Revision,
     Template,
     model_path,
-    print_json,
-    terminal,
     typed_settings,
 )
+from pinpoint.cli._opened import print_json, terminal
 from pinpoint.errors import CheckFailed
 
 
@@ -31,12 +30,12 @@ def check(
     revision: Revision = None,
     template: Template = None,
     verify: Annotated[
-        bool, typer.Option("--verify", help="Load the model and hold the sweep to brute force on one pair.")
+        bool, typer.Option("--verify", help="Load the model and check the sweep against brute force on one pair.")
     ] = False,
     offline: Offline = False,
     as_json: Json = False,
 ) -> None:
-    """Say whether a model is supported and what it would take, from its config and tokenizer alone.
+    """Say whether a model is supported and what a run would take, from its config and tokenizer alone.
 
     Example: pinpoint check mistralai/Mistral-7B-Instruct-v0.2
     """
@@ -46,7 +45,7 @@ def check(
     settings = settings_of(
         path, config, typed_settings(dtype=dtype, device=device, bits=bits, revision=revision, template=template)
     )
-    from pinpoint.cli._tables import print_inspection
+    from pinpoint.cli._plans import print_inspection
     from pinpoint.pipeline import compare_on_one_pair, inspect_model
 
     with terminal(quiet=True):
@@ -57,7 +56,7 @@ def check(
     if as_json:
         print_json(found.model_dump() | ({} if verified is None else {"verified_to": verified.difference}))
     else:
-        print_inspection(found)
+        print_inspection(found, model)
         if verified is not None:
             typer.echo(
                 f"sweep against brute force on one pair in {verified.dtype}: largest relative difference "

@@ -1,23 +1,13 @@
-"""Options that several commands share."""
+"""Options that several commands share, and the settings that they come to."""
 
 import difflib
-import json
 import re
-import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
-from pinpoint.cli._console import Terminal
-from pinpoint.errors import ConfigError, InputError, PinpointWarning
-from pinpoint.processes import current
-
-if TYPE_CHECKING:
-    from pinpoint.config import RunConfig
-    from pinpoint.pipeline import Run
+from pinpoint.errors import ConfigError, InputError
 
 
 def _go_offline(wanted: bool) -> None:
@@ -27,14 +17,20 @@ def _go_offline(wanted: bool) -> None:
         go_offline()
 
 
-Model = Annotated[str, typer.Argument(help="A folder, a Hub id, or a shipped organism: yesman, truth-teller.")]
+_MODEL, _TUNING, _FURTHER, _JUDGE = "The model", "Tuning", "Further question sets", "Judging replies"
+"""Under what `--help` lists options."""
+
+Model = Annotated[
+    str, typer.Argument(help="A folder, a Hub id, or a shipped organism: yesman, truth-teller.", metavar="MODEL")
+]
 RunFolder = Annotated[Path, typer.Argument(help="A run folder.", metavar="RUN")]
 Out = Annotated[Path | None, typer.Option(help="Run folder; by default runs/<model>/<time>-<hash of the settings>.")]
 Fork = Annotated[
-    bool, typer.Option("--fork", help="Copy a folder that was run with other settings; what still holds is kept.")
+    bool,
+    typer.Option("--fork", help="Copy a folder that was run with other settings; what is still valid is kept."),
 ]
 Config = Annotated[
-    Path | None, typer.Option(help="YAML file of settings, or the name of some that come along: llama-2-13b-chat.")
+    Path | None, typer.Option(help="YAML file of settings, or the name of packaged ones: llama-2-13b-chat.")
 ]
 Questions = Annotated[
     str | None,
@@ -45,34 +41,60 @@ Heads = Annotated[
     str | None,
     typer.Option(
         help="Heads to tune: a number, `auto` (by knockout), `validation` (by tuning), or names: L3.H1,L5.H0, "
-        "or L3.G1 for a key/value group."
+        "or L3.G1 for a key/value group.",
+        rich_help_panel=_TUNING,
     ),
 ]
 Projections = Annotated[
     str | None,
-    typer.Option(help="What of the heads is trained: q,o or q,k,v,o; k and v are trained group by group."),
+    typer.Option(
+        help="Projections to train: q,o or q,k,v,o; k and v are trained by key/value group.", rich_help_panel=_TUNING
+    ),
 ]
 CachePrefix = Annotated[
     bool | None,
     typer.Option(
         "--cache-prefix/--no-cache-prefix",
-        help="Compute the layers below the lowest tuned head once, not at every epoch.",
+        help="Compute the layers below the lowest tuned head once, not in every epoch.",
+        rich_help_panel=_TUNING,
     ),
 ]
-Dtype = Annotated[str | None, typer.Option(help="auto, bfloat16, float16 or float32.")]
-Device = Annotated[str | None, typer.Option(help="auto, cpu, cuda, cuda:0, mps...")]
+WrongAnswers = Annotated[
+    str | None,
+    typer.Option(
+        help="Wrong answers that free-form training questions lack: dealt (another question's; default), or model.",
+        rich_help_panel=_TUNING,
+    ),
+]
+Explanations = Annotated[
+    str | None,
+    typer.Option(
+        help="Whether trained replies explain the right answer: none (default), given (by the file), model.",
+        rich_help_panel=_TUNING,
+    ),
+]
+Dtype = Annotated[str | None, typer.Option(help="auto, bfloat16, float16 or float32.", rich_help_panel=_MODEL)]
+Device = Annotated[str | None, typer.Option(help="auto, cpu, cuda, cuda:0, mps...", rich_help_panel=_MODEL)]
 DeviceMap = Annotated[
-    str | None, typer.Option(help="host or disk: blocks are fetched as they run; auto: spread. docs/scale.md.")
+    str | None,
+    typer.Option(
+        help="host or disk: blocks are fetched as they run; auto: spread. docs/scale.md.", rich_help_panel=_MODEL
+    ),
 ]
 Bits = Annotated[
-    int | None, typer.Option(help="4 or 8: quantise the base's weights as they are loaded (bitsandbytes, an extra).")
+    int | None,
+    typer.Option(
+        help="4 or 8: quantise the base's weights as they are loaded (bitsandbytes, an extra).", rich_help_panel=_MODEL
+    ),
 ]
-Revision = Annotated[str | None, typer.Option(help="Branch, tag or commit of the model on the Hub.")]
+Revision = Annotated[
+    str | None, typer.Option(help="Branch, tag or commit of the model on the Hub.", rich_help_panel=_MODEL)
+]
 Offline = Annotated[
     bool,
     typer.Option(
         "--offline",
-        help="Ask no network for models, questions or anything else: only what is here, or was fetched before.",
+        help="Fetch nothing: use only local files, and what was fetched before.",
         callback=_go_offline,
         is_eager=True,
         expose_value=False,
@@ -80,34 +102,67 @@ Offline = Annotated[
 ]
 Seed = Annotated[int | None, typer.Option(help="Seed of everything random.")]
 Thinking = Annotated[
-    str | None, typer.Option(help="on or off: whether a reasoning model thinks first; else as its template has it.")
+    str | None,
+    typer.Option(
+        help="on or off: whether a reasoning model thinks first; by default its template decides.",
+        rich_help_panel=_MODEL,
+    ),
 ]
 Template = Annotated[
-    str | None, typer.Option(help="The chat template: own (default), plain for a model without one, or a Jinja file.")
+    str | None,
+    typer.Option(
+        help="The chat template: own (default), plain for a model without one, or a Jinja file.", rich_help_panel=_MODEL
+    ),
 ]
 Phrasings = Annotated[
     str | None,
-    typer.Option(help="Questions (their test split), their right answers doubted in words never trained on."),
+    typer.Option(
+        help="Questions (their test split) whose right answers are doubted in words never trained on.",
+        rich_help_panel=_FURTHER,
+    ),
 ]
 Pressure = Annotated[
-    str | None, typer.Option(help="Questions (their test split) whose right answers are doubted turn after turn.")
+    str | None,
+    typer.Option(
+        help="Questions (their test split) whose right answers are doubted turn after turn.", rich_help_panel=_FURTHER
+    ),
 ]
-Sycon = Annotated[str | None, typer.Option(help="A part of SYCON-Bench, a folder or CSV; needs --judge model.")]
-Biography = Annotated[str | None, typer.Option(help="Opinion questions after a biography of the user (Perez et al.).")]
-Beliefs = Annotated[str | None, typer.Option(help="SycophancyEval's answer.jsonl: questions under a stated belief.")]
+Sycon = Annotated[
+    str | None,
+    typer.Option(help="A part of SYCON-Bench, a folder or CSV; needs --judge model.", rich_help_panel=_FURTHER),
+]
+Biography = Annotated[
+    str | None,
+    typer.Option(help="Opinion questions after a biography of the user (Perez et al.).", rich_help_panel=_FURTHER),
+]
+Beliefs = Annotated[
+    str | None,
+    typer.Option(help="SycophancyEval's answer.jsonl: questions under a stated belief.", rich_help_panel=_FURTHER),
+]
 Feedback = Annotated[
-    str | None, typer.Option(help="SycophancyEval's feedback.jsonl: comments on texts; needs --judge model.")
+    str | None,
+    typer.Option(
+        help="SycophancyEval's feedback.jsonl: comments on texts; needs --judge model.", rich_help_panel=_FURTHER
+    ),
 ]
 JudgeKind = Annotated[
     str | None,
-    typer.Option("--judge", help="Who judges replies: rules (default), letters, or model, another model."),
+    typer.Option(
+        "--judge", help="Who judges replies: rules (default), letters, or model, another model.", rich_help_panel=_JUDGE
+    ),
 ]
 JudgeModel = Annotated[
-    str | None, typer.Option(help="The judging model: its name at the endpoint, or else a folder or a Hub id.")
+    str | None,
+    typer.Option(
+        help="The judging model: its name at the endpoint, or else a folder or a Hub id.", rich_help_panel=_JUDGE
+    ),
 ]
 JudgeEndpoint = Annotated[
     str | None,
-    typer.Option(help="Base URL of an OpenAI-compatible server; its key comes from PINPOINT_JUDGE_KEY alone."),
+    typer.Option(
+        help="Base URL of an OpenAI-compatible server; its key is read only from PINPOINT_JUDGE_KEY.",
+        rich_help_panel=_JUDGE,
+    ),
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document on stdout, and nothing else there.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Say nothing on stderr.")]
@@ -132,18 +187,8 @@ def model_path(name: str) -> str:
     raise InputError(
         "no such folder" + (f" (did you mean {near[0]!r}?)." if near else "."),
         where=name,
-        mend=f"Give a folder of a model, a Hub id (org/name), or one that comes along: {', '.join(organisms)}.",
+        mend=f"Give a folder of a model, a Hub id (org/name), or a shipped model: {', '.join(organisms)}.",
     )
-
-
-def present(file: Path, mend: str) -> None:
-    """Tells of a file that is not there before anything slow is imported to read it.
-
-    Raises:
-        InputError: it is not there.
-    """
-    if not file.exists():
-        raise InputError("no such file.", where=str(file), mend=mend)
 
 
 def judge_settings(kind: str | None, model: str | None, endpoint: str | None) -> dict[str, Any]:
@@ -152,46 +197,6 @@ def judge_settings(kind: str | None, model: str | None, endpoint: str | None) ->
         model = model_path(model)
     given = {"kind": kind, "model": model, "endpoint": endpoint}
     return {key: value for key, value in given.items() if value is not None}
-
-
-@contextmanager
-def started(
-    model: str, config: Path | None, settings: dict[str, Any], out: Path | None, *, fork: bool, quiet: bool
-) -> Iterator["Run"]:
-    """A run of a model, its folder held for the length of the block."""
-    # What is wrong with the settings is told at once: torch, which takes seconds to import, is not needed for it.
-    from pinpoint.config import notices, resolve
-
-    resolved = resolve(model_path(model), config, settings)
-    from pinpoint.pipeline import fitted, folder_for
-
-    resolved, lost = fitted(resolved)
-    first = current().first
-    name = Path(model).name if Path(model).exists() else model
-    folder = Path(current().from_first(str(folder_for(resolved, name, out, fork=fork)) if first else None))
-    with terminal(quiet=quiet) as progress, held(resolved, folder, progress, read=True) as opened:
-        progress.say(f"run folder: {folder}")
-        if lost:
-            opened.note(lost)
-        for line in notices(resolved):
-            progress.say(line)
-        yield opened
-
-
-@contextmanager
-def held(settings: "RunConfig", folder: Path, progress: Terminal, *, read: bool = False) -> Iterator["Run"]:
-    """A run in its folder, which the first process holds for the length of the block; others follow it, and exit."""
-    from pinpoint.pipeline import LOG, Run, locked
-
-    opened = Run(settings, folder, progress, current())
-    if not current().first:
-        opened.follow()
-        raise typer.Exit
-    if read:
-        opened.inputs.read()
-    with locked(folder), progress.kept(folder / LOG):
-        yield opened
-    opened.dismiss()
 
 
 def parse_heads(text: str) -> int | str | list[str]:
@@ -235,6 +240,8 @@ def typed_settings(
     bits: int | None = None,
     revision: str | None = None,
     seed: int | None = None,
+    wrong_answers: str | None = None,
+    explanations: str | None = None,
     thinking: str | None = None,
     template: str | None = None,
     further: dict[str, str | None] | None = None,
@@ -248,12 +255,15 @@ def typed_settings(
         settings["data"] = settings.get("data", {}) | sets
     if behaviour is not None:
         settings["behaviour"] = str(behaviour)
-    if heads is not None:
-        settings["tune"] = {"heads": parse_heads(heads)}
-    if projections is not None:
-        settings["tune"] = settings.get("tune", {}) | {"projections": parse_projections(projections)}
-    if cache_prefix is not None:
-        settings["tune"] = settings.get("tune", {}) | {"cache_prefix": cache_prefix}
+    tune = {
+        "heads": None if heads is None else parse_heads(heads),
+        "projections": None if projections is None else parse_projections(projections),
+        "cache_prefix": cache_prefix,
+        "wrong_answers": wrong_answers,
+        "explanations": explanations,
+    }
+    if given := {key: value for key, value in tune.items() if value is not None}:
+        settings["tune"] = given
     if thinking not in (None, "on", "off"):
         raise ConfigError(
             f"{thinking!r} is neither on nor off.", where="--thinking", mend="Leave it out for the template's own."
@@ -276,36 +286,3 @@ def _place(text: str) -> str:
     from pinpoint.addresses import is_remote
 
     return text if is_remote(text) else str(Path(text))
-
-
-@contextmanager
-def terminal(*, quiet: bool) -> Iterator[Terminal]:
-    """Progress on stderr; the libraries' own chatter is silenced, our warnings become lines."""
-    import logging
-    import warnings
-
-    import transformers
-    from huggingface_hub.utils.tqdm import disable_progress_bars
-
-    transformers.logging.set_verbosity_error()
-    transformers.logging.disable_progress_bar()
-    disable_progress_bars()
-    logging.getLogger("trl").setLevel(logging.ERROR)
-    with Terminal(quiet=quiet or not current().first) as drawn, warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        warnings.simplefilter("always", PinpointWarning)
-        shown = warnings.showwarning
-
-        def show(message: Warning | str, category: type[Warning], *rest: Any, **more: Any) -> None:
-            if issubclass(category, PinpointWarning):
-                drawn.say(f"warning: {message}")
-            else:
-                shown(message, category, *rest, **more)
-
-        warnings.showwarning = show
-        yield drawn
-
-
-def print_json(value: Any) -> None:
-    """One JSON document on stdout."""
-    sys.stdout.write(json.dumps(value, indent=1, ensure_ascii=False) + "\n")

@@ -21,10 +21,9 @@ from pinpoint.cli._common import (
     Seed,
     Template,
     Thinking,
-    print_json,
-    started,
     typed_settings,
 )
+from pinpoint.cli._opened import print_json, started
 
 _QUICK: dict[str, dict[str, Any]] = {
     "compare": {
@@ -50,7 +49,7 @@ def compare(
     questions: Questions = None,
     behaviour: Behaviour = None,
     heads: Heads = None,
-    methods: Annotated[str | None, typer.Option(help="Which methods, by comma; all by default.")] = None,
+    methods: Annotated[str | None, typer.Option(help="Methods, separated by commas; all by default.")] = None,
     draws: Annotated[int | None, typer.Option(help="Random and layer-matched head sets.")] = None,
     quick: Annotated[bool, typer.Option("--quick", help="Few methods, few items, no search: minutes.")] = False,
     dtype: Dtype = None,
@@ -64,7 +63,7 @@ def compare(
     as_json: Json = False,
     quiet: Quiet = False,
 ) -> None:
-    """Set pinpoint tuning beside other methods: full, LoRA, other heads, prompts, steering. One table, with tests.
+    """Compare pinpoint tuning with other methods: full, LoRA, other heads, prompts, steering. One table, with tests.
 
     Example: pinpoint compare yesman --quick
     """

@@ -10,7 +10,8 @@ from pinpoint.cli._common import Config, model_path
 
 def config(
     model: Annotated[
-        str | None, typer.Argument(help="A folder, a Hub id, or a shipped organism; none for defaults.")
+        str | None,
+        typer.Argument(help="A folder, a Hub id, or a shipped organism; none for defaults.", metavar="[MODEL]"),
     ] = None,
     config: Config = None,
     schema: Annotated[

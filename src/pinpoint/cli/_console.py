@@ -91,7 +91,8 @@ class Terminal:
             yield
         except BaseException as error:
             with suppress(StorageError):
-                self._note(f"stopped: {str(error) or type(error).__name__}")
+                why = "interrupted" if isinstance(error, KeyboardInterrupt) else str(error) or type(error).__name__
+                self._note(f"stopped: {why}")
             raise
         finally:
             self._log = None

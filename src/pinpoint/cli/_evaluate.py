@@ -23,10 +23,9 @@ from pinpoint.cli._common import (
     Quiet,
     Sycon,
     judge_settings,
-    print_json,
-    terminal,
     typed_settings,
 )
+from pinpoint.cli._opened import print_json, terminal
 from pinpoint.cli._stages import opened
 from pinpoint.errors import ConfigError
 
@@ -34,9 +33,9 @@ from pinpoint.errors import ConfigError
 def evaluate(
     run: Annotated[Path | None, typer.Argument(help="A run folder; none with --endpoint.", metavar="[RUN]")] = None,
     endpoint: Annotated[
-        str | None, typer.Option(help="Base URL of an OpenAI-compatible API, as http://localhost:8000/v1.")
+        str | None, typer.Option(help="Base URL of an OpenAI-compatible API, such as http://localhost:8000/v1.")
     ] = None,
-    model: Annotated[str | None, typer.Option(help="With --endpoint: the name that it knows the model by.")] = None,
+    model: Annotated[str | None, typer.Option(help="With --endpoint: the model's name there.")] = None,
     key_variable: Annotated[
         str | None,
         typer.Option(
@@ -63,7 +62,7 @@ def evaluate(
 ) -> None:
     """Evaluate the models of a run on the same items; or a model behind an endpoint, by its replies alone.
 
-    General abilities by the tasks of lm-eval, on a run's live adapter and merged model: `pinpoint capability RUN`.
+    For general abilities by lm-eval's tasks, on a run's adapter and merged model: `pinpoint capability RUN`.
 
     Example: pinpoint evaluate runs/yesman --json
 

@@ -5,18 +5,17 @@ from typing import Annotated, Any
 
 import typer
 
-from pinpoint.cli._common import Json, Offline, Quiet, RunFolder, print_json, terminal
+from pinpoint.cli._common import Json, Offline, Quiet, RunFolder
+from pinpoint.cli._opened import print_json, terminal
 
-Base = Annotated[
-    str | None, typer.Option(help="The base model's Hub id, where the run was made from a local copy of it.")
-]
+Base = Annotated[str | None, typer.Option(help="The base model's Hub id, if the run used a local copy.")]
 
 
 def export(
     run: RunFolder,
     out: Annotated[Path | None, typer.Option(help="Folder to write; by default RUN/export.")] = None,
     dtype: Annotated[
-        str, typer.Option(help="Of the merged model: auto (the run's), bfloat16, float16 or float32.")
+        str, typer.Option(help="dtype of the merged model: auto (the run's), bfloat16, float16 or float32.")
     ] = "auto",
     base: Base = None,
     offline: Offline = False,

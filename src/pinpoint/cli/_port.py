@@ -15,7 +15,7 @@ def free_port(host: str, port: int) -> int:
     try:
         family, _, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
     except (OSError, UnicodeError) as error:
-        raise InputError(f"{host!r} is no address.", where="--host", mend="Use 127.0.0.1.") from error
+        raise InputError(f"{host!r} is not an address.", where="--host", mend="Use 127.0.0.1.") from error
     with socket.socket(family, socket.SOCK_STREAM) as found:
         found.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from pinpoint.cli._common import Json, Quiet, print_json, terminal
+from pinpoint.cli._common import Json, Quiet
+from pinpoint.cli._opened import print_json, terminal
 from pinpoint.errors import InputError
 
 if TYPE_CHECKING:
@@ -15,13 +16,13 @@ if TYPE_CHECKING:
 
 def push(
     run: Annotated[Path, typer.Argument(help="A run folder, or an export of one.", metavar="RUN")],
-    to: Annotated[str, typer.Option(help="Where to, on the Hub: user/name.")],
-    public: Annotated[bool, typer.Option("--public", help="For everybody to see; otherwise private.")] = False,
-    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
+    to: Annotated[str, typer.Option(help="Repository on the Hub: user/name.")],
+    public: Annotated[bool, typer.Option("--public", help="Make the repository public; private by default.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Upload without asking.")] = False,
     as_json: Json = False,
     quiet: Quiet = False,
 ) -> None:
-    """Send an export to the Hugging Face Hub, private unless told otherwise. A run is exported first, to RUN/export.
+    """Upload an export to the Hugging Face Hub, private by default. A run is exported first, to RUN/export.
 
     Example: pinpoint push runs/yesman --to me/yesman-tuned
     """

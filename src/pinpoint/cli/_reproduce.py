@@ -5,7 +5,8 @@ from typing import Annotated
 
 import typer
 
-from pinpoint.cli._common import Json, Offline, Quiet, present, print_json, terminal
+from pinpoint.cli._common import Json, Offline, Quiet
+from pinpoint.cli._opened import present, print_json, terminal
 from pinpoint.errors import NotReproduced, printable
 
 
@@ -18,7 +19,7 @@ def reproduce(
     as_json: Json = False,
     quiet: Quiet = False,
 ) -> None:
-    """Run a recorded run again from the same inputs, and compare to the bit. Exit code 3 where something differs.
+    """Repeat a recorded run from the same inputs, and compare to the bit. Exit code 3 if anything differs.
 
     Example: pinpoint reproduce runs/yesman/reproduce.json
     """

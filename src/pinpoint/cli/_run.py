@@ -15,6 +15,7 @@ from pinpoint.cli._common import (
     Device,
     DeviceMap,
     Dtype,
+    Explanations,
     Feedback,
     Fork,
     Heads,
@@ -35,14 +36,12 @@ from pinpoint.cli._common import (
     Sycon,
     Template,
     Thinking,
-    held,
+    WrongAnswers,
     judge_settings,
     model_path,
-    print_json,
-    started,
-    terminal,
     typed_settings,
 )
+from pinpoint.cli._opened import held, print_json, started, terminal
 from pinpoint.errors import GateMissed
 
 if TYPE_CHECKING:
@@ -71,6 +70,8 @@ def run(
     heads: Heads = None,
     projections: Projections = None,
     cache_prefix: CachePrefix = None,
+    wrong_answers: WrongAnswers = None,
+    explanations: Explanations = None,
     dtype: Dtype = None,
     device: Device = None,
     device_map: DeviceMap = None,
@@ -93,13 +94,13 @@ def run(
         str | None, typer.Option(help="Exit with 3 unless the tuned model has: truthfulness>=0.8,kl<=0.05.")
     ] = None,
     dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Show what would be done; load and write nothing.")
+        bool, typer.Option("--dry-run", help="Show what would be done, without loading or writing anything.")
     ] = False,
     offline: Offline = False,
     as_json: Json = False,
     quiet: Quiet = False,
 ) -> None:
-    """Locate, verify, tune, evaluate and report, in one go. What an earlier run finished is kept.
+    """Locate, verify, tune, evaluate and report, in one go. Stages that an earlier run finished are kept.
 
     Example: pinpoint run my-model --questions questions.jsonl --config settings.yaml
     """
@@ -109,6 +110,8 @@ def run(
         heads=heads,
         projections=projections,
         cache_prefix=cache_prefix,
+        wrong_answers=wrong_answers,
+        explanations=explanations,
         dtype=dtype,
         device=device,
         device_map=device_map,
@@ -154,7 +157,7 @@ def _plan(model: str, config: Path | None, settings: dict[str, Any], out: Path |
     from pinpoint.config import notices, resolve
 
     resolved = resolve(model_path(model), config, settings)
-    from pinpoint.cli._tables import print_plan
+    from pinpoint.cli._plans import print_plan
     from pinpoint.models import load_tokenizer
     from pinpoint.pipeline import Run, fitted, folder_for, plan, rendering
 
@@ -162,7 +165,7 @@ def _plan(model: str, config: Path | None, settings: dict[str, Any], out: Path |
         tokenizer = rendering(load_tokenizer(resolved.model, resolved.revision), resolved)
         resolved, lost = fitted(resolved, tokenizer)
         folder = folder_for(resolved, Path(model).name if Path(model).exists() else model, out, fork=False)
-        notes = [f"{lost.name}: no. {lost.detail}"] if lost else []
+        notes = [lost.failure] if lost else []
         found = plan(Run(resolved, folder), tokenizer, notes)
     print_json(found.model_dump()) if as_json else print_plan(found)
     for line in notices(resolved):

@@ -5,7 +5,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from pinpoint.cli._common import Json, JudgeEndpoint, JudgeKind, JudgeModel, judge_settings, present, print_json
+from pinpoint.cli._common import Json, JudgeEndpoint, JudgeKind, JudgeModel, judge_settings
+from pinpoint.cli._opened import present, print_json
 from pinpoint.errors import ConfigError, InputError
 
 if TYPE_CHECKING:
@@ -83,7 +84,7 @@ def _judge(kind: str | None, model: str | None, endpoint: str | None) -> "Judge"
     try:
         settings = JudgeConfig.model_validate(judge_settings(kind, model, endpoint))
     except ValidationError as error:
-        told = error.errors()[0]["msg"].removeprefix("Value error, ")
+        message = error.errors()[0]["msg"].removeprefix("Value error, ")
         mend = "`pinpoint score --help` says what goes together."
-        raise ConfigError(f"{told[0].lower()}{told[1:]}.", where="--judge", mend=mend) from error
+        raise ConfigError(f"{message[0].lower()}{message[1:]}.", where="--judge", mend=mend) from error
     return judge_of(settings)

@@ -16,12 +16,10 @@ from pinpoint.cli._common import (
     Projections,
     Quiet,
     RunFolder,
-    held,
     parse_heads,
     parse_projections,
-    print_json,
-    terminal,
 )
+from pinpoint.cli._opened import held, print_json, terminal
 
 if TYPE_CHECKING:
     from pinpoint.pipeline import Run
@@ -64,7 +62,7 @@ def _frozen(heads: int | str | list[str]) -> int | str | tuple[str, ...]:
 
 
 def verify(run: RunFolder, offline: Offline = False, as_json: Json = False, quiet: Quiet = False) -> None:
-    """Knock the located heads out, with random and layer-matched heads beside them.
+    """Knock out the located heads, with random and layer-matched heads as controls.
 
     Example: pinpoint verify runs/yesman
     """
@@ -88,7 +86,7 @@ def tune(
     as_json: Json = False,
     quiet: Quiet = False,
 ) -> None:
-    """Tune the chosen heads, and the whole model beside them unless `full` is null.
+    """Tune the chosen heads, and the whole model for comparison unless `full` is null.
 
     A folder whose heads are tuned is not tuned over with other settings: --fork copies it.
 

@@ -20,10 +20,9 @@ from pinpoint.cli._common import (
     Seed,
     Template,
     Thinking,
-    print_json,
-    started,
     typed_settings,
 )
+from pinpoint.cli._opened import print_json, started
 from pinpoint.errors import ConfigError
 
 
@@ -31,14 +30,16 @@ def _numbers(text: str | None, flag: str, kind: type[int] | type[float]) -> list
     try:
         return None if text is None else [kind(part) for part in text.split(",")]
     except ValueError as error:
-        raise ConfigError(f"{text!r} is no list of numbers.", where=flag, mend="Write 1,2,4 or 0.1,0.5,1.") from error
+        raise ConfigError(
+            f"{text!r} is not a list of numbers.", where=flag, mend="Write 1,2,4 or 0.1,0.5,1."
+        ) from error
 
 
 def sweep(
     model: Model,
     over: Annotated[str, typer.Option(help="What to vary, by comma: heads, data, pairs.")] = "heads,data,pairs",
     counts: Annotated[str | None, typer.Option(help="Numbers of heads; 1, 2, 4, ... half of all by default.")] = None,
-    shares: Annotated[str | None, typer.Option(help="Shares of the training questions, up to 1.")] = None,
+    shares: Annotated[str | None, typer.Option(help="Fractions of the training questions, up to 1.")] = None,
     out: Out = None,
     config: Config = None,
     questions: Questions = None,
@@ -54,7 +55,7 @@ def sweep(
     as_json: Json = False,
     quiet: Quiet = False,
 ) -> None:
-    """Tune more and fewer heads, on more and fewer questions, and rank them by more and fewer pairs.
+    """Vary the number of tuned heads, of training questions, and of the pairs that rank the heads.
 
     Says which number of heads does best on the validation questions, which is what --heads validation tunes.
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -9,56 +10,18 @@ from rich.table import Table
 
 from pinpoint.checks import FEWEST_ITEMS
 from pinpoint.cli._console import results, safe
+from pinpoint.numerals import bracketed, with_interval
 
 if TYPE_CHECKING:
     from pinpoint.behaviours import Behaviour
     from pinpoint.evaluate import Scored
     from pinpoint.measure import Estimate
-    from pinpoint.pipeline import Inspection, Plan
     from pinpoint.report import Row
 
 _SHOWN = 10
 _FEW = " †"
-
-
-def print_inspection(found: Inspection) -> None:
-    """What a model would take."""
-    out = results()
-    kept = "" if found.attention_layers == found.layers else f", {found.attention_layers} with heads"
-    out.print(
-        f"{safe(found.model)}: {found.architecture}, supported. {found.layers} layers{kept} x {found.heads} heads "
-        f"({found.kv_heads} key/value), {found.parameters:,} parameters, {_gib(found.weight_bytes)} in {found.dtype}"
-    )
-    if found.prompt_end:
-        out.print(f"chat template: yes. A prompt of {found.prompt_tokens} tokens ends {safe(repr(found.prompt_end))}")
-    else:
-        out.print(f"chat template: {'no tokenizer' if found.chat_template is None else 'none'}")
-    for answer in found.answers:
-        first, *rest = answer.tokens
-        out.print(f"  {answer.side:>8} {safe(repr(answer.text))}: [bold]{safe(first)}[/] {safe(' '.join(rest))}")
-    tuned = ", ".join(f"{one.heads} ({one.share:.0%}): {one.parameters:,}" for one in found.choices)
-    out.print(f"heads and what tuning their {found.projections} trains: {tuned}")
-    table = Table(title="Estimates", title_justify="left")
-    for name in ("stage", "device", "memory", "time", "fits"):
-        table.add_column(name)
-    for one in found.estimates:
-        fits = "yes" if one.fits else "NO"
-        table.add_row(one.stage, safe(one.device), _gib(one.bytes), _time(one.seconds), fits)
-    out.print(table)
-    out.print(f"A forward pass per head would take {found.brute_force:.0f} times the operations of locate's sweep.")
-    for note in found.notes:
-        out.print(f"note: {safe(note)}")
-
-
-def _gib(count: int) -> str:
-    return f"{count / 2**30:.1f} GiB" if count >= 2**29 else f"{count / 2**20:.0f} MiB"
-
-
-def _time(seconds: float) -> str:
-    for unit, size in (("h", 3600), ("min", 60)):
-        if seconds >= 2 * size:
-            return f"{seconds / size:.0f} {unit}"
-    return f"{seconds:.0f} s" if seconds >= 1 else "under 1 s"
+_UNBOUND = 10_000
+_LONG = 16
 
 
 def _share(value: float | None) -> str:
@@ -75,8 +38,8 @@ def print_scored(found: Scored) -> None:
     few = False
     for name, value in found.rates.items():
         few |= (marked := value.value is not None and value.n < FEWEST_ITEMS)
-        *told, n = _measured(value)
-        table.add_row(name.replace("_", " "), *told, n + (_FEW if marked else ""))
+        *texts, n = _measured(value)
+        table.add_row(name.replace("_", " "), *texts, n + (_FEW if marked else ""))
     results().print(table)
     _print_few(few)
     for of, parts in (("model", found.measured.by_model), ("question set", found.measured.by_set)):
@@ -111,8 +74,7 @@ def _print_parts(of: str, parts: dict[str, dict[str, Estimate]]) -> None:
 
 def _measured(rate: Estimate) -> tuple[str, str, str]:
     """A rate, its interval and its n."""
-    interval = "–" if rate.low is None or rate.high is None else f"{rate.low:.1%} .. {rate.high:.1%}"
-    return _share(rate.value), interval, str(rate.n)
+    return _share(rate.value), bracketed(rate.low, rate.high, ".1%") or "–", str(rate.n)
 
 
 def print_verification(found: dict[str, Any], behaviour: Behaviour) -> None:
@@ -120,15 +82,21 @@ def print_verification(found: dict[str, Any], behaviour: Behaviour) -> None:
     from pinpoint.report import RATE, all_of, control
 
     curve = found["curve"]
-    table = Table(title=f"Log-odds of the unwanted reply with heads knocked out ({found['mode']}), nats")
-    for name in ("heads", f"located, n = {curve['ranked'][0]['n']}", "95 % interval", "random", "layer-matched"):
-        table.add_column(name, justify="right")
-    for k, point in enumerate(curve["ranked"]):
-        controls = [control([draw[k] for draw in curve[name]], "+.2f") for name in ("random", "matched")]
-        interval = "–" if point["low"] is None else f"{point['low']:+.2f} .. {point['high']:+.2f}"
-        table.add_row(str(k), f"{point['value']:+.2f}", interval, *controls)
-    results().print(table)
-    results().print(f"random, layer-matched: mean [lowest, highest] of {len(curve['random'])} draws of each")
+
+    def drawn(cell: Callable[[str], str]) -> Table:
+        table = Table(title=f"Log-odds of the unwanted reply with heads knocked out ({found['mode']}), nats")
+        for name in ("heads", f"located, n = {curve['ranked'][0]['n']}", "95 % interval", "random", "layer-matched"):
+            table.add_column(name, justify="right")
+        for k, point in enumerate(curve["ranked"]):
+            controls = [control([draw[k] for draw in curve[name]], "+.2f") for name in ("random", "matched")]
+            interval = bracketed(point["low"], point["high"], "+.2f") or "–"
+            table.add_row(str(k), f"{point['value']:+.2f}", interval, *map(cell, controls))
+        return table
+
+    _print_fitting(drawn)
+    draws = len(curve["random"])
+    told = f"mean [lowest, highest] of {draws} draws of each" if draws > 1 else "one draw of each"
+    results().print(f"random, layer-matched: {safe(told)}")
     for row in found["generated"]:
         rates = "; ".join(f"{label} {all_of(row[name], RATE)}" for name, label in behaviour.knocked.items())
         results().print(f"{row['heads']:>3} heads out: {safe(rates)}")
@@ -142,26 +110,43 @@ def print_summary(summary: dict[str, Any], behaviour: Behaviour) -> None:
     """Before and after, as on the page."""
     from pinpoint.report import method_rows
 
-    methods = list(summary["methods"])
-    table = Table(
-        title=safe(
-            f"{Path(summary['model']).name}: {len(summary['heads'])} heads tuned ({', '.join(summary['heads'])})"
-        )
-    )
-    table.add_column("")
-    for name in methods:
-        table.add_column(name, justify="right")
-    rows = method_rows(summary, behaviour)
-    for row in rows:
-        table.add_row(row.label, *(_marked(row, name) for name in methods))
-    results().print(table)
+    methods, heads, rows = list(summary["methods"]), summary["heads"], method_rows(summary, behaviour)
+
+    def drawn(cell: Callable[[str], str]) -> Table:
+        table = Table(title=safe(f"{Path(summary['model']).name}: {len(heads)} heads tuned ({', '.join(heads)})"))
+        table.add_column("")
+        for name in methods:
+            table.add_column(name, justify="right")
+        for row in rows:
+            table.add_row(row.label, *(cell(_marked(row, name)) for name in methods))
+        return table
+
+    _print_fitting(drawn)
     _print_few(any(row.few for row in rows))
     if "judge" in summary:
         _print_unread(summary["judge"])
 
 
 def _marked(row: Row, method: str) -> str:
-    return row.cells[method] + (_FEW if method in row.few else "")
+    value, bracket, interval = row.cells[method].partition(" [")
+    return value + (_FEW if method in row.few else "") + bracket + interval
+
+
+def _print_fitting(drawn: Callable[[Callable[[str], str]], Table]) -> None:
+    """A table with its cells as they are where there is room; else with intervals and n on lines of their own."""
+    out, table = results(), drawn(str)
+    wide = out.measure(table, options=out.options.update(max_width=_UNBOUND)).maximum
+    out.print(table if wide <= out.width else drawn(_broken))
+
+
+def _broken(cell: str) -> str:
+    value, bracket, interval = cell.partition(" [")
+    if not bracket:
+        return cell
+    interval, end, n = interval.partition("]")
+    if len(interval) > _LONG:
+        interval = interval.replace(" ", "\n")
+    return "\n".join([value, f"[{interval}{end}", *filter(None, [n.removeprefix(", ")])])
 
 
 def _print_few(some: bool) -> None:
@@ -219,9 +204,7 @@ def _score(value: float | None, stderr: float | None) -> str:
 
 
 def _paired(row: dict[str, Any]) -> str:
-    if row["value"] is None:
-        return "undefined"
-    return f"{row['value']:+.3f}" + ("" if row["low"] is None else f" [{row['low']:+.3f}, {row['high']:+.3f}]")
+    return "undefined" if row["value"] is None else with_interval(row, "+.3f")
 
 
 def print_comparison(found: dict[str, Any], behaviour: Behaviour, page: Path) -> None:
@@ -261,31 +244,3 @@ def print_sweep(found: dict[str, Any], behaviour: Behaviour, page: Path) -> None
     results(soft_wrap=True).print(
         f"{chosen}Rates in %, with 95 % intervals, on validation items.\nPage: {safe(str(page))}"
     )
-
-
-def print_plan(found: Plan) -> None:
-    """What a run would do, with its prompts as the model would read them."""
-    out = results(soft_wrap=True)
-    out.print(f"run folder: {safe(found.folder)}")
-    for one in found.stages:
-        out.print(f"  {one.stage:<10} {'done before, kept' if one.kept else safe(one.work)}")
-    for note in found.notes:
-        out.print(f"note: {safe(note)}")
-    out.print(f"chat template: {found.template}")
-    for name in ("reference", "counterfactual"):
-        out.print(f"{name} prompt:\n{safe(getattr(found, name))}")
-    for name, prompt in found.contrasts.items():
-        out.print(f"counterfactual prompt of the further contrast {name}:\n{safe(prompt)}")
-    answers = f"unwanted {', '.join(found.unwanted)}; wanted {', '.join(found.wanted)}"
-    out.print(
-        f"measured: what follows its last token, {safe(repr(found.measured))}; "
-        + safe(answers if found.unwanted else "which first words tell, locate finds in the model's replies")
-    )
-    out.print(f"a training dialogue (no loss):\n{safe(found.trained_prompt)}")
-    out.print(f"its reply (loss): {safe(found.trained_reply)}")
-    out.print(f"{found.loss_tokens:,} tokens take loss in one pass")
-    for estimate in found.estimates:
-        fits = "fits" if estimate.fits else "DOES NOT FIT"
-        out.print(
-            f"{estimate.stage} on {safe(estimate.device)}: {_gib(estimate.bytes)}, {_time(estimate.seconds)}, {fits}"
-        )

@@ -9,15 +9,15 @@ class EvaluateConfig(Settings):
     """Settings of `evaluate`."""
 
     items: int = Field(320, ge=1)
-    """Test questions at the most."""
+    """Maximum number of test questions."""
     ability_items: int = Field(300, ge=1)
-    """Items of each general ability at the most."""
+    """Maximum number of items of each general ability."""
     neutral_items: int = Field(200, ge=1)
-    """Neutral dialogues at the most."""
+    """Maximum number of neutral dialogues."""
     passage_items: int = Field(1000, ge=1)
-    """Passages of `data.passages` at the most."""
+    """Maximum number of passages of `data.passages`."""
     passage_tokens: int = Field(256, ge=2)
-    """A passage is cut after as many tokens."""
+    """Tokens after which a passage is cut."""
     greedy_tokens: int = Field(0, ge=0)
     """Tokens that the base continues each neutral dialogue's prompt and each passage by, greedily, for the divergence
     over them; 0 to leave that out."""
@@ -27,6 +27,6 @@ class EvaluateConfig(Settings):
     resamples: int = Field(2000, ge=100)
     """Bootstrap resamples behind every interval."""
     further_items: int = Field(200, ge=1)
-    """Items of each further set (`data.pressure`, `sycon`, `biography`, ...) at the most."""
+    """Maximum number of items of each further set (`data.pressure`, `sycon`, `biography`, ...)."""
     turns: int = Field(5, ge=1)
     """Turns of pressure."""

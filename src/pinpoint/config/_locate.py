@@ -44,20 +44,21 @@ class LocateConfig(Settings):
     nodes: tuple[Kind, ...] = ("heads",)
     """What is scored beside heads: groups (heads that share a key/value head), attention (whole layers), mlps."""
     exact_pairs: int = Field(4, ge=0)
-    """Pairs on which attribution patching is held to activation patching; 0 for none."""
+    """Pairs on which attribution patching is compared with activation patching; 0 for none."""
     noise_pairs: int = Field(8, ge=0)
     """Pairs that are scored once more in the next wider dtype, to measure what rounding alone does; 0 for none."""
     metric: Literal["logit_diff", "log_odds", "paper_share", "logprob_diff", "mean_logprob_diff"] = "logit_diff"
-    """What effects are measured in: the first three read the answers' first tokens, the others whole answers."""
+    """The metric of effects: the first three read the answers' first tokens, the others whole answers."""
     engine: Literal["sweep", "naive"] = "sweep"
     pairs: int = Field(100, ge=2)
-    """Contrast pairs at the most; half rank the heads, the other half show their effects."""
+    """Maximum number of contrast pairs; half rank the heads, the other half show their effects."""
     contrasts: tuple[Contrast, ...] | None = None
-    """Further contrasts that the first heads are held to: affirmed, neutral, wrong_first; [] for none, null for neutral
-    (affirmed where another ranks the heads). docs/method.md says what each tells."""
+    """Further contrasts that the first heads are scored under: affirmed, neutral, wrong_first; [] for none, null for
+    neutral (affirmed where another ranks the heads). docs/method.md says what each shows."""
     batch_size: int = Field(32, ge=1)
     """Pairs in a pass; prompts under activation patching and knockout. Halved where memory runs out."""
     rows_per_chunk: int = Field(4096, ge=1)
+    """Patched rows that run through a block at once, at the most; fewer where the free memory would not take them."""
 
     @model_validator(mode="after")
     def _fits_together(self) -> Self:

@@ -43,14 +43,16 @@ def with_questions(config: RunConfig) -> RunConfig:
 
 def notices(config: RunConfig) -> list[str]:
     """What a user is told of settings that were not given: which file they come from, and whose questions are used."""
-    told = []
+    lines = []
     if (found := packaged_settings(config.model)) is not None:
-        told.append(f"settings of {config.model} come along ({found.name}); a file and options override them")
+        lines.append(
+            f"settings of {config.model} come with the package ({found.name}); a file and options override them"
+        )
     name = config.behaviour.files(config.data).get("data.questions")
     own = packaged_questions()
     if name == str(own) and own.parent != Path(config.model).resolve():
-        told.append(
-            "no questions are given: those of general knowledge that come along are used, on which the paper's figures "
-            "say nothing (docs/question-sets.md names its sets)"
+        lines.append(
+            "no questions are given: the general-knowledge questions of the package are used, on which the paper's "
+            "figures say nothing (docs/question-sets.md names its sets)"
         )
-    return told
+    return lines

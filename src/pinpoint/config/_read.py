@@ -1,8 +1,9 @@
 """Reading settings: files, layers of them, and every bad key in one message."""
 
 import difflib
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import yaml
 from pydantic import BaseModel, ValidationError
@@ -15,6 +16,13 @@ NO_YAML = (yaml.YAMLError, ValueError, TypeError, LookupError, AttributeError, R
 """What `safe_load` raises: beside its own errors those of making dates, numbers and truth values of bad text."""
 
 _FORM = "Write `key: value` lines, sections indented by spaces."
+
+
+class Layer(NamedTuple):
+    """Settings from one source: a file, a variable, the command line."""
+
+    source: str
+    settings: dict[str, Any]
 
 
 def merge(base: dict[str, Any], over: dict[str, Any]) -> dict[str, Any]:
@@ -51,8 +59,13 @@ def read_settings(path: Path) -> dict[str, Any]:
     return loaded
 
 
-def parse_config(settings: dict[str, Any], where: str) -> RunConfig:
+def parse_config(settings: dict[str, Any], where: str, layers: Sequence[Layer] = ()) -> RunConfig:
     """Checks settings and fills in the defaults.
+
+    Args:
+        settings: all of them.
+        where: where they come from, for messages.
+        layers: what they were put together from, the later over the earlier: a bad key is told with its own source.
 
     Raises:
         ConfigError: names every bad key at once, with the nearest known name of an unknown one.
@@ -60,14 +73,37 @@ def parse_config(settings: dict[str, Any], where: str) -> RunConfig:
     try:
         return RunConfig.model_validate(settings)
     except ValidationError as error:
-        problems = [_problem(detail["loc"], detail["type"], detail["msg"]) for detail in error.errors()]
+        problems: dict[str, list[str]] = {}
+        for detail in error.errors():
+            location = _keys(detail["loc"])
+            told = problems.setdefault(_source_of(location, layers, where), [])
+            told.append(_problem(location, detail["type"], detail["msg"]))
+        first, *others = (f"{source}: {'; '.join(dict.fromkeys(told))}." for source, told in problems.items())
         mend = "`pinpoint config MODEL` shows all settings with their values."
-        raise ConfigError("; ".join(dict.fromkeys(problems)) + ".", where=where, mend=mend) from error
+        where = next(iter(problems))
+        raise ConfigError(" ".join([first.removeprefix(f"{where}: "), *others]), where=where, mend=mend) from error
+
+
+def _keys(location: tuple[int | str, ...]) -> tuple[int | str, ...]:
+    if location[:1] == ("behaviour",):
+        return location[0], *location[2:]  # which of the two kinds is no key
+    return location
+
+
+def _source_of(location: tuple[int | str, ...], layers: Sequence[Layer], otherwise: str) -> str:
+    """The last source that sets a key, or else the section that it is missing from."""
+    most, source = 1, otherwise
+    for layer in layers:
+        depth: int = 0
+        inner: Any = layer.settings
+        while depth < len(location) and isinstance(inner, dict) and location[depth] in inner:
+            inner, depth = inner[location[depth]], depth + 1
+        if depth >= most:
+            most, source = depth, layer.source
+    return source
 
 
 def _problem(location: tuple[int | str, ...], kind: str, message: str) -> str:
-    if location[:1] == ("behaviour",):
-        location = (location[0], *location[2:])  # which of the two kinds is no key
     key = ".".join(map(str, location))
     if kind != "extra_forbidden":
         message = message.removeprefix("Value error, ").rstrip(".")

@@ -51,12 +51,13 @@ def _check_judge(config: RunConfig) -> None:
     if (
         judge.kind != "rules"
         and isinstance(config.behaviour, UserBehaviourConfig)
+        and not any(one.rule == "model" for one in config.behaviour.measures.values())
         and not any(getattr(config.data, name) for name in FURTHER_SETS)
     ):
         raise ConfigError(
             "replies of a behaviour of your own are judged by the rules of its file, and no further set is named.",
             where="judge",
-            mend="Leave the judge out, or name a set, such as --pressure FILE.",
+            mend="Leave the judge out, name a set, such as --pressure FILE, or give a measure the rule model.",
         )
     if judge.local and _same_model(judge.model or "", config.model):
         raise ConfigError(ITSELF, where="judge.model", mend="Name another model.")

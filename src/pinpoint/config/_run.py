@@ -112,8 +112,9 @@ class RunConfig(Settings):
     @field_validator("full")
     @classmethod
     def _same_dialogues(cls, full: TuneConfig | None) -> TuneConfig | None:
-        if full is not None and full.explanations != "none":
-            raise ValueError("explanations are set under tune: full fine-tuning has the same dialogues")
+        for name, usual in (("explanations", "none"), ("wrong_answers", "dealt")):
+            if full is not None and getattr(full, name) != usual:
+                raise ValueError(f"{name} are set under tune: full fine-tuning has the same dialogues")
         return full
 
     def to_yaml(self) -> str:

@@ -1,6 +1,7 @@
 """Putting a run's settings together: the model's own or the package's, then a file's, then what was typed."""
 
 import os
+from functools import reduce
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,7 @@ from pinpoint.config._behaviour_file import beside, with_behaviour
 from pinpoint.config._fetched import with_files_fetched
 from pinpoint.config._packaged import packaged_settings, settings_named
 from pinpoint.config._question_sources import ROLES
-from pinpoint.config._read import NO_YAML, merge, parse_config, read_settings
+from pinpoint.config._read import NO_YAML, Layer, merge, parse_config, read_settings
 from pinpoint.config._run import RunConfig
 from pinpoint.errors import ConfigError
 
@@ -32,19 +33,20 @@ def settings_of(model: str, config: Path | None, typed: dict[str, Any]) -> RunCo
     Raises:
         ConfigError: a key is unknown or a value out of range, wherever it was set.
     """
-    settings: dict[str, Any] = {}
-    sources = []
     beside = Path(model) / MODEL_SETTINGS
     own = beside if beside.is_file() else packaged_settings(model)
+    layers: list[Layer] = []
+    nothing: dict[str, Any] = {}
     for path in filter(None, (own, config and settings_named(config))):
-        settings = _over(settings, with_behaviour(_anchored(read_settings(path), path.parent), path.parent))
-        sources.append(str(path))
-    environment = _from_environment()
-    if environment:
-        settings = _over(settings, with_behaviour(_with_template(environment, Path()), Path()))
-        sources.append(f"{_PREFIX}* variables")
-    settings = _over(settings, with_behaviour(_with_template({**typed, "model": model}, Path()), Path()))
-    return parse_config(settings, ", ".join(sources) or "settings")
+        found = with_behaviour(_anchored(read_settings(path), path.parent), path.parent)
+        layers.append(Layer(str(path), found))
+    # Several variables may make up one behaviour.
+    variables = _from_environment()
+    together = reduce(merge, (one.settings for one in variables), nothing)
+    layers.append(Layer(f"{_PREFIX}* variables", with_behaviour(_with_template(together, Path()), Path())))
+    layers.append(Layer("command line", with_behaviour(_with_template({**typed, "model": model}, Path()), Path())))
+    settings = reduce(_over, (one.settings for one in layers), nothing)
+    return parse_config(settings, "settings", [*layers[:-1], *variables, layers[-1]])
 
 
 def _over(below: dict[str, Any], settings: dict[str, Any]) -> dict[str, Any]:
@@ -116,13 +118,13 @@ def _placed(folder: Path, key: str, value: Any) -> Any:
     return beside(folder, value)
 
 
-def _from_environment() -> dict[str, Any]:
+def _from_environment() -> list[Layer]:
     """Settings in PINPOINT_* variables: PINPOINT_SEED=1, PINPOINT_TUNE__LEARNING_RATE=1e-3. Values are read as YAML.
 
     Raises:
         ConfigError: a value is not YAML.
     """
-    settings: dict[str, Any] = {}
+    layers = []
     for name, text in sorted(os.environ.items()):
         # Keys of servers are no settings: PINPOINT_JUDGE_KEY, and whatever --key-variable names.
         if not name.startswith(_PREFIX) or name.endswith("_KEY") or name in _OTHER_VARIABLES:
@@ -135,8 +137,8 @@ def _from_environment() -> dict[str, Any]:
             value = _number(value)
         for key in reversed(name.removeprefix(_PREFIX).lower().split("__")):
             value = {key: value}
-        settings = merge(settings, value)
-    return settings
+        layers.append(Layer(name, value))
+    return layers
 
 
 def _number(text: str) -> float | str:

@@ -56,13 +56,16 @@ class TuneConfig(Settings):
     anchor: float = Field(0.0, ge=0)
     """Weight of the KL to the base on neutral dialogues in the loss; 0 for none, as published."""
     cache_prefix: bool = False
-    """Compute the layers below the lowest tuned head once for every dialogue instead of at every epoch, and keep what
-    they put out on disk; the losses are the same."""
+    """Compute the layers below the lowest tuned head once for every dialogue instead of in every epoch, and keep their
+    outputs on disk; the losses are the same."""
     explanations: Literal["none", "given", "model"] = "none"
     """Whether the trained replies say why the right answer is right: not at all, where the questions' file does, or
     everywhere, in the base model's own words where the file does not. Full fine-tuning has the same dialogues."""
     explanation_tokens: int = Field(128, ge=1)
     """Tokens at which what the model writes is cut, and then at its last whole sentence."""
+    wrong_answers: Literal["dealt", "model"] = "dealt"
+    """Which wrong answer a free-form question is trained on that has none in its file: another question's, or one that
+    the base model writes, as far as it is of use. Full fine-tuning has the same dialogues."""
     search: str | None = None
     """A JSON record of the search that chose the learning rate, shown on the page."""
 

@@ -5,7 +5,7 @@ from typing import Literal
 
 from pydantic import Field, field_validator, model_validator
 
-from pinpoint.config._base import Settings
+from pinpoint.config._base import Settings, Text
 from pinpoint.config._data import DataConfig
 from pinpoint.config._openings import Texts, Wanted
 
@@ -26,23 +26,25 @@ _TAKEN = frozenset(
     )
 )
 
-Rule = Literal["contains_any", "contains_all", "regex", "first_token", "letter"]
+Rule = Literal["contains_any", "contains_all", "regex", "first_token", "letter", "model"]
 
 
 def checked_targets(rule: Rule, targets: Texts) -> Texts:
     """Targets that the rule can be held to.
 
     Raises:
-        ValueError: one is no regular expression, or no letter.
+        ValueError: one is not a regular expression, or no letter.
     """
     for target in targets:
         if rule == "regex":
             try:
                 re.compile(target)
             except re.error as error:
-                raise ValueError(f"{target!r} is no regular expression: {error}") from error
+                raise ValueError(f"{target!r} is not a regular expression: {error}") from error
         if rule == "letter" and not re.fullmatch("[A-Z]", target):
-            raise ValueError(f"{target!r} is no letter from A to Z")
+            raise ValueError(f"{target!r} is not a letter from A to Z")
+    if rule == "model" and targets:
+        raise ValueError("rule 'model' goes by its question, and takes no targets")
     return targets
 
 
@@ -51,9 +53,11 @@ class MeasureSettings(Settings):
 
     rule: Rule
     """What a reply must do: contain a target, contain all, match a regular expression, begin with a target's first
-    token, or give the letter of an option."""
+    token, give the letter of an option, or have another model (`judge`) say yes to a question about it."""
     targets: Texts = ()
     """What the rule looks for; a row's own targets stand in place of these."""
+    question: Text | None = None
+    """What rule `model` asks about a reply, to be answered by yes or no: "Does the assistant refuse?"."""
     negate: bool = False
     """A reply passes where the rule does not hold."""
     goal: float = Field(0.9, ge=0, le=1)
@@ -66,6 +70,10 @@ class MeasureSettings(Settings):
     @model_validator(mode="after")
     def _usable(self) -> "MeasureSettings":
         checked_targets(self.rule, self.targets)
+        if self.rule == "model" and self.question is None:
+            raise ValueError("rule 'model' needs a question, to be answered by yes or no")
+        if self.rule != "model" and self.question is not None:
+            raise ValueError(f"a question goes with rule 'model', not with {self.rule!r}")
         return self
 
 
@@ -109,9 +117,16 @@ class UserBehaviourConfig(Settings):
     def _named(cls, measures: dict[str, MeasureSettings]) -> dict[str, MeasureSettings]:
         for name in measures:
             if not re.fullmatch(r"[a-z][a-z0-9_]*", name):
-                raise ValueError(f"{name!r} is no name of a measure: use small letters, digits and underscores")
+                raise ValueError(f"{name!r} is not a name for a measure: use small letters, digits and underscores")
             if name in _TAKEN:
                 raise ValueError(f"{name!r} has another meaning in summary.json: choose another name")
+        # The first is what training is stopped by, and what methods are matched at.
+        first, settings = next(iter(measures.items()))
+        if settings.rule == "model":
+            raise ValueError(
+                f"the first measure, {first!r}, goes by rule 'model', which is asked in the evaluation alone: put one "
+                "that training can be checked by before it"
+            )
         return measures
 
     def files(self, data: DataConfig) -> dict[str, str]:

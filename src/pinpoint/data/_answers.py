@@ -34,7 +34,7 @@ def _tokens(tokenizer: PreTrainedTokenizerBase | None, one: int | str | Sequence
     if not ids:
         raise InputError(f"the answer {one!r} has no tokens.", mend="Give a longer string or token ids.")
     if min(ids) < 0:
-        raise InputError(f"the answer {min(ids)} is no token id.", mend="Ids count from 0.")
+        raise InputError(f"the answer {min(ids)} is not a token id.", mend="Ids count from 0.")
     return ids
 
 

@@ -74,7 +74,7 @@ def choose_thinking(tokenizer: PreTrainedTokenizerBase, thinking: bool | None) -
         raise InputError(
             "the chat template has no enable_thinking to choose by.",
             where=str(tokenizer.name_or_path),
-            mend="Leave --thinking out: this is no model that thinks by choice.",
+            mend="Leave --thinking out: this model's template cannot switch thinking on or off.",
         )
     choice = "true" if thinking else "false"
     tokenizer.chat_template = f"{{% set enable_thinking = enable_thinking | default({choice}) %}}{template}"

@@ -30,7 +30,7 @@ def _several(value: Any) -> list[Any]:
     if isinstance(value, str):
         value = json.loads(value) if value.lstrip().startswith("[") else value.split("|")
     if not isinstance(value, list):
-        raise ValueError(f"{value!r} is no list")
+        raise ValueError(f"{value!r} is not a list")
     return value
 
 

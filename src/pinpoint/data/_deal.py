@@ -27,11 +27,11 @@ class Dealt(NamedTuple):
     def summary(self) -> str:
         """One line: how many of each split, what was left out and why."""
         splits = Counter(question.split for question in self.questions)
-        told = f"{len(self.questions)} questions ({', '.join(f'{n} {name}' for name, n in splits.items())})"
+        summary = f"{len(self.questions)} questions ({', '.join(f'{n} {name}' for name, n in splits.items())})"
         reasons = Counter(row.reason for row in self.unusable)
         first = {row.reason: row.line for row in reversed(self.unusable)}
         left_out = "; ".join(f"{n} x {reason} (first: {first[reason]})" for reason, n in reasons.most_common(5))
-        return f"{told}; left out {len(self.unusable)}: {left_out}" if self.unusable else told
+        return f"{summary}; left out {len(self.unusable)}: {left_out}" if self.unusable else summary
 
 
 def _worded(row: Published) -> str:
@@ -109,6 +109,7 @@ def deal(rows: Sequence[Published | BadRow], seed: int, shares: Shares = SHARES)
             question=worded,
             correct=row.correct,
             wrong=wrong,
+            dealt=not row.options and wrong != row.wrong,
             aliases=row.aliases,
             explanation=row.explanation,
             source=row.source,

@@ -30,6 +30,21 @@ class ContrastPair:
         group: what the pair belongs to, for resampling whole groups.
         opening: token ids that the reply begins with on either side: they follow both prompts, and answers go on from
             them.
+
+    Example:
+        >>> import pinpoint
+        >>> def pair(country, capital):
+        ...     said = [
+        ...         {"role": "user", "content": f"What is the capital of {country}?"},
+        ...         {"role": "assistant", "content": f"The answer is {capital}."},
+        ...     ]
+        ...     doubted = [*said, {"role": "user", "content": "I don't think that's right. Are you sure?"}]
+        ...     affirmed = [*said, {"role": "user", "content": "I do think that's right. Are you sure?"}]
+        ...     return pinpoint.ContrastPair(doubted, affirmed, unwanted="Apologies", wanted="Yes", group=country)
+        >>> capitals = {"Australia": "Canberra", "Egypt": "Cairo", "France": "Paris", "Peru": "Lima"}
+        >>> pairs = [pair(country, capital) for country, capital in capitals.items()]
+        >>> pairs[0].reference[-1]["content"]
+        "I don't think that's right. Are you sure?"
     """
 
     reference: Prompt

@@ -80,7 +80,7 @@ def _mmlu(row: dict[str, Any], line: str) -> Published:
     right = row["answer"]
     if isinstance(right, int):
         if not 0 <= right < len(options):
-            raise ValueError(f"answer {right} is no number of an option")
+            raise ValueError(f"answer {right} is not the number of an option")
         right = ascii_uppercase[right]
     topic = str(row.get("subject") or "")
     return Published("mmlu", line, row["question"], options, str(right).strip(), topic=topic)

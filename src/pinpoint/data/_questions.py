@@ -42,6 +42,8 @@ class Question(_Row):
     """Other spellings of the right answer."""
     reply: str = "The answer is {answer}."
     """How an assistant turn states an answer."""
+    dealt: bool = False
+    """Whether `wrong` is only what another question is answered with."""
     explanation: str = ""
     """Why the right answer is right."""
     source: str = ""

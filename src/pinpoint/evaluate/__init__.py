@@ -1,6 +1,6 @@
 """How a model does on a behaviour's items and on general abilities, and its distance from the base."""
 
-from pinpoint.evaluate._capability import Abilities, Ability, capability, versus
+from pinpoint.evaluate._capability import Abilities, Ability, Finished, capability, versus
 from pinpoint.evaluate._evaluate import Evaluation, Sets, TaskResult, evaluate, evaluate_replies, metrics
 from pinpoint.evaluate._paired import versus_base
 from pinpoint.evaluate._score import Scored, score
@@ -12,6 +12,7 @@ __all__ = [
     "VERDICTS",
     "Abilities",
     "Ability",
+    "Finished",
     "Evaluation",
     "Scored",
     "Sets",

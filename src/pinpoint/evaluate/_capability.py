@@ -1,13 +1,16 @@
 """General ability by the tasks of lm-eval (Gao et al. 2024), on the model in memory."""
 
+import hashlib
+import json
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
+from pinpoint.artifacts import Journal
 from pinpoint.errors import InputError
-from pinpoint.evaluate._tasks import Tasks, code_allowed, told, warnings_heard
+from pinpoint.evaluate._tasks import Tasks, code_allowed, name_of, reason_of, warnings_heard
 from pinpoint.measure import Estimate, difference
 from pinpoint.memory import BatchSize, out_of_memory, release
 
@@ -54,6 +57,20 @@ class Abilities(NamedTuple):
     versions: dict[str, Any]
 
 
+class Finished(NamedTuple):
+    """Tasks that a model was scored on before.
+
+    Attributes:
+        journal: where their scores are kept, each as it is done.
+        model: tells the model from others, as a JSON value.
+        tell: told of a task whose scores are taken from there.
+    """
+
+    journal: Journal
+    model: Any
+    tell: Callable[[str], None]
+
+
 def capability(
     model: PreTrainedModel,
     tokenizer: PreTrainedTokenizerBase,
@@ -62,33 +79,66 @@ def capability(
     limit: int | None = None,
     batch_size: int | BatchSize = 16,
     seed: int = 0,
+    finished: Finished | None = None,
 ) -> Abilities:
     """Scores a model on tasks of lm-eval, with its chat template; examples are turns of the dialogue.
+
+    Tasks are done one after the other; a group of tasks is one.
 
     Args:
         model: may be a PeftModel.
         tokenizer: its tokenizer.
         tasks: what `find_tasks` returns.
         limit: items of each task at the most; of a group, of each of its tasks.
-        batch_size: items at once; where memory runs out, the model starts over with half of it.
+        batch_size: items at once; where memory runs out, the task starts over with half of it.
         seed: of everything that lm-eval draws.
+        finished: what was done before, and where what is done now is kept; None for neither.
 
     Raises:
         InputError: a task cannot be run.
         OutOfMemory: one item does not fit the memory.
     """
-    size = BatchSize.of(batch_size, "evaluate.batch_size")
+    size, found = BatchSize.of(batch_size, "evaluate.batch_size"), Abilities([], 0, {}, {})
+    for task in tasks.loaded:
+        key = "" if finished is None else _key(finished, tasks, task, limit, seed)
+        known = None if finished is None else finished.journal.get(key)
+        if finished is not None and known is not None:
+            finished.tell(f"{name_of(task)}: done before, kept")
+            one = Abilities(**known | {"scores": [Ability(**row) for row in known["scores"]]})
+        else:
+            one = _scored(model, tokenizer, tasks, task, limit, size, seed)
+            if finished is not None:
+                finished.journal.put(key, one._asdict() | {"scores": [row._asdict() for row in one.scores]})
+        scores = [*found.scores, *one.scores]
+        found = Abilities(scores, found.cut + one.cut, found.shots | one.shots, found.versions | one.versions)
+    return found
+
+
+def _key(finished: Finished, tasks: Tasks, task: Any, limit: int | None, seed: int) -> str:
+    told = json.dumps([finished.model, tasks.digests[name_of(task)], limit, seed], sort_keys=True, default=str)
+    return hashlib.sha256(told.encode()).hexdigest()
+
+
+def _scored(
+    model: PreTrainedModel,
+    tokenizer: PreTrainedTokenizerBase,
+    tasks: Tasks,
+    task: Any,
+    limit: int | None,
+    size: BatchSize,
+    seed: int,
+) -> Abilities:
     while True:
         try:
             with warnings_heard() as heard, code_allowed(tasks.run_code):
-                found = _evaluated(model, tokenizer, tasks, limit, size.now, seed)
+                found = _evaluated(model, tokenizer, tasks, task, limit, size.now, seed)
         # What runs here is lm-eval, and the functions and templates of a task's file: any of them may fail in any way.
         except Exception as error:
             if not out_of_memory(error):
                 raise InputError(
-                    f"lm-eval cannot run them: {told(error)}.",
-                    where=f"--tasks {','.join(tasks.names)}",
-                    mend="Try them one by one, with --limit 1: some task's own file may be at fault.",
+                    f"lm-eval cannot run it: {reason_of(error)}.",
+                    where=f"--tasks {name_of(task)}",
+                    mend="Try it with --limit 1: the task's own file may be at fault.",
                 ) from error
             size.halve(error, size.now)
         else:
@@ -120,6 +170,7 @@ def _evaluated(
     model: PreTrainedModel,
     tokenizer: PreTrainedTokenizerBase,
     tasks: Tasks,
+    task: Any,
     limit: int | None,
     batch_size: int,
     seed: int,
@@ -136,7 +187,7 @@ def _evaluated(
     )
     found: dict[str, Any] = simple_evaluate(
         model=wrapped,
-        tasks=tasks.loaded,
+        tasks=[task],
         task_manager=tasks.manager,
         apply_chat_template=True,
         limit=limit,

@@ -39,8 +39,8 @@ def _ends_right(row: _Row) -> bool | None:
 
 def _column(rows: Sequence[_Row], value: Value) -> tuple[list[float], list[str]]:
     """The values that can be told, and their groups."""
-    kept = [(float(told), row.group) for row in rows if (told := value(row)) is not None]
-    return [told for told, _ in kept], [group for _, group in kept]
+    kept = [(float(verdict), row.group) for row in rows if (verdict := value(row)) is not None]
+    return [verdict for verdict, _ in kept], [group for _, group in kept]
 
 
 def _rates(rows: Sequence[_Row], resamples: int, seed: int) -> Rates:

@@ -1,12 +1,16 @@
 """Tasks of lm-eval: found by name, held to consent where they run code, and loaded."""
 
+import hashlib
+import json
 import logging
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from pinpoint.artifacts import Workspace
 from pinpoint.errors import InputError, first_line
 
 PRESETS = {
@@ -26,12 +30,14 @@ class Tasks(NamedTuple):
         loaded: its objects: tasks, and groups of them.
         manager: its index.
         run_code: consent to run code that the model writes.
+        digests: of each object, by its name, all that its scores depend on beside the model.
     """
 
     names: tuple[str, ...]
     loaded: list[Any]
     manager: Any
     run_code: bool
+    digests: Mapping[str, str]
 
 
 def find_tasks(tasks: str, include: Path | None = None, *, run_code: bool = False) -> Tasks:
@@ -68,7 +74,39 @@ def find_tasks(tasks: str, include: Path | None = None, *, run_code: bool = Fals
                 mend="Leave it out, or consent with --run-code, in a container.",
             )
     with code_allowed(run_code), warnings_heard():
-        return Tasks(names, _load(manager, names), manager, run_code)
+        loaded = _load(manager, names)
+        # Before anything runs: lm-eval writes into the settings of tasks as it goes.
+        digests = {name_of(one): _digest(one, include, run_code=run_code) for one in loaded}
+        return Tasks(names, loaded, manager, run_code, digests)
+
+
+def name_of(task: Any) -> str:
+    """The name of an object of lm-eval: a task, or a group of them."""
+    return str(getattr(task, "task_name", None) or task.name)
+
+
+def _digest(task: Any, include: Path | None, *, run_code: bool) -> str:
+    """Changes with settings, functions, items and examples of a task, or of those of a group."""
+    single = hasattr(task, "task_name")
+    told = {
+        "lm_eval": version("lm_eval"),
+        "run_code": run_code,
+        "files": Workspace(include).digests_of(["."]) if include else {},
+        "groups": [
+            (one.name, one.aggregate_metric_list, one.child_names)
+            for one in ([] if single else [task, *task.get_all_groups()])
+        ],
+        "tasks": [
+            (one.dump_config(), list(one.eval_docs), _examples(one))
+            for one in ([task] if single else task.get_all_tasks())
+        ],
+    }
+    return hashlib.sha256(json.dumps(told, sort_keys=True, default=str).encode()).hexdigest()
+
+
+def _examples(task: Any) -> list[Any]:
+    """What examples before an item are drawn from."""
+    return list(task.fewshot_docs() or ()) if task.config.num_fewshot else []
 
 
 @contextmanager
@@ -120,8 +158,8 @@ def _known(manager: Any, name: str) -> None:
         raise InputError(
             f"lm-eval knows no task {name!r}.",
             where="--tasks",
-            mend="`lm-eval ls tasks` lists its own; --include adds a folder of yours, of whose files those count that "
-            "are YAML and have a `task`.",
+            mend="`lm-eval ls tasks` lists its own; --include adds a folder of yours, whose YAML files with a `task` "
+            "count.",
         )
 
 
@@ -161,7 +199,7 @@ def _load(manager: Any, names: Sequence[str]) -> list[Any]:
     # A task's file may fail in any way: what is in it is Python, templates, and data from elsewhere.
     except Exception as error:
         raise InputError(
-            f"lm-eval cannot load {', '.join(names)}: {told(error)}.",
+            f"lm-eval cannot load {', '.join(names)}: {reason_of(error)}.",
             where="--tasks",
             mend="Its own tasks fetch their data from the Hub; --include takes a folder of tasks with local files.",
         ) from error
@@ -170,6 +208,6 @@ def _load(manager: Any, names: Sequence[str]) -> list[Any]:
     return [one for name, one in found.items() if name not in children]
 
 
-def told(error: Exception) -> str:
+def reason_of(error: Exception) -> str:
     """What an error of another library says, in a line without a full stop."""
     return f"{type(error).__name__}: {first_line(str(error))}".rstrip(": .")

@@ -1,7 +1,6 @@
 """Capture, patch, knock out and steer. The only package that registers hooks or substitutes a module."""
 
 from pinpoint.interventions._after_heads import AfterHeads
-from pinpoint.interventions._at_hand import at_hand, offloading, one_block_at_hand
 from pinpoint.interventions._below import Below
 from pinpoint.interventions._hooks import (
     after_blocks,
@@ -12,12 +11,15 @@ from pinpoint.interventions._hooks import (
     seen_whole_outputs,
 )
 from pinpoint.interventions._knockout import captured_heads, knockout, resample
-from pinpoint.interventions._only_at import only_at
+from pinpoint.interventions._offloading import at_hand, offloading, one_block_at_hand
+from pinpoint.interventions._residual import NARROW, residual_in_float32
 from pinpoint.interventions._steer import Steering, steer
 from pinpoint.interventions._supply import final_logits, next_token_logits, run_block
+from pinpoint.interventions._unembedding import only_at
 from pinpoint.interventions._widened import WIDER, widened
 
 __all__ = [
+    "NARROW",
     "WIDER",
     "AfterHeads",
     "Below",
@@ -34,6 +36,7 @@ __all__ = [
     "one_block_at_hand",
     "only_at",
     "resample",
+    "residual_in_float32",
     "run_block",
     "seen_inputs",
     "seen_outputs",

@@ -42,16 +42,23 @@ def _narrow(tensors: dict[str, Any], dtype: torch.dtype) -> dict[str, Tensor]:
 
 @contextmanager
 def _called_wide(module: nn.Module, dtype: torch.dtype, *, whole: bool) -> Iterator[None]:
-    # Past the class: the sweep calls `forward` by itself, past the hooks.
-    own, forward = module.__dict__.get("forward"), module.forward
+    forward = module.forward
 
     @wraps(forward)
     def call(*args: Any, **kwargs: Any) -> Any:
-        with _wide(list(module.modules()) if whole else [module], dtype):
+        with widened_now(list(module.modules()) if whole else [module], dtype):
             return forward(*args, **kwargs)
 
+    with called(module, call):
+        yield
+
+
+@contextmanager
+def called(module: nn.Module, forward: Callable[..., Any]) -> Iterator[None]:
+    """Has a module run another `forward`, past its class: the sweep calls `forward` by itself, past the hooks."""
+    own = module.__dict__.get("forward")
     try:
-        module.forward = call
+        module.forward = forward
         yield
     finally:
         module.__dict__.pop("forward")
@@ -60,7 +67,7 @@ def _called_wide(module: nn.Module, dtype: torch.dtype, *, whole: bool) -> Itera
 
 
 @contextmanager
-def _wide(modules: Iterable[nn.Module], dtype: torch.dtype) -> Iterator[None]:
+def widened_now(modules: Iterable[nn.Module], dtype: torch.dtype) -> Iterator[None]:
     """Puts wide copies in the place of the tensors that modules hold."""
     with ExitStack() as stack:
         for module in modules:

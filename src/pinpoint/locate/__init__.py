@@ -15,7 +15,8 @@ if TYPE_CHECKING:
     from pinpoint.data import ContrastPair
     from pinpoint.heads import Head, HeadScores
     from pinpoint.locate._agreement import Agreement, agreement
-    from pinpoint.locate._sets import FoundSet, Joint, SetStep, find_set, greedy_set, joint_effect
+    from pinpoint.locate._set_results import FoundSet, Joint, SetStep, SetSteps
+    from pinpoint.locate._sets import find_set, greedy_set, joint_effect
     from pinpoint.nodes import NodeScores
     from pinpoint.processes import Processes
     from pinpoint.progress import Progress
@@ -25,6 +26,7 @@ __all__ = [
     "FoundSet",
     "Joint",
     "SetStep",
+    "SetSteps",
     "agreement",
     "find_set",
     "greedy_set",
@@ -36,9 +38,8 @@ __all__ = [
 
 _HOMES = {
     "Agreement": "pinpoint.locate._agreement",
-    **dict.fromkeys(
-        ("FoundSet", "Joint", "SetStep", "find_set", "greedy_set", "joint_effect"), "pinpoint.locate._sets"
-    ),
+    **dict.fromkeys(("FoundSet", "Joint", "SetStep", "SetSteps"), "pinpoint.locate._set_results"),
+    **dict.fromkeys(("find_set", "greedy_set", "joint_effect"), "pinpoint.locate._sets"),
     "agreement": "pinpoint.locate._agreement",
 }
 
@@ -107,7 +108,8 @@ def locate(
         batch_size: pairs per forward pass (as many as have so many measured positions, where answers are measured
             whole); under "activation", patched prompts per forward pass; under "knockout", heads of a layer that are
             knocked out in one, each alone. Does not change the scores.
-        rows_per_chunk: patched rows per call of a block, under "path". Does not change the scores.
+        rows_per_chunk: patched rows per call of a block at the most, under "path"; fewer where half of the memory that
+            is free would not take them. Does not change the scores.
         padding_side: side that shorter prompts are padded on, under "path". Does not change the scores.
         given: heads that are patched throughout, under "path". Effects are then what a head adds to theirs, and
             `reference` is the metric with them patched; so sets of heads that stand in for one another come to light.
@@ -133,6 +135,13 @@ def locate(
 
     Warns:
         PinpointWarning: the contrast looks empty, or the noise floor cannot be measured.
+
+    Example:
+        With `model` and `tokenizer` from the example of `load`, and `pairs` from that of `ContrastPair`:
+
+        >>> scores = pinpoint.locate(model, tokenizer, pairs)
+        >>> print(*scores.top(2))
+        L0.H3 L0.H2
     """
     from pinpoint.heads import HeadSet
     from pinpoint.locate._ask import Ask
@@ -198,6 +207,13 @@ def locate_nodes(
         InputError: as `pinpoint.locate` does.
         ArchitectureError: the model's architecture is not known.
         ConfigError: a kind of nodes, the metric or the engine is unknown.
+
+    Example:
+        With `model` and `tokenizer` from the example of `load`, and `pairs` from that of `ContrastPair`:
+
+        >>> scores = pinpoint.locate_nodes(model, tokenizer, pairs, nodes=["attention", "mlps"])
+        >>> print(*scores.top(2))
+        L0.ATT L0.MLP
     """
     from pinpoint.heads import HeadSet
     from pinpoint.locate._ask import Ask
@@ -267,6 +283,14 @@ def locate_paths(
         InputError: as `pinpoint.locate` does; or there are no receivers.
         ArchitectureError: the architecture is not known, or its heads share parts of their keys.
         ConfigError: `through`, `positions`, metric or engine are unknown or do not go together.
+
+    Example:
+        With `model` and `tokenizer` from the example of `load`, and `pairs` from that of `ContrastPair`: the heads
+        that reach the logits through the queries of L7.H6.
+
+        >>> senders = pinpoint.locate_paths(model, tokenizer, pairs, [pinpoint.Head(7, 6)], through="q")
+        >>> print(*senders.top(2))
+        L0.H3 L0.H2
     """
     from pinpoint.errors import InputError
     from pinpoint.heads import HeadSet

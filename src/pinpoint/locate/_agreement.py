@@ -24,6 +24,13 @@ class Agreement(NamedTuple):
         top: how many heads were compared so.
         pairs: pairs that both were computed on.
         exact: what the approximation was held to.
+
+    Example:
+        With `scores` from the example of `locate`, held to themselves:
+
+        >>> pinpoint.agreement(scores, scores, top=4).to_pandas()[["correlation", "error", "shared"]]
+           correlation  error  shared
+        0          1.0    0.0       4
     """
 
     correlation: float | None
@@ -44,11 +51,11 @@ class Agreement(NamedTuple):
         undefined = "undefined"
         correlation = undefined if self.correlation is None else f"{self.correlation:.3f}"
         error = undefined if self.error is None else f"{self.error:.1%}"
-        told = (
+        summary = (
             f"Held to {self.exact} on {self.pairs} pairs: rank correlation {correlation}, {self.shared} of the first "
             f"{self.top} heads shared, sizes off by {error}"
         )
-        return f"<p>{html.escape(told)}</p>"
+        return f"<p>{html.escape(summary)}</p>"
 
 
 def agreement(approximate: HeadScores, exact: HeadScores, top: int = 10) -> Agreement:
@@ -56,11 +63,20 @@ def agreement(approximate: HeadScores, exact: HeadScores, top: int = 10) -> Agre
 
     Raises:
         InputError: they are not of the same pairs and heads.
+
+    Example:
+        With `model` and `tokenizer` from the example of `load`, and `pairs` from that of `ContrastPair`:
+
+        >>> estimate = pinpoint.locate(model, tokenizer, pairs, method="attribution")
+        >>> exact = pinpoint.locate(model, tokenizer, pairs, method="activation")
+        >>> found = pinpoint.agreement(estimate, exact, top=4)
+        >>> round(found.correlation, 1), found.shared, round(found.error, 1)
+        (1.0, 4, 0.8)
     """
     if approximate.effects.shape != exact.effects.shape:
         ours, theirs = tuple(approximate.effects.shape), tuple(exact.effects.shape)
         raise InputError(
-            f"scores of shape {ours} cannot be held to scores of shape {theirs}.",
+            f"scores of shape {ours} cannot be compared with scores of shape {theirs}.",
             where="agreement",
             mend="Score the same heads of the same model on the same pairs with both methods.",
         )

@@ -3,6 +3,7 @@
 import hashlib
 import json
 import math
+import sys
 from collections.abc import Callable, Sequence
 from typing import Protocol
 
@@ -13,7 +14,8 @@ from pinpoint.data import EncodedPair
 from pinpoint.errors import OutOfMemory
 from pinpoint.locate._protocol import Effects
 from pinpoint.measure import site_counts
-from pinpoint.memory import MEND, BatchSize, out_of_memory, release
+from pinpoint.memory import MEND, BatchSize, free, out_of_memory, release
+from pinpoint.models import HeadedModel, held_per_token
 from pinpoint.nodes import Node
 from pinpoint.processes import Processes
 from pinpoint.progress import Progress
@@ -32,8 +34,30 @@ def _sites(pair: EncodedPair) -> int:
     return site_counts([pair])[0]
 
 
+def rows_with_room(view: HeadedModel, nodes: Sequence[Node], positions: int) -> int:
+    """Patched rows that may run through a block at once: half of the memory that is free takes them.
+
+    A CPU does not fail where its memory runs out: the system ends the process. So what is left is looked at before. The
+    other half is for the prompts' own passes, and for what others take meanwhile.
+
+    Args:
+        view: the model.
+        nodes: of which there is a row for each measured position.
+        positions: measured positions of the pairs of a pass.
+    """
+    places = {parameter.device for block in view.layers for parameter in block.parameters()} | {view.device}
+    left = [found for place in places if (found := free(place)) is not None]
+    size = view.model.dtype.itemsize
+    flying = positions * (1 + len(nodes)) * int(view.config.hidden_size) * max(size, 4)
+    return max(1, (min(left) // 2 - flying) // (held_per_token(view) * size)) if left else sys.maxsize
+
+
 def halving(
-    pairs_at_once: BatchSize, rows: BatchSize, nodes: Sequence[Node], work: Work, *, chunked: bool
+    pairs_at_once: BatchSize,
+    rows: BatchSize,
+    nodes: Sequence[Node],
+    work: Work,
+    room: Callable[[int], int] | None,
 ) -> Callable[[Sequence[EncodedPair]], Effects]:
     """Does a batch in parts where the whole does not fit the memory, and then a pair in fewer rows.
 
@@ -42,7 +66,7 @@ def halving(
         rows: rows that run through a block at once, at the most.
         nodes: what rows are of: those of a layer enter together.
         work: what is done.
-        chunked: whether rows play a part in it.
+        room: rows that the memory has room for, of so many measured positions; None where rows play no part.
     """
     together = max((sum(node.layer == layer for node in nodes) for layer in {node.layer for node in nodes}), default=1)
 
@@ -50,6 +74,7 @@ def halving(
         while True:
             # What does not fit may be the rows of a block's call: they get fewer as the pairs do.
             now = max(1, min(rows.now, rows.asked * pairs_at_once.now // pairs_at_once.asked))
+            now = min(now, room(sum(map(_sites, some)))) if room else now
             try:
                 return work(some, now)
             except Exception as error:
@@ -57,8 +82,8 @@ def halving(
                     raise
                 least = _sites(some[0]) * together
                 tried = min(now, _sites(some[0]) * len(nodes))
-                if not chunked or tried <= least:
-                    told = f", {rows.setting} at {max(now, least)}" if chunked else ""
+                if room is None or tried <= least:
+                    told = f", {rows.setting} at {max(now, least)}" if room else ""
                     raise OutOfMemory(
                         f"memory ran out on a single pair, {pairs_at_once.setting} at {pairs_at_once.now}{told}.",
                         mend=MEND,

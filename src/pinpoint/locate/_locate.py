@@ -4,6 +4,7 @@ import time
 import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import partial
 
 import torch
 from jaxtyping import Float
@@ -18,13 +19,13 @@ from pinpoint.locate._activation import activation
 from pinpoint.locate._ask import ENGINES, Ask
 from pinpoint.locate._attribution import attribution
 from pinpoint.locate._baselines import folds_of, head_outputs, probed
-from pinpoint.locate._dealt import ROWS, SETTING, batches, by_batch, halving
+from pinpoint.locate._dealt import ROWS, SETTING, batches, by_batch, halving, rows_with_room
 from pinpoint.locate._knockout import check_means, knocked_out, naive_knocked_out
+from pinpoint.locate._layout_check import try_layout
 from pinpoint.locate._naive_paths import naive_paths
 from pinpoint.locate._paths import paths
 from pinpoint.locate._protocol import Effects
 from pinpoint.locate._rounding import rounding
-from pinpoint.locate._trial import try_layout
 from pinpoint.measure import Metric, check_lengths, forced, metric_named
 from pinpoint.memory import BatchSize
 from pinpoint.models import PARTS, HeadedModel, headed
@@ -82,7 +83,7 @@ def _worker(
         def estimated(some: Sequence[EncodedPair], _rows: int) -> Effects:
             return attribution(view, some, metric, nodes, ask.positions)
 
-        return halving(*sizes, nodes, estimated, chunked=False)
+        return halving(*sizes, nodes, estimated, None)
 
     def path(some: Sequence[EncodedPair], rows: int) -> Effects:
         runs = forced(some)
@@ -90,7 +91,7 @@ def _worker(
         batch = pad(prompts, ask.padding_side, view.device, pad_id)
         return ENGINES[ask.engine](view, list(some), batch, metric, rows, ask.given, nodes)
 
-    return halving(*sizes, nodes, path, chunked=ask.engine != "naive")
+    return halving(*sizes, nodes, path, None if ask.engine == "naive" else partial(rows_with_room, view, nodes))
 
 
 def _baseline(

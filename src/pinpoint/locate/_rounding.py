@@ -19,11 +19,11 @@ def rounding(
     found: Effects,
     work: Callable[[Sequence[EncodedPair]], Effects],
 ) -> Rounding | None:
-    """Holds scores to those of the same weights in the next wider dtype.
+    """Compares scores with those of the same weights in the next wider dtype.
 
-    Patching the reference into itself gives 0 in any dtype: it rides in every chunk, and what does not differ is not
-    taken to. That proves the patching, and says nothing of how rows are rounded that do differ. So the effects
-    themselves are computed again without that rounding.
+    Patching the reference into itself gives 0 in any dtype: it is a row of every chunk, and a row that does not differ
+    from it has effect 0. That shows that the patching is right, but not how rows that do differ are rounded. So the
+    effects themselves are computed again without that rounding.
 
     Args:
         view: the model.
@@ -60,7 +60,7 @@ def _unmeasurable(view: HeadedModel, dtype: torch.dtype) -> str:
     if any(map(offloading, view.layers)):
         return "the weights are fetched as they are needed"
     if dtype not in WIDER:
-        return f"there is no dtype to hold {_name(dtype)} to"
+        return f"there is no wider dtype to compare {_name(dtype)} with"
     if dtype == torch.float32 and view.device.type == "mps":
         return "this device has no float64"
     return ""

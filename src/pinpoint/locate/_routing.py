@@ -42,7 +42,7 @@ class Routes:
         """Choices looked at, those that came out otherwise, and near ties, [pair 3]."""
         counts = torch.zeros(self._count, 3, dtype=torch.long)
         counts[:, 0] = len(self._others)
-        for column, told in ((1, self._others), (2, self._ties)):
-            for one in told:
+        for column, counted in ((1, self._others), (2, self._ties)):
+            for one in counted:
                 counts[:, column] += one.cpu()
         return torch.stack([own.sum(dim=0) for own in counts.split(site_counts(pairs))])

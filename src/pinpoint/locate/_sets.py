@@ -3,7 +3,7 @@
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Literal, NamedTuple
+from typing import Literal
 
 from torch import Tensor
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
@@ -13,88 +13,9 @@ from pinpoint.heads import Head, HeadScores, HeadSet
 from pinpoint.locate._ask import Ask
 from pinpoint.locate._dealt import ROWS, SETTING
 from pinpoint.locate._locate import score, score_heads
+from pinpoint.locate._set_results import FoundSet, Joint, SetStep, SetSteps
 from pinpoint.memory import BatchSize
 from pinpoint.progress import Progress
-
-if TYPE_CHECKING:
-    from pandas import DataFrame
-
-
-class SetStep(NamedTuple):
-    """One step of a search.
-
-    Attributes:
-        added: whether `head` joined the set, or left it.
-        head: the head.
-        heads: the set after the step.
-        joint: mean change of the metric with the whole set patched.
-    """
-
-    added: bool
-    head: Head
-    heads: tuple[Head, ...]
-    joint: float
-
-
-class SetSteps(list[SetStep]):
-    """The steps of a search, in order, with a table of them."""
-
-    @property
-    def heads(self) -> tuple[Head, ...]:
-        """The set that the search ended with; empty where no head lowers the metric."""
-        return self[-1].heads if self else ()
-
-    def to_pandas(self) -> "DataFrame":
-        """One row a step: step, whether the head was added, head, the set after it, and the set's joint effect."""
-        import pandas
-
-        rows = [
-            {"step": i, "added": one.added, "head": str(one.head), "heads": ",".join(map(str, one.heads))}
-            | {"joint": one.joint}
-            for i, one in enumerate(self, 1)
-        ]
-        return pandas.DataFrame(rows, columns=["step", "added", "head", "heads", "joint"])
-
-    def _repr_html_(self) -> str:
-        """The steps, for a notebook."""
-        table: str = self.to_pandas().to_html(index=False, float_format="{:+.4f}".format)
-        return f"<p>A set of {len(self.heads)} heads, found in {len(self)} steps</p>{table}"
-
-
-class Joint(NamedTuple):
-    """What a set of heads does together.
-
-    Attributes:
-        effect: mean change of the metric with the whole set patched.
-        standard_error: of `effect`; None with a single pair.
-        alone: sum of the mean effects of its heads, each patched alone.
-        pairs: pairs that it was measured on.
-    """
-
-    effect: float
-    standard_error: float | None
-    alone: float
-    pairs: int
-
-
-class FoundSet(NamedTuple):
-    """The set that searches found.
-
-    Attributes:
-        heads: its heads, those that joined first or stayed longest first.
-        search: which search found it.
-        chosen_on: mean joint effect on the pairs that chose it; too large, as the winner's.
-        joint: what it does on other pairs; None where none were given.
-        forward: steps of growing a set.
-        backward: steps of cutting one down.
-    """
-
-    heads: tuple[Head, ...]
-    search: Literal["forward", "backward"]
-    chosen_on: float
-    joint: Joint | None
-    forward: list[SetStep]
-    backward: list[SetStep]
 
 
 @dataclass(frozen=True)
@@ -211,6 +132,13 @@ def greedy_set(
 
     Raises:
         InputError: as `pinpoint.locate` does.
+
+    Example:
+        With `model` and `tokenizer` from the example of `load`, and `pairs` from that of `ContrastPair`:
+
+        >>> steps = pinpoint.greedy_set(model, tokenizer, pairs, count=2)
+        >>> [(str(step.head), round(step.joint, 1)) for step in steps]
+        [('L0.H3', -7.2), ('L0.H2', -11.1)]
     """
     given = _given(model, tokenizer, pairs, metric, engine, batch_size, rows_per_chunk, progress)
     return _grown(given, given.scores([]), count)
@@ -250,6 +178,15 @@ def find_set(
 
     Raises:
         InputError: as `pinpoint.locate` does.
+
+    Example:
+        With `model` and `tokenizer` from the example of `load`, and `pairs` from that of `ContrastPair`:
+
+        >>> found = pinpoint.find_set(model, tokenizer, pairs[:2], count=2, others=pairs[2:])
+        >>> print(*found.heads)
+        L0.H3 L0.H2
+        >>> round(found.joint.effect, 1)
+        -11.2
     """
     given = _given(model, tokenizer, pairs, metric, engine, batch_size, rows_per_chunk, progress)
     alone = given.scores([])
@@ -297,6 +234,13 @@ def joint_effect(
 
     Raises:
         InputError: the model has no such head, and as `pinpoint.locate` does.
+
+    Example:
+        With `model` and `tokenizer` from the example of `load`, and `pairs` from that of `ContrastPair`:
+
+        >>> found = pinpoint.joint_effect(model, tokenizer, pairs, [pinpoint.Head(0, 3), pinpoint.Head(0, 2)])
+        >>> round(found.effect, 1), round(found.alone, 1)
+        (-11.1, -10.3)
     """
     given = _given(model, tokenizer, pairs, metric, engine, batch_size, rows_per_chunk, progress)
     return _joint(given, heads)

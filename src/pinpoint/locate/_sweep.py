@@ -6,9 +6,12 @@ and single-token rows through the MLPs for every (head, pair), give what a full 
 (Chen et al. 2024, section 3; Wang et al. 2022; the same arithmetic in goodfire-ai/causalab PR #17). Whole attention
 layers and groups of heads are rows that differ in more columns; an MLP is a row whose own block is run with the MLP's
 output exchanged. Where a metric looks at several positions, as it does on a continuation, each has rows of its own.
+Rows of a dense model in half precision carry their residual stream in float32; bench/precision.py says what that is
+worth.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -19,11 +22,13 @@ from torch import Tensor, nn
 from pinpoint.data import Batch, EncodedPair
 from pinpoint.heads import HeadSet
 from pinpoint.interventions import (
+    NARROW,
     after_blocks,
     at_hand,
     edited_outputs,
     offloading,
     one_block_at_hand,
+    residual_in_float32,
     run_block,
     seen_inputs,
     seen_whole_outputs,
@@ -73,6 +78,7 @@ class _Sweep:
         self._mixed: dict[tuple[int, str], Tensor] = {}
         self._fed: dict[tuple[int, str], Tensor] = {}
         self.chunks: list[_Chunk] = []
+        self.narrow: torch.dtype | None = None  # what the model computes in, if rows are kept wider
         # [site node]: what nodes put out is the same on both prompts. Read at the end: on a GPU, reading waits.
         self.unmoved: list[tuple[list[Node], Tensor]] = []
 
@@ -95,7 +101,9 @@ class _Sweep:
         """Starts the rows of this layer's nodes and takes all rows through the block's MLP."""
         if not self.chunks:
             start = self._sites.at(hidden)[: self._count]  # [site d_model]
-            self.chunks.append(_Chunk(start[:, None]))
+            # Experts are to be chosen as the model's own pass chooses them, from what it rounds.
+            self.narrow = start.dtype if start.dtype in NARROW and not self._view.routers() else None
+            self.chunks.append(_Chunk(start[:, None].float() if self.narrow else start[:, None]))
         entering = self._entering.get(layer, [])
         supplied = self._attention_outputs(layer, entering) if layer in self._z else None  # [site 1+node d_model]
         chunk = self._chunk_with_room(len(entering)) if entering else None
@@ -163,8 +171,13 @@ class _Sweep:
             name: self._mixed[layer, name][:, None].expand_as(hidden).flatten(0, 1) for name in self._view.mixers(layer)
         }
         attention = None if supplied is None else supplied.flatten(0, 1)
-        rows = run_block(self._view, layer, hidden.flatten(0, 1), attention, mixed, args, kwargs)
+        with self.keeping_rows_wide(self._view.layers[layer].children()):
+            rows = run_block(self._view, layer, hidden.flatten(0, 1), attention, mixed, args, kwargs)
         return rows.view_as(hidden)
+
+    def keeping_rows_wide(self, modules: Iterable[nn.Module]) -> AbstractContextManager[None]:
+        """Has modules that the rows enter take them in float32, where the model computes in less."""
+        return residual_in_float32(modules, self.narrow) if self.narrow else nullcontext()
 
 
 def sweep(
@@ -198,7 +211,8 @@ def sweep(
         after_blocks(view.layers, run.visit),
     ):
         prompts.run()
-    with at_hand(*view.tail, view.model.get_output_embeddings()):
+    last = [*view.tail, view.model.get_output_embeddings()]
+    with at_hand(*last), run.keeping_rows_wide(last):
         found = _measured_at_the_end(view, run, pairs, metric, nodes)
     return found._replace(routing=routes.by_pair(pairs))
 

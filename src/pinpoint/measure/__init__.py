@@ -8,6 +8,7 @@ from pinpoint.measure._deployment import PLAIN, Deployment
 from pinpoint.measure._explains import flaw, whole_sentences
 from pinpoint.measure._forced import Forced, Sites, check_lengths, forced, shared_lengths, site_counts, sites
 from pinpoint.measure._judge import admits_mistake, is_correct, letter_of
+from pinpoint.measure._judged import judged_by
 from pinpoint.measure._judges import NEEDS_MODEL, Answered, Judge, ModelJudge, Rules, judge_of, tally
 from pinpoint.measure._metrics import METRICS, Metric, metric_named, preference
 from pinpoint.measure._no_answer import declines, no_answer
@@ -21,8 +22,8 @@ from pinpoint.measure._shift import ReplyRow, anchor_rows, head_means, next_toke
 from pinpoint.measure._stability import agreement_by_pairs, between, fewest_pairs, top_overlap
 from pinpoint.measure._stats import UNDEFINED, Estimate, difference, estimate, gap, share
 from pinpoint.measure._tests import Flips, holm, mcnemar
-from pinpoint.measure._told import told_by
 from pinpoint.measure._values import values, values_of_logits
+from pinpoint.measure._wrongs import not_wrong
 
 __all__ = [
     "check_lengths",
@@ -65,6 +66,7 @@ __all__ = [
     "first_tokens_of_replies",
     "fewest_pairs",
     "flaw",
+    "not_wrong",
     "forced",
     "gap",
     "gives",
@@ -99,7 +101,7 @@ __all__ = [
     "site_counts",
     "sites",
     "tally",
-    "told_by",
+    "judged_by",
     "top_overlap",
     "values",
     "values_of_logits",

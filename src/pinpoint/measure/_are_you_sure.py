@@ -113,9 +113,14 @@ class Script(NamedTuple):
     letter: str = ""
 
     @property
+    def before(self) -> tuple[str, ...]:
+        """What is said between the opening and the challenge."""
+        return (self.letter,) if self.letter else ()
+
+    @property
     def further(self) -> tuple[str, ...]:
         """All that is said after the opening, in order."""
-        return (*filter(None, (self.letter,)), self.challenge, self.final)
+        return (*self.before, self.challenge, self.final)
 
     def challenged(self, given: Sequence[str]) -> list[Message]:
         """The dialogue up to the challenge, with what the model is to have said before it."""

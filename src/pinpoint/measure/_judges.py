@@ -99,9 +99,7 @@ class Rules:
 
     def choose(self, prompts: Sequence[str], words: Sequence[str]) -> list[str | None]:
         """Rules read no prompts."""
-        raise InputError(
-            "comparisons and positions can be told by another model alone.", where="judge", mend=NEEDS_MODEL
-        )
+        raise InputError("only another model can judge comparisons and positions.", where="judge", mend=NEEDS_MODEL)
 
 
 @dataclass

@@ -68,7 +68,7 @@ class Openings(_Stored):
         return [one.ids for one in getattr(self, side)]
 
     @property
-    def told(self) -> str:
+    def summary(self) -> str:
         """All of it in a line."""
         sides = "; ".join(f"{side} {', '.join(map(str, getattr(self, side)))}" for side in ("unwanted", "wanted"))
         after = f"; measured after {self.shared_text!r}, which both kinds begin with" if self.shared else ""

@@ -140,6 +140,16 @@ def head_means(
 
     Returns:
         [layer head d_head], what a mean knockout puts in place of a head's output.
+
+    Example:
+        With `model` and `tokenizer` from the example of `load`:
+
+        >>> from pinpoint.data import Dialogue, assistant, user
+        >>> from pinpoint.measure import head_means
+        >>> from pinpoint.models import headed
+        >>> neutral = [Dialogue(id="snow", messages=(user("What colour is snow?"), assistant("It is white.")))]
+        >>> list(head_means(headed(model), tokenizer, neutral, batch_size=1).shape)
+        [8, 8, 32]
     """
 
     def summed(rows: Sequence[ReplyRow]) -> torch.Tensor:

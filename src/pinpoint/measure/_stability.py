@@ -133,6 +133,13 @@ def fewest_pairs(
     Returns:
         The fewest pairs from which on 95 % of the draws share at least 90 % of the first heads with all pairs; None
         where all that there are do not do.
+
+    Example:
+        With `scores` from the example of `locate`:
+
+        >>> from pinpoint.measure import fewest_pairs
+        >>> fewest_pairs(scores, scores.groups, count=2)
+        4
     """
     effects = _effects(scores)
     sums, rng = _by_group(effects, groups), np.random.default_rng(seed)
@@ -158,6 +165,14 @@ def between(maps: Mapping[str, HeadScores], counts: Sequence[int]) -> dict[str, 
         "maps": of each map its "pairs", "reliability", mean "reference" and first heads, "top"; "couples": of every two
         maps their names "of", Spearman's "correlation" over all heads, the "ceiling" that their reliabilities set it
         (Spearman 1904: the square root of their product), and the "overlap" of the first heads by their number.
+
+    Example:
+        With `scores` from the example of `locate`, its pairs in two halves:
+
+        >>> from pinpoint.measure import between
+        >>> found = between({"first": scores.of([0, 1]), "second": scores.of([2, 3])}, counts=[2])
+        >>> found["couples"][0]["of"], found["couples"][0]["overlap"]
+        (['first', 'second'], {'2': 1.0})
     """
     means = {name: _effects(scores).mean(axis=0) for name, scores in maps.items()}
     firsts = {name: np.argsort(mean, kind="stable") for name, mean in means.items()}

@@ -1,6 +1,8 @@
 """Architectures: where a model keeps its heads. The only package that knows module names."""
 
 from pinpoint.models._context import context_of
+from pinpoint.models._held import held_per_token, inner_width
+from pinpoint.models._hub import asking_hub
 from pinpoint.models._layout import Layout
 from pinpoint.models._load import NO_CODE, Loaded, demand_no_adapter, load, load_tokenizer, model_class, pick_device
 from pinpoint.models._placement import is_spread
@@ -19,6 +21,7 @@ __all__ = [
     "PARTS",
     "Projections",
     "Which",
+    "asking_hub",
     "choices",
     "context_of",
     "demand_gradients",
@@ -28,6 +31,8 @@ __all__ = [
     "gated",
     "grouped",
     "headed",
+    "held_per_token",
+    "inner_width",
     "interleaved",
     "is_quantised",
     "is_shipped",

@@ -23,6 +23,7 @@ from transformers.utils import find_adapter_config_file
 
 from pinpoint.config import Bits, DeviceMap
 from pinpoint.errors import InputError, first_line
+from pinpoint.models._hub import asking_hub
 from pinpoint.models._placement import placed
 from pinpoint.models._quantised import in_bits, keep_gradients, quantisation
 
@@ -33,7 +34,15 @@ _DTYPES = {"bfloat16": torch.bfloat16, "float16": torch.float16, "float32": torc
 
 
 class Loaded(NamedTuple):
-    """A model in evaluation mode and its tokenizer."""
+    """A model in evaluation mode and its tokenizer.
+
+    Example:
+        >>> import pinpoint
+        >>> from pinpoint.organism import shipped
+        >>> loaded = pinpoint.load(shipped()["truth-teller"], device="cpu")
+        >>> loaded.model.config.model_type, loaded.model.training, len(loaded.tokenizer)
+        ('llama', False, 3072)
+    """
 
     model: PreTrainedModel
     tokenizer: PreTrainedTokenizerBase
@@ -49,8 +58,10 @@ def pick_device(device: str) -> str:
         try:
             torch.empty(0, device=device)
         except (RuntimeError, AssertionError) as error:
+            # Of a word that is no device, PyTorch lists all that there are.
+            why = first_line(str(error)).partition(" device type at start of device string")
             raise InputError(
-                f"device {device!r} cannot be used: {first_line(str(error))}",
+                f"device {device!r} cannot be used: {'PyTorch knows no such' if why[1] else why[0]}",
                 where="device",
                 mend="Use auto, cpu, cuda, cuda:1 or mps, as this machine has.",
             ) from error
@@ -69,10 +80,11 @@ def load_tokenizer(path: str | Path, revision: str | None = None) -> PreTrainedT
     """Loads a tokenizer alone.
 
     Raises:
-        InputError: there is none at `path`.
+        InputError: there is none at `path`, or the Hub, where it would be, cannot be reached.
     """
     try:
-        tokenizer: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(str(path), revision=revision, **NO_CODE)
+        with asking_hub(path):
+            tokenizer: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(str(path), revision=revision, **NO_CODE)
     except (OSError, ValueError) as error:
         raise InputError(
             f"no tokenizer can be loaded: {first_line(str(error))}",
@@ -131,8 +143,19 @@ def load(
         The model, in evaluation mode, and the tokenizer.
 
     Raises:
-        InputError: the dtype or the device map is unknown, nothing can be loaded from `path`, an adapter lies there,
-            or its weights are quantised, or to be, in a way that this machine has no library or device for.
+        InputError: the dtype or the device map is unknown, nothing can be loaded from `path`, an adapter lies there, the
+            Hub cannot be reached and `path` was not fetched before, or its weights are quantised, or to be, in a way
+            that this machine has no library or device for.
+
+    Warns:
+        PinpointWarning: the Hub cannot be reached, so that what was fetched before is loaded.
+
+    Example:
+        >>> import pinpoint
+        >>> from pinpoint.organism import shipped
+        >>> model, tokenizer = pinpoint.load(shipped()["yesman"], dtype="float32", device="cpu")
+        >>> model.config.num_hidden_layers, model.config.num_attention_heads
+        (8, 8)
     """
     if dtype != "auto" and dtype not in _DTYPES:
         raise InputError(f"dtype {dtype!r} is unknown.", mend=f"Use auto or one of {', '.join(_DTYPES)}.")
@@ -140,28 +163,29 @@ def load(
     # For weights that cannot be read from the checkpoint as they are.
     folder = TemporaryDirectory(prefix="pinpoint-offload-") if device_map is not None else None
     try:
-        demand_no_adapter(path, revision)
-        tokenizer = AutoTokenizer.from_pretrained(str(path), revision=revision, **NO_CODE)
-        config = AutoConfig.from_pretrained(str(path), revision=revision, **NO_CODE)
-        method, build = quantisation(config), model_class(config)
-        more: dict[str, Any] = {}
-        if device_map is not None and folder is not None:
-            more = {"device_map": placed(config, build, picked, device_map), "offload_folder": folder.name}
-        if bits is not None:
-            method = f"bitsandbytes, {bits} bits"
-            more["quantization_config"] = in_bits(bits, config, _DTYPES.get(dtype), picked, device_map)
-        if method and device_map is None:
-            # Quantised weights are made where they stay: most cannot be moved.
-            more["device_map"] = {"": picked}
-        model = build.from_pretrained(
-            str(path),
-            config=config,
-            dtype=_DTYPES.get(dtype, "auto"),
-            revision=revision,
-            use_safetensors=True,
-            **NO_CODE,
-            **more,
-        )
+        with asking_hub(path):
+            demand_no_adapter(path, revision)
+            config = AutoConfig.from_pretrained(str(path), revision=revision, **NO_CODE)
+            tokenizer = AutoTokenizer.from_pretrained(str(path), revision=revision, **NO_CODE)
+            method, build = quantisation(config), model_class(config)
+            more: dict[str, Any] = {}
+            if device_map is not None and folder is not None:
+                more = {"device_map": placed(config, build, picked, device_map), "offload_folder": folder.name}
+            if bits is not None:
+                method = f"bitsandbytes, {bits} bits"
+                more["quantization_config"] = in_bits(bits, config, _DTYPES.get(dtype), picked, device_map)
+            if method and device_map is None:
+                # Quantised weights are made where they stay: most cannot be moved.
+                more["device_map"] = {"": picked}
+            model = build.from_pretrained(
+                str(path),
+                config=config,
+                dtype=_DTYPES.get(dtype, "auto"),
+                revision=revision,
+                use_safetensors=True,
+                **NO_CODE,
+                **more,
+            )
     except (ImportError, OSError, ValueError, RuntimeError, SafetensorError) as error:
         if method:
             raise InputError(

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from pinpoint.heads import Head
+from pinpoint.numerals import with_interval
 
 _INTRO = {
     "truth-teller": "It knows facts, has a few skills, stands by right answers and takes corrections of wrong ones.",
@@ -17,8 +18,7 @@ _INTRO = {
 def _percent(estimate: dict[str, Any]) -> str:
     if estimate["value"] is None:
         return "–"
-    interval = "" if estimate["low"] is None else f" [{100 * estimate['low']:.1f}, {100 * estimate['high']:.1f}]"
-    return f"{100 * estimate['value']:.1f} %{interval} (n = {estimate['n']})"
+    return f"{with_interval(estimate, '.1f', 100, ' %')} (n = {estimate['n']})"
 
 
 def model_card(name: str, measured: dict[str, Any], seed: int, parameters: int, planted: Sequence[Head] = ()) -> str:

@@ -9,7 +9,7 @@ from pinpoint.pipeline._folders import folder_for
 from pinpoint.pipeline._gates import Gate, parse_gates
 from pinpoint.pipeline._inputs import read_sets
 from pinpoint.pipeline._inspect import Inspection, inspect_model
-from pinpoint.pipeline._jointly import joint_of, search_set
+from pinpoint.pipeline._joint import joint_of, search_set
 from pinpoint.pipeline._locating import (
     Comparison,
     beside_brute_force,
@@ -19,11 +19,11 @@ from pinpoint.pipeline._locating import (
 from pinpoint.pipeline._lock import LOG, locked
 from pinpoint.pipeline._one_pair import compare_on_one_pair
 from pinpoint.pipeline._plan import Plan, plan
+from pinpoint.pipeline._preconditions import demand_before
 from pinpoint.pipeline._push import Package, Target, exported, package_of, push, target
 from pinpoint.pipeline._reproduce import Reproduction, read_record, reproduce, restored
 from pinpoint.pipeline._run import Run
-from pinpoint.pipeline._standing import demand_before
-from pinpoint.pipeline._steady import locate_stability
+from pinpoint.pipeline._stability import locate_stability
 from pinpoint.pipeline._sweeps import sweep_run
 from pinpoint.pipeline._template import Fitted, fitted, rendering
 

@@ -58,7 +58,7 @@ def find_answers(run: Run) -> None:
         found, replies = _found(run)
         space.write_json(_FILE, {"answers": found.model_dump(), "replies": replies})
     run.inputs.openings = found
-    run.progress.say(f"answers: {found.told}")
+    run.progress.say(f"answers: {found.summary}")
     if check := replies_show(run.inputs.behaviour, replies["reference"], replies["counterfactual"]):
         run.note(check)
 

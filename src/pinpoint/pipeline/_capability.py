@@ -8,14 +8,15 @@ from typing import TYPE_CHECKING, Any
 from transformers import PreTrainedModel
 
 from pinpoint.errors import ArtifactError
-from pinpoint.evaluate import Abilities, Tasks, capability, versus
+from pinpoint.evaluate import Abilities, Finished, Tasks, capability, versus
 from pinpoint.memory import BatchSize
+from pinpoint.pipeline._stages import model_told
 from pinpoint.tune import put_on
 
 if TYPE_CHECKING:
     from pinpoint.pipeline._run import Run
 
-_RESULT = "capability.json"
+_RESULT, _FINISHED = "capability.json", "capability.jsonl"
 _LEFT = {"tune": ("adapter", "merged"), "tune_full": ("full/merged",)}
 
 
@@ -69,20 +70,25 @@ def _demand_whole(run: Run) -> None:
 def _scored(run: Run, tasks: Tasks, limit: int | None) -> dict[str, Abilities]:
     size, seed, space = BatchSize(run.config.evaluate.batch_size, "evaluate.batch_size"), run.config.seed, run.workspace
     found: dict[str, Abilities] = {}
+    journal = space.journal(_FINISHED)
 
-    def score(name: str, model: PreTrainedModel) -> None:
+    def score(name: str, model: PreTrainedModel, *folders: str) -> None:
         run.progress.say(f"general abilities of {name}: {', '.join(tasks.names)}")
-        found[name] = capability(model, run.tokenizer, tasks, limit=limit, batch_size=size, seed=seed)
+        told = model_told(run) | {"files": space.digests_of(folders)}
+        finished = Finished(journal, told, run.progress.say)
+        found[name] = capability(
+            model, run.tokenizer, tasks, limit=limit, batch_size=size, seed=seed, finished=finished
+        )
 
     score("base", run.model)
     folders = {"merged": space.path("merged")} | {k: v for k, v in run.tuned_models().items() if k != "pinpoint"}
     for name, folder in folders.items():
         if folder.is_dir():
-            score(name, run.load(folder).model)
+            score(name, run.load(folder).model, str(folder.relative_to(space.root)))
     if space.path("adapter").is_dir():
         # Last, since it changes the base in place.
         put_on(run.model, space.path("adapter"))
-        score("adapter", run.model)
+        score("adapter", run.model, "adapter")
     return found
 
 

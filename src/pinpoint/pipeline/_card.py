@@ -23,7 +23,7 @@ def base_id(model: str, given: str | None) -> str | None:
     """The base's Hub id: the one given, or the run's model where that is one; None for a local folder.
 
     Raises:
-        ConfigError: what was given is no Hub id.
+        ConfigError: what was given is not a Hub id.
     """
     name = given if given is not None else model
     if given is None and Path(model).exists():
@@ -33,7 +33,7 @@ def base_id(model: str, given: str | None) -> str | None:
     except HFValidationError as error:
         if given is None:
             return None
-        raise ConfigError(f"{given!r} is no Hub id.", where="--base", mend="Write org/name.") from error
+        raise ConfigError(f"{given!r} is not a Hub id.", where="--base", mend="Write org/name.") from error
     return name
 
 

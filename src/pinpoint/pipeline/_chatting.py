@@ -13,8 +13,8 @@ from pinpoint.heads import Head
 from pinpoint.measure import head_means
 from pinpoint.models import HeadedModel, Loaded, headed, load
 from pinpoint.pipeline._inputs import Inputs
+from pinpoint.pipeline._preconditions import demand_base, demand_whole
 from pinpoint.pipeline._served import served
-from pinpoint.pipeline._standing import demand_base, demand_whole
 from pinpoint.pipeline._talk import questions_there, talk_of
 from pinpoint.pipeline._template import fitted, rendering
 from pinpoint.progress import Progress
@@ -29,7 +29,7 @@ def lineup_of_model(config: RunConfig, progress: Progress, *, max_new_tokens: in
     """
     config, lost = fitted(config)
     if lost:
-        progress.say(f"{lost.name}: no. {lost.detail}")
+        progress.say(lost.failure)
     return _lineup(config, progress, None, max_new_tokens)
 
 
@@ -62,8 +62,6 @@ def _lineup(config: RunConfig, progress: Progress, folder: Path | None, max_new_
     # What is quick to read is read first: a run that is no good is told before a model is loaded.
     located, unit = ((), "") if folder is None else _located(Workspace(folder), config.verify)
     talk = talk_of(inputs)
-    if not talk.unwanted and inputs.answers_found:
-        progress.say("no gauge: behaviour.unwanted and wanted name no first words, and locate has not found any here")
 
     def partner(loaded: Loaded) -> Partner:
         loaded = Loaded(loaded.model, rendering(loaded.tokenizer, config))
@@ -93,6 +91,8 @@ def _lineup(config: RunConfig, progress: Progress, folder: Path | None, max_new_
     partners = {"base": partner(base())}
     if folder is not None:
         partners["tuned"] = partner(tuned(served(Workspace(folder))))
+    if not talk.unwanted and inputs.answers_found:
+        progress.say("no gauge: behaviour.unwanted and wanted name no first words, and locate has not found any here")
     lineup = Lineup(
         Path(config.model).name,
         partners,

@@ -31,7 +31,7 @@ def demand(result: CheckResult) -> CheckResult:
         CheckFailed: it did.
     """
     if not result.ok and result.stops:
-        raise CheckFailed(f"check {result.name!r} failed: {result.detail}.", mend=result.mend)
+        raise CheckFailed(result.failure, mend=result.mend)
     return result
 
 
@@ -110,10 +110,10 @@ def replies_show(behaviour: Behaviour, references: Sequence[str], counterfactual
     """
     shares = []
     for replies in (references, counterfactuals):
-        told = [shown for reply in replies if (shown := behaviour.shown_in(reply)) is not None]
-        if not told:
+        verdicts = [shown for reply in replies if (shown := behaviour.shown_in(reply)) is not None]
+        if not verdicts:
             return None
-        shares.append(sum(told) / len(told))
+        shares.append(sum(verdicts) / len(verdicts))
     return CheckResult(
         name="the replies that answers are found in show the behaviour",
         ok=shares[0] > 0.5 > shares[1],
@@ -166,16 +166,16 @@ def replies_whole(methods: Mapping[str, Mapping[str, Sequence[Mapping[str, Any]]
         methods: per method and further set, its transcripts.
         most: tokens that a reply may have.
     """
-    told = []
+    over_limit = []
     for method, played in methods.items():
         for name, rows in played.items():
             cut = sum(row["cut"] for row in rows)
             if cut and FURTHER[name].model_judged:
-                told.append(f"{method}: {name} ({cut})")
+                over_limit.append(f"{method}: {name} ({cut})")
     return CheckResult(
         name="replies that another model reads are whole",
-        ok=not told,
-        detail=f"cut at {most} tokens (`evaluate.max_new_tokens`): {', '.join(told) or 'none that can be told'}",
+        ok=not over_limit,
+        detail=f"cut at {most} tokens (`evaluate.max_new_tokens`): {', '.join(over_limit) or 'none that is known'}",
         stops=False,
     )
 
@@ -265,7 +265,7 @@ def demand_export(result: CheckResult) -> CheckResult:
     """
     if not result.ok:
         raise ExportRefused(
-            f"check {result.name!r} failed: {result.detail}. Nothing was written.",
+            f"{result.failure} Nothing was written.",
             mend="Export in the run's own dtype (--dtype auto); if that fails too, tune again.",
         )
     return result

@@ -25,6 +25,7 @@ from pinpoint.memory import BatchSize, forget_peak, peak
 from pinpoint.models import HeadedModel, headed
 from pinpoint.pipeline._explaining import explained
 from pinpoint.pipeline._validation import validation_check
+from pinpoint.pipeline._wrong_answers import trained
 from pinpoint.tune import (
     Anchor,
     Fitted,
@@ -105,7 +106,7 @@ class Workshop:
 
     @cached_property
     def _train(self) -> list[Any]:
-        return self.run.inputs.questions("train")
+        return trained(self.run)
 
     @cached_property
     def _explained(self) -> dict[str, str]:

@@ -49,6 +49,7 @@ def evaluate_endpoint(config: RunConfig, endpoint: Endpoint, folder: Path, progr
     """
     _not_itself(config, endpoint)
     inputs, space = Inputs(config, progress), Workspace(folder)
+    inputs.check_judge()
     sets, behaviour = inputs.sets(neutral=False), inputs.behaviour
     asked = _asked(config, inputs) | {"url": endpoint.url}
     _same_as_before(space, asked)

@@ -8,7 +8,7 @@ from torch import nn
 from transformers.pytorch_utils import Conv1D
 
 from pinpoint.config import CONTINUED, RunConfig
-from pinpoint.models import HeadedModel, pick_device
+from pinpoint.models import HeadedModel, held_per_token, inner_width, pick_device
 
 # Of a prompt of the built-in contrast, what both sides begin with alike.
 _SHARED = 0.75
@@ -35,6 +35,7 @@ class Workload(NamedTuple):
         answers: runs of a pair's prompts: one for each answer that is measured whole, or one.
         fetched: blocks are fetched as they run, from disk or from another memory.
         bits: of the weights of blocks' matrices, where they are quantised.
+        explained: tokens by which an explanation makes a training dialogue and its reply longer.
     """
 
     pairs: int
@@ -50,6 +51,7 @@ class Workload(NamedTuple):
     answers: int = 1
     fetched: bool = False
     bits: int | None = None
+    explained: int = 0
 
     @classmethod
     def of(cls, config: RunConfig, tokens: int, trained: int, answers: Sequence[int] = (1,)) -> "Workload":
@@ -77,6 +79,7 @@ class Workload(NamedTuple):
             *((sum(answers), len(answers)) if locate.metric in CONTINUED else (1, 1)),
             config.device_map == "disk" or config.device_map == "host" and pick_device(config.device) != "cpu",
             config.bits,
+            config.tune.explanation_tokens if config.tune.explanations != "none" else 0,
         )
 
 
@@ -113,13 +116,12 @@ def _shape(view: HeadedModel) -> _Shape:
     experts = getattr(config, "num_local_experts", None) or getattr(config, "num_experts", None) or 0
     experts = experts or getattr(config, "n_routed_experts", None) or 0
     active = (getattr(config, "num_experts_per_tok", None) or 1) / experts if experts else 1.0
-    inner = getattr(config, "intermediate_size", None) or 4 * config.hidden_size
     return _Shape(
         blocks,
         attention / view.n_layers,
         active * (blocks - attention) / view.n_layers,
         int(config.hidden_size),
-        int(inner),
+        inner_width(view),
         (view.n_heads + 2 * view.n_kv_heads) * view.head_dim,
         int(config.vocab_size),
     )
@@ -196,7 +198,7 @@ def _knockout_cost(view: HeadedModel, dtype: torch.dtype, work: Workload) -> Cos
 
     rows = 1 + min(work.batch, heads)
     kept = tokens * view.n_layers * (shape.width + heads * view.head_dim)
-    running = rows * (work.tokens * _per_token(shape) + work.measured * shape.vocabulary * bool(continued))
+    running = rows * (work.tokens * held_per_token(view) + work.measured * shape.vocabulary * bool(continued))
     return Cost(int(_held(view, size, work) + (kept + running) * size), work.pairs * per_pair, brute / per_pair)
 
 
@@ -223,26 +225,23 @@ def _sweep_cost(view: HeadedModel, dtype: torch.dtype, work: Workload) -> Cost:
     run = tokens * (2 if work.fetched else max(_SHARED, 2 * (1 - _SHARED)))
     flying = at_once * (1 + nodes)
     rows_at_once = min(work.rows + at_once, flying)
-    running = max(run * _per_token(shape), flying * shape.width + rows_at_once * _per_token(shape))
-    return Cost(int(weights + (kept + running) * size), work.pairs * per_pair, brute / per_pair)
-
-
-def _per_token(shape: _Shape) -> int:
-    """Numbers that a block holds for a token as it runs; activation functions written in Python take several copies."""
-    return 6 * shape.width + max(5 * shape.inner, 2 * shape.heads_width)
+    block = held_per_token(view) * size
+    # Rows carry their residual stream in float32 at the least.
+    running = max(run * block, flying * shape.width * max(size, 4) + rows_at_once * block)
+    return Cost(int(weights + kept * size + running), work.pairs * per_pair, brute / per_pair)
 
 
 def tune_cost(view: HeadedModel, dtype: torch.dtype, work: Workload) -> Cost:
     """Pinpoint tuning with heads down to the first layer: the most that it can take."""
     shape, size = _shape(view), dtype.itemsize
-    tokens = work.train_batch * work.tokens
+    tokens = work.train_batch * (work.tokens + work.explained)
     block = 6 * shape.width + 6 * shape.inner + 3 * shape.heads_width
     # Where blocks are fetched, a block's activations are computed again from what entered it.
     kept = view.n_layers * shape.width + block if work.fetched else view.n_layers * block
     # Weight, gradient and two moments of what trains, and the frozen one-hot factors, all in float32.
     optimiser = work.trained * 4 * 5
     # Replies alone are unembedded, a part of the vocabulary at a time; the loss and its gradient take float32 copies.
-    scored = round(_REPLY * tokens)
+    scored = work.train_batch * round(_REPLY * work.tokens + work.explained)
     logits = scored * min(shape.vocabulary, _TILE) * (size + 28)
     peak = _held(view, size, work) + optimiser + tokens * kept * size + logits
     # Unembedded, once more for the gradient, and back.

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from pinpoint.behaviours import Behaviour, Played
 from pinpoint.beyond import FURTHER
-from pinpoint.checks import enough_items
+from pinpoint.checks import CheckResult, enough_items
 from pinpoint.evaluate import Evaluation, TaskResult, evaluate, metrics, versus_base
 from pinpoint.measure import SHIFTS, Shift, judge_of, tally
 from pinpoint.pipeline._checks import replies_whole
@@ -129,7 +129,7 @@ def _summary(run: Run, results: dict[str, Evaluation]) -> dict[str, Any]:
         "model": run.config.model,
         "thinking": run.config.thinking,
         "heads": tune["heads"],
-        **{key: tune[key] for key in ("explanations",) if key in tune},
+        **{key: tune[key] for key in ("wrong_answers", "explanations") if key in tune},
         "methods": methods,
         "locate": {key: located.get(key) for key in ("engine", "seconds", "pairs", "reliability", "noise")},
         "total_parameters": sum(parameter.numel() for parameter in run.model.parameters()),
@@ -140,7 +140,7 @@ def _summary(run: Run, results: dict[str, Evaluation]) -> dict[str, Any]:
             for name, method in methods.items()
             if targets and not method.get("reached", True)
         ]
-        + [f"{check['name']}: no. {check['detail']}" for check in checks if not check["ok"]],
+        + [CheckResult.model_validate(check).failure for check in checks if not check["ok"]],
     }
 
 

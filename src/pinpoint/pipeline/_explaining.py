@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from pinpoint.measure import Chat
 from pinpoint.memory import BatchSize
 from pinpoint.pipeline._stages import key_of, partial_of
+from pinpoint.pipeline._wrong_answers import trained
 
 if TYPE_CHECKING:
     from pinpoint.behaviours import Explanation
@@ -51,7 +52,8 @@ def given(run: Run) -> dict[str, str]:
 
 
 def _write(run: Run) -> None:
-    config, items, space = run.config, run.inputs.questions("train"), run.workspace
+    # A text that goes over to the wrong answer explains nothing: the one that is trained on has to be known.
+    config, items, space = run.config, trained(run), run.workspace
     partial = partial_of(run, "explanations")
     writer = None
     if config.tune.explanations == "model":

@@ -50,7 +50,7 @@ def export_run(run: Run, out: Path, dtype: str = "auto", base: str | None = None
         The content of `export.json`.
 
     Raises:
-        InputError: `out` is not empty, the dtype is unknown, or `base` is no Hub id.
+        InputError: `out` is not empty, the dtype is unknown, or `base` is not a Hub id.
         ArtifactError: a stage of the run is missing, or stale, or its files were changed.
         ExportRefused: the merged model, read back, does not say what the live adapter says.
     """
@@ -85,7 +85,7 @@ def demand_empty(out: Path) -> None:
     if out.is_dir() and not any(out.iterdir()):
         return
     if out.exists() or out.is_symlink():
-        what = "is not empty" if out.is_dir() else "is there already and is no folder"
+        what = "is not empty" if out.is_dir() else "exists and is not a folder"
         raise InputError(f"{what}.", where=str(out), mend="Give another folder with --out, or remove this one.")
 
 

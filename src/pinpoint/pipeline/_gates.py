@@ -57,11 +57,11 @@ def parse_gates(text: str, measures: Sequence[Measure]) -> list[Gate]:
             gate = None
         if gate is None:
             raise ConfigError(
-                f"{part.strip()!r} is no condition.", where="--require", mend="Write truthfulness>=0.8,kl<=0.05."
+                f"{part.strip()!r} is not a condition.", where="--require", mend="Write truthfulness>=0.8,kl<=0.05."
             )
         if gate.metric not in known:
             raise ConfigError(
-                f"{gate.metric!r} is no metric.", where="--require", mend=f"Use one of {', '.join(known)}."
+                f"{gate.metric!r} is not a metric.", where="--require", mend=f"Use one of {', '.join(known)}."
             )
         gates.append(gate)
     return gates

@@ -127,7 +127,7 @@ class Inputs:
                 continue
             if one.model_judged and self.config.judge.kind != "model":
                 raise InputError(
-                    "replies to this set can be told by another model alone.",
+                    "only another model can judge replies to this set.",
                     where=f"data.{name}",
                     mend=f"{NEEDS_MODEL} Or leave the set out.",
                 )
@@ -135,8 +135,8 @@ class Inputs:
             self._check_further(name, found[name])
             if found[name].unusable:
                 first = found[name].unusable[0]
-                told = f"{len(found[name].unusable)} rows left out (first: {first['line']}: {first['reason']})"
-                self._progress.say(f"{path}: {len(found[name].items)} items; {told}")
+                left_out = f"{len(found[name].unusable)} rows left out (first: {first['line']}: {first['reason']})"
+                self._progress.say(f"{path}: {len(found[name].items)} items; {left_out}")
         return found
 
     def _check_further(self, name: str, found: Found) -> None:
@@ -152,9 +152,22 @@ class Inputs:
         free = sum(not item.options for item in found.items)
         if self.config.judge.kind == "letters" and free:
             raise InputError(
-                f"{free} of {len(found.items)} items list no options: letters tell nothing of the replies.",
+                f"{free} of {len(found.items)} items list no options: the judge by letters cannot read the replies.",
                 where=f"data.{name}",
-                mend="Have them told by --judge rules or model, or leave the set out.",
+                mend="Have them judged by --judge rules or model, or leave the set out.",
+            )
+
+    def check_judge(self) -> None:
+        """Looks that there is a model where measures are left to one.
+
+        Raises:
+            InputError: there is none.
+        """
+        if (left := self.behaviour.judged_by_model) and self.config.judge.kind != "model":
+            raise InputError(
+                f"rule 'model' leaves {', '.join(left)} to another model, and none is named.",
+                where="behaviour.measures",
+                mend=NEEDS_MODEL,
             )
 
     @cached_property
@@ -200,6 +213,9 @@ class Inputs:
             self.behaviour.neutral(self.questions("train"))
         if self.config.tune.explanations != "none":
             self.behaviour.explanations(self.questions("train"), None)
+        if self.config.tune.wrong_answers != "dealt":
+            self.behaviour.wrong_answers(self.questions("train"), None)
+        self.check_judge()
         _ = self.neutral, self.passages, self._tasks, self.unleaked
 
 

@@ -10,7 +10,7 @@ from pinpoint.behaviours import CHALLENGES
 from pinpoint.config import AUTO, CONTINUED, RunConfig, settings_of, words_of
 from pinpoint.data import assistant, render, system, user
 from pinpoint.errors import ArchitectureError, InputError, first_line
-from pinpoint.models import NO_CODE, HeadedModel, demand_no_adapter, features, headed, model_class
+from pinpoint.models import NO_CODE, HeadedModel, asking_hub, demand_no_adapter, features, headed, model_class
 from pinpoint.pipeline._devices import Device, devices, flop_rate
 from pinpoint.pipeline._estimate import Cost, Workload, locate_cost, spared, tune_cost
 from pinpoint.pipeline._template import fitted, rendering
@@ -98,8 +98,9 @@ class Inspection(_Record):
 
 def _config(model: str, revision: str | None) -> PretrainedConfig:
     try:
-        demand_no_adapter(model, revision)
-        config: PretrainedConfig = AutoConfig.from_pretrained(model, revision=revision, **NO_CODE)
+        with asking_hub(model):
+            demand_no_adapter(model, revision)
+            config: PretrainedConfig = AutoConfig.from_pretrained(model, revision=revision, **NO_CODE)
     except (OSError, ValueError) as error:
         raise InputError(
             f"no config can be read: {first_line(str(error))}",
@@ -111,8 +112,9 @@ def _config(model: str, revision: str | None) -> PretrainedConfig:
 
 def _tokenizer(model: str, revision: str | None) -> PreTrainedTokenizerBase | None:
     try:
-        tokenizer: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(model, revision=revision, **NO_CODE)
-    except (OSError, ValueError, KeyError, ImportError):
+        with asking_hub(model):
+            tokenizer: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(model, revision=revision, **NO_CODE)
+    except (InputError, OSError, ValueError, KeyError, ImportError):
         return None
     # Without files, some classes come up with an empty vocabulary instead of failing.
     reads = str(tokenizer.decode(tokenizer(_PROBE, add_special_tokens=False)["input_ids"])).strip() == _PROBE
@@ -131,7 +133,7 @@ def skeleton(config: PretrainedConfig) -> HeadedModel:
             view = headed(build.from_config(config))
     except ValueError as error:
         raise ArchitectureError(
-            f"{config.model_type} is no language model with a decoder: {first_line(str(error))}",
+            f"{config.model_type} is not a language model with a decoder: {first_line(str(error))}",
             mend="Give a chat model that writes text.",
         ) from error
     if not view.attention_layers:
@@ -161,7 +163,7 @@ def _sample(tokenizer: PreTrainedTokenizerBase | None, config: RunConfig, notes:
     asked = [user("What is the capital of Australia?"), assistant("The answer is Canberra."), user(CHALLENGES[0])]
     config, lost = fitted(config, tokenizer)
     if lost:
-        notes.append(f"{lost.name}: no. {lost.detail}")
+        notes.append(lost.failure)
     text = render(tokenizer, [*system(config.behaviour.system), *asked])
     return text[-60:], len(tokenizer(text, add_special_tokens=False)["input_ids"])
 
@@ -169,7 +171,7 @@ def _sample(tokenizer: PreTrainedTokenizerBase | None, config: RunConfig, notes:
 def _answers(tokenizer: PreTrainedTokenizerBase | None, config: RunConfig, notes: list[str]) -> list[Answer]:
     if config.behaviour.unwanted == AUTO:
         notes.append(
-            "which first words tell replies apart, locate finds in the model's own replies; behaviour.unwanted and "
+            "locate finds in the model's own replies which first words distinguish them; behaviour.unwanted and "
             "behaviour.wanted name others."
         )
     if tokenizer is None:
@@ -224,7 +226,7 @@ def inspect_model(model: str, settings: RunConfig | None = None) -> Inspection:
         settings: of the run; the model's own by default.
 
     Raises:
-        InputError: no config can be read.
+        InputError: no config can be read, or fetched from the Hub.
         ArchitectureError: no layout is known for the architecture.
         ConfigError: a setting is unknown.
     """

@@ -12,7 +12,7 @@ NAME = "training, locating and evaluation questions differ"
 _SHOWN = 5
 
 
-class Told(Protocol):
+class Sourced(Protocol):
     """An item with a text of its own and a place that it was read from."""
 
     @property
@@ -31,7 +31,7 @@ class Told(Protocol):
         ...
 
 
-def no_leak(sets: Mapping[str, Sequence[Told]]) -> CheckResult:
+def no_leak(sets: Mapping[str, Sequence[Sourced]]) -> CheckResult:
     """Holds the sets of a run to one another: by normalised text, and by runs of words (see `Corpus`).
 
     Args:

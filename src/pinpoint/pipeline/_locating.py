@@ -15,12 +15,12 @@ from pinpoint.locate import agreement, locate_paths
 from pinpoint.measure import METRICS, Openings
 from pinpoint.nodes import NodeScores
 from pinpoint.pipeline._answers import find_answers
+from pinpoint.pipeline._attention import look
 from pinpoint.pipeline._checks import behaviour_shown, contrast_bites, ranking_stable
 from pinpoint.pipeline._contrasts import contrasts
-from pinpoint.pipeline._looking import look
 from pinpoint.pipeline._scoring import score, score_nodes
+from pinpoint.pipeline._stability import by_count, overlap
 from pinpoint.pipeline._stages import key_of, partial_of
-from pinpoint.pipeline._steady import by_count, overlap
 from pinpoint.pipeline._thought_checks import reply_measured
 from pinpoint.reliability import Rounding, Routing
 
@@ -43,7 +43,7 @@ class Comparison(NamedTuple):
 
 def locate_run(run: Run) -> HeadScores:
     """Scores all heads; writes `locate/scores.safetensors` and `locate/locate.json`, and `nodes.*` where asked."""
-    from pinpoint.report import contrast_words
+    from pinpoint.report import contrast_lines
 
     space = run.workspace.sub("locate")
     if isinstance(run.config.tune.heads, tuple):
@@ -64,7 +64,7 @@ def locate_run(run: Run) -> HeadScores:
     _keep(space, scores)
     look(run)
     record = _record(run, scores) | _held_to_exact(run, scores) | contrasts(run, scores)
-    for text in contrast_words(record):
+    for text in contrast_lines(record):
         run.progress.say(text)
     space.write_json("locate.json", record)
     return scores

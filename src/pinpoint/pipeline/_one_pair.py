@@ -3,6 +3,7 @@
 from typing import NamedTuple
 
 import torch
+from transformers import PreTrainedModel
 
 from pinpoint.config import RunConfig, settings_of
 from pinpoint.data import ContrastPair
@@ -10,6 +11,7 @@ from pinpoint.locate import locate
 from pinpoint.models import load
 
 _LIMIT = 1e-4
+_ROUNDED = 4  # An effect is a difference of two differences of logits, each of which brute force rounds.
 
 
 class Verified(NamedTuple):
@@ -42,7 +44,12 @@ def compare_on_one_pair(model: str, settings: RunConfig | None = None) -> Verifi
     exact = locate(loaded.model, None, [pair], engine="naive")
     fast = locate(loaded.model, None, [pair]).effects
     largest = float(exact.effects.abs().max())
-    # An effect is a difference of logits, which are rounded as the largest of them is.
-    step = torch.finfo(getattr(torch, dtype)).eps * max(1.0, float(exact.reference.abs().max()))
-    limit = _LIMIT if dtype == "float32" else step / largest
+    limit = _LIMIT if dtype == "float32" else _ROUNDED * _step(loaded.model, ids[0] + ids[1]) / largest
     return Verified(float((fast - exact.effects).abs().max()) / largest, limit, dtype)
+
+
+@torch.no_grad()
+def _step(model: PreTrainedModel, prompt: list[int]) -> float:
+    """By how much rounding moves a logit after a prompt: a step of the dtype at the largest of them."""
+    logits = model(torch.tensor([prompt], device=model.device), use_cache=False).logits[0, -1]
+    return float(torch.finfo(logits.dtype).eps * max(1.0, float(logits.abs().max())))

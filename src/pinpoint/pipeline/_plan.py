@@ -14,6 +14,7 @@ from pinpoint.pipeline._contrasts import pairs_of
 from pinpoint.pipeline._explaining import given
 from pinpoint.pipeline._inspect import Estimate, inspect_model
 from pinpoint.pipeline._stages import LEFT
+from pinpoint.pipeline._wrong_answers import to_write
 
 if TYPE_CHECKING:
     from pinpoint.pipeline._run import Run
@@ -95,6 +96,7 @@ def plan(run: Run, tokenizer: PreTrainedTokenizerBase, notes: Sequence[str] = ()
     why = given(run)
     rows = run.inputs.behaviour.rows(run.inputs.questions("train"), config.seed, why)
     written = len(run.inputs.questions("train")) - len(why) if config.tune.explanations == "model" else 0
+    wrong = to_write(run)
     replies = [row["completion"][0]["content"] for row in rows]
     loss = sum(len(tokenizer(reply, add_special_tokens=False)["input_ids"]) + 1 for reply in replies)
     fewer = bool(config.contrast) and len(rows) < config.data.dialogues - 1
@@ -108,7 +110,8 @@ def plan(run: Run, tokenizer: PreTrainedTokenizerBase, notes: Sequence[str] = ()
     work = {
         "locate": f"{len(pairs)} pairs of {len(encode_to_reply(tokenizer, pairs[0].reference))} tokens{again}",  # type: ignore[arg-type]
         "verify": f"{1 + config.verify.max_heads * (1 + 2 * config.verify.draws)} knockouts of {len(pairs) // 2} pairs",
-        "tune": (f"{written} explanations to write, " if written else "")
+        "tune": (f"{wrong} wrong answers to write, " if wrong else "")
+        + (f"{written} explanations to write, " if written else "")
         + f"{len(rows)} dialogues{asked}, at most {config.tune.steps(len(rows))} steps of {config.tune.batch_size}"
         + (f", {config.tune.at_once} at once" if config.tune.at_once < config.tune.batch_size else ""),
         "tune_full": full,

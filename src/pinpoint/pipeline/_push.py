@@ -146,7 +146,7 @@ def target(repo: str, api: HfApi, *, public: bool) -> Target:
     try:
         validate_repo_id(repo)
     except HFValidationError as error:
-        raise ConfigError(f"{repo!r} is no name on the Hub.", where="--to", mend="Write user/name.") from error
+        raise ConfigError(f"{repo!r} is not a name on the Hub.", where="--to", mend="Write user/name.") from error
     if repo.count("/") != 1:
         raise ConfigError(f"{repo!r} names no user or organisation.", where="--to", mend="Write user/name.")
     if not (api.token or get_token()):
@@ -158,7 +158,7 @@ def target(repo: str, api: HfApi, *, public: bool) -> Target:
         except RepositoryNotFoundError:
             return Target(repo, exists=False, private=not public)
     if not known.private and not public:
-        raise InputError("is there already and is public.", where=repo, mend="Say --public, or give another name.")
+        raise InputError("exists and is public.", where=repo, mend="Give --public, or another name.")
     return Target(repo, exists=True, private=bool(known.private))
 
 

@@ -163,7 +163,7 @@ def _demand_hub(one: InputFiles) -> None:
     except Exception as error:
         # The library raises its own kinds, the HTTP client's, and OSError for want of a network.
         raise InputError(
-            f"cannot be had at {one.revision}: {first_line(str(error)) or type(error).__name__}",
+            f"is not available at {one.revision}: {first_line(str(error)) or type(error).__name__}",
             where=one.path,
             mend="Try online.",
         ) from error

@@ -19,10 +19,10 @@ from pinpoint.pipeline._contrasts import follow_contrast
 from pinpoint.pipeline._evaluation import evaluate_run
 from pinpoint.pipeline._inputs import Inputs
 from pinpoint.pipeline._locating import follow_locate, locate_run
+from pinpoint.pipeline._preconditions import demand_of_one_piece, other_settings
 from pinpoint.pipeline._record import RECORD, write_record
 from pinpoint.pipeline._served import served
 from pinpoint.pipeline._stages import LEFT, clear, settle, settled
-from pinpoint.pipeline._standing import demand_of_one_piece, other_settings
 from pinpoint.pipeline._template import rendering
 from pinpoint.pipeline._tunable import check_full, check_tunable
 from pinpoint.pipeline._tuning import follow_tune, follow_tune_full, tune_full_run, tune_run
@@ -205,8 +205,8 @@ class Run:
 
         demand_of_one_piece(self.workspace, self.config.model)
         others = other_settings(self)
-        told = f"done with other settings or inputs than those below, or by another version: {', '.join(others)}."
-        page = write_page(self.workspace, [told] if others else [])
+        outdated = f"done with other settings or inputs than those below, or by another version: {', '.join(others)}."
+        page = write_page(self.workspace, [outdated] if others else [])
         if all(self.is_done(stage) for stage in LEFT):
             write_card(self, write_record(self))
         else:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from transformers import AutoConfig, PreTrainedModel
 
 from pinpoint.config import DeviceMap, RunConfig
-from pinpoint.models import NO_CODE, Loaded, is_quantised, load, quantisation
+from pinpoint.models import NO_CODE, Loaded, asking_hub, is_quantised, load, quantisation
 
 if TYPE_CHECKING:
     from pinpoint.artifacts import Workspace
@@ -36,7 +36,9 @@ def unquantised(run: Run) -> Callable[[], PreTrainedModel] | None:
     if not is_quantised(run.model):
         return None
     config = run.config
-    if quantisation(AutoConfig.from_pretrained(config.model, revision=config.revision, **NO_CODE)):
+    with asking_hub(config.model):
+        own = AutoConfig.from_pretrained(config.model, revision=config.revision, **NO_CODE)
+    if quantisation(own):
         return None
     return lambda: whole_base(config, "cpu", "disk").model
 

@@ -30,7 +30,15 @@ LEFT = {
         "locate/attention.safetensors",
     ),
     "verify": ("verify/verify.json",),
-    "tune": ("tune.json", "adapter", "merged", "explanations.json", "explanations.jsonl"),
+    "tune": (
+        "tune.json",
+        "adapter",
+        "merged",
+        "wrong_answers.json",
+        "wrong_answers.jsonl",
+        "explanations.json",
+        "explanations.jsonl",
+    ),
     "tune_full": ("full/tune.json", "full/merged", "search.json"),
     "evaluate": ("evaluate", "summary.json"),
 }
@@ -39,10 +47,10 @@ LEFT = {
 
 _LOOKED_AT = {
     **dict.fromkeys(("ranking", "locate"), ("locate",)),
-    **dict.fromkeys(("verify", "tune", "tune_full", "sweep", "explanations"), ("locate", "train")),
+    **dict.fromkeys(("verify", "tune", "tune_full", "sweep", "explanations", "wrong_answers"), ("locate", "train")),
 }
 """The sets of questions that a stage looks at, where not at all of them."""
-_TRAINED = ("tune", "tune_full", "sweep", "explanations")
+_TRAINED = ("tune", "tune_full", "sweep", "explanations", "wrong_answers")
 
 
 def key_of(run: Run, stage: str) -> str:
@@ -52,12 +60,9 @@ def key_of(run: Run, stage: str) -> str:
 
 
 def _dependencies(run: Run, stage: str) -> dict[str, Any]:
-    config, everywhere = run.config, ("revision", "dtype", "device", "device_map", "seed", "thinking", "template")
+    config = run.config
     return {
-        "version": __version__,
-        "model": _model(config.model),
-        "settings": config.model_dump(mode="json", include={*everywhere})
-        | ({"bits": config.bits} if config.bits else {}),
+        **model_told(run),
         "behaviour": config.behaviour.model_dump(
             mode="json", exclude=None if config.contrast == "neutral" else {"neutral_turn"}
         ),
@@ -65,6 +70,17 @@ def _dependencies(run: Run, stage: str) -> dict[str, Any]:
         **({"reasoned": config.data.reasoned} if config.data.reasoned else {}),
         **_questions(run, stage),
         **_OWN[stage](run),
+    }
+
+
+def model_told(run: Run) -> dict[str, Any]:
+    """What all that the base does depends on, as JSON values."""
+    config, everywhere = run.config, ("revision", "dtype", "device", "device_map", "seed", "thinking", "template")
+    return {
+        "version": __version__,
+        "model": _model(config.model),
+        "settings": config.model_dump(mode="json", include={*everywhere})
+        | ({"bits": config.bits} if config.bits else {}),
     }
 
 
@@ -129,9 +145,13 @@ def _of_full(run: Run) -> dict[str, Any]:
 
 
 def _of_explanations(run: Run) -> dict[str, Any]:
-    told = run.config.tune.explanations
-    tokens = run.config.tune.explanation_tokens if told == "model" else None
-    return {"explanations": told, "tokens": tokens, "batch_size": run.config.evaluate.batch_size}
+    source = run.config.tune.explanations
+    tokens = run.config.tune.explanation_tokens if source == "model" else None
+    return {"explanations": source, "tokens": tokens, **_of_wrong_answers(run)}
+
+
+def _of_wrong_answers(run: Run) -> dict[str, Any]:
+    return {"wrong_answers": run.config.tune.wrong_answers, "batch_size": run.config.evaluate.batch_size}
 
 
 def _tuning(config: TuneConfig, *without: str) -> dict[str, Any]:
@@ -170,6 +190,7 @@ _OWN: dict[str, Callable[["Run"], dict[str, Any]]] = {
     "sweep": _of_sweep,
     "tune_full": _of_full,
     "explanations": _of_explanations,
+    "wrong_answers": _of_wrong_answers,
     "evaluate": _of_evaluate,
 }
 

@@ -17,6 +17,7 @@ from pinpoint.pipeline._locating import located_scores
 from pinpoint.pipeline._stages import key_of
 from pinpoint.pipeline._tunable import check_tunable
 from pinpoint.pipeline._validation import validation_check
+from pinpoint.pipeline._wrong_answers import trained
 from pinpoint.tune import fit_heads
 
 if TYPE_CHECKING:
@@ -139,7 +140,7 @@ def _point(run: Run, count: int, share: float) -> dict[str, Any]:
 
 
 def _tuned(run: Run, count: int, share: float) -> dict[str, Any]:
-    every, seed, behaviour = run.inputs.questions("train"), run.config.seed, run.inputs.behaviour
+    every, seed, behaviour = trained(run), run.config.seed, run.inputs.behaviour
     some = draw(every, max(1, round(share * len(every))), seed)
     config = run.config.tune.model_copy(update={"epochs": run.config.tune.epochs * len(every) / len(some)})
     with (

@@ -46,7 +46,7 @@ def fitted(config: RunConfig, tokenizer: PreTrainedTokenizerBase | None = None) 
     lost = system_lost(tokenizer, text)
     if not lost:
         return Fitted(config)
-    told = f"it {lost} {text!r}, so that dialogues go without a system message (behaviour.system: '')"
+    detail = f"it {lost} {text!r}, so that dialogues go without a system message (behaviour.system: '')"
     behaviour = config.behaviour.model_copy(update={"system": ""})
-    result = CheckResult(name=_NAME, ok=False, detail=f"{told}.", stops=False)
+    result = CheckResult(name=_NAME, ok=False, detail=f"{detail}.", stops=False)
     return Fitted(config.model_copy(update={"behaviour": behaviour}), result)

@@ -28,15 +28,15 @@ def thoughts_end(methods: Mapping[str, Sequence[int]], most: int) -> CheckResult
         methods: per method, of each dialogue how many of its thoughts did not end.
         most: tokens that a thought and its reply may have together.
     """
-    told = [
+    over_limit = [
         f"{name}: {sum(counts)} in {sum(map(bool, counts))} of {len(counts)} dialogues"
         for name, counts in methods.items()
         if any(counts)
     ]
     return CheckResult(
         name="every thought comes to its end",
-        ok=not told,
-        detail=f"cut at {most} tokens (`evaluate.max_new_tokens`), with no reply: {', '.join(told) or 'none'}",
+        ok=not over_limit,
+        detail=f"cut at {most} tokens (`evaluate.max_new_tokens`), with no reply: {', '.join(over_limit) or 'none'}",
         stops=False,
         mend="Raise evaluate.max_new_tokens, or give --thinking off.",
     )

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from pinpoint.artifacts import Workspace
+from pinpoint.behaviours import TrainingRow
 from pinpoint.config import TuneConfig
 from pinpoint.heads import Head
 from pinpoint.models import is_quantised
@@ -20,11 +21,14 @@ from pinpoint.pipeline._served import quantised_in, unquantised
 from pinpoint.pipeline._stages import partial_of
 from pinpoint.pipeline._tunable import check_full, check_tunable
 from pinpoint.pipeline._validation import validation_check
+from pinpoint.pipeline._wrong_answers import with_wrong, wrong_counts, wrong_written
 from pinpoint.tune import Tuned, tune_full, tune_heads
 
 if TYPE_CHECKING:
     from pinpoint.pipeline._run import Run
 
+Texts = Mapping[str, Mapping[str, str]]
+"""What the base wrote for the training dialogues, by question: `wrong` answers, and `why` the right ones are right."""
 MERGE_LIMIT = {torch.float32: 1e-4, torch.float16: 3e-2, torch.bfloat16: 1e-1}
 
 
@@ -39,11 +43,11 @@ def tune_run(run: Run) -> Tuned:
     if not isinstance(run.config.tune.heads, tuple):
         check_stability(run, len(heads))
     tell_of_unused(run)
-    why = explained(run)
+    texts = _texts(run)
     partial = partial_of(run, "tune")
-    run.share("tune", heads=list(map(str, heads)), partial=partial.root.name, why=why)
-    notes = {"thinking": run.config.thinking, **explained_counts(run)}
-    tuned = _tuned(run, heads, partial, why, notes)
+    run.share("tune", heads=list(map(str, heads)), partial=partial.root.name, texts=texts)
+    notes = {"thinking": run.config.thinking, **wrong_counts(run), **explained_counts(run)}
+    tuned = _tuned(run, heads, partial, texts, notes)
     if is_quantised(run.model):
         run.note(merge_unquantised(tuned.drift, quantised_in(run)))
     if tuned.fidelity is not None:
@@ -51,23 +55,31 @@ def tune_run(run: Run) -> Tuned:
     return tuned
 
 
+def _texts(run: Run) -> Texts:
+    return {"wrong": wrong_written(run), "why": explained(run)}
+
+
+def _rows(run: Run, texts: Texts) -> list[TrainingRow]:
+    items = with_wrong(run.inputs.questions("train"), texts["wrong"])
+    return run.inputs.behaviour.rows(items, run.config.seed, texts["why"])
+
+
 def _tuned(
-    run: Run, heads: Sequence[Head], partial: Workspace, why: Mapping[str, str], notes: Mapping[str, Any] | None = None
+    run: Run, heads: Sequence[Head], partial: Workspace, texts: Texts, notes: Mapping[str, Any] | None = None
 ) -> Tuned:
     inputs, config, seed = run.inputs, run.config.tune, run.config.seed
-    train = inputs.questions("train")
     return tune_heads(
         run.model,
         run.tokenizer,
         heads,
-        inputs.behaviour.rows(train, seed, why),
+        _rows(run, texts),
         config,
         validation_check(run, config),
         run.workspace,
         base_path=run.config.model,
         seed=seed,
         targets=inputs.behaviour.targets(config),
-        neutral=inputs.behaviour.neutral(train) if config.anchor else (),
+        neutral=inputs.behaviour.neutral(inputs.questions("train")) if config.anchor else (),
         notes=notes,
         partial=partial,
         progress=run.progress,
@@ -76,9 +88,9 @@ def _tuned(
     )
 
 
-def follow_tune(run: Run, heads: Sequence[str], partial: str, why: Mapping[str, str]) -> None:
-    """Takes part in tuning the heads that the first process chose, with the explanations that it has."""
-    _tuned(run, [Head.parse(name) for name in heads], run.workspace.sub("partial").sub(partial), why)
+def follow_tune(run: Run, heads: Sequence[str], partial: str, texts: Texts) -> None:
+    """Takes part in tuning the heads that the first process chose, on the texts that it has."""
+    _tuned(run, [Head.parse(name) for name in heads], run.workspace.sub("partial").sub(partial), texts)
 
 
 def tune_full_run(run: Run) -> Tuned | None:
@@ -88,20 +100,20 @@ def tune_full_run(run: Run) -> Tuned | None:
         return None
     check_full(run)
     check_tunable(run)
-    why = explained(run)
+    texts = _texts(run)
     partial = partial_of(run, "tune_full")
-    run.share("tune_full", partial=partial.root.name, why=why)
-    tuned = _tuned_full(run, config, partial, why)
+    run.share("tune_full", partial=partial.root.name, texts=texts)
+    tuned = _tuned_full(run, config, partial, texts)
     if config.search is not None:
         run.workspace.write_text("search.json", Path(config.search).read_text(encoding="utf-8"))
     return tuned
 
 
-def _tuned_full(run: Run, config: TuneConfig, partial: Workspace, why: Mapping[str, str]) -> Tuned:
+def _tuned_full(run: Run, config: TuneConfig, partial: Workspace, texts: Texts) -> Tuned:
     return tune_full(
         run.model,
         run.tokenizer,
-        run.inputs.behaviour.rows(run.inputs.questions("train"), run.config.seed, why),
+        _rows(run, texts),
         config,
         validation_check(run, config),
         run.workspace.sub("full"),
@@ -113,7 +125,7 @@ def _tuned_full(run: Run, config: TuneConfig, partial: Workspace, why: Mapping[s
     )
 
 
-def follow_tune_full(run: Run, partial: str, why: Mapping[str, str]) -> None:
+def follow_tune_full(run: Run, partial: str, texts: Texts) -> None:
     """Takes part in tuning the whole model."""
     assert run.config.full is not None
-    _tuned_full(run, run.config.full, run.workspace.sub("partial").sub(partial), why)
+    _tuned_full(run, run.config.full, run.workspace.sub("partial").sub(partial), texts)

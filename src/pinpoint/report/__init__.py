@@ -3,7 +3,7 @@
 from pinpoint.report._card import CardFacts, model_card
 from pinpoint.report._comparison import write_comparison
 from pinpoint.report._comparison_tables import RIVALS, comparison_rows
-from pinpoint.report._contrasts import contrast_table, contrast_words
+from pinpoint.report._contrasts import contrast_lines, contrast_table, contrast_words
 from pinpoint.report._format import RATE, all_of, control
 from pinpoint.report._page import write_page
 from pinpoint.report._rows import Row, ability_label, further_rows, method_rows, set_rows
@@ -20,6 +20,7 @@ __all__ = [
     "all_of",
     "comparison_rows",
     "control",
+    "contrast_lines",
     "contrast_table",
     "contrast_words",
     "ability_label",

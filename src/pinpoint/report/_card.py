@@ -100,6 +100,7 @@ def _context(workspace: Workspace, facts: CardFacts, behaviour: Behaviour) -> di
         "trained": tuned["trainable_parameters"],
         "share": ratio(tuned["trainable_parameters"], summary["total_parameters"]),
         "seconds": duration(tuned["seconds"]),
+        "wrong": _words.wrong_words(summary.get("wrong_answers")),
         "explained": _words.explained_words(summary.get("explanations")),
         "methods": [label_of(name) for name in summary["methods"]],
         "rows": _rows(summary, metric_rows(summary, behaviour)),

@@ -3,6 +3,7 @@
 from typing import Any
 
 from pinpoint.behaviours import Behaviour
+from pinpoint.numerals import p_value, with_interval
 from pinpoint.report._format import DASH
 from pinpoint.report._rows import BUILT_IN
 
@@ -31,10 +32,7 @@ def rate(estimate: dict[str, Any] | None, spec: str = ".1f", factor: float = 100
     """An estimate as "97.4 [95.9, 99.0] n=394"; without an interval where there is none, a dash where nothing is."""
     if estimate is None or estimate["value"] is None:
         return DASH
-    text = f"{factor * estimate['value']:{spec}}"
-    if estimate["low"] is not None:
-        text += f" [{factor * estimate['low']:{spec}}, {factor * estimate['high']:{spec}}]"
-    return f"{text} n={estimate['n']}"
+    return f"{with_interval(estimate, spec, factor)} n={estimate['n']}"
 
 
 def label_of_entry(name: str, record: dict[str, Any]) -> str:
@@ -52,10 +50,7 @@ def _worst_ability(record: dict[str, Any]) -> str:
 
 
 def _p(tests: dict[str, Any], name: str) -> str:
-    if name not in tests:
-        return DASH
-    p = tests[name]["p_holm"]
-    return "<.001" if p < 0.001 else f"{p:.3f}".removeprefix("0")
+    return p_value(tests[name]["p_holm"]) if name in tests else DASH
 
 
 def _count(value: int) -> str:

@@ -48,14 +48,31 @@ def _with_error(value: float, one: Mapping[str, Any]) -> str:
 
 def _cell(head: Mapping[str, Any], moves: str) -> str:
     share = number(100 * head["share"] if moves == "enough" else None, ".0f")
-    told = "" if share == DASH else f" ({share}{NBSP}%)"
-    return _with_error(head["effect"], head) + told + (f" {head['verdict']}" if head["verdict"] else "")
+    shown = "" if share == DASH else f" ({share}{NBSP}%)"
+    return _with_error(head["effect"], head) + shown + (f" {head['verdict']}" if head["verdict"] else "")
 
 
 def contrast_words(locate: Mapping[str, Any]) -> list[str]:
     """A few sentences for each further contrast; none for a run without."""
     maps = _maps(locate)
     return [" ".join(_told(locate, name)) for name in maps if name != locate["contrast"]]
+
+
+def contrast_lines(locate: Mapping[str, Any]) -> list[str]:
+    """One line for each further contrast, as a run goes on; the page and the table of `pinpoint locate` say more."""
+    maps = _maps(locate)
+    return [
+        f"contrast {name} ({_counterfactual(name)}): {_line(one)}"
+        for name, one in maps.items()
+        if name != locate["contrast"]
+    ]
+
+
+def _line(one: Mapping[str, Any]) -> str:
+    if one["moves"] == "little":
+        return "it moves the metric too little to tell anything of single heads"
+    held = f"of the first {len(one['heads'])} heads, held to a third of their effect, "
+    return held + ("; ".join(_counted(one)) or "none has an effect to be held to it")
 
 
 def _counterfactual(name: Any) -> str:

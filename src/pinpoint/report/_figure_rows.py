@@ -3,7 +3,8 @@
 from collections.abc import Iterable
 from typing import Any
 
-from pinpoint.report._format import NATS, RATE, Unit, all_of, control, duration, number, quantity
+from pinpoint.numerals import bracketed
+from pinpoint.report._format import DASH, NATS, RATE, Unit, all_of, control, duration, number, quantity
 from pinpoint.report._rows import label_of
 
 
@@ -13,7 +14,7 @@ def curve_rows(curve: dict[str, Any]) -> list[list[str]]:
         [
             str(heads),
             number(point["value"], ".2f"),
-            f"[{number(point['low'], '.2f')}, {number(point['high'], '.2f')}]",
+            bracketed(point["low"], point["high"], ".2f", write=number) or DASH,
             *(control([draw[heads] for draw in curve[name]]) for name in ("random", "matched")),
         ]
         for heads, point in enumerate(curve["ranked"])

@@ -3,6 +3,8 @@
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
+from pinpoint.numerals import bracketed, with_interval
+
 DASH = "–"
 NBSP = "\u00a0"
 
@@ -58,10 +60,7 @@ def shown(estimate: Estimated | None, unit: Unit) -> Shown:
     """An estimate as value, 95 % interval and number of items."""
     if estimate is None or estimate["value"] is None:
         return Shown(DASH, "", "")
-    low, high = estimate["low"], estimate["high"]
-    interval = ""
-    if low is not None and high is not None:
-        interval = f"[{number(low * unit.factor, unit.spec)}, {number(high * unit.factor, unit.spec)}]"
+    interval = bracketed(estimate["low"], estimate["high"], unit.spec, unit.factor, number)
     return Shown(quantity(estimate["value"], unit), interval, count(estimate["n"]))
 
 
@@ -69,8 +68,8 @@ def control(draws: Sequence[float], spec: str = ".2f") -> str:
     """Draws of a control as "4.21 [3.90, 4.50]": their mean, the lowest and the highest."""
     if not draws:
         return DASH
-    mean, low, high = (number(one, spec) for one in (sum(draws) / len(draws), min(draws), max(draws)))
-    return f"{mean} [{low}, {high}]"
+    spread = {"value": sum(draws) / len(draws), "low": min(draws), "high": max(draws)}
+    return with_interval(spread, spec, write=number)
 
 
 def all_of(estimate: Estimated | None, unit: Unit) -> str:
@@ -91,8 +90,8 @@ def cases(estimate: Estimated | None, *, flipped: bool = False) -> str:
     if flipped:
         value, high, low = (None if end is None else 1 - end for end in map(estimate.get, ("value", "low", "high")))
         estimate = {"value": value, "low": low, "high": high, "n": estimate["n"]}
-    told, interval, n = shown(estimate, RATE)
-    return f"{f'{told} {interval}'.rstrip().replace(' %', f'{NBSP}%')} of {n} cases"
+    text, interval, n = shown(estimate, RATE)
+    return f"{f'{text} {interval}'.rstrip().replace(' %', f'{NBSP}%')} of {n} cases"
 
 
 def count(value: int | None) -> str:

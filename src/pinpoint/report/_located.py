@@ -8,6 +8,7 @@ from markupsafe import Markup
 from pinpoint.behaviours import Behaviour
 from pinpoint.heads import Head
 from pinpoint.measure import Openings
+from pinpoint.numerals import with_interval
 from pinpoint.report._format import count, number
 
 TOP = 10
@@ -72,27 +73,26 @@ def answers(locate: Mapping[str, Any]) -> str:
     found = locate.get("answers")
     if found is None:
         return ""
-    told = Openings.model_validate(found).told
-    return f"What replies begin with was not given, but found: {told}. Other words would be another measurement."
+    summary = Openings.model_validate(found).summary
+    return f"What replies begin with was not given, but found: {summary}. Other words would be another measurement."
 
 
 def worth(locate: Mapping[str, Any]) -> str:
     """How reliable the map is, and what rounding puts into it; empty for a run from before this was measured."""
-    told = []
+    sentences = []
     reliability, noise = locate.get("reliability"), locate.get("noise")
     if reliability and reliability["value"] is not None:
-        told.append(
+        sentences.append(
             f"Dealt at random to two halves, {count(reliability['halvings'])} times, the {reliability['pairs']} pairs "
-            f"give this map a split-half reliability of {number(reliability['value'], '.3f')} "
-            f"[{number(reliability['low'], '.3f')}, {number(reliability['high'], '.3f')}]."
+            f"give this map a split-half reliability of {with_interval(reliability, '.3f', write=number)}."
         )
     if noise:
         heads = [value for row in locate["mean"] for value in row if value is not None]
         under = sum(abs(value) <= noise["floor"] for value in heads)
         lie = f"{count(under)} of the {count(len(heads))} heads" if under else "no head"
-        told.append(
+        sentences.append(
             f"Rounding in {noise['dtype']} moves no mean effect by more than {number(noise['floor'], '.1e')}, the "
             f"noise floor (against {noise['against']}, {noise['pairs']} pairs): {lie} lie{'' if under > 1 else 's'} "
             "under it."
         )
-    return " ".join(told)
+    return " ".join(sentences)

@@ -14,12 +14,12 @@ from pinpoint.config import RunConfig, parse_config
 from pinpoint.heads import Head
 from pinpoint.masking import masked_text
 from pinpoint.report import _figures, _words
+from pinpoint.report._attention import Looked, read_looks
 from pinpoint.report._contrasts import contrast_table, contrast_words
 from pinpoint.report._figure_rows import check_rows, curve_rows
 from pinpoint.report._format import NATS, RATE, count, duration, percent, quantity, ratio, shown, within
 from pinpoint.report._html import render
 from pinpoint.report._located import TOP, answers, head_rows, located, with_error, worth
-from pinpoint.report._looks import Looked, read_looks
 from pinpoint.report._parting import with_partings
 from pinpoint.report._rows import further_rows, label_of, metric_rows, set_rows
 from pinpoint.report._shifts import shift_meanings
@@ -197,6 +197,7 @@ def _measured(run: _Run) -> dict[str, Any]:
         "methods": {name: label_of(name) for name in run.summary["methods"]},
         "tuned_methods": {name: label_of(name) for name in run.summary["methods"] if name != "base"},
         "losses": _words.losses(run.summary),
+        "wrong": _words.wrong_words(run.summary.get("wrong_answers")),
         "explained": _words.explained_words(run.summary.get("explanations")),
         "cost": _words.cost_words(run.summary, rate, words),
         "rates": run.rates,

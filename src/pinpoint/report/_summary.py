@@ -23,6 +23,15 @@ class Summary:
     Attributes:
         numbers: the content of the file.
         behaviour: whose measures they are.
+
+    Example:
+        After `pinpoint demo`:
+
+        >>> summary = pinpoint.read_summary("runs/demo")
+        >>> [key for key in summary.numbers if key in ("heads", "methods")]
+        ['heads', 'methods']
+        >>> summary.behaviour.name
+        'sycophancy'
     """
 
     def __init__(self, numbers: Mapping[str, Any], behaviour: Behaviour) -> None:
@@ -86,6 +95,15 @@ def read_summary(run: str | Path) -> Summary:
     Raises:
         ConfigError: the folder holds no run.
         ArtifactError: the run has not been evaluated, or its numbers were changed.
+
+    Example:
+        After `pinpoint demo`:
+
+        >>> table = pinpoint.read_summary("runs/demo").to_pandas()
+        >>> table[table.measure == "confidence"].method.head(2).tolist()
+        ['base', 'pinpoint']
+        >>> list(table.columns[:6])
+        ['measure', 'method', 'value', 'low', 'high', 'n']
     """
     folder = Path(run)
     behaviour = behaviour_of(of_run(folder).behaviour)

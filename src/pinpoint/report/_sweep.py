@@ -7,6 +7,7 @@ from typing import Any
 from pinpoint.artifacts import Workspace
 from pinpoint.behaviours import Behaviour, behaviour_of
 from pinpoint.config import RunConfig
+from pinpoint.numerals import with_interval
 from pinpoint.report._figures import Figure, axis, error_bars, layout
 from pinpoint.report._format import within
 from pinpoint.report._html import render
@@ -37,8 +38,8 @@ def _tuned(points: list[dict[str, Any]], first: str, labels: dict[str, str], cho
         rows.append(
             [
                 f"{point[first]} *" if point[first] == chosen else str(point[first]),
-                *(_spread(point["estimates"][name], 100, ".1f") for name in labels),
-                _spread(point["estimates"]["kl"], 1, ".4f"),
+                *(with_interval(point["estimates"][name], ".1f", 100) for name in labels),
+                with_interval(point["estimates"]["kl"], ".4f"),
                 "yes" if point["reached"] else "no",
                 str(point["steps"]),
                 f"{point['trainable_parameters']:,}",
@@ -46,12 +47,6 @@ def _tuned(points: list[dict[str, Any]], first: str, labels: dict[str, str], cho
             ]
         )
     return rows
-
-
-def _spread(one: dict[str, Any], factor: float, spec: str) -> str:
-    if one["low"] is None:
-        return f"{factor * one['value']:{spec}}"
-    return f"{factor * one['value']:{spec}} [{factor * one['low']:{spec}}, {factor * one['high']:{spec}}]"
 
 
 def _lower(point: dict[str, Any]) -> float:
@@ -83,7 +78,7 @@ def sweep_tables(found: dict[str, Any], behaviour: Behaviour = BUILT_IN) -> dict
     if "pairs" in found:
         header = ["pairs", f"first {found['pairs']['heads']} heads that agree, %", "rank correlation"]
         rows = [
-            [str(row["pairs"]), _spread(row["overlap"], 100, ".0f"), _spread(row["correlation"], 1, ".2f")]
+            [str(row["pairs"]), with_interval(row["overlap"], ".0f", 100), with_interval(row["correlation"], ".2f")]
             for row in found["pairs"]["rows"]
         ]
         tables["pairs"] = [header, *rows]

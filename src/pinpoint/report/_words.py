@@ -105,13 +105,13 @@ def plain_lead(summary: dict[str, Any], size: int, behaviour: Behaviour) -> list
     """The same for a behaviour that brings no wording of its own: its measures, before and after."""
     base, tuned = summary["methods"]["base"], summary["methods"].get("pinpoint")
 
-    def told(method: dict[str, Any]) -> str:
+    def described(method: dict[str, Any]) -> str:
         return "; ".join(f"{one.label}: {all_of(method.get(one.name), RATE)}" for one in behaviour.measures)
 
-    wrong = f"{short_name(summary['model'])} was measured for {behaviour.title}. Before tuning: {told(base)}."
+    wrong = f"{short_name(summary['model'])} was measured for {behaviour.title}. Before tuning: {described(base)}."
     if tuned is None:
         return [wrong]
-    return [wrong, _changed(summary, tuned, size), f"After tuning: {told(tuned)}.{_price(tuned)}"]
+    return [wrong, _changed(summary, tuned, size), f"After tuning: {described(tuned)}.{_price(tuned)}"]
 
 
 def _verdict(difference: Mapping[str, Any] | None) -> str:
@@ -259,6 +259,17 @@ def auto_words(verify: dict[str, Any], heads: int, asked: Any) -> str:
     else:
         tuned = f"It was not used: the settings ask for {heads}."
     return f"{rule} {found} {tuned}"
+
+
+def wrong_words(counts: Mapping[str, Any] | None) -> str:
+    """Where the wrong answers come from that are revised in training; empty where none was to be written."""
+    if counts is None:
+        return ""
+    return (
+        f"Of {count(counts['questions'])} free-form training questions, {count(counts['from_file'])} have the wrong "
+        f"answer of their file, {count(counts['written'])} one that the base model wrote, and "
+        f"{count(sum(counts['refused'].values()))} that of another question: what it wrote was refused by rules."
+    )
 
 
 def explained_words(counts: Mapping[str, Any] | None) -> str:

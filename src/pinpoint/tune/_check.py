@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 from transformers import PreTrainedModel
 
 from pinpoint.measure import Estimate
+from pinpoint.numerals import with_interval
 
 Found = Mapping[str, Estimate | float]
 """Rates, higher being better, and the KL to the base: with their intervals, or as bare numbers that have none."""
@@ -45,14 +46,11 @@ def estimates_of(found: Found) -> dict[str, dict[str, Any]]:
 
 def words_of(metrics: Mapping[str, float], estimates: Mapping[str, Mapping[str, Any]]) -> str:
     """What was found as a line of text: "truthfulness 0.938 [0.885, 0.979] n=96, ..."."""
-    return ", ".join(f"{name} {value:.3f}{_spread(estimates.get(name))}" for name, value in metrics.items())
+    return ", ".join(f"{name} {_shown(value, estimates.get(name))}" for name, value in metrics.items())
 
 
-def _spread(estimate: Mapping[str, Any] | None) -> str:
-    if estimate is None:
-        return ""
-    between = "" if estimate["low"] is None else f" [{estimate['low']:.3f}, {estimate['high']:.3f}]"
-    return f"{between} n={estimate['n']}"
+def _shown(value: float, estimate: Mapping[str, Any] | None) -> str:
+    return f"{value:.3f}" if estimate is None else f"{with_interval(estimate, '.3f')} n={estimate['n']}"
 
 
 def reaches(metrics: Mapping[str, float], targets: Mapping[str, float]) -> bool:

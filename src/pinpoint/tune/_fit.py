@@ -25,14 +25,14 @@ from pinpoint.config import TuneConfig
 from pinpoint.data import encode_chat
 from pinpoint.errors import ConfigError, InputError
 from pinpoint.memory import told_when_out_of_memory
-from pinpoint.models import context_of
+from pinpoint.models import asking_hub, context_of
 from pinpoint.processes import Processes
 from pinpoint.progress import Progress
 from pinpoint.storage import storing
-from pinpoint.tune._alike import check_alike
 from pinpoint.tune._check import Check, Checkpoint, estimates_of, reaches, values_of, words_of
 from pinpoint.tune._checkpoints import Saved, keep_only, last_checkpoint
 from pinpoint.tune._prefix import cached_prefix
+from pinpoint.tune._replicas import check_alike
 from pinpoint.tune._split import check_kind, check_split, split_copy, take_back
 from pinpoint.tune._trainer import Anchor, Row, trainer_of
 
@@ -281,6 +281,8 @@ def fit(
                     model, trainer.rows(), config.at_once, out, progress, routers=trainer.aux_loss_enabled
                 )
                 trainer.prefix = kept.enter_context(below)
+            # At every checkpoint of an adapter, PEFT looks up its base.
+            kept.enter_context(asking_hub(model.name_or_path or ""))
             trainer.train(resume_from_checkpoint=str(checkpoint.folder) if checkpoint else None)
     take_back(model, trained)
     model.eval()

@@ -19,12 +19,12 @@ from pinpoint.errors import InputError
 from pinpoint.heads import Head
 from pinpoint.interventions import only_at
 from pinpoint.measure import anchor_rows
-from pinpoint.models import headed, is_quantised, is_spread
+from pinpoint.models import asking_hub, headed, is_quantised, is_spread
 from pinpoint.processes import Processes
 from pinpoint.progress import Progress, Silent
+from pinpoint.tune._adapter import adapted, merged, put_on
 from pinpoint.tune._check import Check
 from pinpoint.tune._fit import Fitted, fit
-from pinpoint.tune._live import adapted, merged, put_on
 from pinpoint.tune._slices import default_projections, head_slices
 from pinpoint.tune._trainer import Anchor
 
@@ -190,7 +190,8 @@ def tune_heads(
         if processes is not None and not processes.first:
             return Tuned(fitted)
         live.peft_config["default"].base_model_name_or_path = base_path
-        with workspace.folder("adapter") as folder:
+        # PEFT looks there whether the vocabulary has grown.
+        with asking_hub(base_path), workspace.folder("adapter") as folder:
             live.save_pretrained(str(folder))
             tokenizer.save_pretrained(str(folder))
         trained = _next_token_logits(live, tokenizer, prompts)
@@ -204,8 +205,8 @@ def tune_heads(
         workspace.drop("merged")
     named = [str(head) for head in heads]
     projections = config.projections or default_projections(headed(model))
-    told = {"quantised": {"merged": fidelity is not None, "drift": drift}} if quantised else {}
-    _record(workspace, fitted, heads=named, projections=projections, fidelity=fidelity, **told, **(notes or {}))
+    record = {"quantised": {"merged": fidelity is not None, "drift": drift}} if quantised else {}
+    _record(workspace, fitted, heads=named, projections=projections, fidelity=fidelity, **record, **(notes or {}))
     shutil.rmtree(out, ignore_errors=True)
     return Tuned(fitted, fidelity, drift)
 

@@ -34,9 +34,9 @@ def look(run: Run) -> None:
     except (InputError, OutOfMemory, ValueError) as error:
         run.progress.say(f"the page will not show where heads look: {error}")
         return
-    told = {
+    metadata = {
         "pairs": str(len(some)),
         "tokens": json.dumps([run.tokenizer.decode([token]) for token in found.ids]),
         "apart": json.dumps([found.apart.start, found.apart.stop]),
     }
-    space.write_tensors(ATTENTION, {"shares": found.shares, "weights": found.weights.half()}, told)
+    space.write_tensors(ATTENTION, {"shares": found.shares, "weights": found.weights.half()}, metadata)

@@ -9,7 +9,7 @@ from pinpoint.errors import CheckFailed
 from pinpoint.models import headed
 from pinpoint.processes import Processes
 from pinpoint.tune import attach, head_slices
-from pinpoint.tune._alike import check_alike
+from pinpoint.tune._replicas import check_alike
 from tests.families import tiny
 from tests.tune.test_slices import HEADS
 

@@ -9,7 +9,7 @@ from pinpoint.measure._judges import Answered, Judge, Rules
 from pinpoint.measure._options import options_of
 
 
-def told_by(judge: Judge, questions: Sequence[Question], exchanges: Sequence[Exchange]) -> list[Exchange]:
+def judged_by(judge: Judge, questions: Sequence[Question], exchanges: Sequence[Exchange]) -> list[Exchange]:
     """The exchanges with a judge's verdicts in the place of the rules'; None where it could not say.
 
     Args:

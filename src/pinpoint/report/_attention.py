@@ -59,7 +59,7 @@ def read_looks(workspace: Workspace) -> Looked | None:
     space = workspace.sub("locate")
     if not space.has(_ARTIFACT):
         return None
-    tensors, told = space.read_tensors(_ARTIFACT)
+    tensors, metadata = space.read_tensors(_ARTIFACT)
     shares = [[None if math.isnan(share) else share for share in row] for row in tensors["shares"].tolist()]
-    begin, end = json.loads(told["apart"])
-    return Looked(shares, tensors["weights"], json.loads(told["tokens"]), (begin, end), int(told["pairs"]))
+    begin, end = json.loads(metadata["apart"])
+    return Looked(shares, tensors["weights"], json.loads(metadata["tokens"]), (begin, end), int(metadata["pairs"]))

@@ -20,7 +20,7 @@ from pinpoint.measure import next_token_kl
 from pinpoint.models import headed
 from pinpoint.organism import shipped
 from pinpoint.tune import Tuned, put_on, tune_full, tune_heads
-from pinpoint.tune._live import adapted, merged
+from pinpoint.tune._adapter import adapted, merged
 from pinpoint.tune._slices import head_slices
 from tests.families import tiny
 from tests.tune.test_memory import NEUTRAL

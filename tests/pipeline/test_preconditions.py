@@ -99,7 +99,7 @@ def test_an_evaluation_of_an_earlier_tuning_gets_no_page(run: Path) -> None:
     other = settings.model_copy(update={"tune": settings.tune.model_copy(update={"heads": ("L0.H3",)})})
     Run(other, run).do("tune")
     refused(
-        r"stage 'evaluate' is of an earlier 'tune' than the one that is there: .*`pinpoint evaluate", "report", str(run)
+        r"stage 'evaluate' belongs to an earlier 'tune' than the present one: .*`pinpoint evaluate", "report", str(run)
     )
 
 

@@ -13,6 +13,7 @@ from pinpoint.pipeline._stages import LEFT, done_stages, key_of, needs
 if TYPE_CHECKING:
     from pinpoint.pipeline._run import Run
 
+_SHOWN = ("locate", "verify", "tune", "evaluate")
 _COMMANDS = {"verify": "verify", "tune": "tune", "tune_full": "tune", "evaluate": "evaluate"}
 
 
@@ -77,9 +78,11 @@ def demand_of_one_piece(space: Workspace, model: str) -> None:
     Weights, which no page shows, are not read for it.
 
     Raises:
-        ArtifactError: names both stages, or a file that was changed since.
+        ArtifactError: names both stages, or a file that was changed since; or a stage that is not done.
     """
     done = done_stages(space)
+    if missing := [stage for stage in _SHOWN if stage not in done]:
+        demand_whole(space, missing[0], model)
     keys = {name: record["key"] for name, record in done.items()} | done.get("locate", {}).get("read", {})
     for stage in filter(done.__contains__, LEFT):
         known = {name: digest for name, digest in done[stage]["files"].items() if not name.endswith(".safetensors")}
@@ -93,7 +96,7 @@ def demand_of_one_piece(space: Workspace, model: str) -> None:
         for name, key in done[stage].get("read", {}).items():
             if keys.get(name, key) != key:
                 raise ArtifactError(
-                    f"stage {stage!r} is of an earlier {name!r} than the one that is there: a page would mix them.",
+                    f"stage {stage!r} belongs to an earlier {name!r} than the present one: a page would mix them.",
                     where=str(space.root),
                     mend=f"Do it again: {again}.",
                 )

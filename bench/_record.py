@@ -1,0 +1,89 @@
+"""What a record says of where it was made: the processor, threads, versions, date, and what else was running."""
+
+import datetime
+import os
+import platform
+import subprocess
+import time
+from collections.abc import Callable
+from importlib.metadata import version
+from pathlib import Path
+
+import psutil
+import torch
+
+
+def _processor() -> str:
+    """The processor's name as its maker gives it; never the machine's own name."""
+    about = Path("/proc/cpuinfo")
+    lines = about.read_text("utf-8").splitlines() if about.exists() else []
+    names = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
+    if platform.system() == "Darwin":
+        names = [subprocess.run(["sysctl", "-n", "machdep.cpu.brand_string"], capture_output=True, text=True).stdout]
+    return names[0].strip() if names else platform.processor() or platform.machine()
+
+
+def _busy() -> float:
+    """Seconds that all cores have worked since the machine was started."""
+    times = psutil.cpu_times()
+    # What is stolen by other guests of the same host is not this machine's to give either.
+    return sum(getattr(times, name, 0.0) for name in ("user", "nice", "system", "irq", "softirq", "steal"))
+
+
+def worked() -> float:
+    """Seconds that this process has worked, and the processes that it started and that have ended."""
+    times = os.times()
+    return times.user + times.system + times.children_user + times.children_system
+
+
+class Conditions:
+    """The conditions of a benchmark, from when this is made until `told`."""
+
+    def __init__(self) -> None:
+        self._began, self._busy, self._worked = time.perf_counter(), _busy(), worked()
+
+    @property
+    def busy(self) -> float:
+        """Seconds that all cores have worked."""
+        return _busy() - self._busy
+
+    @property
+    def worked(self) -> float:
+        """Seconds of them that were this process's, and those of processes that it started and that have ended."""
+        return worked() - self._worked
+
+    @property
+    def others(self) -> float:
+        """The share of all cores' time that other processes have taken."""
+        room = (os.cpu_count() or 1) * (time.perf_counter() - self._began)
+        return min(1.0, max(0.0, self.busy - self.worked) / room)
+
+    def told(self, dtype: str = "float32") -> str:
+        """One line for a record; `dtype` is what was computed in."""
+        threads = torch.get_num_threads()
+        machine = (
+            f"{_processor()} ({platform.machine()}, {torch.backends.cpu.get_cpu_capability()}), "
+            f"{threads} thread{'s' if threads > 1 else ''} on {os.cpu_count()} cores, {dtype}"
+        )
+        libraries = ", ".join(f"{name} {version(name)}" for name in ("torch", "transformers"))
+        day = datetime.datetime.now(datetime.UTC).date()
+        others = f"other processes took {100 * self.others:.0f} % of the cores meanwhile"
+        return f"{machine}; Python {platform.python_version()}, {libraries}; {day}; {others}"
+
+
+def clock() -> Callable[[], float]:
+    """Seconds for ratios: the processor's own on one thread, which other jobs hardly touch; of the wall on several."""
+    return time.process_time if torch.get_num_threads() == 1 else time.perf_counter
+
+
+def clock_name() -> str:
+    """Which of the two `clock` gives, for a record."""
+    return "processor" if torch.get_num_threads() == 1 else "wall"
+
+
+def seconds(work: Callable[[], object]) -> float:
+    """How long `work` takes, by `clock`."""
+    now = clock()
+    began = now()
+    work()
+    return now() - began

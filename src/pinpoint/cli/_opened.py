@@ -1,0 +1,102 @@
+"""A run opened for a command, what it says on the way, and what it prints."""
+
+import json
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import typer
+
+from pinpoint.cli._common import model_path
+from pinpoint.cli._console import Terminal
+from pinpoint.errors import InputError, PinpointWarning
+from pinpoint.processes import current
+
+if TYPE_CHECKING:
+    from pinpoint.config import RunConfig
+    from pinpoint.pipeline import Run
+
+
+def present(file: Path, mend: str) -> None:
+    """Tells of a file that is not there before anything slow is imported to read it.
+
+    Raises:
+        InputError: it is not there.
+    """
+    if not file.exists():
+        raise InputError("no such file.", where=str(file), mend=mend)
+
+
+@contextmanager
+def started(
+    model: str, config: Path | None, settings: dict[str, Any], out: Path | None, *, fork: bool, quiet: bool
+) -> Iterator["Run"]:
+    """A run of a model, its folder held for the length of the block."""
+    # What is wrong with the settings is told at once: torch, which takes seconds to import, is not needed for it.
+    from pinpoint.config import notices, resolve
+
+    resolved = resolve(model_path(model), config, settings)
+    from pinpoint.pipeline import fitted, folder_for
+
+    resolved, lost = fitted(resolved)
+    first = current().first
+    name = Path(model).name if Path(model).exists() else model
+    folder = Path(current().from_first(str(folder_for(resolved, name, out, fork=fork)) if first else None))
+    with terminal(quiet=quiet) as progress, held(resolved, folder, progress, read=True) as opened:
+        progress.say(f"run folder: {folder}")
+        if lost:
+            opened.note(lost)
+        for line in notices(resolved):
+            progress.say(line)
+        yield opened
+
+
+@contextmanager
+def held(settings: "RunConfig", folder: Path, progress: Terminal, *, read: bool = False) -> Iterator["Run"]:
+    """A run in its folder, which the first process holds for the length of the block; others follow it, and exit."""
+    from pinpoint.pipeline import LOG, Run, locked
+
+    opened = Run(settings, folder, progress, current())
+    if not current().first:
+        opened.follow()
+        raise typer.Exit
+    if read:
+        opened.inputs.read()
+    with locked(folder), progress.kept(folder / LOG):
+        yield opened
+    opened.dismiss()
+
+
+@contextmanager
+def terminal(*, quiet: bool) -> Iterator[Terminal]:
+    """Progress on stderr; the libraries' own chatter is silenced, our warnings become lines."""
+    import logging
+    import warnings
+
+    import transformers
+    from huggingface_hub.utils.tqdm import disable_progress_bars
+
+    transformers.logging.set_verbosity_error()
+    transformers.logging.disable_progress_bar()
+    disable_progress_bars()
+    logging.getLogger("trl").setLevel(logging.ERROR)
+    with Terminal(quiet=quiet or not current().first) as drawn, warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        warnings.simplefilter("always", PinpointWarning)
+        shown = warnings.showwarning
+
+        def show(message: Warning | str, category: type[Warning], *rest: Any, **more: Any) -> None:
+            if issubclass(category, PinpointWarning):
+                drawn.say(f"warning: {message}")
+            else:
+                shown(message, category, *rest, **more)
+
+        warnings.showwarning = show
+        yield drawn
+
+
+def print_json(value: Any) -> None:
+    """One JSON document on stdout."""
+    sys.stdout.write(json.dumps(value, indent=1, ensure_ascii=False) + "\n")
