@@ -143,9 +143,9 @@ def load(
         The model, in evaluation mode, and the tokenizer.
 
     Raises:
-        InputError: the dtype or the device map is unknown, nothing can be loaded from `path`, an adapter lies there, the
-            Hub cannot be reached and `path` was not fetched before, or its weights are quantised, or to be, in a way
-            that this machine has no library or device for.
+        InputError: the dtype or the device map is unknown, nothing can be loaded from `path`, an adapter lies there,
+            the Hub cannot be reached and `path` was not fetched before, or its weights are quantised, or to be, in a
+            way that this machine has no library or device for.
 
     Warns:
         PinpointWarning: the Hub cannot be reached, so that what was fetched before is loaded.
