@@ -2,6 +2,7 @@
 
 import ast
 import builtins
+import inspect
 import json
 import shutil
 import sys
@@ -13,6 +14,7 @@ import pytest
 import pinpoint
 from pinpoint.artifacts import Workspace
 from pinpoint.cli import main
+from pinpoint.cli._chat import chat
 from pinpoint.cli._console import Terminal, safe
 from pinpoint.config import resolve
 from pinpoint.errors import ArtifactError, InputError
@@ -175,3 +177,7 @@ def test_paths_in_artifacts_cannot_leave_their_folder(tmp_path: Path) -> None:
 def test_a_record_of_a_search_that_is_not_there_is_told_before_training(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"full\.search: .*: no such file"):
         resolve(str(shipped()["yesman"]), None, {"full": {"search": str(tmp_path / "none.json")}})
+
+
+def test_a_chat_listens_on_this_machine_alone_unless_told_otherwise() -> None:
+    assert inspect.signature(chat).parameters["host"].default == "127.0.0.1"

@@ -1,8 +1,11 @@
 """An approximation held to exact scores: by ranks, by sizes and by the heads that come first."""
 
+import warnings
+
 import pytest
 import torch
 
+from pinpoint.errors import InputError
 from pinpoint.heads import HeadScores
 from pinpoint.locate import agreement
 
@@ -36,6 +39,14 @@ def test_a_notebook_is_told_in_a_sentence_and_a_row() -> None:
 
 def test_where_one_side_is_constant_there_is_no_correlation_and_where_all_are_zero_no_error() -> None:
     some, flat, nothing = scored([-1.0, 2.0]), scored([3.0, 3.0]), scored([0.0, 0.0])
+    warnings.simplefilter("error")  # scipy's, of a correlation that is not defined
     assert agreement(some, flat).correlation is None and agreement(flat, some).correlation is None
     assert agreement(some, nothing).error is None
     assert agreement(nothing, some).error == 1.0
+
+
+def test_scores_of_other_pairs_or_heads_are_refused() -> None:
+    with pytest.raises(InputError, match=r"^agreement: scores of shape \(1, 1, 2\) cannot be held to .* \(2, 1, 2\)\."):
+        agreement(scored([-1.0, 2.0]), scored([-1.0, 2.0], [0.0, 1.0]))
+    with pytest.raises(InputError, match=r"shape \(1, 1, 3\) cannot be held to scores of shape \(1, 1, 2\)\. Score"):
+        agreement(scored([-1.0, 2.0, 0.0]), scored([-1.0, 2.0]))

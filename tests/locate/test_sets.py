@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 import torch
-from transformers import PreTrainedModel
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 import pinpoint
 from pinpoint.errors import InputError
@@ -67,6 +67,9 @@ def test_the_search_lowers_the_metric_with_every_step() -> None:
     joints = [step.joint for step in steps]
     table = steps.to_pandas()
     assert table["joint"].tolist() == joints and table["head"].tolist() == [str(step.head) for step in steps]
+    assert table["step"].tolist() == list(range(1, len(steps) + 1))
+    assert table["added"].tolist() == [step.added for step in steps]
+    assert table["heads"].tolist() == [",".join(map(str, step.heads)) for step in steps]
     assert steps.heads == steps[-1].heads and str(steps[0].head) in steps._repr_html_()
     assert joints == sorted(joints, reverse=True) and joints[0] < 0
     alone = pinpoint.locate(model, None, pairs)
@@ -133,7 +136,29 @@ def test_a_joint_effect_is_that_of_the_set_given(engine: str) -> None:
     beyond = pinpoint.locate(model, None, pairs, given=GIVEN).reference - alone.reference
     found = pinpoint.joint_effect(model, None, pairs, GIVEN, engine=engine)
     assert found.effect == pytest.approx(float(beyond.mean()), abs=1e-5) and found.pairs == 3
+    assert found.standard_error == pytest.approx(float(beyond.std()) / 3**0.5, abs=1e-5)
     assert found.alone == pytest.approx(sum(float(alone.mean[head]) for head in GIVEN), abs=1e-5)
+
+
+def test_one_pair_has_an_effect_and_no_error() -> None:
+    found = pinpoint.joint_effect(tiny("llama-gqa"), None, checks.pairs()[:1], GIVEN)
+    assert found.standard_error is None and found.pairs == 1 and found.effect != 0
+
+
+def test_a_set_is_cut_down_from_twice_as_many_and_the_stronger_of_both_is_kept() -> None:
+    model, pairs = tiny("llama-gqa"), checks.pairs()
+    found = pinpoint.find_set(model, None, pairs, 3)
+    assert found.joint is None and found.forward == pinpoint.greedy_set(model, None, pairs, 3)
+    strongest = set(pinpoint.locate(model, None, pairs).top(6))
+    assert [len(step.heads) for step in found.backward[:3]] == [5, 4, 3]
+    for step in found.backward:
+        assert not step.added and step.head in strongest and step.head not in step.heads
+        strongest.remove(step.head)
+        assert strongest == set(step.heads)
+        assert step.joint == pytest.approx(pinpoint.joint_effect(model, None, pairs, step.heads).effect, abs=1e-5)
+    ends = {"forward": found.forward[-1], "backward": found.backward[-1]}
+    assert found.chosen_on == min(step.joint for step in ends.values()) == ends[found.search].joint
+    assert found.heads == ends[found.search].heads
 
 
 def test_cutting_down_asks_for_no_rows_of_heads(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -148,3 +173,12 @@ def test_cutting_down_asks_for_no_rows_of_heads(monkeypatch: pytest.MonkeyPatch)
     found = pinpoint.find_set(tiny("llama-gqa"), None, checks.pairs(), 3)
     # One sweep for the heads alone, and one for each step of growing.
     assert len(swept) == 1 + len(found.forward)
+
+
+def test_sets_are_searched_on_prompts_of_text(tokenizer: PreTrainedTokenizerBase) -> None:
+    model = tiny("llama-gqa", vocab_size=len(tokenizer))
+    pairs = [pinpoint.ContrastPair(f"Copy: {word}.", "Copy: milk.", "Yes", "Sorry") for word in ("horse", "bread")]
+    best = pinpoint.locate(model, tokenizer, pairs).top(1)
+    assert pinpoint.greedy_set(model, tokenizer, pairs, 1).heads == tuple(best)
+    found = pinpoint.find_set(model, tokenizer, pairs, 1)
+    assert found.chosen_on == pytest.approx(pinpoint.joint_effect(model, tokenizer, pairs, found.heads).effect)

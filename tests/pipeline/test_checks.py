@@ -1,10 +1,13 @@
 """Each named check, tripped and not."""
 
+import ast
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 import torch
 
+import pinpoint
 from pinpoint.checks import enough_items
 from pinpoint.config import resolve
 from pinpoint.errors import CheckFailed
@@ -13,6 +16,7 @@ from pinpoint.measure import Estimate
 from pinpoint.organism import shipped
 from pinpoint.pipeline import Run
 from pinpoint.pipeline._checks import contrast_bites, demand, knockout_bites, ranking_stable
+from tests.conftest import ROOT
 
 
 def scores(size: float, method: str = "path") -> HeadScores:
@@ -26,6 +30,8 @@ def test_a_contrast_that_moves_nothing_stops_the_run() -> None:
     assert contrast_bites(scores(0, "random")).ok
     with pytest.raises(CheckFailed, match=r"moves the metric' failed: the strongest head moves logit_diff by 0\.0001"):
         demand(contrast_bites(scores(1e-4)))
+    with pytest.raises(CheckFailed, match=r"'knocking out a single head moves the metric' failed: .*0\.0001.*--set"):
+        demand(contrast_bites(scores(1e-4, "knockout")))
 
 
 def test_a_knockout_that_does_not_reach_the_model_stops_the_run() -> None:
@@ -65,3 +71,36 @@ def test_a_warning_is_kept_and_told_and_the_run_goes_on(tmp_path: Path) -> None:
     run.note(ranking_stable(Estimate(0.5, 0.2, 0.8, 50), 4))
     assert [check["ok"] for check in run.workspace.read_json("checks.json")] == [False]
     assert any(text.startswith("warning: check 'the first heads stay first") for text in Heard.said)
+
+
+def names() -> Iterator[str]:
+    """The names of all checks, from the source."""
+    for path in Path(pinpoint.__file__).parent.rglob("*.py"):
+        tree = ast.parse(path.read_text(encoding="utf-8"))
+        constants = {
+            target.id: node.value.value
+            for node in tree.body
+            if isinstance(node, ast.Assign) and isinstance(node.value, ast.Constant)
+            for target in node.targets
+            if isinstance(target, ast.Name)
+        }
+        for node in ast.walk(tree):
+            if isinstance(node, ast.Call) and getattr(node.func, "id", "") == "CheckResult":
+                [given] = [word.value for word in node.keywords if word.arg == "name"]
+                for part in ast.walk(given):  # one of two names, by a condition, is both
+                    if isinstance(part, ast.Constant):
+                        yield str(part.value)
+                    elif isinstance(part, ast.Name) and part.id in constants:
+                        yield str(constants[part.id])
+
+
+def test_every_check_is_told_of_where_its_failure_is_tested() -> None:
+    text = (ROOT / "docs" / "reliability.md").read_text(encoding="utf-8")
+    table = text.partition("## What a run checks of itself")[2].partition("\n## ")[0]
+    rows = [line.split(" | ") for line in table.splitlines() if line.startswith("| ")][1:]
+    found = sorted(names())
+    assert len(found) == len(rows) >= 17
+    for name in found:
+        assert sum(row[0].startswith(f"| {name}") for row in rows) == 1, name
+    tests = [name for row in rows for name in row[2].split("`")[1::2]]
+    assert len(tests) >= len(rows) and all((ROOT / "tests" / name).is_file() for name in tests)

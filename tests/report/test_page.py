@@ -126,6 +126,15 @@ def test_text_of_models_and_data_is_escaped_everywhere(tmp_path: Path) -> None:
     assert "&lt;script&gt;" in hover and "<script" not in hover
 
 
+def test_a_check_that_failed_is_told_with_what_can_be_done(tmp_path: Path) -> None:
+    told = summary()
+    failed = {"name": "heads stay first", "ok": False, "detail": "half do", "mend": "Give more pairs."}
+    told["checks"] = [failed, {"name": "it moves", "ok": True, "detail": "by 3", "mend": "Look at it."}]
+    words = page(tmp_path, summary=told).words
+    assert "✗ failedheads stay first: half do. Give more pairs." in words
+    assert "✓ passedit moves: by 3" in words and "Look at it." not in words
+
+
 def test_undefined_estimates_print_as_a_dash_and_never_as_zero(tmp_path: Path) -> None:
     told = summary()
     for name in ("confidence", "truthfulness", "correction_acceptance", "discernment", "kl"):

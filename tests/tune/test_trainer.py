@@ -1,19 +1,26 @@
-"""What a trainer is told of devices and processes."""
+"""What a trainer is told of devices and processes, and what it keeps and computes for the sake of a few heads."""
 
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
+from torch.utils.flop_counter import FlopCounterMode
+from transformers import PreTrainedTokenizerBase
 from trl import SFTConfig
 
 from pinpoint.behaviours import PreferenceRow
 from pinpoint.config import TuneConfig
 from pinpoint.errors import ConfigError
+from pinpoint.heads import Head
+from pinpoint.models import headed
 from pinpoint.processes import Processes
 from pinpoint.progress import Silent
-from pinpoint.tune import fit
-from pinpoint.tune._trainer import _on
+from pinpoint.tune import _fit, attach, fit, head_slices
+from pinpoint.tune._trainer import _on, trainer_of
 from tests.families import tiny
+from tests.tune.test_resume import CONFIG, ROWS
 
 
 def test_one_process_trains_on_the_card_of_its_model_and_on_no_other(
@@ -36,3 +43,52 @@ def test_several_processes_refuse_preference_rows(tmp_path: Path) -> None:
         ConfigError, match=r"^preference rows are trained on by one process\. Start it without torchrun"
     ):
         fit(tiny("llama-gqa"), None, [row], TuneConfig(), lambda _: {}, **told)  # type: ignore[arg-type]
+
+
+class Watched:
+    """A training of one head: the blocks that gradients passed through, what the optimizer kept, what it all cost."""
+
+    def __init__(self, layer: int, tokenizer: PreTrainedTokenizerBase, out: Path, patch: pytest.MonkeyPatch) -> None:
+        view = headed(tiny("llama-gqa", vocab_size=len(tokenizer)))
+        self.weights = [sum(one.numel() for one in block.parameters() if one.dim() == 2) for block in view.layers]
+        self.through: set[int] = set()
+        self.tokens = 0
+        for number, block in enumerate(view.layers):
+            block.register_forward_pre_hook(partial(self._enters, number), with_kwargs=True)
+        made: list[Any] = []
+        patch.setattr(_fit, "trainer_of", lambda *args, **more: made.append(trainer_of(*args, **more)) or made[-1])
+        self.model = attach(view, head_slices(view, [Head(layer, 1)], "q,o"))
+        told: dict[str, Any] = {"seed": 0, "out": out, "progress": Silent(), "what": "x", "targets": {}}
+        with FlopCounterMode(display=False) as counter:
+            self.fitted = fit(self.model, tokenizer, ROWS[:4], CONFIG, lambda _: {}, **told)
+        self.operations = counter.get_total_flops()
+        self.state = made[0].optimizer.state
+
+    def _enters(self, number: int, _: object, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+        states = args[0] if args else kwargs["hidden_states"]
+        if states.requires_grad:
+            self.through.add(number)
+        if number == 0:
+            self.tokens += states.shape[0] * states.shape[1]
+
+
+@pytest.fixture(scope="module")
+def watched(tokenizer: PreTrainedTokenizerBase, tmp_path_factory: pytest.TempPathFactory) -> list[Watched]:
+    """The same training, of a head in each of the three layers."""
+    with pytest.MonkeyPatch.context() as patch:
+        return [Watched(layer, tokenizer, tmp_path_factory.mktemp("out"), patch) for layer in range(3)]
+
+
+def test_gradients_pass_through_no_block_below_the_lowest_head(watched: list[Watched]) -> None:
+    assert [one.through for one in watched] == [{1, 2}, {2}, set()]
+    for lower, higher, weights in zip(watched, watched[1:], watched[0].weights[1:], strict=False):
+        # A frozen weight costs the backward pass a multiplication and an addition for each token.
+        assert lower.operations - higher.operations == 2 * lower.tokens * weights > 0
+
+
+def test_the_optimizer_keeps_state_for_the_slices_alone(watched: list[Watched]) -> None:
+    for one in watched:
+        assert set(one.state) == {parameter for parameter in one.model.parameters() if parameter.requires_grad}
+        for moment in ("exp_avg", "exp_avg_sq"):
+            assert sum(kept[moment].numel() for kept in one.state.values()) == one.fitted.trainable
+        assert 0 < one.fitted.trainable < sum(one.weights) / 10

@@ -4,7 +4,7 @@ from pinpoint.models._context import context_of
 from pinpoint.models._held import held_per_token, inner_width
 from pinpoint.models._hub import asking_hub
 from pinpoint.models._layout import Layout
-from pinpoint.models._load import NO_CODE, Loaded, load, load_tokenizer, model_class, pick_device
+from pinpoint.models._load import NO_CODE, Loaded, demand_no_adapter, load, load_tokenizer, model_class, pick_device
 from pinpoint.models._packed import Packed, in_bits_packed, kept_packed, missing_libraries, packed, spared
 from pinpoint.models._placement import is_spread
 from pinpoint.models._qkv import PARTS, Projections, Which, features, fused, gated, grouped, interleaved, stacked
@@ -27,6 +27,7 @@ __all__ = [
     "choices",
     "context_of",
     "demand_gradients",
+    "demand_no_adapter",
     "demand_unquantised",
     "features",
     "fused",

@@ -1,5 +1,6 @@
 """Loading a chat model and its tokenizer, from a folder or from the Hub."""
 
+import json
 import weakref
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -18,6 +19,7 @@ from transformers import (
     PreTrainedModel,
     PreTrainedTokenizerBase,
 )
+from transformers.utils import find_adapter_config_file
 
 from pinpoint.config import Bits, DeviceMap
 from pinpoint.errors import InputError, first_line
@@ -118,6 +120,30 @@ def _keep_unpacked(model: PreTrainedModel, dtype: torch.dtype | None) -> None:
         nn.Module.to(model, dtype)
 
 
+def demand_no_adapter(path: str | Path, revision: str | None = None) -> None:
+    """Refuses an adapter in a model's place, or beside its weights.
+
+    Transformers would put it on the model that is loaded, whichever model it was made for: the weights would not be
+    what is measured, and the settings of a run would not say so.
+
+    Raises:
+        InputError: there is one.
+    """
+    found = find_adapter_config_file(str(path), revision=revision)
+    if found is None:
+        return
+    try:
+        base = json.loads(Path(found).read_text(encoding="utf-8"))["base_model_name_or_path"]
+    except (OSError, ValueError, KeyError, TypeError):
+        base = None
+    raise InputError(
+        f"holds an adapter (adapter_config.json{f', made for {base}' if base else ''}), which is no model of its own.",
+        where=str(path),
+        mend="Give the model that it is merged into (`merged/` of a run or an export); or, for the weights beside it "
+        "alone, move adapter_config.json away.",
+    )
+
+
 def load(
     path: str | Path,
     dtype: str = "auto",
@@ -143,9 +169,9 @@ def load(
         The model, in evaluation mode, and the tokenizer.
 
     Raises:
-        InputError: the dtype or the device map is unknown, nothing can be loaded from `path`, the Hub cannot be reached
-            and `path` was not fetched before, or its weights are quantised, or to be, in a way that this machine has no
-            library or device for.
+        InputError: the dtype or the device map is unknown, nothing can be loaded from `path`, an adapter lies there,
+            the Hub cannot be reached and `path` was not fetched before, or its weights are quantised, or to be, in a
+            way that this machine has no library or device for.
 
     Warns:
         PinpointWarning: the Hub cannot be reached, so that what was fetched before is loaded.
@@ -164,6 +190,7 @@ def load(
     folder = TemporaryDirectory(prefix="pinpoint-offload-") if device_map is not None else None
     try:
         with asking_hub(path):
+            demand_no_adapter(path, revision)
             config = AutoConfig.from_pretrained(str(path), revision=revision, **NO_CODE)
             tokenizer = AutoTokenizer.from_pretrained(str(path), revision=revision, **NO_CODE)
             method, build = quantisation(config), model_class(config)

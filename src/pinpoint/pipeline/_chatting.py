@@ -13,7 +13,7 @@ from pinpoint.heads import Head
 from pinpoint.measure import head_means
 from pinpoint.models import HeadedModel, Loaded, headed, load
 from pinpoint.pipeline._inputs import Inputs
-from pinpoint.pipeline._preconditions import demand_whole
+from pinpoint.pipeline._preconditions import demand_base, demand_whole
 from pinpoint.pipeline._served import served
 from pinpoint.pipeline._talk import questions_there, talk_of
 from pinpoint.pipeline._template import fitted, rendering
@@ -43,7 +43,7 @@ def lineup_of_run(config: RunConfig, folder: Path, progress: Progress, *, max_ne
         max_new_tokens: a reply is cut after as many tokens.
 
     Raises:
-        ArtifactError: the run has no tuned model yet, or not the one that tuning left.
+        ArtifactError: the run has no tuned model yet, or not the one that tuning left, or its base is another model.
         InputError: a model cannot be loaded.
     """
     if not served(Workspace(folder)).is_dir():
@@ -53,6 +53,7 @@ def lineup_of_run(config: RunConfig, folder: Path, progress: Progress, *, max_ne
             mend=f"Make it with `pinpoint tune {folder}`, or talk to the base alone: `pinpoint chat {config.model}`.",
         )
     demand_whole(Workspace(folder), "tune", config.model)
+    demand_base(Workspace(folder), config.model)
     return _lineup(config, progress, folder, max_new_tokens)
 
 

@@ -16,6 +16,7 @@ from pinpoint.models import (
     HeadedModel,
     Packed,
     asking_hub,
+    demand_no_adapter,
     demand_unquantised,
     features,
     headed,
@@ -110,6 +111,7 @@ class Inspection(_Record):
 def _config(model: str, revision: str | None) -> PretrainedConfig:
     try:
         with asking_hub(model):
+            demand_no_adapter(model, revision)
             config: PretrainedConfig = AutoConfig.from_pretrained(model, revision=revision, **NO_CODE)
     except (OSError, ValueError) as error:
         raise InputError(

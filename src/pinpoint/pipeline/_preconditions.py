@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from pinpoint.artifacts import Workspace
 from pinpoint.errors import ArtifactError
+from pinpoint.pipeline._fingerprint import fingerprint
 from pinpoint.pipeline._stages import LEFT, done_stages, key_of, needs
 
 if TYPE_CHECKING:
@@ -50,6 +51,24 @@ def demand_whole(space: Workspace, stage: str, model: str) -> None:
             f"is not as stage {stage!r} left it: it was changed or damaged, or the stage was begun again and stopped.",
             where=", ".join(str(space.root / name) for name in changed[:3]),
             mend=f"Do it again: {again}.",
+        )
+
+
+def demand_base(space: Workspace, model: str) -> None:
+    """Refuses a base that is not the model whose heads were tuned: its files were put in the place of that one's.
+
+    A folder that was moved, or a run made on another machine, is no other model.
+
+    Raises:
+        ArtifactError: names the files.
+    """
+    was, now = done_stages(space)["tune"].get("base"), fingerprint(model)
+    if isinstance(was, dict) and isinstance(now, dict) and was != now:
+        files = ", ".join(sorted({name for name, _ in was.items() ^ now.items()}))
+        raise ArtifactError(
+            f"is not the model that the run tuned ({files}).",
+            where=model,
+            mend=f"Put that one back, or run this one in a folder of its own: `pinpoint run {shlex.quote(model)}`.",
         )
 
 

@@ -12,6 +12,7 @@ from pinpoint._version import __version__
 from pinpoint.artifacts import file_digest
 from pinpoint.beyond import FURTHER
 from pinpoint.config import ROLES
+from pinpoint.pipeline._fingerprint import fingerprint
 
 if TYPE_CHECKING:
     from pinpoint.artifacts import Workspace
@@ -249,7 +250,12 @@ def settle(run: Run, stage: str) -> None:
     # Of locating, others read the ranking: further contrasts change the stage and not that.
     names = ("ranking" if name == "locate" else name for name in (*needs(run, stage), *({stage} & {"locate"})))
     read = {name: key_of(run, name) for name in names}
-    entry = {"key": key_of(run, stage), "read": read, "files": space.digests_of(LEFT[stage])}
+    entry = {
+        "key": key_of(run, stage),
+        "base": fingerprint(run.config.model),
+        "read": read,
+        "files": space.digests_of(LEFT[stage]),
+    }
     space.write_json(STAGES_RECORD, done_stages(space) | {stage: entry})
     clear(run, stage)
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import torch
 from accelerate.utils import OffloadedWeightsLoader
-from peft import LoraConfig, PeftModel, get_peft_model, set_peft_model_state_dict
+from peft import LoraConfig, PeftModel, get_peft_model, get_peft_model_state_dict, set_peft_model_state_dict
 from peft.tuners.lora import LoraLayer
 from safetensors.torch import load_file
 from torch import Tensor, nn
@@ -21,7 +21,7 @@ from pinpoint.errors import InputError
 from pinpoint.interventions import offloading
 from pinpoint.memory import handing_back
 from pinpoint.models import HeadedModel, demand_gradients
-from pinpoint.tune._slices import ADAPTER, Slice, attach, materialise
+from pinpoint.tune._slices import ADAPTER, Slice, attach, freeze_selectors, materialise
 
 
 @contextmanager
@@ -86,13 +86,50 @@ def take_off(model: PreTrainedModel) -> None:
 
 
 def put_on(model: PreTrainedModel, folder: Path) -> PeftModel:
-    """A saved adapter on the model that it is given, wherever the weights of that lie; for use, not for training."""
-    live: PeftModel = get_peft_model(model, LoraConfig.from_pretrained(str(folder)))
+    """A saved adapter on the model that it is given, wherever the weights of that lie; for use, not for training.
+
+    Raises:
+        InputError: the adapter is of another model's shapes; this one is left without it.
+    """
+    return _read(model, folder, trains=False).requires_grad_(False).eval()
+
+
+def resume_adapter(view: HeadedModel, folder: str | Path) -> PeftModel:
+    """Loads a saved head-slice adapter for more training, its one-hot factors frozen again.
+
+    Raises:
+        InputError: the adapter is of another model's shapes; this one is left without it.
+        ConfigError: it holds no head slices.
+    """
+    model = _read(view.model, Path(folder), trains=True)
+    freeze_selectors(model)
+    return model
+
+
+def _read(model: PreTrainedModel, folder: Path, *, trains: bool) -> PeftModel:
+    config, saved = LoraConfig.from_pretrained(str(folder)), load_file(folder / "adapter_model.safetensors")
+    config.inference_mode = not trains
+    try:
+        live: PeftModel = get_peft_model(model, config)
+    except ValueError as error:  # the model has none of its modules
+        raise _of_another_model(folder, min(saved)) from error
     for _, layer in _adapted_layers(model):
         materialise(layer)
-    loaded: Any = set_peft_model_state_dict(live, load_file(folder / "adapter_model.safetensors"))
-    assert not loaded.unexpected_keys
-    return live.requires_grad_(False).eval()
+    wanted: Any = get_peft_model_state_dict(live, save_embedding_layers=False)
+    here, there = ({(name, tuple(one.shape)) for name, one in weights.items()} for weights in (wanted, saved))
+    if here != there:
+        take_off(model)
+        raise _of_another_model(folder, min(here ^ there)[0])
+    set_peft_model_state_dict(live, saved)
+    return live
+
+
+def _of_another_model(folder: Path, name: str) -> InputError:
+    return InputError(
+        f"the adapter was made for another model: {name} has no place in this one, or another shape.",
+        where=str(folder),
+        mend="Give the model that it was made for.",
+    )
 
 
 @contextmanager

@@ -161,10 +161,3 @@ def freeze_selectors(model: PeftModel) -> list[nn.Parameter]:
         linear[ADAPTER] = _Selector(linear[ADAPTER])
         frozen.append(factors[which])
     return frozen
-
-
-def resume_adapter(view: HeadedModel, folder: str) -> PeftModel:
-    """Loads a saved head-slice adapter for more training, its one-hot factors frozen again."""
-    model = PeftModel.from_pretrained(view.model, folder, is_trainable=True)
-    freeze_selectors(model)
-    return model
