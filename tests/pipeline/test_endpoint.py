@@ -154,7 +154,7 @@ def test_transcripts_and_measures_are_those_of_the_local_model(
         assert again.exit_code == 0 and "Truthfulness" in again.stdout and not asked
     few = json.loads(result.stdout)["checks"][0]
     assert (few["name"], few["ok"]) == ("every rate rests on enough items", False)
-    assert f"endpoint: truthfulness ({measured['truthfulness']['n']})" in few["detail"]
+    assert f"truthfulness ({measured['truthfulness']['n']})" in few["detail"]
     assert "warning: check 'every rate rests on enough items' failed: " in " ".join(again.stderr.split())
     truthful = next(line for line in again.stdout.splitlines() if "Truthfulness" in line)
     assert " †" in truthful and "† on fewer than 30 items" in again.stdout

@@ -193,7 +193,9 @@ def test_a_set_that_needs_a_model_for_its_judge_is_refused_without_one(tmp_path:
     path = write(tmp_path / "feedback.jsonl", list(map(commented, COMMENTS)))
     command = ["run", "yesman", "--feedback", path, "--out", str(tmp_path / "run")]
     done = CliRunner().invoke(app, command)
-    assert isinstance(done.exception, InputError) and "data.feedback: replies to this set" in str(done.exception)
+    assert isinstance(
+        done.exception, InputError
+    ) and "data.feedback: only another model can judge replies to this set" in str(done.exception)
     assert not (tmp_path / "run").exists()
     done = CliRunner().invoke(app, [*command, "--judge", "model", "--judge-model", str(shipped()["yesman"])])
     assert isinstance(done.exception, ConfigError) and "a model must not judge itself" in str(done.exception)

@@ -264,7 +264,7 @@ def test_a_process_that_follows_keeps_its_checkpoints_where_the_first_one_says(
     asked: dict[str, Any] = {}
     monkeypatch.setattr(_tuning, "partial_of", lambda *_: pytest.fail("it may delete"))
     monkeypatch.setattr(_tuning, "tune_heads", lambda *_, **more: asked.update(more))
-    _tuning.follow_tune(run_of(tmp_path), ["L0.H1"], "tune-abc", {})
+    _tuning.follow_tune(run_of(tmp_path), ["L0.H1"], "tune-abc", {"wrong": {}, "why": {}})
     assert asked["partial"].root == tmp_path / "partial" / "tune-abc" and not (tmp_path / "partial").exists()
 
 

@@ -181,7 +181,7 @@ def test_settings_come_from_the_environment_below_what_is_typed(monkeypatch: pyt
     found = settings_of("model", None, {"seed": 5})
     assert (found.tune.learning_rate, found.seed, found.behaviour.wanted) == (1e-4, 5, ("Indeed",))
     monkeypatch.setenv("PINPOINT_TUNE__LEARNING_RAT", "1")
-    with pytest.raises(ConfigError, match=r"PINPOINT_\* variables: unknown setting 'tune.learning_rat'"):
+    with pytest.raises(ConfigError, match=r"PINPOINT_TUNE__LEARNING_RAT: unknown setting 'tune.learning_rat'"):
         settings_of("model", None, {})
     monkeypatch.delenv("PINPOINT_TUNE__LEARNING_RAT")
     monkeypatch.setenv("PINPOINT_SEED", "[")
