@@ -20,7 +20,7 @@ TEXT = """<!-- Written by `python -m tests.dry_run`: edit that. -->
 
 # A dry run of the paper's experiment
 
-What this says for Llama-2-13B-chat, with the paper's settings, which come along, and
+What this says for Llama-2-13B-chat, with the paper's settings, which come with the package, and
 [the paper's data](published.md#how-to-fill-it-in):
 
 ```console
