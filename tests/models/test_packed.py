@@ -119,6 +119,15 @@ def test_fp8_unpacks_to_the_dtype_that_is_asked_for_and_is_exact_in_it(checkpoin
         pinpoint.load(checkpoints[0], "float32", "cpu", device_map="disk")
 
 
+def test_a_narrower_dtype_is_for_weights_and_leaves_rotary_frequencies_alone(checkpoints: tuple[str, str]) -> None:
+    own, asked = (pinpoint.load(checkpoints[0], dtype, "cpu").model for dtype in ("auto", "float16"))
+    assert {weight.dtype for weight in asked.parameters()} == {torch.float16}
+    frequencies = {name: x for name, x in own.named_buffers() if x.is_floating_point()}
+    assert frequencies
+    for name, x in asked.named_buffers():
+        assert name not in frequencies or torch.equal(x, frequencies[name])
+
+
 @pytest.mark.parametrize("device_map", [None, "disk"])
 def test_heads_of_a_checkpoint_in_fp8_are_tuned_and_merged_into_what_it_unpacks_to(
     checkpoints: tuple[str, str], device_map: str | None, tokenizer: PreTrainedTokenizerBase, tmp_path: Path

@@ -111,13 +111,27 @@ def _unpack(config: PretrainedConfig, dtype: str, device_map: DeviceMap | None) 
     quantisation_settings(config)["dequantize"] = True
 
 
-def _keep_unpacked(model: PreTrainedModel, dtype: torch.dtype | None) -> None:
-    """Leaves of a model whose weights were unpacked nothing that speaks of their packing."""
+def _keep_unpacked(model: PreTrainedModel, own: torch.dtype | None, dtype: torch.dtype | None) -> None:
+    """Leaves of a model whose weights were unpacked nothing that speaks of their packing, in dtype or structure.
+
+    Args:
+        model: it.
+        own: the checkpoint's dtype, in which what was packed comes whatever is asked for.
+        dtype: what was asked for; None for the checkpoint's own.
+    """
     # transformers would pack them again as it saves them, and what was tuned would be rounded away without a word.
     vars(model).pop("_weight_conversions", None)
-    if dtype is not None:
-        # What was packed comes in the checkpoint's dtype whatever is asked for.
-        nn.Module.to(model, dtype)
+    if own is None or dtype is None:
+        return
+    for weight in model.parameters():
+        # Others have the dtype that was asked for, or are kept in float32 on purpose.
+        if weight.dtype == own:
+            weight.data = weight.data.to(dtype)
+    if torch.promote_types(own, dtype) == dtype:
+        for buffer in model.buffers():
+            # Rotary frequencies stay in float32: narrowed, they turn far positions by the wrong angle.
+            if buffer.dtype == own:
+                buffer.data = buffer.data.to(dtype)
 
 
 def demand_no_adapter(path: str | Path, revision: str | None = None) -> None:
@@ -193,7 +207,7 @@ def load(
             demand_no_adapter(path, revision)
             config = AutoConfig.from_pretrained(str(path), revision=revision, **NO_CODE)
             tokenizer = AutoTokenizer.from_pretrained(str(path), revision=revision, **NO_CODE)
-            method, build = quantisation(config), model_class(config)
+            method, build, own = quantisation(config), model_class(config), config.get_text_config().dtype
             more: dict[str, Any] = {}
             unpacks = bool(method) and not kept_packed(method, torch.device(picked))
             if unpacks:
@@ -233,7 +247,7 @@ def load(
     elif not method:
         module.to(picked)
     if unpacks:
-        _keep_unpacked(model, _DTYPES.get(dtype))
+        _keep_unpacked(model, own, _DTYPES.get(dtype))
     keep_gradients(model)
     module.eval()
     return Loaded(model, tokenizer)
