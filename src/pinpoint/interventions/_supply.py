@@ -12,6 +12,8 @@ from transformers.modeling_outputs import MoeModelOutputWithPast
 
 from pinpoint.models import HeadedModel
 
+_UNEMBEDDED = 8192  # tokens whose part of the unembedding is widened at a time
+
 
 class _StandIn(nn.Module):
     """Stands where a module stood and returns what it was given; its other attributes are the module's."""
@@ -116,7 +118,7 @@ def next_token_logits(
     rows = normed.reshape(-1, 1, normed.shape[-1])
     forward = _constant(_BackboneOutput(last_hidden_state=rows))
     ids = torch.zeros(len(rows), 1, dtype=torch.long, device=normed.device)
-    with supplied(view.model, view.layout.backbone, forward), _unembedding_only(view, tokens):
+    with supplied(view.model, view.layout.backbone, forward), _unembedding(view, tokens, rows.dtype):
         logits: Tensor = view.model.forward(input_ids=ids, use_cache=False).logits
     if tokens is not None and logits.shape[-1] != len(tokens):
         logits = logits[..., tokens]
@@ -124,24 +126,28 @@ def next_token_logits(
 
 
 @contextmanager
-def _unembedding_only(view: HeadedModel, tokens: list[int] | None) -> Iterator[None]:
-    """Unembeds to `tokens` alone where the head is a plain matrix at hand; does nothing elsewhere.
+def _unembedding(view: HeadedModel, tokens: list[int] | None, dtype: torch.dtype) -> Iterator[None]:
+    """Unembeds to `tokens` alone, in the rows' dtype, where the head is a plain matrix at hand; does nothing elsewhere.
 
-    A row of many has few logits that are looked at: unembedding it whole would cost as much as whole layers.
+    A row of many has few logits that are looked at: unembedding it whole would cost as much as whole layers. Rows are
+    wider than the weights in models of half precision and where rounding is measured: narrow logits would undo that.
     """
     head = view.model.get_output_embeddings()
-    if tokens is None or not _readable(head):
+    if not _readable(head) or (tokens is None and head.weight.dtype == dtype):
         yield
         return
-    weight = head.weight[tokens]
-    bias = None if head.bias is None else head.bias[tokens]
+    wanted = slice(None) if tokens is None else tokens
+    weights = head.weight[wanted].split(_UNEMBEDDED)
+    biases = [None] * len(weights) if head.bias is None else head.bias[wanted].split(_UNEMBEDDED)
     name = next(name for name, module in view.model.named_modules() if module is head)
 
     def unembed(rows: Tensor) -> Tensor:
-        # Rows are wider than the weights where rounding is measured.
-        return nn.functional.linear(
-            rows.to(weight.device), weight.to(rows.dtype), None if bias is None else bias.to(rows)
+        rows = rows.to(weights[0].device)
+        parts = (
+            nn.functional.linear(rows, weight.to(rows.dtype), None if bias is None else bias.to(rows))
+            for weight, bias in zip(weights, biases, strict=True)
         )
+        return torch.cat(list(parts), dim=-1)
 
     with supplied(view.model, name, unembed):
         yield
