@@ -148,7 +148,7 @@ def score(
     engine = ask.engine_name
     pad_id = getattr(tokenizer, "pad_token_id", None) or 0
     groups = tuple(pair.group or f"pair {i}" for i, pair in enumerate(pairs))
-    training, rounded = model.training, None
+    training, rounded, processes = model.training, None, processes or Processes()
     model.eval()
     progress.start(f"{ask.method}: {len(nodes)} {' and '.join(ask.kinds)} ({engine})", len(pairs))
     began = time.perf_counter()
@@ -157,11 +157,10 @@ def score(
             found = _baseline(view, encoded, list(groups), ask, nodes, progress)
         else:
             work = _worker(view, ask, metric, nodes, pad_id)
-            processes = processes or Processes()
             dealt = batches(encoded, ask.at_once.asked, processes.count, one_by_one=ask.one_by_one)
             found = by_batch(dealt, ask.names_work, work, len(nodes), progress, workspace, processes)
         seconds = time.perf_counter() - began
-        if ask.noise_pairs and ask.method not in _OWN_METRIC and (processes is None or processes.first):
+        if ask.noise_pairs and ask.method not in _OWN_METRIC and processes.first:
             some = slice(ask.noise_pairs)
             rounded = rounding(view, encoded[some], Effects(found.effects[some], found.reference[some]), work)
     finally:

@@ -12,6 +12,7 @@ from torch import nn
 from transformers import PretrainedConfig
 from transformers.pytorch_utils import Conv1D
 from transformers.quantizers.quantizers_utils import should_convert_module
+from transformers.utils import is_kernels_available, is_triton_available
 
 from pinpoint.models._quantised import quantisation, quantisation_settings
 from pinpoint.models._spec import HeadedModel
@@ -117,9 +118,11 @@ def in_bits_packed(bits: int) -> Packed:
 
 def kept_packed(method: str, device: torch.device) -> bool:
     """Whether weights that a method quantised stay so on a device; else they are unpacked as they are loaded."""
+    if method == "compressed-tensors":  # its library would unpack it in the first forward pass, and keep that
+        return False
     if method not in _FOR_GPUS:
         return True
-    if device.type != "cuda" or method == "mxfp4" and not (find_spec("triton") and find_spec("kernels")):
+    if device.type != "cuda" or method == "mxfp4" and not (is_triton_available("3.4.0") and is_kernels_available()):
         return False
     return torch.cuda.get_device_capability(device) >= _FOR_GPUS[method]
 

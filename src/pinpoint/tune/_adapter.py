@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from torch.utils.checkpoint import set_checkpoint_early_stop
 from transformers import PreTrainedModel
 
-from pinpoint.errors import InputError
+from pinpoint.errors import InputError, first_line
 from pinpoint.interventions import offloading
 from pinpoint.memory import handing_back
 from pinpoint.models import HeadedModel, demand_gradients
@@ -111,25 +111,21 @@ def _read(model: PreTrainedModel, folder: Path, *, trains: bool) -> PeftModel:
     config.inference_mode = not trains
     try:
         live: PeftModel = get_peft_model(model, config)
-    except ValueError as error:  # the model has none of its modules
-        raise _of_another_model(folder, min(saved)) from error
-    for _, layer in _adapted_layers(model):
-        materialise(layer)
-    wanted: Any = get_peft_model_state_dict(live, save_embedding_layers=False)
-    here, there = ({(name, tuple(one.shape)) for name, one in weights.items()} for weights in (wanted, saved))
-    if here != there:
+        for _, layer in _adapted_layers(model):
+            materialise(layer)
+        wanted: Any = get_peft_model_state_dict(live, save_embedding_layers=False)
+        here, there = ({(name, tuple(one.shape)) for name, one in weights.items()} for weights in (wanted, saved))
+        if here != there:
+            raise ValueError(f"{min(here ^ there)[0]} has no place in it, or another shape")
+    except ValueError as error:
         take_off(model)
-        raise _of_another_model(folder, min(here ^ there)[0])
+        raise InputError(
+            f"the adapter does not fit this model: {first_line(str(error))}",
+            where=str(folder),
+            mend="Give the model that it was made for.",
+        ) from error
     set_peft_model_state_dict(live, saved)
     return live
-
-
-def _of_another_model(folder: Path, name: str) -> InputError:
-    return InputError(
-        f"the adapter was made for another model: {name} has no place in this one, or another shape.",
-        where=str(folder),
-        mend="Give the model that it was made for.",
-    )
 
 
 @contextmanager

@@ -1,0 +1,38 @@
+"""`pinpoint demo` from an empty folder: how long it takes and what it measures, as the README's table has it.
+
+Writes bench/results/demo.json. The seconds are of the wall; the record says what else was running.
+"""
+
+import json
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+HERE = Path(__file__).resolve().parent
+sys.path.insert(0, str(HERE.parent))
+
+from bench._record import Conditions  # noqa: E402
+
+KEPT = ("heads", "methods", "locate", "total_parameters", "checks")
+
+
+def main() -> None:
+    """Runs the demo and writes the record."""
+    conditions, began = Conditions(), time.perf_counter()
+    with tempfile.TemporaryDirectory() as folder:
+        command = [sys.executable, "-m", "pinpoint", "demo", "--out", folder, "--quiet"]
+        subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
+        summary = json.loads((Path(folder) / "summary.json").read_text(encoding="utf-8"))
+    record = {
+        "command": "python bench/demo.py",
+        "machine": conditions.told(),
+        "seconds": round(time.perf_counter() - began),
+        **{name: summary[name] for name in KEPT},
+    }
+    (HERE / "results" / "demo.json").write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
