@@ -5,7 +5,8 @@ import json
 import shutil
 import sys
 from pathlib import Path
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 
 import pytest
 import torch
@@ -16,7 +17,7 @@ from pinpoint.organism import shipped
 from pinpoint.pipeline import Run
 from pinpoint.pipeline._choice import chosen_heads
 from pinpoint.pipeline._comparators import Workshop
-from pinpoint.pipeline._compare import entries
+from pinpoint.pipeline._compare import _key, entries
 
 SETTINGS: dict[str, Any] = {
     "locate": {"pairs": 16},
@@ -141,3 +142,15 @@ def main_exits(code: int) -> None:
         assert (ending.code or 0) == code
     else:
         assert code == 0
+
+
+def test_what_the_comparison_does_not_ask_is_not_in_its_key(tmp_path: Path) -> None:
+    def key(**settings: Any) -> str:
+        run = Run(resolve(str(shipped()["yesman"]), None, settings), tmp_path)
+        return _key(run, cast(Workshop, SimpleNamespace(heads=[])))
+
+    (tmp_path / "text.jsonl").write_text('{"text": "Some text."}\n')
+    some = str(tmp_path / "text.jsonl")
+    judge = {"kind": "model", "model": "other", "endpoint": "http://127.0.0.1:9/v1"}
+    assert key() == key(judge=judge) == key(data={"passages": some}) == key(data={"pressure": some})
+    assert len({key(), key(seed=1), key(data={"neutral": some}), key(tune={"epochs": 1})}) == 4

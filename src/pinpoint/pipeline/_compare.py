@@ -8,6 +8,7 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from pinpoint.artifacts import provenance
+from pinpoint.beyond import FURTHER
 from pinpoint.compare import paired_tests
 from pinpoint.config import CompareConfig, Method
 from pinpoint.evaluate import Evaluation, evaluate, metrics, versus_base
@@ -88,7 +89,9 @@ def _key(run: Run, shop: Workshop) -> str:
     del settings["compare"]["methods"], settings["compare"]["draws"], settings["sweep"], settings["judge"]
     settings["layout"] = _LAYOUT
     settings["heads"] = [str(head) for head in shop.heads]
-    settings["inputs"] = [key_of(run, stage) for stage in ("locate", "tune", "evaluate")]
+    for unused in (*FURTHER, "passages"):
+        del settings["data"][unused]
+    settings["inputs"] = key_of(run, "compared")
     return hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()
 
 

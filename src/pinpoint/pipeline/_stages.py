@@ -68,6 +68,8 @@ def _dependencies(run: Run, stage: str) -> dict[str, Any]:
         ),
         "columns": config.data.columns and config.data.columns.model_dump(),
         **({"reasoned": config.data.reasoned} if config.data.reasoned else {}),
+        # Pairs and training rows once asked every question in two turns: folders from then are another's.
+        **({"asked": "as measured"} if config.contrast else {}),
         **_questions(run, stage),
         **_OWN[stage](run),
     }
@@ -176,6 +178,16 @@ def _of_evaluate(run: Run) -> dict[str, Any]:
     }
 
 
+def _of_compared(run: Run) -> dict[str, Any]:
+    """What the comparison asks: no further sets, no passages, and no judge but rules."""
+    data = run.config.data
+    return {
+        "tuned": [key_of(run, stage) for stage in ("locate", "tune", "tune_full")],
+        "abilities": _file(data.abilities),
+        "neutral": _file(data.neutral),
+    }
+
+
 def _of_checks(run: Run) -> dict[str, Any]:
     """What the replies and divergences depend on that a stage measures on its way."""
     evaluation = run.config.evaluate.model_dump(mode="json", include={"batch_size", "max_new_tokens"})
@@ -192,6 +204,7 @@ _OWN: dict[str, Callable[["Run"], dict[str, Any]]] = {
     "explanations": _of_explanations,
     "wrong_answers": _of_wrong_answers,
     "evaluate": _of_evaluate,
+    "compared": _of_compared,
 }
 
 
