@@ -73,7 +73,8 @@ def free(device: "torch.device") -> int | None:
         kept = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
         return int(torch.cuda.mem_get_info(device)[0] + kept)
     if device.type == "mps":
-        return int(torch.mps.recommended_max_memory() - torch.mps.driver_allocated_memory())
+        # The driver's count would have in it what is kept to be handed out again.
+        return int(torch.mps.recommended_max_memory() - torch.mps.current_allocated_memory())
     if device.type != "cpu":
         return None
     return min([int(psutil.virtual_memory().available), *_left_in_container()])

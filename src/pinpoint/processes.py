@@ -122,6 +122,11 @@ class Processes:
         """Whether this is the process that reads, writes and prints."""
         return self.rank == 0
 
+    @property
+    def beside(self) -> int:
+        """How many of them share this machine's memory, this one among them; all, where the launcher does not tell."""
+        return min(self.count, int(os.environ.get("LOCAL_WORLD_SIZE", self.count)))
+
     def from_first(self, value: Any) -> Any:
         """The JSON value that the first process gives; what the others give is not looked at.
 

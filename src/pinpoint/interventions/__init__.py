@@ -16,7 +16,7 @@ from pinpoint.interventions._residual import NARROW, residual_in_float32
 from pinpoint.interventions._steer import Steering, steer
 from pinpoint.interventions._supply import final_logits, next_token_logits, run_block
 from pinpoint.interventions._unembedding import only_at
-from pinpoint.interventions._widened import WIDER, widened
+from pinpoint.interventions._widened import WIDER, computing_dtype, widened
 
 __all__ = [
     "NARROW",
@@ -28,6 +28,7 @@ __all__ = [
     "at_hand",
     "captured_heads",
     "edited_inputs",
+    "computing_dtype",
     "edited_outputs",
     "final_logits",
     "knockout",

@@ -7,9 +7,11 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from transformers import PreTrainedModel
 
 WIDER = {torch.float16: torch.float32, torch.bfloat16: torch.float32, torch.float32: torch.float64}
 """The next dtype that computes without the rounding of each."""
+_WIDENED: dict[nn.Module, torch.dtype] = {}
 
 
 @contextmanager
@@ -25,11 +27,18 @@ def widened(model: nn.Module, blocks: Sequence[nn.Module], dtype: torch.dtype) -
         dtype: wider than that of the weights.
     """
     with ExitStack() as stack:
+        _WIDENED[model] = dtype
+        stack.callback(_WIDENED.pop, model)
         for module in model.modules():
             whole = any(module is block for block in blocks)
             if whole or _narrow(module._parameters, dtype) or _narrow(module._buffers, dtype):
                 stack.enter_context(_called_wide(module, dtype, whole=whole))
         yield
+
+
+def computing_dtype(model: PreTrainedModel) -> torch.dtype:
+    """What a model computes in now: the dtype of its weights, or what `widened` has it compute in."""
+    return _WIDENED.get(model, model.dtype)
 
 
 def _narrow(tensors: dict[str, Any], dtype: torch.dtype) -> dict[str, Tensor]:

@@ -12,10 +12,12 @@ import torch
 from pinpoint.artifacts import Workspace
 from pinpoint.data import EncodedPair
 from pinpoint.errors import OutOfMemory
+from pinpoint.interventions import computing_dtype
 from pinpoint.locate._protocol import Effects
+from pinpoint.locate._waiting import waiting_room
 from pinpoint.measure import site_counts
 from pinpoint.memory import MEND, BatchSize, free, out_of_memory, release
-from pinpoint.models import HeadedModel, held_per_token
+from pinpoint.models import HeadedModel, held_per_token, residual_size
 from pinpoint.nodes import Node
 from pinpoint.processes import Processes
 from pinpoint.progress import Progress
@@ -34,22 +36,30 @@ def _sites(pair: EncodedPair) -> int:
     return site_counts([pair])[0]
 
 
-def rows_with_room(view: HeadedModel, nodes: Sequence[Node], positions: int) -> int:
+def rows_with_room(view: HeadedModel, nodes: Sequence[Node], sharing: int, positions: int) -> int:
     """Patched rows that may run through a block at once: half of the memory that is free takes them.
 
     A CPU does not fail where its memory runs out: the system ends the process. So what is left is looked at before. The
-    other half is for the prompts' own passes, and for what others take meanwhile.
+    other half is for the prompts' own passes, and for what others take meanwhile. Rows that wait between blocks take
+    their part of it where they wait.
 
     Args:
         view: the model.
         nodes: of which there is a row for each measured position.
+        sharing: processes that do the same on this machine, each on a card of its own if there are cards.
         positions: measured positions of the pairs of a pass.
     """
     places = {parameter.device for block in view.layers for parameter in block.parameters()} | {view.device}
-    left = [found for place in places if (found := free(place)) is not None]
-    size = view.model.dtype.itemsize
-    flying = positions * (1 + len(nodes)) * int(view.config.hidden_size) * max(size, 4)
-    return max(1, (min(left) // 2 - flying) // (held_per_token(view) * size)) if left else sys.maxsize
+    size = computing_dtype(view.model).itemsize
+    residual = residual_size(view, size)
+    flying = positions * (1 + len(nodes)) * int(view.config.hidden_size) * residual
+    waits = waiting_room(view.device, flying).type
+    left = [
+        found // (2 if place.type == "cuda" else 2 * sharing) - flying * (place.type == waits)
+        for place in places
+        if (found := free(place)) is not None
+    ]
+    return max(1, min(left) // held_per_token(view, size, residual)) if left else sys.maxsize
 
 
 def halving(

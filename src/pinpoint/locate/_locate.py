@@ -57,9 +57,12 @@ def _warn_if_empty(effects: Float[Tensor, "pair node"], ask: Ask, encoded: list[
 
 
 def _worker(
-    view: HeadedModel, ask: Ask, metric: Metric, nodes: Sequence[Node], pad_id: int
+    view: HeadedModel, ask: Ask, metric: Metric, nodes: Sequence[Node], pad_id: int, sharing: int
 ) -> Callable[[Sequence[EncodedPair]], Effects]:
-    """What scores some pairs, by methods whose effects on a pair do not depend on the other pairs."""
+    """What scores some pairs, by methods whose effects on a pair do not depend on the other pairs.
+
+    `sharing` processes share the machine's memory.
+    """
     if ask.receivers:
         common = (metric, nodes, ask.receivers, PARTS[ask.through], ask.positions)
         if ask.engine == "naive":
@@ -91,7 +94,8 @@ def _worker(
         batch = pad(prompts, ask.padding_side, view.device, pad_id)
         return ENGINES[ask.engine](view, list(some), batch, metric, rows, ask.given, nodes)
 
-    return halving(*sizes, nodes, path, None if ask.engine == "naive" else partial(rows_with_room, view, nodes))
+    room = partial(rows_with_room, view, nodes, sharing)
+    return halving(*sizes, nodes, path, None if ask.engine == "naive" else room)
 
 
 def _baseline(
@@ -156,7 +160,7 @@ def score(
         if ask.method in _OWN_METRIC:
             found = _baseline(view, encoded, list(groups), ask, nodes, progress)
         else:
-            work = _worker(view, ask, metric, nodes, pad_id)
+            work = _worker(view, ask, metric, nodes, pad_id, processes.beside)
             dealt = batches(encoded, ask.at_once.asked, processes.count, one_by_one=ask.one_by_one)
             found = by_batch(dealt, ask.names_work, work, len(nodes), progress, workspace, processes)
         seconds = time.perf_counter() - began

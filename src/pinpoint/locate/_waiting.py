@@ -2,6 +2,8 @@
 
 import torch
 
+from pinpoint.memory import free
+
 _SHARE = 0.5
 """Of a device's free memory; the rest is for a block's weights, and for the rows that run through it."""
 
@@ -16,9 +18,5 @@ def waiting_room(device: torch.device, needed: int) -> torch.device:
         device: that they run on.
         needed: bytes of all rows.
     """
-    if device.type != "cuda":
-        return device
-    # What torch holds of the device and has no use for is free as well.
-    free = torch.cuda.mem_get_info(device)[0]
-    free += torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
-    return device if needed <= _SHARE * free else torch.device("cpu")
+    left = free(device) if device.type == "cuda" else None
+    return device if left is None or needed <= _SHARE * left else torch.device("cpu")

@@ -1,7 +1,7 @@
 """Architectures: where a model keeps its heads. The only package that knows module names."""
 
 from pinpoint.models._context import context_of
-from pinpoint.models._held import held_per_token, inner_width
+from pinpoint.models._held import held_per_token, inner_width, residual_size
 from pinpoint.models._hub import asking_hub
 from pinpoint.models._layout import Layout
 from pinpoint.models._load import NO_CODE, Loaded, demand_no_adapter, load, load_tokenizer, model_class, pick_device
@@ -51,6 +51,7 @@ __all__ = [
     "pick_device",
     "quantisation",
     "register",
+    "residual_size",
     "spared",
     "stacked",
 ]

@@ -8,7 +8,24 @@ def inner_width(view: HeadedModel) -> int:
     return int(getattr(view.config, "intermediate_size", None) or 4 * view.config.hidden_size)
 
 
-def held_per_token(view: HeadedModel) -> int:
-    """Numbers that a block holds for a token as it runs; activation functions written in Python take several copies."""
+def residual_size(view: HeadedModel, size: int) -> int:
+    """Bytes of a number of the residual stream that patched rows carry: float32 at the least, but beside experts.
+
+    Args:
+        view: the model.
+        size: bytes of a number that the model computes.
+    """
+    return size if view.routers() else max(size, 4)
+
+
+def held_per_token(view: HeadedModel, size: int, residual: int | None = None) -> int:
+    """Bytes that a block holds for a token as it runs; activation functions written in Python take several copies.
+
+    Args:
+        view: the model.
+        size: bytes of a number that its matrices compute.
+        residual: bytes of a number of the residual stream; None where that is no wider.
+    """
     heads_width = (view.n_heads + 2 * view.n_kv_heads) * view.head_dim
-    return 6 * int(view.config.hidden_size) + max(5 * inner_width(view), 2 * heads_width)
+    inner = max(5 * inner_width(view), 2 * heads_width)
+    return 6 * int(view.config.hidden_size) * (size if residual is None else residual) + inner * size

@@ -132,13 +132,13 @@ def missing_libraries(found: Packed) -> list[str]:
     return [name for name in _LIBRARIES.get(found.method, ()) if find_spec(name) is None]
 
 
-def spared(view: HeadedModel, size: int, found: Packed | None) -> float:
-    """Bytes that quantised weights take less than in numbers of `size` bytes."""
+def spared(view: HeadedModel, size: int, found: Packed | None) -> list[float]:
+    """Bytes that the quantised weights of each block take less than in numbers of `size` bytes."""
     if found is None or found.size is None:
-        return 0.0
-    count = 0
+        return [0.0] * view.n_layers
+    counts = [0] * view.n_layers
     for number, block in enumerate(view.layers):
         for name, module in block.named_modules():
             full = f"{view.layout.layers}.{number}.{name}".rstrip(".")
-            count += sum(w.numel() for w in module.parameters(recurse=False) if found.holds(full, module, w))
-    return count * (size - found.size)
+            counts[number] += sum(w.numel() for w in module.parameters(recurse=False) if found.holds(full, module, w))
+    return [count * (size - found.size) for count in counts]

@@ -6,7 +6,7 @@ from typing import NamedTuple
 import torch
 
 from pinpoint.config import CONTINUED, PATCHING, RunConfig
-from pinpoint.models import HeadedModel, Packed, held_per_token, in_bits_packed, inner_width, pick_device, spared
+from pinpoint.models import HeadedModel, Packed, held_per_token, in_bits_packed, inner_width, pick_device, residual_size, spared
 
 # Of a prompt of the built-in contrast, what both sides begin with alike.
 _SHARED = 0.75
@@ -136,10 +136,11 @@ def _held(view: HeadedModel, size: int, work: Workload, *, whole: bool = False) 
         whole: all of them stay there that were fetched.
     """
     parameters = sum(parameter.numel() for parameter in view.model.parameters())
+    less = spared(view, size, work.packed)
     if not work.fetched or whole:
-        return parameters * size - spared(view, size, work.packed)
-    blocks = [sum(parameter.numel() for parameter in block.parameters()) for block in view.layers]
-    return (parameters - sum(blocks) + max(blocks)) * size
+        return parameters * size - sum(less)
+    blocks = [size * sum(parameter.numel() for parameter in block.parameters()) for block in view.layers]
+    return parameters * size - sum(blocks) + max(block - own for block, own in zip(blocks, less, strict=True))
 
 
 def locate_cost(view: HeadedModel, dtype: torch.dtype, work: Workload) -> Cost:
@@ -196,8 +197,9 @@ def _knockout_cost(view: HeadedModel, dtype: torch.dtype, work: Workload) -> Cos
 
     rows = 1 + min(work.batch, heads)
     kept = tokens * view.n_layers * (shape.width + heads * view.head_dim)
-    running = rows * (work.tokens * held_per_token(view) + work.measured * shape.vocabulary * bool(continued))
-    return Cost(int(_held(view, size, work) + (kept + running) * size), work.pairs * per_pair, brute / per_pair)
+    logits = rows * work.measured * shape.vocabulary * bool(continued)
+    running = rows * work.tokens * held_per_token(view, size)
+    return Cost(int(_held(view, size, work) + (kept + logits) * size + running), work.pairs * per_pair, brute / per_pair)
 
 
 def _sweep_cost(view: HeadedModel, dtype: torch.dtype, work: Workload) -> Cost:
@@ -223,10 +225,10 @@ def _sweep_cost(view: HeadedModel, dtype: torch.dtype, work: Workload) -> Cost:
     run = tokens * (2 if work.fetched else max(_SHARED, 2 * (1 - _SHARED)))
     flying = at_once * (1 + nodes)
     rows_at_once = min(work.rows + at_once, flying)
-    block = held_per_token(view) * size
-    # Rows carry their residual stream in float32 at the least.
-    running = max(run * block, flying * shape.width * max(size, 4) + rows_at_once * block)
-    waiting = running - max(run, rows_at_once) * block
+    residual = residual_size(view, size)
+    prompts, rows_run = run * held_per_token(view, size), rows_at_once * held_per_token(view, size, residual)
+    running = max(prompts, flying * shape.width * residual + rows_run)
+    waiting = running - max(prompts, rows_run)
     return Cost(int(weights + kept * size + running), work.pairs * per_pair, brute / per_pair, int(waiting))
 
 
