@@ -145,6 +145,12 @@ def test_what_is_free_is_the_machine_s_or_what_a_container_leaves(tmp_path: Path
     assert list(_left_in_container(tmp_path)) == [550]
 
 
+def test_what_torch_keeps_to_hand_out_again_is_free_on_a_mac(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in (("recommended_max", 1000), ("driver_allocated", 900), ("current_allocated", 300)):
+        monkeypatch.setattr(torch.mps, f"{name}_memory", lambda value=value: value)
+    assert free(torch.device("mps")) == 700
+
+
 def test_activation_patching_takes_fewer_heads_at_once() -> None:
     model = tiny("llama-gqa")
     whole = pinpoint.locate(model, None, PAIRS[:2], method="activation", batch_size=16)

@@ -169,3 +169,5 @@ def test_quantised_weights_take_less_of_the_estimate() -> None:
     four = Workload.of(RunConfig(model=SOURCE, bits=4), 64, 1000)
     cost, less = (tune_cost(view, torch.float32, one).bytes for one in (work, four))
     assert cost - less == pytest.approx(sum(spared(view, 4, in_bits_packed(4))), abs=2)
+    cost, less = (tune_cost(view, torch.float32, one._replace(fetched=True)).bytes for one in (work, four))
+    assert cost - less == pytest.approx(max(spared(view, 4, in_bits_packed(4))), abs=2), "a block is there at a time"

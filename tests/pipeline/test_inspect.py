@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 from pinpoint.cli import app
 from pinpoint.config import settings_of
 from pinpoint.errors import ArchitectureError, InputError
-from pinpoint.models import load
+from pinpoint.models import headed, held_per_token, load
 from pinpoint.organism import shipped
 from pinpoint.pipeline import _one_pair, compare_on_one_pair, inspect_model
 from pinpoint.pipeline._devices import Device, devices
@@ -228,6 +228,18 @@ def test_rows_that_a_card_has_no_room_for_are_not_counted_on_it(tmp_path: Path) 
     crowded = located("cuda", cost.bytes - 1)
     assert crowded.fits and crowded.bytes == cost.bytes - cost.waiting
     assert not located("cpu", cost.bytes - 1).fits, "the host's memory is the only one"
+
+
+@pytest.mark.parametrize(("family", "residual"), [("llama-gqa", 4), ("qwen3-moe", 2)])
+def test_rows_of_dense_models_alone_are_counted_in_float32(family: str, residual: int) -> None:
+    view = headed(tiny(family))
+    nodes, width = len(view.attention_layers) * view.n_heads, int(view.config.hidden_size)
+    few, more = (
+        locate_cost(view, torch.bfloat16, Workload(6, 6, rows, 8, 1, 1, 0)) for rows in (6 * nodes - 50, 6 * nodes - 30)
+    )
+    assert few.waiting == more.waiting == 6 * (1 + nodes) * width * residual
+    assert more.bytes - few.bytes == 20 * held_per_token(view, 2, residual)
+    assert held_per_token(view, 2, residual) - held_per_token(view, 2) == 6 * width * (residual - 2)
 
 
 def test_a_model_on_disk_takes_a_block_at_a_time(tmp_path: Path) -> None:
