@@ -6,7 +6,16 @@ from typing import NamedTuple
 import torch
 
 from pinpoint.config import CONTINUED, PATCHING, RunConfig
-from pinpoint.models import HeadedModel, Packed, held_per_token, in_bits_packed, inner_width, pick_device, residual_size, spared
+from pinpoint.models import (
+    HeadedModel,
+    Packed,
+    held_per_token,
+    in_bits_packed,
+    inner_width,
+    pick_device,
+    residual_size,
+    spared,
+)
 
 # Of a prompt of the built-in contrast, what both sides begin with alike.
 _SHARED = 0.75
@@ -199,7 +208,8 @@ def _knockout_cost(view: HeadedModel, dtype: torch.dtype, work: Workload) -> Cos
     kept = tokens * view.n_layers * (shape.width + heads * view.head_dim)
     logits = rows * work.measured * shape.vocabulary * bool(continued)
     running = rows * work.tokens * held_per_token(view, size)
-    return Cost(int(_held(view, size, work) + (kept + logits) * size + running), work.pairs * per_pair, brute / per_pair)
+    peak = _held(view, size, work) + (kept + logits) * size + running
+    return Cost(int(peak), work.pairs * per_pair, brute / per_pair)
 
 
 def _sweep_cost(view: HeadedModel, dtype: torch.dtype, work: Workload) -> Cost:
