@@ -94,20 +94,22 @@ def test_locating_looks_at_how_many_processes_of_it_are_on_this_machine(monkeypa
     assert Processes().beside == 1, "the others take no part"
 
 
-def test_rows_are_counted_in_the_dtype_that_the_model_computes_in(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(("family", "residual"), [("llama-gqa", 4), ("qwen3-moe", 2)])
+def test_rows_are_counted_in_the_dtypes_that_they_run_in(
+    family: str, residual: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    view = headed(tiny(family).to(torch.bfloat16))
+    width, heads = int(view.config.hidden_size), (view.n_heads + 2 * view.n_kv_heads) * view.head_dim
+    inner = max(5 * int(view.config.intermediate_size), 2 * heads)
     has_free(monkeypatch, 1 << 24)
-    for family, dtype, residual in (("llama-gqa", torch.bfloat16, 4), ("qwen3-moe", torch.bfloat16, 2)):
-        view = headed(tiny(family).to(dtype))
-        width, heads = int(view.config.hidden_size), (view.n_heads + 2 * view.n_kv_heads) * view.head_dim
-        inner = max(5 * int(view.config.intermediate_size), 2 * heads)
-        for size, wide in ((2, None), (4, torch.float32)):
-            rows = max(residual, size)
-            expected = ((1 << 23) - ROWS * width * rows) // (6 * width * rows + inner * size)
-            if wide is None:
-                assert rows_with_room(view, NODES, 1, 6) == expected
-            else:
-                with widened(view.model, view.layers, wide):
-                    assert rows_with_room(view, NODES, 1, 6) == expected
+
+    def room(residual: int, size: int) -> int:
+        return ((1 << 23) - ROWS * width * residual) // (6 * width * residual + inner * size)
+
+    assert rows_with_room(view, NODES, 1, 6) == room(residual, 2)
+    with widened(view.model, view.layers, torch.float32):
+        assert rows_with_room(view, NODES, 1, 6) == room(4, 4)
+    assert rows_with_room(view, NODES, 1, 6) == room(residual, 2)
 
 
 def test_the_noise_floor_runs_as_many_rows_as_fit_in_the_wider_dtype(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -11,6 +11,7 @@ from transformers import PreTrainedModel
 
 WIDER = {torch.float16: torch.float32, torch.bfloat16: torch.float32, torch.float32: torch.float64}
 """The next dtype that computes without the rounding of each."""
+# Models that are widened now, and to what.
 _WIDENED: dict[nn.Module, torch.dtype] = {}
 
 
