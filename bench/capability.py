@@ -103,7 +103,7 @@ def main() -> None:
             )
             record["real rows"] = {key: found[key] for key in ("lm_eval", "cut", "models", "versus_base", "adapter")}
             model, mmlu = random_llama(run.tokenizer), find_tasks("mmlu_file", EXAMPLES)
-            scores = capability(model, run.tokenizer, mmlu, limit=MMLU_ITEMS).scores
+            scores = capability(lambda: (model, run.tokenizer), mmlu, limit=MMLU_ITEMS).scores
             record["random llama"] = [score.to_json() for score in scores]
         record["seconds"] = time.perf_counter() - started
     print(json.dumps(record, indent=1))

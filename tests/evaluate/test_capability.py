@@ -6,7 +6,9 @@ import math
 import os
 import shutil
 import sys
+from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -14,10 +16,12 @@ import torch
 from transformers import AutoTokenizer, LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerBase
 from typer.testing import CliRunner
 
+from pinpoint.artifacts import Workspace
 from pinpoint.cli import app
 from pinpoint.errors import ArtifactError, InputError
-from pinpoint.evaluate import PRESETS, Ability, _capability, capability, find_tasks, versus
+from pinpoint.evaluate import PRESETS, Abilities, Ability, Finished, Tasks, _capability, capability, find_tasks, versus
 from pinpoint.evaluate._tasks import name_of
+from pinpoint.pipeline import Run
 from tests.conftest import ROOT
 
 EXAMPLES = ROOT / "examples" / "capability"
@@ -146,6 +150,46 @@ def test_what_is_finished_is_kept_by_all_that_it_depends_on(
     assert done == ["local_reply"], "another item is another task"
 
 
+def test_no_model_is_loaded_where_all_tasks_are_done(run: Path, tasks: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = ["--tasks", "local_choice", "--include", str(tasks), "--limit", "1", "--json", "-q"]
+    first, loaded = invoke(run, *asked), list[str]()
+    load = Run.load
+
+    def counted(self: Run, path: Any, *more: Any) -> Any:
+        loaded.append(str(path))
+        return load(self, path, *more)
+
+    monkeypatch.setattr(Run, "load", counted)
+    assert invoke(run, *asked) == first and loaded == []
+    (run / "capability.jsonl").unlink()
+    assert invoke(run, *asked) == first and len(loaded) == 2, "the base, which takes the adapter, and the merged model"
+
+
+def test_a_model_is_loaded_at_the_first_task_that_is_not_done(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, tokenizer: PreTrainedTokenizerBase
+) -> None:
+    names = ("done", "first", "second")
+    chosen = Tasks(names, [SimpleNamespace(task_name=name) for name in names], None, False, {n: n for n in names})
+    finished = Finished(Workspace(tmp_path).journal("finished.jsonl"), "model", lambda _: None)
+    known = Abilities([Ability("done", "acc", 1.0, None, 1, {"done/0": 1.0})], 0, {"done": 0}, {"done": 1.0})
+    key = _capability._key(finished, chosen, chosen.loaded[0], None, 0)
+    finished.journal.put(key, known._asdict() | {"scores": [score._asdict() for score in known.scores]})
+    happened = []
+
+    def load() -> Any:
+        happened.append("loaded")
+        return small_llama(tokenizer, 8), tokenizer
+
+    def scored(model: Any, tokenizer: Any, tasks: Any, task: Any, *more: Any) -> Abilities:
+        happened.append(name_of(task))
+        return known
+
+    monkeypatch.setattr(_capability, "_scored", scored)
+    assert capability(load, chosen._replace(loaded=chosen.loaded[:1]), finished=finished) == known and happened == []
+    capability(load, chosen, finished=finished)
+    assert happened == ["loaded", "first", "second"]
+
+
 def test_a_limit_and_a_table(run: Path, tasks: Path) -> None:
     shutil.rmtree(run / "adapter")
     shutil.rmtree(run / "merged")
@@ -258,11 +302,15 @@ def small_llama(tokenizer: PreTrainedTokenizerBase, positions: int) -> LlamaForC
     return LlamaForCausalLM(config).eval()
 
 
+def given(model: LlamaForCausalLM, tokenizer: PreTrainedTokenizerBase) -> Callable[[], Any]:
+    return lambda: (model, tokenizer)
+
+
 def test_prompts_that_are_cut_are_counted_and_memory_that_runs_out_halves_the_batch(
     tasks: Path, tokenizer: PreTrainedTokenizerBase
 ) -> None:
     chosen = find_tasks("local_choice", tasks)
-    assert capability(small_llama(tokenizer, 8), tokenizer, chosen, limit=2).cut > 0
+    assert capability(given(small_llama(tokenizer, 8), tokenizer), chosen, limit=2).cut > 0
     model = small_llama(tokenizer, 256)
     forward, sizes = model.forward, []
 
@@ -272,10 +320,10 @@ def test_prompts_that_are_cut_are_counted_and_memory_that_runs_out_halves_the_ba
             raise RuntimeError("CUDA out of memory.")
         return forward(input_ids, **more)
 
-    expected = capability(model, tokenizer, chosen)
+    expected = capability(given(model, tokenizer), chosen)
     model.forward = scarce  # type: ignore[method-assign]
     with pytest.warns(UserWarning, match="evaluate.batch_size"):
-        found = capability(model, tokenizer, chosen, batch_size=8)
+        found = capability(given(model, tokenizer), chosen, batch_size=8)
     assert [one.value for one in found.scores] == [one.value for one in expected.scores]
     assert (found.cut, sizes[0], sizes[-1] <= 2) == (0, 8, True)
 
@@ -284,7 +332,7 @@ def test_replies_that_do_not_fit_the_context_are_told(tasks: Path, tokenizer: Pr
     with pytest.raises(
         InputError, match="--tasks local_reply: lm-eval cannot run it: AssertionError: .*maximum sequence length"
     ):
-        capability(small_llama(tokenizer, 16), tokenizer, find_tasks("local_reply", tasks))
+        capability(given(small_llama(tokenizer, 16), tokenizer), find_tasks("local_reply", tasks))
 
 
 def humaneval() -> Any:
@@ -333,12 +381,12 @@ def test_real_rows_of_gsm8k_mmlu_and_humaneval_by_the_examples(
     assert all(row["n"] == 3 and 0 <= row["value"] <= 1 for row in scores.values())
     assert found["shots"]["gsm8k_file"] == 2
     model = small_llama(tokenizer, 1024)
-    [score] = capability(model, tokenizer, find_tasks("mmlu_file", EXAMPLES), limit=40).scores
+    [score] = capability(given(model, tokenizer), find_tasks("mmlu_file", EXAMPLES), limit=40).scores
     assert score.n == 40 and score.value is not None and math.isfinite(score.value)
 
 
 def test_the_tokenizer_is_left_as_it_was(tasks: Path) -> None:
     own = AutoTokenizer.from_pretrained(str(ROOT / "src/pinpoint/organism/weights/yesman"))
     before = own.get_vocab(), own.pad_token, own.padding_side
-    capability(small_llama(own, 256), own, find_tasks("local_reply", tasks), limit=1)
+    capability(given(small_llama(own, 256), own), find_tasks("local_reply", tasks), limit=1)
     assert (own.get_vocab(), own.pad_token, own.padding_side) == before

@@ -31,9 +31,16 @@ def present(file: Path, mend: str) -> None:
 
 @contextmanager
 def started(
-    model: str, config: Path | None, settings: dict[str, Any], out: Path | None, *, fork: bool, quiet: bool
+    model: str,
+    config: Path | None,
+    settings: dict[str, Any],
+    out: Path | None,
+    *,
+    fork: bool,
+    quiet: bool,
+    judged: bool = False,
 ) -> Iterator["Run"]:
-    """A run of a model, its folder held for the length of the block."""
+    """A run of a model, its folder held for the length of the block; `judged` demands the judge of its evaluation."""
     # What is wrong with the settings is told at once: torch, which takes seconds to import, is not needed for it.
     from pinpoint.config import notices, resolve
 
@@ -44,7 +51,7 @@ def started(
     first = current().first
     name = Path(model).name if Path(model).exists() else model
     folder = Path(current().from_first(str(folder_for(resolved, name, out, fork=fork)) if first else None))
-    with terminal(quiet=quiet) as progress, held(resolved, folder, progress, read=True) as opened:
+    with terminal(quiet=quiet) as progress, held(resolved, folder, progress, read=True, judged=judged) as opened:
         progress.say(f"run folder: {folder}")
         if lost:
             opened.note(lost)
@@ -54,7 +61,9 @@ def started(
 
 
 @contextmanager
-def held(settings: "RunConfig", folder: Path, progress: Terminal, *, read: bool = False) -> Iterator["Run"]:
+def held(
+    settings: "RunConfig", folder: Path, progress: Terminal, *, read: bool = False, judged: bool = False
+) -> Iterator["Run"]:
     """A run in its folder, which the first process holds for the length of the block; others follow it, and exit."""
     from pinpoint.pipeline import LOG, Run, locked
 
@@ -62,6 +71,9 @@ def held(settings: "RunConfig", folder: Path, progress: Terminal, *, read: bool 
     if not current().first:
         opened.follow()
         raise typer.Exit
+    # Before the folder is made.
+    if judged:
+        opened.inputs.check_judge()
     if read:
         opened.inputs.read()
     with locked(folder), progress.kept(folder / LOG):

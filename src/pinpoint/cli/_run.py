@@ -134,7 +134,7 @@ def run(
     if dry_run:
         _plan(model, config, settings, out, as_json)
         return
-    with started(model, config, settings, out, fork=fork, quiet=quiet) as opened:
+    with started(model, config, settings, out, fork=fork, quiet=quiet, judged=True) as opened:
         opened.all()
     _show(opened, as_json)
     tuned = opened.workspace.read_json("summary.json")["methods"]["pinpoint"]

@@ -72,8 +72,7 @@ class Finished(NamedTuple):
 
 
 def capability(
-    model: PreTrainedModel,
-    tokenizer: PreTrainedTokenizerBase,
+    load: Callable[[], tuple[PreTrainedModel, PreTrainedTokenizerBase]],
     tasks: Tasks,
     *,
     limit: int | None = None,
@@ -86,8 +85,7 @@ def capability(
     Tasks are done one after the other; a group of tasks is one.
 
     Args:
-        model: may be a PeftModel.
-        tokenizer: its tokenizer.
+        load: gives the model, which may be a PeftModel, and its tokenizer; called at the first task not done before.
         tasks: what `find_tasks` returns.
         limit: items of each task at the most; of a group, of each of its tasks.
         batch_size: items at once; where memory runs out, the task starts over with half of it.
@@ -99,6 +97,7 @@ def capability(
         OutOfMemory: one item does not fit the memory.
     """
     size, found = BatchSize.of(batch_size, "evaluate.batch_size"), Abilities([], 0, {}, {})
+    loaded: tuple[PreTrainedModel, PreTrainedTokenizerBase] | None = None
     for task in tasks.loaded:
         key = "" if finished is None else _key(finished, tasks, task, limit, seed)
         known = None if finished is None else finished.journal.get(key)
@@ -106,7 +105,8 @@ def capability(
             finished.tell(f"{name_of(task)}: done before, kept")
             one = Abilities(**known | {"scores": [Ability(**row) for row in known["scores"]]})
         else:
-            one = _scored(model, tokenizer, tasks, task, limit, size, seed)
+            loaded = loaded or load()
+            one = _scored(*loaded, tasks, task, limit, size, seed)
             if finished is not None:
                 finished.journal.put(key, one._asdict() | {"scores": [row._asdict() for row in one.scores]})
         scores = [*found.scores, *one.scores]

@@ -1,11 +1,13 @@
 """Tasks of lm-eval: found by name, held to consent where they run code, and loaded."""
 
 import hashlib
+import inspect
 import json
 import logging
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -91,17 +93,37 @@ def _digest(task: Any, include: Path | None, *, run_code: bool) -> str:
     told = {
         "lm_eval": version("lm_eval"),
         "run_code": run_code,
-        "files": Workspace(include).digests_of(["."]) if include else {},
+        "files": _files(include) if include else {},
         "groups": [
             (one.name, one.aggregate_metric_list, one.child_names)
             for one in ([] if single else [task, *task.get_all_groups()])
         ],
         "tasks": [
-            (one.dump_config(), list(one.eval_docs), _examples(one))
+            # Its `dump_config` tells a partial by its address.
+            (one.config.to_dict(keep_callable=True), list(one.eval_docs), _examples(one))
             for one in ([task] if single else task.get_all_tasks())
         ],
     }
-    return hashlib.sha256(json.dumps(told, sort_keys=True, default=str).encode()).hexdigest()
+    return hashlib.sha256(json.dumps(told, sort_keys=True, default=_stable).encode()).hexdigest()
+
+
+def _stable(value: Any) -> Any:
+    """What tells a value in every process alike: functions by what they do, not by where they lie in memory."""
+    if isinstance(value, partial):
+        return [_stable(value.func), value.args, value.keywords]
+    if not callable(value):
+        return str(value)
+    try:
+        return inspect.getsource(value)
+    except (OSError, TypeError):
+        named = value if hasattr(value, "__qualname__") else type(value)
+        return f"{named.__module__}.{named.__qualname__}"
+
+
+def _files(folder: Path) -> dict[str, str]:
+    """Digests of a folder's files, but for what Python leaves there as lm-eval imports them."""
+    found = Workspace(folder).digests_of(["."])
+    return {name: digest for name, digest in found.items() if "__pycache__" not in Path(name).parts}
 
 
 def _examples(task: Any) -> list[Any]:

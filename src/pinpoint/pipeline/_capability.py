@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
@@ -72,23 +73,26 @@ def _scored(run: Run, tasks: Tasks, limit: int | None) -> dict[str, Abilities]:
     found: dict[str, Abilities] = {}
     journal = space.journal(_FINISHED)
 
-    def score(name: str, model: PreTrainedModel, *folders: str) -> None:
+    def score(name: str, model: Callable[[], PreTrainedModel], *folders: str) -> None:
         run.progress.say(f"general abilities of {name}: {', '.join(tasks.names)}")
         told = model_told(run) | {"files": space.digests_of(folders)}
         finished = Finished(journal, told, run.progress.say)
         found[name] = capability(
-            model, run.tokenizer, tasks, limit=limit, batch_size=size, seed=seed, finished=finished
+            lambda: (model(), run.tokenizer), tasks, limit=limit, batch_size=size, seed=seed, finished=finished
         )
 
-    score("base", run.model)
+    def adapted() -> PreTrainedModel:
+        put_on(run.model, space.path("adapter"))
+        return run.model
+
+    score("base", lambda: run.model)
     folders = {"merged": space.path("merged")} | {k: v for k, v in run.tuned_models().items() if k != "pinpoint"}
     for name, folder in folders.items():
         if folder.is_dir():
-            score(name, run.load(folder).model, str(folder.relative_to(space.root)))
+            score(name, lambda folder=folder: run.load(folder).model, str(folder.relative_to(space.root)))
     if space.path("adapter").is_dir():
         # Last, since it changes the base in place.
-        put_on(run.model, space.path("adapter"))
-        score("adapter", run.model, "adapter")
+        score("adapter", adapted, "adapter")
     return found
 
 

@@ -19,7 +19,12 @@ if TYPE_CHECKING:
 
 
 def evaluate_run(run: Run) -> dict[str, Evaluation]:
-    """Evaluates base, pinpoint and full on the same items; writes transcripts, examples and `summary.json`."""
+    """Evaluates base, pinpoint and full on the same items; writes transcripts, examples and `summary.json`.
+
+    Raises:
+        InputError: a measure is left to another model, and none is named.
+    """
+    run.inputs.check_judge()
     run.note(run.inputs.unleaked)
     run.note(thinking_alike(_thinking(run)))
     config, behaviour = run.config.evaluate, run.inputs.behaviour

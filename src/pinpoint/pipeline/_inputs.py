@@ -158,7 +158,7 @@ class Inputs:
             )
 
     def check_judge(self) -> None:
-        """Looks that there is a model where measures are left to one.
+        """Looks that there is a model where measures are left to one: before an evaluation, which alone asks it.
 
         Raises:
             InputError: there is none.
@@ -215,7 +215,6 @@ class Inputs:
             self.behaviour.explanations(self.questions("train"), None)
         if self.config.tune.wrong_answers != "dealt":
             self.behaviour.wrong_answers(self.questions("train"), None)
-        self.check_judge()
         _ = self.neutral, self.passages, self._tasks, self.unleaked
 
 

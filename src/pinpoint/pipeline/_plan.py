@@ -87,6 +87,7 @@ def plan(run: Run, tokenizer: PreTrainedTokenizerBase, notes: Sequence[str] = ()
     Raises:
         InputError: an input cannot be used, or questions are trained on and evaluated.
     """
+    run.inputs.check_judge()
     run.inputs.read()
     config = run.config
     pairs = run.inputs.halves.pairs

@@ -180,7 +180,11 @@ class Run:
 
         Returns:
             The page.
+
+        Raises:
+            InputError: a measure is left to another model, and none is named.
         """
+        self.inputs.check_judge()
         if not self.is_done("tune") and (self.config.device_map is not None or self.config.bits is not None):
             check_tunable(self)
         if not self.is_done("tune_full"):

@@ -12,6 +12,7 @@ from pinpoint.behaviours import Behaviour
 from pinpoint.config import EvaluateConfig, parse_config
 from pinpoint.report import _words
 from pinpoint.report._format import DASH, Shown, duration, number, ratio
+from pinpoint.report._judged import other_judge
 from pinpoint.report._markdown import Markdown, escaped, fenced, render_markdown
 from pinpoint.report._rows import BUILT_IN, MetricRow, further_rows, further_titles, label_of, metric_rows
 from pinpoint.report._shifts import shift_meanings
@@ -107,7 +108,7 @@ def _context(workspace: Workspace, facts: CardFacts, behaviour: Behaviour) -> di
         "shifts": shift_meanings(summary, _evaluated(workspace)),
         "further": _rows(summary, further_rows(summary)),
         "further_sets": further_titles(summary),
-        "judge": _other_judge(summary, behaviour),
+        "judge": other_judge(summary, behaviour, built_in=behaviour.kind in _TEMPLATES),
         "settings": fenced(facts.settings, "yaml"),
         "loading": fenced(_loading(facts), "python"),
     }
@@ -133,15 +134,6 @@ def _head(name: str, locate: dict[str, Any]) -> dict[str, str]:
         "effect": number(locate["mean"][layer][head], "+.3f"),
         "error": DASH if error is None else number(error, ".3f"),
     }
-
-
-def _other_judge(summary: dict[str, Any], behaviour: Behaviour) -> dict[str, Any] | None:
-    """Who judged, where it was not rules: all replies, or, of a behaviour with rules of its own, further sets alone."""
-    judge, everything = summary.get("judge"), behaviour.kind in _TEMPLATES
-    if judge is None or judge["name"] == "rules" or not (everything or further_titles(summary)):
-        return None
-    name = "letters alone" if judge["name"] == "letters" else _words.short_name(judge["name"])
-    return dict(judge) | {"name": name, "all": everything}
 
 
 def _rows(summary: dict[str, Any], measured: Sequence[MetricRow]) -> list[list[Markdown]]:

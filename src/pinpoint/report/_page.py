@@ -19,6 +19,7 @@ from pinpoint.report._contrasts import contrast_table, contrast_words
 from pinpoint.report._figure_rows import check_rows, curve_rows
 from pinpoint.report._format import NATS, RATE, count, duration, percent, quantity, ratio, shown, within
 from pinpoint.report._html import render
+from pinpoint.report._judged import other_judge
 from pinpoint.report._located import TOP, answers, head_rows, located, with_error, worth
 from pinpoint.report._parting import with_partings
 from pinpoint.report._rows import further_rows, label_of, metric_rows, set_rows
@@ -246,6 +247,7 @@ def _context(run: _Run) -> dict[str, Any]:
         "fidelity": run.tunes["pinpoint"].get("fidelity"),
         "projections": run.tunes["pinpoint"].get("projections"),
         "provenance": run.tunes["pinpoint"].get("provenance"),
+        "judge": other_judge(summary, behaviour, built_in=built_in),
         "command": f"pinpoint run {shlex.quote(summary['model'])}",
         "figures": figures,
         **_located(run, heads),
