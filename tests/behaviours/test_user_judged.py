@@ -90,7 +90,26 @@ def test_differences_are_over_dialogues_with_two_verdicts(tmp_path: Path) -> Non
     assert found.n == 3 and found.value == pytest.approx(1 / 3)
 
 
-def test_without_a_judging_model_nothing_is_run(tmp_path: Path) -> None:
-    run = Run(resolve(str(HOME), None, {"behaviour": str(write(tmp_path))}), tmp_path / "run")
-    with pytest.raises(InputError, match=r"behaviour\.measures: rule 'model' leaves kept to another model, and none"):
-        run.inputs.read()
+REFUSED = r"behaviour\.measures: rule 'model' leaves kept to another model, and none"
+
+
+def test_without_a_judging_model_nothing_is_evaluated(tmp_path: Path) -> None:
+    behaviour, out = write(tmp_path), tmp_path / "run"
+    command = ["run", str(HOME), "--behaviour", str(behaviour), "--out", str(out), "--quiet"]
+    for more in ([], ["--dry-run"]):
+        with pytest.raises(InputError, match=REFUSED):
+            CliRunner().invoke(app, [*command, *more], catch_exceptions=False)
+    run = Run(resolve(str(HOME), None, {"behaviour": str(behaviour)}), out)
+    for start in (run.all, lambda: run.do("evaluate")):
+        with pytest.raises(InputError, match=REFUSED):
+            start()
+    assert not out.exists()
+
+
+def test_locating_asks_no_judge(tmp_path: Path) -> None:
+    out, plain = tmp_path / "run", tmp_path / "settings.yaml"
+    plain.write_text("locate: {pairs: 4}\n", encoding="utf-8")
+    files = ["--behaviour", str(write(tmp_path)), "--config", str(plain), "--out", str(out)]
+    done = CliRunner().invoke(app, ["locate", str(HOME), *files, "--quiet"], catch_exceptions=False)
+    assert done.exit_code == 0, done.output
+    assert (out / "locate" / "locate.json").is_file()
