@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from importlib.metadata import version
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from transformers import PreTrainedModel
@@ -81,6 +83,9 @@ def _scored(run: Run, tasks: Tasks, limit: int | None) -> dict[str, Abilities]:
             lambda: (model(), run.tokenizer), tasks, limit=limit, batch_size=size, seed=seed, finished=finished
         )
 
+    def tuned(folder: Path) -> PreTrainedModel:
+        return run.load(folder).model
+
     def adapted() -> PreTrainedModel:
         put_on(run.model, space.path("adapter"))
         return run.model
@@ -89,7 +94,7 @@ def _scored(run: Run, tasks: Tasks, limit: int | None) -> dict[str, Abilities]:
     folders = {"merged": space.path("merged")} | {k: v for k, v in run.tuned_models().items() if k != "pinpoint"}
     for name, folder in folders.items():
         if folder.is_dir():
-            score(name, lambda folder=folder: run.load(folder).model, str(folder.relative_to(space.root)))
+            score(name, partial(tuned, folder), str(folder.relative_to(space.root)))
     if space.path("adapter").is_dir():
         # Last, since it changes the base in place.
         score("adapter", adapted, "adapter")
