@@ -262,7 +262,7 @@ def auto_words(verify: dict[str, Any], heads: int, asked: Any) -> str:
 
 
 def wrong_words(counts: Mapping[str, Any] | None) -> str:
-    """Where the wrong answers come from that are revised in training; empty where none was to be written, or none is called for."""
+    """Where the wrong answers come from that are revised in training; empty where none was to be written."""
     if counts is None or not counts["questions"]:
         return ""
     return (
