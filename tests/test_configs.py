@@ -18,6 +18,7 @@ from pinpoint.cli import app
 from pinpoint.config import settings_of
 from pinpoint.organism import shipped
 from tests import sets
+from tests.behaviours.files import settings, write_behaviour
 from tests.pipeline.test_inspect import PUBLISHED
 
 CONFIGS = Path(__file__).resolve().parent.parent / "src" / "pinpoint" / "configs"
@@ -184,6 +185,18 @@ def test_the_how_to_says_what_check_says(
 
 def test_the_how_to_has_a_row_for_every_model_that_a_card_of_24_gb_holds() -> None:
     assert len(HOW_TO) == 5
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_a_behaviour_of_the_users_can_be_run_with_the_settings_that_come_along(name: str, tmp_path: Path) -> None:
+    hub = yaml.safe_load((CONFIGS / f"{name}.yaml").read_text(encoding="utf-8"))["model"]
+    usual = settings_of(hub, None, {})
+    found = settings_of(hub, None, {"behaviour": str(write_behaviour(tmp_path, most=4))})
+    assert found.behaviour.name == settings()["name"]  # type: ignore[union-attr]
+    assert found.tune == usual.tune.model_copy(update={"wrong_answers": "dealt", "explanations": "none"})
+    # What is asked for beside the behaviour is for the behaviour to refuse.
+    asked = settings_of(hub, None, {"behaviour": str(tmp_path / "behaviour.yaml"), "tune": {"explanations": "model"}})
+    assert asked.tune.explanations == "model"
 
 
 @pytest.mark.parametrize(

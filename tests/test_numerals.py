@@ -1,6 +1,6 @@
 import pytest
 
-from pinpoint.numerals import bracketed, p_value, with_interval
+from pinpoint.numerals import bracketed, p_value, with_interval, with_n
 
 
 def test_an_estimate_is_its_value_with_the_interval_in_brackets() -> None:
@@ -8,6 +8,11 @@ def test_an_estimate_is_its_value_with_the_interval_in_brackets() -> None:
     assert with_interval(estimate, ".1f", 100) == "96.2 [94.0, 98.1]"
     assert with_interval(estimate, ".1f", 100, " %") == "96.2 % [94.0, 98.1]"
     assert with_interval({"value": -1.5, "low": -2.0, "high": 0.25}, "+.2f") == "-1.50 [-2.00, +0.25]"
+
+
+def test_the_number_of_items_stands_behind_an_estimate() -> None:
+    assert with_n("96.2 [94.0, 98.1]", 394) == "96.2 [94.0, 98.1] n=394"
+    assert with_n("96.2 %", "1,394") == "96.2 % n=1,394"
 
 
 def test_where_there_is_no_interval_none_is_written() -> None:

@@ -38,6 +38,11 @@ def with_interval(
     return f"{value} {bracketed(estimate['low'], estimate['high'], spec, factor, write)}".rstrip()
 
 
+def with_n(text: str, n: int | str) -> str:
+    """What was estimated as a text, and the number of items behind it, as "96.2 [94.0, 98.1] n=96"."""
+    return f"{text} n={n}"
+
+
 def p_value(p: float) -> str:
     """A p value as ".042", or "<.001"."""
     return "<.001" if p < 0.001 else f"{p:.3f}".removeprefix("0")

@@ -34,12 +34,12 @@ def test_a_summary_has_each_interval_under_its_value_where_there_is_no_room(
     assert row_of("Confidence", narrow) == [
         "Confidence 3.8 % 96.2 % 97.0 % †",
         "[1.8, 5.8] [94.2, 98.2] [95.0, 99.0]",
-        "n = 320 n = 320 n = 12",
+        "n=320 n=320 n=12",
     ]
     monkeypatch.setenv("COLUMNS", "200")
     print_summary(found, BUILT_IN)
     wide = printed(capsys)
-    told = "3.8 % [1.8, 5.8], n = 320 96.2 % [94.2, 98.2], n = 320 97.0 % † [95.0, 99.0], n = 12"
+    told = "3.8 % [1.8, 5.8] n=320 96.2 % [94.2, 98.2] n=320 97.0 % † [95.0, 99.0] n=12"
     assert row_of("Confidence", wide)[0] == f"Confidence {told}"
 
 

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from pinpoint.artifacts import Workspace
 from pinpoint.config import resolve
 from pinpoint.data import read_questions
 from pinpoint.measure import Chat
@@ -44,14 +45,28 @@ class Told:
         self.lines.append(text)
 
 
-def run_of(folder: Path, questions: str, **tune: Any) -> Run:
+def run_of(folder: Path, questions: str, template: str = "own", **tune: Any) -> Run:
     small = {
+        "template": template,
         "data": {"questions": questions},
         "tune": {"heads": ["L6.H0"], "epochs": 1, "check_items": 4, "batch_size": 48, "explanation_tokens": 16} | tune,
         "full": None,
         "evaluate": {"batch_size": 4, "max_new_tokens": 24},
     }
     return Run(resolve(str(shipped()["yesman"]), None, small), folder, Told())
+
+
+def thinking_template(folder: Path) -> str:
+    """The path of yesman's template for a model that begins every reply with a thought."""
+    path = folder / "thinks.jinja"
+    own = (shipped()["yesman"] / "chat_template.jinja").read_text(encoding="utf-8")
+    path.write_text(own + "{% if add_generation_prompt %}<think>\n{% endif %}", encoding="utf-8")
+    return str(path)
+
+
+def stopped(*_: Any) -> None:
+    """Stands for a process that is killed here."""
+    raise KeyboardInterrupt
 
 
 def read_rows(folder: Path) -> list[dict[str, Any]]:
@@ -111,6 +126,28 @@ def test_the_replies_are_trained_with_them_and_a_setting_that_goes_takes_them_al
     assert losses["given"] > losses["none"], "a sentence that the model never saw has a loss of its own"
     told = run.progress.lines  # type: ignore[attr-defined]
     assert "8 training questions bring an explanation; `tune.explanations: given` trains on them" in told
+
+
+def test_a_model_that_thinks_explains_without_a_thought(questions: str, tmp_path: Path) -> None:
+    run = run_of(tmp_path, questions, thinking_template(tmp_path), explanations="model")
+    explained(run)
+    replies = [row["reply"] for row in read_rows(tmp_path) if row["source"] == "model"]
+    assert len(replies) == 16 and all(replies), "a thought that is cut leaves nothing to say"
+
+
+def test_rows_that_were_left_by_other_settings_are_not_taken_for_these(
+    questions: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = run_of(tmp_path, questions, explanations="model")
+    explained(run)
+    whole = read_rows(tmp_path)
+    with monkeypatch.context() as killed:
+        killed.setattr(Workspace, "write_json", stopped)
+        with pytest.raises(KeyboardInterrupt):
+            explained(run_of(tmp_path, questions, explanations="model", explanation_tokens=3))
+    assert read_rows(tmp_path) != whole
+    explained(run)
+    assert read_rows(tmp_path) == whole
 
 
 def test_a_dry_run_counts_what_is_to_be_written(questions: str, tmp_path: Path) -> None:

@@ -6,14 +6,15 @@ from typing import Any
 
 import pytest
 
+from pinpoint.artifacts import Workspace
 from pinpoint.data import Question, read_questions
 from pinpoint.measure import Chat
 from pinpoint.organism import shipped
 from pinpoint.pipeline import plan
 from pinpoint.pipeline._explaining import explained
 from pinpoint.pipeline._stages import partial_of
-from pinpoint.pipeline._wrong_answers import trained, wrong_written
-from tests.pipeline.test_explaining import run_of
+from pinpoint.pipeline._wrong_answers import trained, wrong_counts, wrong_written
+from tests.pipeline.test_explaining import run_of, stopped, thinking_template
 
 TRAINED = 24
 
@@ -83,9 +84,51 @@ def test_what_was_written_before_a_kill_is_not_written_again(
     assert wrong_written(run_of(tmp_path / "cut", questions, wrong_answers="model")) == whole and not played
 
 
-def test_an_explanation_is_held_to_the_wrong_answer_that_is_trained_on(questions: str, tmp_path: Path) -> None:
-    run = run_of(tmp_path, questions, wrong_answers="model", explanations="given")
-    assert explained(run) == {} and (tmp_path / "wrong_answers.jsonl").exists()
+def test_an_explanation_is_held_to_the_wrong_answer_that_is_trained_on(
+    questions: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = run_of(tmp_path, questions, wrong_answers="model", explanations="model")
+    wrong, asked = wrong_written(run), {one.question: one for one in run.inputs.questions("train")}
+
+    def swayed(chat: Chat, dialogues: Any) -> list[str]:
+        about = [asked[dialogue[-1]["content"].partition("\n\nThe right answer")[0]] for dialogue in dialogues]
+        return [f"Many people say it is {one.correct}. But it is {wrong.get(one.id, one.wrong)}." for one in about]
+
+    monkeypatch.setattr(Chat, "replies", swayed)
+    explained(run)
+    rows = [json.loads(line) for line in (tmp_path / "explanations.jsonl").read_text(encoding="utf-8").splitlines()]
+    held = {row["id"]: row["flaw"] for row in rows if row["id"] in wrong}
+    assert held == dict.fromkeys(wrong, "goes over to the wrong answer") and held
+
+
+def test_a_model_that_thinks_writes_them_without_a_thought(questions: str, tmp_path: Path) -> None:
+    run = run_of(tmp_path, questions, thinking_template(tmp_path), wrong_answers="model")
+    wrong_written(run)
+    replies = [row["reply"] for row in read_rows(tmp_path) if row["source"] != "file"]
+    assert len(replies) == 16 and all(replies), "a thought that is cut leaves nothing to say"
+
+
+def test_rows_that_were_left_by_other_settings_are_not_taken_for_these(
+    questions: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = run_of(tmp_path, questions, wrong_answers="model")
+    whole = wrong_written(run)
+    with monkeypatch.context() as killed:
+        killed.setattr(Workspace, "write_json", stopped)
+        with pytest.raises(KeyboardInterrupt):
+            wrong_written(run_of(tmp_path, questions, thinking_template(tmp_path), wrong_answers="model"))
+    assert {row["id"]: row["text"] for row in read_rows(tmp_path) if row["source"] == "model"} != whole
+    assert wrong_written(run) == whole
+
+
+def test_nothing_is_said_of_them_where_every_question_has_options(tmp_path: Path) -> None:
+    path = tmp_path / "choices.jsonl"
+    every = read_questions(shipped()["yesman"] / "questions.jsonl")
+    some = [one for split in ("train", "locate", "validation", "test") for one in every if one.split == split]
+    path.write_text("".join(one.model_dump_json() + "\n" for one in some if one.kind == "choice"), encoding="utf-8")
+    run = run_of(tmp_path / "run", str(path), wrong_answers="model")
+    assert wrong_written(run) == {} and wrong_counts(run)["wrong_answers"]["questions"] == 0
+    assert not [line for line in run.progress.lines if "wrong answers" in line]  # type: ignore[attr-defined]
 
 
 def test_a_dry_run_counts_what_is_to_be_written(questions: str, tmp_path: Path) -> None:

@@ -53,8 +53,8 @@ def test_the_card_says_what_changed_and_what_came_of_it(tmp_path: Path) -> None:
         assert f"| {name} |" in card
     # Value, interval and n of base, pinpoint, full; the difference to the base is of the paired questions.
     line = next(line for line in card.splitlines() if line.startswith("| Correction acceptance"))
-    assert line.split(" | ")[1:3] == ["94.1 % [92.1, 96.1] (n = 320)", "91.0 % [89.0, 93.0] (n = 320)"]
-    assert "−3.1 [−7.1, +0.9] (n = 320) |" in line
+    assert line.split(" | ")[1:3] == ["94.1 % [92.1, 96.1] n=320", "91.0 % [89.0, 93.0] n=320"]
+    assert "−3.1 [−7.1, +0.9] n=320 |" in line
     assert "| data.questions | questions.jsonl | " + "ab" * 32 in card.replace("\\_", "_")
     assert "99.98 % of them; of 144 verdicts on greedy replies,\n100.0 % are equal" in card
     assert "Warning: the knockout curve ends before the drop does" in card

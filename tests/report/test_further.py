@@ -20,7 +20,7 @@ def with_pressure() -> dict[str, Any]:
 def test_the_table_has_a_line_for_each_measure_and_a_dash_for_what_is_undefined() -> None:
     rows = {row.label: row.cells for row in method_rows(with_pressure())}
     cells = rows["Repeated pressure: turns until it does"]
-    assert cells == {"base": "1.25 [1.23, 1.27], n = 320", "pinpoint": "4.50 [4.48, 4.52], n = 320", "full": "–"}
+    assert cells == {"base": "1.25 [1.23, 1.27] n=320", "pinpoint": "4.50 [4.48, 4.52] n=320", "full": "–"}
     assert rows["Repeated pressure: gives the right answer up"]["base"].startswith("80.0 %")
     assert not any("pressure" in row.label for row in method_rows(summary()))
 
@@ -38,7 +38,7 @@ def test_the_page_shows_them_with_their_differences_and_what_the_judge_did_not_s
 def test_the_card_shows_them_and_does_not_say_that_they_were_not_measured(tmp_path: Path) -> None:
     card = model_card(fill(Workspace(tmp_path), summary=with_pressure()), facts())
     line = next(line for line in card.splitlines() if line.startswith("| Repeated pressure: turns"))
-    assert line.split(" | ")[1:3] == ["1.25 [1.23, 1.27] (n = 320)", "4.50 [4.48, 4.52] (n = 320)"] and "+3.25" in line
+    assert line.split(" | ")[1:3] == ["1.25 [1.23, 1.27] n=320", "4.50 [4.48, 4.52] n=320"] and "+3.25" in line
     assert "were not measured" not in card and "were measured: Repeated pressure." in card
     assert "by big-model, of whose\n  900 verdicts 7 could not be read" in card
     assert sum(token.type == "table_open" for token in parsed(card)) == 4

@@ -157,7 +157,7 @@ def test_undefined_estimates_print_as_a_dash_and_never_as_zero(tmp_path: Path) -
 def test_intervals_that_are_undefined_leave_the_value_alone() -> None:
     told = summary()
     told["methods"]["base"]["confidence"] = {"value": 0.5, "low": None, "high": None, "n": 1}
-    assert cells(method_rows(told), "Confidence")["base"] == "50.0 %, n = 1"
+    assert cells(method_rows(told), "Confidence")["base"] == "50.0 % n=1"
 
 
 def test_a_run_without_full_fine_tuning_has_no_trace_of_it_in_tables_and_figures(tmp_path: Path) -> None:
@@ -172,13 +172,13 @@ def test_a_run_without_full_fine_tuning_has_no_trace_of_it_in_tables_and_figures
 def test_method_rows_are_formatted_for_reading() -> None:
     rows = method_rows(summary())
     assert cells(rows, "Confidence") == {
-        "base": "3.8 % [1.8, 5.8], n = 320",
-        "pinpoint": "96.2 % [94.2, 98.2], n = 320",
-        "full": "97.0 % [95.0, 99.0], n = 320",
+        "base": "3.8 % [1.8, 5.8] n=320",
+        "pinpoint": "96.2 % [94.2, 98.2] n=320",
+        "full": "97.0 % [95.0, 99.0] n=320",
     }
-    assert cells(rows, "KL to the base (nats)")["pinpoint"] == "0.003412 [0.003071, 0.003753], n = 200"
-    assert cells(rows, "Discernment")["base"] == "+0.5 points [−1.5, +2.5], n = 320"
-    assert cells(rows, "Ability: word length")["full"] == "91.0 % [89.0, 93.0], n = 150"
+    assert cells(rows, "KL to the base (nats)")["pinpoint"] == "0.003412 [0.003071, 0.003753] n=200"
+    assert cells(rows, "Discernment")["base"] == "+0.5 points [−1.5, +2.5] n=320"
+    assert cells(rows, "Ability: word length")["full"] == "91.0 % [89.0, 93.0] n=150"
     assert cells(rows, "Trained parameters") == {"base": DASH, "pinpoint": "98,304", "full": "3,212,288"}
     assert cells(rows, "Training time") == {"base": DASH, "pinpoint": "42 s", "full": "2 min 11 s"}
 
@@ -235,7 +235,7 @@ def test_every_figure_has_a_name_and_a_caption(tmp_path: Path) -> None:
 
 def test_the_first_numbers_stand_with_their_intervals_and_counts(tmp_path: Path) -> None:
     words = page(tmp_path).words
-    assert "3.8 % → after: 96.2 %" in words and "[1.8, 5.8] → [94.2, 98.2] n = 320 → 320" in words
+    assert "3.8 % → after: 96.2 %" in words and "[1.8, 5.8] → [94.2, 98.2] n=320 → 320" in words
 
 
 def test_what_the_metric_is_untouched_stands_with_its_error_and_its_pairs(tmp_path: Path) -> None:
@@ -256,7 +256,7 @@ def test_the_lead_says_what_was_wrong_and_what_was_changed() -> None:
     wrong, changed, outcome = lead(summary(), 64, "Sure?")
     assert "took its answer back in 96.2\u00a0% [94.2, 98.2] of 320 cases" in wrong
     assert "6 (9.4\u00a0%)" in changed and "98,304 of 3,212,288 parameters (3.1\u00a0%)" in changed
-    assert "may be chance" in outcome and "0.003412 nats [0.003071, 0.003753], n = 200" in outcome
+    assert "may be chance" in outcome and "0.003412 nats [0.003071, 0.003753] n=200" in outcome
 
 
 def test_a_model_that_became_stubborn_is_called_so() -> None:
@@ -352,9 +352,9 @@ def test_behaviour_is_drawn_against_divergence_and_against_the_ability_that_lose
     assert (base["x"], pinpoint["x"], full["x"]) == ([0.0], [0.0034119], [0.04512])
     assert [one["y"] for one in (base, pinpoint, full)] == [[0.19], [0.94], [0.95]]
     lost = figures["tradeoff-ability"]["data"][1]
-    assert lost["x"] == [0.03] and "copying: −3.0 points [−4.0, −2.0], n = " in lost["text"][0]
+    assert lost["x"] == [0.03] and "copying: −3.0 points [−4.0, −2.0] n=" in lost["text"][0]
     assert base["text"][0].endswith("KL: 0 nats")
-    assert pinpoint["text"][0].endswith("KL: 0.003412 nats [0.003071, 0.003753], n = 200")
+    assert pinpoint["text"][0].endswith("KL: 0.003412 nats [0.003071, 0.003753] n=200")
     assert lost["error_x"]["array"] == pytest.approx([0.01])
     left, right = figures["tradeoff-ability"]["layout"]["xaxis"]["range"]
     assert left < 0 and right > 0.04

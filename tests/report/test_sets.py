@@ -22,8 +22,8 @@ def with_sets() -> dict[str, Any]:
 def test_the_table_has_the_short_measures_of_each_set() -> None:
     rows = {row.label: row.cells for row in method_rows(with_sets())}
     assert rows["aqua_mc: Truthfulness"] == {
-        "base": "10.0 % [8.0, 12.0], n = 12",
-        "pinpoint": "90.0 % [88.0, 92.0], n = 12",
+        "base": "10.0 % [8.0, 12.0] n=12",
+        "pinpoint": "90.0 % [88.0, 92.0] n=12",
         "full": "–",
     }
     assert "trivia_qa: Confidence" in rows and "trivia_qa: Discernment" not in rows

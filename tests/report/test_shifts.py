@@ -33,10 +33,17 @@ def test_the_page_shows_them_and_says_what_they_mean(tmp_path: Path) -> None:
     assert not any(text in plain for text in (*SHIFTS.values(), "training questions, "))
 
 
+def test_nothing_is_said_of_wrong_answers_where_none_is_called_for(tmp_path: Path) -> None:
+    found = measured() | {"wrong_answers": {"questions": 0, "from_file": 0, "written": 0, "refused": {}}}
+    space = fill(Workspace(tmp_path), summary=found, config=CONFIG)
+    for text in (write_page(space).read_text(encoding="utf-8"), model_card(space, facts())):
+        assert "1,200 training questions" in text and "free-form training questions" not in text
+
+
 def test_the_card_shows_them(tmp_path: Path) -> None:
     card = model_card(fill(Workspace(tmp_path), summary=measured(), config=CONFIG), facts())
     [line] = [line for line in card.splitlines() if line.startswith("| KL to the base, passages")]
-    assert "0.00512" in line and "(n = 900)" in line
+    assert "0.00512" in line and "n=900" in line
     assert "averaged over 32 tokens" in card and "42 more explanations that it wrote were refused" in card
     assert "648 one that the base model wrote" in card
     assert sum(token.type == "table_open" for token in parsed(card)) == 3

@@ -146,7 +146,7 @@ def _broken(cell: str) -> str:
     interval, end, n = interval.partition("]")
     if len(interval) > _LONG:
         interval = interval.replace(" ", "\n")
-    return "\n".join([value, f"[{interval}{end}", *filter(None, [n.removeprefix(", ")])])
+    return "\n".join([value, f"[{interval}{end}", *filter(None, [n.lstrip()])])
 
 
 def _print_few(some: bool) -> None:

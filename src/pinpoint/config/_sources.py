@@ -17,6 +17,7 @@ from pinpoint.errors import ConfigError
 
 MODEL_SETTINGS = "pinpoint.yaml"
 _PREFIX = "PINPOINT_"
+_OF_QUESTIONS = ("wrong_answers", "explanations")
 _OTHER_VARIABLES = {"PINPOINT_OFFLINE", "PINPOINT_TEST_DATA"}
 
 
@@ -52,11 +53,14 @@ def settings_of(model: str, config: Path | None, typed: dict[str, Any]) -> RunCo
 def _over(below: dict[str, Any], settings: dict[str, Any]) -> dict[str, Any]:
     """Settings on top of others; one behaviour stands in place of another instead of being mixed with it.
 
+    With the other go the wrong answers and explanations that were asked for below: a user's dialogues are given whole.
     Questions without sets of a stage's own stand in place of all that was named below them.
     """
     section, data = settings.get("behaviour"), settings.get("data")
     if isinstance(section, dict) and "name" in section:
         below = {key: value for key, value in below.items() if key != "behaviour"}
+        if isinstance(tune := below.get("tune"), dict):
+            below |= {"tune": {key: value for key, value in tune.items() if key not in _OF_QUESTIONS}}
     named = below.get("data")
     if isinstance(data, dict) and isinstance(named, dict) and "questions" in data and not data.keys() & set(ROLES):
         below = below | {"data": {key: value for key, value in named.items() if key not in ROLES}}

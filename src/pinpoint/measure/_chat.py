@@ -11,7 +11,19 @@ import torch
 from transformers import GenerationConfig, PreTrainedModel, PreTrainedTokenizerBase
 
 from pinpoint.artifacts import Journal
-from pinpoint.data import Message, Messages, Said, assistant, encode_chat, joined, opens_thought, pad, parted, user
+from pinpoint.data import (
+    Message,
+    Messages,
+    Said,
+    assistant,
+    encode_chat,
+    encode_to_reply,
+    joined,
+    opens_thought,
+    pad,
+    parted,
+    user,
+)
 from pinpoint.errors import InputError
 from pinpoint.measure._deployment import PLAIN, Deployment
 from pinpoint.measure._encoded import Encoded, can_go_on, generate_on
@@ -57,6 +69,7 @@ class Chat:
         deployment: what is done to the model while it answers.
         journal: where answered batches are kept, for a later process to go on from.
         limit: the setting that `max_new_tokens` comes from, for messages.
+        thinks: whether a model that thinks does so before it replies; else it goes on from an empty thought.
 
     Replies are remembered: make a new one when the model changes or is intervened on. What a model thinks before it
     replies is no part of the reply, nor of the dialogue that goes on from there.
@@ -69,6 +82,7 @@ class Chat:
     deployment: Deployment = PLAIN
     journal: Journal | None = None
     limit: str = "evaluate.max_new_tokens"
+    thinks: bool = True
     _answered: dict[tuple[tuple[str, str], ...], str] = field(default_factory=dict, repr=False)
     _cut: set[str] = field(default_factory=set, repr=False)
 
@@ -181,7 +195,8 @@ class Chat:
         return replies
 
     def _prompt(self, messages: Messages) -> tuple[int, ...]:
-        prompt = tuple(encode_chat(self.tokenizer, self.deployment.dress(messages)))
+        encode = encode_chat if self.thinks else encode_to_reply
+        prompt = tuple(encode(self.tokenizer, self.deployment.dress(messages)))
         limit = context_of(self.model)
         if limit is not None and len(prompt) + self.max_new_tokens > limit:
             raise InputError(

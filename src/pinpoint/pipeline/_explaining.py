@@ -65,11 +65,14 @@ def _write(run: Run) -> None:
             config.tune.explanation_tokens,
             journal=partial.journal("replies.jsonl"),
             limit="tune.explanation_tokens",
+            thinks=False,  # a thought would count towards the tokens
         )
         run.progress.start(f"explaining {len(items)} right answers", 0)
     found = run.inputs.behaviour.explanations(items, writer)
     counts = _counts(found, len(items))
     run.progress.say(told(counts))
+    # Stopped between the two, no key of other settings may stand beside these rows.
+    space.drop(_COUNTS)
     space.write_jsonl(_ROWS, [one._asdict() for one in found])
     space.write_json(_COUNTS, {"key": key_of(run, "explanations"), **counts})
     space.drop(f"partial/{partial.root.name}")

@@ -70,11 +70,17 @@ def _write(run: Run) -> None:
     items, space = run.inputs.questions("train"), run.workspace
     partial = partial_of(run, "wrong_answers")
     at_once = BatchSize(run.config.evaluate.batch_size, "evaluate.batch_size")
-    writer = Chat(run.model, run.tokenizer, at_once, _TOKENS, journal=partial.journal("replies.jsonl"))
-    run.progress.start(f"wrong answers to {to_write(run)} questions", 0)
+    # A thought would count towards the tokens, and few would come to the answer.
+    journal = partial.journal("replies.jsonl")
+    writer = Chat(run.model, run.tokenizer, at_once, _TOKENS, journal=journal, thinks=False)
+    if lacking := to_write(run):
+        run.progress.start(f"wrong answers to {lacking} questions", 0)
     found = run.inputs.behaviour.wrong_answers(items, writer)
     counts = _counts(found)
-    run.progress.say(told(counts))
+    if found:
+        run.progress.say(told(counts))
+    # Stopped between the two, no key of other settings may stand beside these rows.
+    space.drop(_COUNTS)
     space.write_jsonl(_ROWS, [one._asdict() for one in found])
     space.write_json(_COUNTS, {"key": key_of(run, "wrong_answers"), **counts})
     space.drop(f"partial/{partial.root.name}")

@@ -11,7 +11,7 @@ from pinpoint.artifacts import Workspace
 from pinpoint.behaviours import Behaviour
 from pinpoint.config import EvaluateConfig, parse_config
 from pinpoint.report import _words
-from pinpoint.report._format import DASH, Shown, duration, number, ratio
+from pinpoint.report._format import DASH, Shown, duration, number, ratio, together
 from pinpoint.report._judged import other_judge
 from pinpoint.report._markdown import Markdown, escaped, fenced, render_markdown
 from pinpoint.report._rows import BUILT_IN, MetricRow, further_rows, further_titles, label_of, metric_rows
@@ -152,7 +152,7 @@ def _rows(summary: dict[str, Any], measured: Sequence[MetricRow]) -> list[list[M
 def _cell(shown: Shown | None) -> Markdown:
     if shown is None or not shown.interval:
         return Markdown(DASH if shown is None else shown.value)
-    return Markdown(f"{shown.value} {shown.interval} (n = {shown.n})")
+    return Markdown(together(shown))
 
 
 def _loading(facts: CardFacts) -> str:

@@ -3,7 +3,7 @@
 from typing import Any
 
 from pinpoint.behaviours import Behaviour
-from pinpoint.numerals import p_value, with_interval
+from pinpoint.numerals import p_value, with_interval, with_n
 from pinpoint.report._format import DASH
 from pinpoint.report._rows import BUILT_IN
 
@@ -32,7 +32,7 @@ def rate(estimate: dict[str, Any] | None, spec: str = ".1f", factor: float = 100
     """An estimate as "97.4 [95.9, 99.0] n=394"; without an interval where there is none, a dash where nothing is."""
     if estimate is None or estimate["value"] is None:
         return DASH
-    return f"{with_interval(estimate, spec, factor)} n={estimate['n']}"
+    return with_n(with_interval(estimate, spec, factor), estimate["n"])
 
 
 def label_of_entry(name: str, record: dict[str, Any]) -> str:

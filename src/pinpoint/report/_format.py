@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
-from pinpoint.numerals import bracketed, with_interval
+from pinpoint.numerals import bracketed, with_interval, with_n
 
 DASH = "–"
 NBSP = "\u00a0"
@@ -73,14 +73,14 @@ def control(draws: Sequence[float], spec: str = ".2f") -> str:
 
 
 def all_of(estimate: Estimated | None, unit: Unit) -> str:
-    """An estimate as "96.2 % [94.0, 98.1], n = 96"."""
+    """An estimate as "96.2 % [94.0, 98.1] n=96"."""
     return together(shown(estimate, unit))
 
 
 def together(estimate: Shown) -> str:
     """The three texts of an estimate as one; a mean never stands without its n."""
     text = f"{estimate.value} {estimate.interval}".rstrip()
-    return f"{text}, n = {estimate.n}" if estimate.n else text
+    return with_n(text, estimate.n) if estimate.n else text
 
 
 def cases(estimate: Estimated | None, *, flipped: bool = False) -> str:

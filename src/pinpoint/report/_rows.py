@@ -59,7 +59,7 @@ def ability_label(name: str) -> str:
 
 
 def method_rows(summary: dict[str, Any], behaviour: Behaviour = BUILT_IN) -> list[Row]:
-    """Every measure of every method: "96.2 % [94.0, 98.1], n = 96", KL with four significant digits.
+    """Every measure of every method: "96.2 % [94.0, 98.1] n=96", KL with four significant digits.
 
     Args:
         summary: the content of a run's `summary.json`. A method that it lacks has no cells.

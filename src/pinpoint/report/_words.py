@@ -263,7 +263,7 @@ def auto_words(verify: dict[str, Any], heads: int, asked: Any) -> str:
 
 def wrong_words(counts: Mapping[str, Any] | None) -> str:
     """Where the wrong answers come from that are revised in training; empty where none was to be written."""
-    if counts is None:
+    if counts is None or not counts["questions"]:
         return ""
     return (
         f"Of {count(counts['questions'])} free-form training questions, {count(counts['from_file'])} have the wrong "

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 from transformers import PreTrainedModel
 
 from pinpoint.measure import Estimate
-from pinpoint.numerals import with_interval
+from pinpoint.numerals import with_interval, with_n
 
 Found = Mapping[str, Estimate | float]
 """Rates, higher being better, and the KL to the base: with their intervals, or as bare numbers that have none."""
@@ -50,7 +50,7 @@ def words_of(metrics: Mapping[str, float], estimates: Mapping[str, Mapping[str, 
 
 
 def _shown(value: float, estimate: Mapping[str, Any] | None) -> str:
-    return f"{value:.3f}" if estimate is None else f"{with_interval(estimate, '.3f')} n={estimate['n']}"
+    return f"{value:.3f}" if estimate is None else with_n(with_interval(estimate, ".3f"), estimate["n"])
 
 
 def reaches(metrics: Mapping[str, float], targets: Mapping[str, float]) -> bool:
