@@ -30,6 +30,8 @@ LATENT = {
     "first_k_dense_replace": 1,
     "num_key_value_heads": 6,
 }
+# Each position looks at four: the prompts of the tests are longer. Few indexing heads would leave scores tied at zero.
+SPARSE = {"q_lora_rank": 24, "index_topk": 4, "index_head_dim": 8, "index_n_heads": 16}
 # The prompts of the tests are longer than the original context: the long factors are chosen.
 LONG_ROPE = {
     "rope_type": "longrope",
@@ -225,6 +227,46 @@ FAMILIES: dict[str, tuple[str, dict[str, Any]]] = {
         "vaultgemma",
         {"head_dim": 8, "query_pre_attn_scalar": 8, "sliding_window": 8, "final_logit_softcapping": 5.0},
     ),
+    "nanochat": ("nanochat", {"final_logit_softcapping": 5.0}),
+    "jais2": ("jais2", {}),
+    "internlm3": ("internlm3", {"head_dim": 8, "qkv_bias": True, "bias": True}),
+    "hyperclovax": (
+        "hyperclovax",
+        {
+            "residual_multiplier": 0.4,
+            "logits_scaling": 4.0,
+            "embedding_multiplier": 3.0,
+            "attention_multiplier": 0.3,
+        },
+    ),
+    "granite-swa": (
+        "granite_swa",
+        {
+            "sliding_window": 8,
+            "layer_rope_theta": [0, 1e4, 100.0],
+            "residual_multiplier": 0.4,
+            "logits_scaling": 4.0,
+        },
+    ),
+    "solar-open": (
+        "solar_open",
+        {**MOE, "head_dim": 8, "n_routed_experts": 4, "n_group": 1, "topk_group": 1, "routed_scaling_factor": 2.5},
+    ),
+    "cohere2-moe": (
+        "cohere2_moe",
+        {
+            "head_dim": 8,
+            "logit_scale": 0.25,
+            "sliding_window": 8,
+            "num_experts": 4,
+            "num_experts_per_tok": 2,
+            "num_shared_experts": 1,
+            "first_k_dense_replace": 1,
+            "prefix_dense_intermediate_size": 40,
+        },
+    ),
+    "deepseek-v3.2": ("deepseek_v32", {**MOE, **LATENT, **SPARSE, "n_group": 1, "topk_group": 1}),
+    "glm-moe-dsa": ("glm_moe_dsa", {**MOE, **LATENT, **SPARSE, "indexer_types": ["full", "shared", "full"]}),
 }
 
 
@@ -280,6 +322,44 @@ WRAPPERS: dict[str, tuple[str, dict[str, Any], dict[str, Any]]] = {
         "internvl",
         {"model_type": "qwen2"},
         {"vision_config": {**VISION, "model_type": "internvl_vision"}, "image_token_id": 96},
+    ),
+    "exaone4.5-vision": (
+        "exaone4_5",
+        {"model_type": "exaone4", "sliding_window": 8, "sliding_window_pattern": 2},
+        {
+            "vision_config": {
+                **QWEN_VISION,
+                "hidden_size": 16,
+                "intermediate_size": 24,
+                "out_hidden_size": 48,
+                "num_key_value_heads": 1,
+            },
+            "image_token_id": 93,
+            "video_token_id": 94,
+        },
+    ),
+    "glm4v": (
+        "glm4v",
+        {"model_type": "glm4v_text", **MROPE},
+        {
+            "vision_config": {**QWEN_VISION, "hidden_size": 16, "intermediate_size": 24, "out_hidden_size": 48},
+            "image_token_id": 91,
+            "video_token_id": 92,
+            "image_start_token_id": 93,
+            "image_end_token_id": 94,
+            "video_start_token_id": 95,
+            "video_end_token_id": 96,
+        },
+    ),
+    "idefics3": (
+        "idefics3",
+        {"model_type": "llama"},
+        {"vision_config": {**VISION, "model_type": "idefics3_vision"}, "image_token_id": 96},
+    ),
+    "smolvlm": (
+        "smolvlm",
+        {"model_type": "llama", "head_dim": 12},
+        {"vision_config": {**VISION, "model_type": "smolvlm_vision"}, "image_token_id": 96},
     ),
     "llava-next": (
         "llava_next",

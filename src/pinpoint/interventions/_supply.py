@@ -44,8 +44,8 @@ def _constant(output: object) -> Callable[..., object]:
 
 @contextmanager
 def attention_supplied(view: HeadedModel, layer: int, output: Float[Tensor, "row position d_model"]) -> Iterator[None]:
-    """Makes the attention of a block put out `output`, what its out projection would, and no attention weights."""
-    forward = _constant((output, None))
+    """Makes the attention of a block put out `output`, what its out projection would, and nothing else."""
+    forward = _constant((output, *[None] * (view.layout.attention_outputs - 1)))
     if view.layout.adds_residual:  # it takes the residual stream as its second argument
 
         def forward(_normed: Tensor, residual: Tensor, **_kwargs: object) -> object:

@@ -1,5 +1,7 @@
 """DeepSeek's latent attention: heads are up-projected from shared latents; the out projection is an ordinary one."""
 
+from dataclasses import replace
+
 from transformers import PretrainedConfig
 
 from pinpoint.models._layout import Layout, one_each
@@ -12,8 +14,15 @@ def _projections(config: PretrainedConfig) -> Projections:
 
 
 DEEPSEEK = Layout(
-    model_types=("deepseek_v2", "deepseek_v3", "glm4_moe_lite"),
+    model_types=("deepseek_v2", "deepseek_v3", "deepseek_v32", "glm4_moe_lite"),
     projections=_projections,
     kv_heads=one_each,
     notes="latent attention: a head's up-projections are its own, the latents are shared",
+)
+# Its attention also puts out which positions it looked at, for the next blocks to look at the same.
+GLM_SPARSE = replace(
+    DEEPSEEK,
+    model_types=("glm_moe_dsa",),
+    attention_outputs=3,
+    notes=f"{DEEPSEEK.notes}; blocks look at the same few positions",
 )

@@ -13,6 +13,7 @@ LLAMA = Layout(
         "arcee",
         "cohere",
         "cohere2",
+        "cohere2_moe",
         "cwm",
         "dots1",
         "ernie4_5",
@@ -28,11 +29,15 @@ LLAMA = Layout(
         "glm4_moe",
         "gpt_oss",
         "granite",
+        "granite_swa",
         "granitemoe",
         "granitemoeshared",
         "helium",
         "hunyuan_v1_dense",
         "hunyuan_v1_moe",
+        "hyperclovax",
+        "internlm3",
+        "jais2",
         "llama",
         "llama4_text",
         "minimax_m2",
@@ -40,6 +45,7 @@ LLAMA = Layout(
         "ministral3",
         "mistral",
         "mixtral",
+        "nanochat",
         "nemotron",
         "olmo",
         "olmo2",
@@ -52,6 +58,7 @@ LLAMA = Layout(
         "qwen3_moe",
         "seed_oss",
         "smollm3",
+        "solar_open",
         "stablelm",
         "starcoder2",
         "vaultgemma",
@@ -63,7 +70,9 @@ PHI3 = Layout(model_types=("phi3",), projections=lambda _config: fused("qkv_proj
 TEXT_OF_WRAPPER = Layout(
     model_types=(
         "cohere2_vision",
+        "exaone4_5",
         "gemma3",
+        "glm4v",
         "internvl",
         "llava",
         "llava_next",
@@ -76,6 +85,12 @@ TEXT_OF_WRAPPER = Layout(
     ),
     layers="model.language_model.layers",
     tail=("model.language_model.norm",),
+    notes="the text decoder inside a wrapper for images",
+)
+IDEFICS3 = Layout(
+    model_types=("idefics3", "smolvlm"),
+    layers="model.text_model.layers",
+    tail=("model.text_model.norm",),
     notes="the text decoder inside a wrapper for images",
 )
 # Its text decoder is a whole language model, unembedding and all. Loaded as a language model, it is "llama4_text".

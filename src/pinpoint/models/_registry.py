@@ -3,7 +3,7 @@
 from transformers import PreTrainedModel
 
 from pinpoint.errors import ArchitectureError, ConfigError
-from pinpoint.models._deepseek import DEEPSEEK
+from pinpoint.models._deepseek import DEEPSEEK, GLM_SPARSE
 from pinpoint.models._gpt import GPT2, GPT_BIGCODE, GPT_NEO, GPT_NEOX, GPTJ
 from pinpoint.models._hybrid import (
     GATED_DELTA,
@@ -14,7 +14,7 @@ from pinpoint.models._hybrid import (
     STATE_SPACE,
 )
 from pinpoint.models._layout import Layout
-from pinpoint.models._llama import LLAMA, LLAMA4, PHI, PHI3, TEXT_OF_WRAPPER
+from pinpoint.models._llama import IDEFICS3, LLAMA, LLAMA4, PHI, PHI3, TEXT_OF_WRAPPER
 from pinpoint.models._others import BLOOM, FALCON, MPT, OPT, PERSIMMON
 from pinpoint.models._spec import HeadedModel
 
@@ -23,6 +23,7 @@ LAYOUTS: tuple[Layout, ...] = (
     PHI,
     PHI3,
     TEXT_OF_WRAPPER,
+    IDEFICS3,
     LLAMA4,
     GPT2,
     GPT_BIGCODE,
@@ -35,6 +36,7 @@ LAYOUTS: tuple[Layout, ...] = (
     MPT,
     PERSIMMON,
     DEEPSEEK,
+    GLM_SPARSE,
     STATE_SPACE,
     LFM2,
     GRANITE_HYBRID,
