@@ -8,6 +8,7 @@ import platform
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from textwrap import fill
 from typing import Any
 
 import torch
@@ -17,6 +18,7 @@ ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
 from pinpoint.models import HeadedModel, Layout, _registry, gated, headed  # noqa: E402
+from pinpoint.models._left_out import LEFT_OUT  # noqa: E402
 from pinpoint.tune import default_projections  # noqa: E402
 from tests.families import FAMILIES, tiny  # noqa: E402
 from tests.models import checks  # noqa: E402
@@ -37,15 +39,9 @@ sweep may be off from that by brute force by 2^-7 of the largest metric of a ref
 below 1. No real checkpoint has been run.
 
 """
-LEFT_OUT = """
-Left out, for their heads are not laid out alike in every block, or what they do is not settled:
-
-- Gemma 3n: the residual stream is several streams at once (AltUp), and a block takes another input for each token.
-- Gemma 4: the width of a head differs from block to block, and blocks reuse keys and values of others.
-- PaliGemma: without the processor's `token_type_ids`, transformers lets tokens look ahead in a batch without padding,
-  and not in one with padding; scores would depend on the batch.
-
-"""
+LEFT_OUT_INTRODUCTION = (
+    "\nLeft out, for their heads are not laid out alike in every block, or what they do is not settled:\n\n"
+)
 
 
 def _set(view: HeadedModel, *names: str) -> bool:
@@ -71,7 +67,7 @@ def _parallel(view: HeadedModel) -> bool:
     told = [
         getattr(config, name, False) for name in ("parallel_attn", "use_parallel_residual", "new_decoder_architecture")
     ]
-    return any(told) or config.model_type in ("cohere", "cohere2", "gptj", "phi")
+    return any(told) or config.model_type in ("cohere", "cohere2", "cohere2_moe", "gptj", "phi")
 
 
 # What a block does beside where its heads lie.
@@ -79,11 +75,12 @@ FEATURES: dict[str, Callable[[HeadedModel], bool]] = {
     "grouped keys and values": lambda view: view.n_kv_heads < view.n_heads,
     "fused q, k, v": _fused,
     "Conv1D": lambda view: type(view.out_proj(view.attention_layers[0])).__name__ == "Conv1D",
+    "sparse attention": lambda view: _has(view, "indexer"),
     "latent attention": lambda view: _has(view, "kv_b_proj"),
     "gated heads": lambda view: view.layout.projections(view.config).rows is gated,
     "norms of q and k": lambda view: _has(view, "q_norm", "q_layernorm", "query_layernorm", "qk_norm"),
     "norms after sublayers": lambda view: _has(
-        view, "post_feedforward_layernorm", "post_mlp_layernorm", "post_self_attn_layernorm"
+        view, "post_feedforward_layernorm", "post_mlp_layernorm", "post_self_attn_layernorm", "post_norm1"
     ),
     "soft caps": lambda view: _set(view, "final_logit_softcapping", "attn_logit_softcapping"),
     "scaled logits": lambda view: _set(view, "logit_scale", "logits_scaling"),
@@ -157,10 +154,16 @@ def table(rows: list[dict[str, Any]]) -> str:
     return "\n".join(lines) + "\n"
 
 
+def left_out() -> str:
+    """What is left out, and why, as a list."""
+    items = (f"- {one.name} ({', '.join(f'`{kind}`' for kind in one.model_types)}): {one.why}." for one in LEFT_OUT)
+    return LEFT_OUT_INTRODUCTION + "\n".join(fill(item, 120, subsequent_indent="  ") for item in items) + "\n\n"
+
+
 def page(record: dict[str, Any]) -> str:
     """The page of the docs that tells a record."""
     made = f"torch {record['torch']}, transformers {record['transformers']}"
-    return INTRODUCTION + table(record["rows"]) + LEFT_OUT + f"Written by `{record['command']}` ({made}).\n"
+    return INTRODUCTION + table(record["rows"]) + left_out() + f"Written by `{record['command']}` ({made}).\n"
 
 
 def main() -> None:

@@ -266,6 +266,71 @@ FAMILIES: dict[str, tuple[str, dict[str, Any]]] = {
         },
     ),
     "deepseek-v3.2": ("deepseek_v32", {**MOE, **LATENT, **SPARSE, "n_group": 1, "topk_group": 1}),
+    "granite-moe-swa": (
+        "granitemoe_swa",
+        {
+            "sliding_window": 8,
+            "layer_rope_theta": [0, 1e4, 100.0],
+            "num_local_experts": 4,
+            "num_experts_per_tok": 2,
+            "shared_intermediate_size": 40,
+            "residual_multiplier": 0.4,
+        },
+    ),
+    "hy3": ("hy_v3", {**MOE, "head_dim": 8, "num_experts": 4, "router_scaling_factor": 2.5}),
+    "iquestcoder": ("iquestcoder", {"head_dim": 8, "attention_bias": True}),
+    "mellum": (
+        "mellum",
+        {
+            **MOE,
+            "head_dim": 8,
+            "num_experts": 4,
+            "sliding_window": 8,
+            "layer_types": ["sliding_attention", "sliding_attention", "full_attention"],
+        },
+    ),
+    "afmoe": (
+        "afmoe",
+        {
+            "head_dim": 8,
+            "moe_intermediate_size": 40,
+            "num_experts": 4,
+            "num_experts_per_tok": 2,
+            "num_shared_experts": 1,
+            "route_scale": 2.5,
+            "mup_enabled": True,
+            "sliding_window": 8,
+            "global_attn_every_n_layers": 3,
+        },
+    ),
+    "youtu": ("youtu", {**{k: v for k, v in LATENT.items() if "exp" not in k and "dense" not in k}, "q_lora_rank": 24}),
+    "minimax": (
+        "minimax",
+        {
+            "head_dim": 8,
+            "num_local_experts": 4,
+            "num_experts_per_tok": 2,
+            "block_size": 4,
+            "layer_types": ["linear_attention", "full_attention", "full_attention"],
+            "full_attn_alpha_factor": 3.5,
+            "linear_attn_alpha_factor": 3.5,
+            "mlp_alpha_factor": 3.5,
+        },
+    ),
+    "nemotron-h": (
+        "nemotron_h",
+        {
+            "head_dim": 8,
+            "layers_block_type": ["linear_attention", "full_attention", "moe", "full_attention", "mlp"],
+            "ssm_state_size": 8,
+            "mamba_num_heads": 6,
+            "mamba_head_dim": 16,
+            "n_groups": 2,
+            "n_routed_experts": 4,
+            "moe_intermediate_size": 40,
+            "moe_shared_expert_intermediate_size": 40,
+        },
+    ),
     "glm-moe-dsa": ("glm_moe_dsa", {**MOE, **LATENT, **SPARSE, "indexer_types": ["full", "shared", "full"]}),
 }
 
@@ -291,6 +356,15 @@ QWEN3_VISION = {
 }
 QWEN_TOKENS = {"image_token_id": 93, "video_token_id": 94, "vision_start_token_id": 95, "vision_end_token_id": 96}
 MROPE = {"rope_parameters": {"rope_type": "default", "mrope_section": [1, 1, 2], "rope_theta": 1e4}}
+GLM_VISION = {
+    "vision_config": {**QWEN_VISION, "hidden_size": 16, "intermediate_size": 24, "out_hidden_size": 48},
+    "image_token_id": 91,
+    "video_token_id": 92,
+    "image_start_token_id": 93,
+    "image_end_token_id": 94,
+    "video_start_token_id": 95,
+    "video_end_token_id": 96,
+}
 # Wrappers around a text decoder: (model_type, settings of the decoder, the other settings)
 WRAPPERS: dict[str, tuple[str, dict[str, Any], dict[str, Any]]] = {
     "gemma3-vision": (
@@ -338,18 +412,36 @@ WRAPPERS: dict[str, tuple[str, dict[str, Any], dict[str, Any]]] = {
             "video_token_id": 94,
         },
     ),
-    "glm4v": (
-        "glm4v",
-        {"model_type": "glm4v_text", **MROPE},
+    "glm4v": ("glm4v", {"model_type": "glm4v_text", **MROPE}, GLM_VISION),
+    "glm4v-moe": (
+        "glm4v_moe",
         {
-            "vision_config": {**QWEN_VISION, "hidden_size": 16, "intermediate_size": 24, "out_hidden_size": 48},
-            "image_token_id": 91,
-            "video_token_id": 92,
-            "image_start_token_id": 93,
-            "image_end_token_id": 94,
-            "video_start_token_id": 95,
-            "video_end_token_id": 96,
+            **MOE,
+            "model_type": "glm4v_moe_text",
+            "head_dim": 16,
+            "n_routed_experts": 4,
+            "n_shared_experts": 1,
+            "n_group": 1,
+            "topk_group": 1,
+            "first_k_dense_replace": 1,
+            **MROPE,
         },
+        GLM_VISION,
+    ),
+    "aya-vision": (
+        "aya_vision",
+        {"model_type": "cohere2", "logit_scale": 0.25, "sliding_window": 8},
+        {"vision_config": {**VISION, "model_type": "siglip_vision_model"}, "image_token_index": 96},
+    ),
+    "vipllava": (
+        "vipllava",
+        {"model_type": "llama"},
+        {"vision_config": {**VISION, "model_type": "clip_vision_model"}, "image_token_index": 96},
+    ),
+    "lfm2-vl": (
+        "lfm2_vl",
+        {"model_type": "lfm2", "layer_types": ["conv", "full_attention", "full_attention"]},
+        {"vision_config": {**VISION, "model_type": "siglip2_vision_model"}, "image_token_id": 96},
     ),
     "idefics3": (
         "idefics3",

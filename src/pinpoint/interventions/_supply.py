@@ -38,14 +38,16 @@ def supplied(parent: nn.Module, name: str, forward: Callable[..., object]) -> It
         parent.set_submodule(name, original)
 
 
-def _constant(output: object) -> Callable[..., object]:
-    return lambda *_args, **_kwargs: output
+def _returning(output: object, count: int = 1) -> Callable[..., object]:
+    """What returns `output`, and None for each of `count` things but the first."""
+    returned = output if count == 1 else (output, *[None] * (count - 1))
+    return lambda *_args, **_kwargs: returned
 
 
 @contextmanager
 def attention_supplied(view: HeadedModel, layer: int, output: Float[Tensor, "row position d_model"]) -> Iterator[None]:
     """Makes the attention of a block put out `output`, what its out projection would, and nothing else."""
-    forward = _constant((output, *[None] * (view.layout.attention_outputs - 1)))
+    forward = _returning(output, view.layout.attention_outputs)
     if view.layout.adds_residual:  # it takes the residual stream as its second argument
 
         def forward(_normed: Tensor, residual: Tensor, **_kwargs: object) -> object:
@@ -86,7 +88,7 @@ def run_block(
         if attention is not None:
             stack.enter_context(attention_supplied(view, layer, attention[:, None]))
         for name, output in mixed.items():
-            stack.enter_context(supplied(block, name, _constant(output[:, None])))
+            stack.enter_context(supplied(block, name, _returning(output[:, None], view.layout.mixer_outputs)))
         output = block.forward(hidden[:, None], *args, **kwargs)
     tensor = output[0] if isinstance(output, tuple) else output
     assert isinstance(tensor, torch.Tensor)
@@ -116,7 +118,7 @@ def next_token_logits(
         tokens: the tokens whose logits are wanted; all by default.
     """
     rows = normed.reshape(-1, 1, normed.shape[-1])
-    forward = _constant(_BackboneOutput(last_hidden_state=rows))
+    forward = _returning(_BackboneOutput(last_hidden_state=rows))
     ids = torch.zeros(len(rows), 1, dtype=torch.long, device=normed.device)
     with supplied(view.model, view.layout.backbone, forward), _unembedding(view, tokens, rows.dtype):
         logits: Tensor = view.model.forward(input_ids=ids, use_cache=False).logits

@@ -14,7 +14,7 @@ def _projections(config: PretrainedConfig) -> Projections:
 
 
 DEEPSEEK = Layout(
-    model_types=("deepseek_v2", "deepseek_v3", "deepseek_v32", "glm4_moe_lite"),
+    model_types=("deepseek_v2", "deepseek_v3", "deepseek_v32", "glm4_moe_lite", "youtu"),
     projections=_projections,
     kv_heads=one_each,
     notes="latent attention: a head's up-projections are its own, the latents are shared",

@@ -24,6 +24,13 @@ LFM2 = Layout(
     shares_prefix=False,
     notes="convolutions stay frozen",
 )
+LFM2_OF_WRAPPER = replace(
+    LFM2,
+    model_types=("lfm2_vl",),
+    layers="model.language_model.layers",
+    tail=("model.language_model.embedding_norm",),
+    notes=f"the text decoder inside a wrapper for images; {LFM2.notes}",
+)
 GRANITE_HYBRID = Layout(
     model_types=("granitemoehybrid",), mixers=("mamba",), shares_prefix=False, notes="state-space layers stay frozen"
 )
@@ -47,4 +54,19 @@ OLMO_HYBRID = Layout(
     mixers=("linear_attn",),
     shares_prefix=False,
     notes="linear attention stays frozen",
+)
+MINIMAX = Layout(
+    model_types=("minimax",),
+    mixer_outputs=2,
+    mixer_mark="slope_rate",
+    shares_prefix=False,
+    notes="lightning attention, linear, stays frozen",
+)
+NEMOTRON_H = Layout(
+    model_types=("nemotron_h",),
+    tail=("model.norm_f",),
+    attention="mixer",
+    mixer_mark="conv1d",
+    shares_prefix=False,
+    notes="a block is attention, a state space or an MLP; state-space layers stay frozen",
 )

@@ -44,6 +44,9 @@ class Layout:
         mlp_outputs: below a block, the modules whose outputs are what the MLP adds to the residual stream, where the
             MLP adds it itself; empty where whatever holds matrices and is neither attention nor mixer puts it out.
         mixers: other modules of a block that mix positions; they have no heads and stay frozen.
+        mixer_outputs: how many things such a module returns; the first is what it adds to the residual stream.
+        mixer_mark: where some blocks keep such a module, or an MLP, in attention's place: what it has, and neither
+            attention nor an MLP; empty where what is in attention's place is attention.
         shares_prefix: two prompts that begin alike can go on from one cache of what they share.
         notes: what a user should know, for the table of architectures.
     """
@@ -60,5 +63,7 @@ class Layout:
     attention_outputs: int = 2
     mlp_outputs: tuple[str, ...] = ()
     mixers: tuple[str, ...] = ()
+    mixer_outputs: int = 1
+    mixer_mark: str = ""
     shares_prefix: bool = True
     notes: str = ""

@@ -9,6 +9,7 @@ from pinpoint.models._qkv import fused, stacked
 
 LLAMA = Layout(
     model_types=(
+        "afmoe",
         "apertus",
         "arcee",
         "cohere",
@@ -31,15 +32,19 @@ LLAMA = Layout(
         "granite",
         "granite_swa",
         "granitemoe",
+        "granitemoe_swa",
         "granitemoeshared",
         "helium",
         "hunyuan_v1_dense",
         "hunyuan_v1_moe",
+        "hy_v3",
         "hyperclovax",
         "internlm3",
+        "iquestcoder",
         "jais2",
         "llama",
         "llama4_text",
+        "mellum",
         "minimax_m2",
         "ministral",
         "ministral3",
@@ -69,10 +74,12 @@ PHI3 = Layout(model_types=("phi3",), projections=lambda _config: fused("qkv_proj
 # Wrappers with a text decoder inside: images are left to them, text goes through the same blocks.
 TEXT_OF_WRAPPER = Layout(
     model_types=(
+        "aya_vision",
         "cohere2_vision",
         "exaone4_5",
         "gemma3",
         "glm4v",
+        "glm4v_moe",
         "internvl",
         "llava",
         "llava_next",
@@ -82,6 +89,7 @@ TEXT_OF_WRAPPER = Layout(
         "qwen2_vl",
         "qwen3_vl",
         "qwen3_vl_moe",
+        "vipllava",
     ),
     layers="model.language_model.layers",
     tail=("model.language_model.norm",),

@@ -10,10 +10,14 @@ from pinpoint.models._hybrid import (
     GATED_DELTA_OF_WRAPPER,
     GRANITE_HYBRID,
     LFM2,
+    LFM2_OF_WRAPPER,
+    MINIMAX,
+    NEMOTRON_H,
     OLMO_HYBRID,
     STATE_SPACE,
 )
 from pinpoint.models._layout import Layout
+from pinpoint.models._left_out import left_out
 from pinpoint.models._llama import IDEFICS3, LLAMA, LLAMA4, PHI, PHI3, TEXT_OF_WRAPPER
 from pinpoint.models._others import BLOOM, FALCON, MPT, OPT, PERSIMMON
 from pinpoint.models._spec import HeadedModel
@@ -39,10 +43,13 @@ LAYOUTS: tuple[Layout, ...] = (
     GLM_SPARSE,
     STATE_SPACE,
     LFM2,
+    LFM2_OF_WRAPPER,
     GRANITE_HYBRID,
     GATED_DELTA,
     GATED_DELTA_OF_WRAPPER,
     OLMO_HYBRID,
+    MINIMAX,
+    NEMOTRON_H,
 )
 
 
@@ -86,9 +93,16 @@ def headed(model: PreTrainedModel) -> HeadedModel:
     """Sees a model through the layout of its architecture.
 
     Raises:
-        ArchitectureError: no layout is registered for its `config.model_type`.
+        ArchitectureError: no layout is registered for its `config.model_type`; says why, where it is left out on
+            purpose.
     """
     layout = layout_of(model.config.model_type)
+    if layout is None and (one := left_out(model.config.model_type)):
+        raise ArchitectureError(
+            f"{one.name} (model_type {model.config.model_type!r}) is left out, for {one.why}.",
+            where=type(model).__name__,
+            mend="Take a model of a supported architecture: docs/families.md.",
+        )
     if layout is None:
         raise ArchitectureError(
             f"no layout is known for model_type {model.config.model_type!r}; known are {', '.join(known_types())}.",

@@ -78,8 +78,10 @@ class HeadedModel:
     @cached_property
     def attention_layers(self) -> list[int]:
         """The blocks that have attention heads; all but in hybrids."""
-        name = self.layout.attention
-        return [i for i, block in enumerate(self.layers) if getattr(block, name, None) is not None]
+        placed = [getattr(block, self.layout.attention, None) for block in self.layers]
+        if self.layout.mixer_mark:
+            placed = [module if hasattr(module, self.layout.out_proj) else None for module in placed]
+        return [i for i, module in enumerate(placed) if module is not None]
 
     def heads(self) -> Iterator[Head]:
         """Every head, layer by layer."""
@@ -146,8 +148,10 @@ class HeadedModel:
 
     def mixers(self, layer: int) -> dict[str, nn.Module]:
         """The modules of a block that mix positions and have no heads, by name."""
-        block = self.layers[layer]
-        return {name: getattr(block, name) for name in self.layout.mixers if getattr(block, name, None) is not None}
+        block, mark = self.layers[layer], self.layout.mixer_mark
+        found = {name: getattr(block, name) for name in self.layout.mixers if getattr(block, name, None) is not None}
+        placed = getattr(block, self.layout.attention, None)
+        return found | {self.layout.attention: placed} if mark and hasattr(placed, mark) else found
 
     def routers(self) -> dict[tuple[int, str], nn.Module]:
         """The routers of all blocks, by layer and name; none without experts."""
@@ -155,7 +159,9 @@ class HeadedModel:
 
     def feed_forward(self, layer: int) -> dict[str, nn.Module]:
         """The modules of a block that hold matrices and are neither attention nor mixer, by full name, in order."""
-        mixing = {self.layout.attention.split(".")[0], *self.layout.mixers}
+        mixing = {*self.layout.mixers, *self.mixers(layer)}
+        if layer in self.attention_layers or not self.layout.mixer_mark:
+            mixing.add(self.layout.attention.split(".")[0])
         return {
             f"{self.layout.layers}.{layer}.{name}": module
             for name, module in self.layers[layer].named_children()
@@ -217,7 +223,10 @@ class HeadedModel:
             self._missing(layout.attention, f"any block of {layout.layers}")
         first = self.attention_layers[0]
         self._there(self.layers[first], layout.attention, *layout.mlp_outputs)
-        self._there(self.attention(first), layout.out_proj)
+        for layer in self.attention_layers:
+            self._there(self.attention(layer), layout.out_proj)
+            if features(self.out_proj(layer))[0] != features(self.out_proj(first))[0]:
+                self._missing(f"heads as wide as those of block {first}", f"block {layer}")
         if features(self.out_proj(first))[0] % self.n_heads:
             self._missing(f"{self.n_heads} heads side by side", f"the inputs of {layout.out_proj}")
         projections = layout.projections(self.config)
