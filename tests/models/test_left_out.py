@@ -30,6 +30,7 @@ from tests.models import checks
         ("falcon-h1", {"mixers": ()}),
         ("qwen3-next", {"mixers": ()}),
         ("olmo-hybrid", {"mixers": ()}),
+        ("lfm2-vl", {"mixers": ()}),
     ],
 )
 def test_a_layout_without_the_feature_gives_other_scores(
@@ -51,6 +52,34 @@ def test_a_layout_without_the_feature_gives_other_scores(
         return
     scores = pinpoint.locate(model, None, checks.pairs()).effects
     assert checks.relative(scores, exact) > 1e-3
+
+
+@pytest.mark.parametrize(
+    ("family", "change", "message"),
+    [
+        ("glm-moe-dsa", {"attention_outputs": 2}, "not enough values to unpack"),
+        ("minimax", {"mixer_outputs": 1}, "not enough values to unpack|too many values to unpack"),
+        ("nemotron-h", {"mixer_outputs": 2}, "unsupported operand|tuple"),
+    ],
+)
+def test_a_layout_that_miscounts_what_a_module_returns_is_refused(
+    family: str, change: dict[str, object], message: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model = tiny(family)
+    broken = HeadedModel(model, dataclasses.replace(headed(model).layout, **change))
+    monkeypatch.setattr(sys.modules["pinpoint.locate._locate"], "headed", lambda _model: broken)
+    with pytest.raises(ArchitectureError, match=f"its blocks do not run on rows of one token .*({message})"):
+        pinpoint.locate(model, None, checks.pairs())
+
+
+@pytest.mark.parametrize("family", ["minimax", "nemotron-h"])
+def test_attention_is_told_from_the_mixers_in_its_place(family: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    model = tiny(family)
+    layout = headed(model).layout
+    broken = HeadedModel(model, dataclasses.replace(layout, mixer_mark=""))
+    monkeypatch.setattr(sys.modules["pinpoint.locate._locate"], "headed", lambda _model: broken)
+    with pytest.raises(ArchitectureError, match=f"no {layout.out_proj} in "):
+        pinpoint.locate(model, None, checks.pairs())
 
 
 @pytest.mark.parametrize(
@@ -93,8 +122,9 @@ def test_a_transposed_conv1d_is_caught_by_knockouts_and_by_what_tuning_moved(mon
         checks.tune_difference(model, "o")
 
 
-def test_attention_sinks_bite() -> None:
-    model = tiny("gpt-oss")
+@pytest.mark.parametrize("family", ["gpt-oss", "granite-swa", "granite-moe-swa"])
+def test_attention_sinks_bite(family: str) -> None:
+    model = tiny(family)
     there = pinpoint.locate(model, None, checks.pairs()).effects
     for name, parameter in model.named_parameters():
         if name.endswith("sinks"):
@@ -131,6 +161,9 @@ def _without(block: nn.Module, names: tuple[str, ...]) -> Iterator[None]:
         ("glm4", ("post_self_attn_layernorm", "post_mlp_layernorm")),
         ("olmo2", ("post_attention_layernorm",)),
         ("exaone4", ("post_feedforward_layernorm",)),
+        ("hyperclovax", ("post_norm1", "post_norm2")),
+        ("afmoe", ("post_attention_layernorm", "post_mlp_layernorm")),
+        ("glm4v", ("post_self_attn_layernorm", "post_mlp_layernorm")),
     ],
 )
 def test_rows_that_pass_over_a_norm_after_a_sublayer_get_other_scores(
@@ -154,7 +187,7 @@ def _other_count(block: nn.Module) -> Iterator[None]:
             module.top_k = count
 
 
-@pytest.mark.parametrize("family", ["mixtral", "qwen3-moe", "gpt-oss", "jamba", "deepseek-v3"])
+@pytest.mark.parametrize("family", ["mixtral", "qwen3-moe", "gpt-oss", "jamba", "deepseek-v3", "nemotron-h", "minimax"])
 def test_rows_that_go_to_fewer_experts_get_other_scores(family: str, monkeypatch: pytest.MonkeyPatch) -> None:
     model = tiny(family)
     _in_the_sweep_alone(_other_count, monkeypatch)

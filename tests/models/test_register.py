@@ -2,17 +2,18 @@
 
 import dataclasses
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
-from transformers import PreTrainedModel, XGLMConfig, XGLMForCausalLM
+from transformers import CONFIG_MAPPING, AutoConfig, AutoModelForCausalLM, PreTrainedModel, XGLMConfig, XGLMForCausalLM
 
 import pinpoint
 from pinpoint.errors import ArchitectureError, ConfigError
 from pinpoint.models import Layout, _registry, fused, known_types, register, stacked
+from pinpoint.models._left_out import LEFT_OUT
 from tests.models import checks
 
 XGLM = Layout(model_types=("xglm",), tail=("model.layer_norm",), out_proj="out_proj")
@@ -35,6 +36,47 @@ def xglm(**changes: Any) -> PreTrainedModel:
 def test_an_unknown_architecture_says_how_to_describe_it() -> None:
     with pytest.raises(ArchitectureError, match=r"'xglm'; known are .*give it to pinpoint.models.register: docs/new"):
         pinpoint.locate(xglm(), None, checks.pairs())
+
+
+TINY = {"vocab_size": 97, "hidden_size": 48, "intermediate_size": 80, "num_hidden_layers": 3, "num_attention_heads": 6}
+OF_GEMMA_4 = {"num_key_value_heads": 2, "head_dim": 8, "global_head_dim": 16, "hidden_size_per_layer_input": 0}
+
+
+def unlike(model_type: str, **changes: Any) -> PreTrainedModel:
+    model = AutoModelForCausalLM.from_config(AutoConfig.for_model(model_type, **TINY, **changes))
+    assert isinstance(model, PreTrainedModel)
+    return model.float().eval()
+
+
+@pytest.mark.parametrize(
+    ("model", "message"),
+    [
+        (
+            lambda: unlike("gemma4_text", **OF_GEMMA_4),
+            r"Gemma 4 \(model_type 'gemma4_text'\) is left out, for heads of blocks with full attention are wider .*"
+            r"Take a model of a supported architecture: docs/families.md",
+        ),
+        (
+            lambda: unlike("mimo_v2_flash", moe_intermediate_size=40, n_routed_experts=4, head_dim=8, v_head_dim=8),
+            r"MiMo-V2-Flash .* blocks with a window have twice as many key/value heads",
+        ),
+    ],
+)
+def test_what_is_left_out_says_why(model: Callable[[], PreTrainedModel], message: str) -> None:
+    with pytest.raises(ArchitectureError, match=message):
+        pinpoint.locate(model(), None, checks.pairs())
+
+
+def test_nothing_is_both_known_and_left_out() -> None:
+    assert not {kind for one in LEFT_OUT for kind in one.model_types} & set(known_types())
+    assert all(kind in CONFIG_MAPPING for one in LEFT_OUT for kind in one.model_types)
+
+
+def test_blocks_whose_heads_differ_in_width_are_refused() -> None:
+    register(Layout(model_types=("gemma4_text",)))
+    model = unlike("gemma4_text", layer_types=["sliding_attention"] * 2 + ["full_attention"], **OF_GEMMA_4)
+    with pytest.raises(ArchitectureError, match="no heads as wide as those of block 0 in block 2"):
+        pinpoint.locate(model, None, checks.pairs())
 
 
 def test_a_described_architecture_is_located_exactly() -> None:

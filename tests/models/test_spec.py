@@ -25,6 +25,24 @@ def test_a_hybrid_has_heads_in_its_attention_layers_alone() -> None:
         view.check([Head(0, 1)])
 
 
+def test_a_block_that_is_one_module_has_heads_or_an_mlp() -> None:
+    view = headed(tiny("nemotron-h"))
+    assert view.attention_layers == [1, 3]
+    assert [list(view.mixers(layer)) for layer in range(5)] == [["mixer"], [], [], [], []]
+    assert [list(view.feed_forward(layer)) for layer in range(5)] == [
+        *([], [], ["model.layers.2.mixer"]),
+        *([], ["model.layers.4.mixer"]),
+    ]
+    assert [node.layer for node in view.nodes(["mlps"])] == [2, 4]
+
+
+def test_linear_attention_in_the_place_of_attention_has_no_heads() -> None:
+    view = headed(tiny("minimax"))
+    assert view.attention_layers == [1, 2]
+    assert [list(view.mixers(layer)) for layer in range(3)] == [["self_attn"], [], []]
+    assert list(view.feed_forward(0)) == ["model.layers.0.mlp"]
+
+
 def test_the_context_of_a_wrapper_is_that_of_its_text() -> None:
     for family in ("llama-gqa", "gpt2", "gemma3-vision", "llama4-vision"):
         model = tiny(family)
