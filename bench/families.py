@@ -1,6 +1,7 @@
 """What is supported, as measured: runs the checks of the tests on a tiny model of every known architecture.
 
-Writes bench/results/families.json and the table docs/families.md.
+Writes bench/results/families.json and the table docs/families.md. Families that are named are measured anew, and the
+others' rows stay as they were recorded.
 """
 
 import json
@@ -23,6 +24,7 @@ from pinpoint.tune import default_projections  # noqa: E402
 from tests.families import FAMILIES, tiny  # noqa: E402
 from tests.models import checks  # noqa: E402
 
+RECORD = ROOT / "bench/results/families.json"
 INTRODUCTION = """# Architectures
 
 Each row is a tiny random model built from its config, in float32 on a CPU, with the family's features set so that they
@@ -166,19 +168,32 @@ def page(record: dict[str, Any]) -> str:
     return INTRODUCTION + table(record["rows"]) + left_out() + f"Written by `{record['command']}` ({made}).\n"
 
 
-def main() -> None:
-    """Measures every family and writes the record and the table."""
-    rows = [_row(family) for family in FAMILIES]
+def _kept(made_with: dict[str, str]) -> dict[str, Any]:
+    """The recorded rows, by family.
+
+    Raises:
+        SystemExit: they were measured with other versions than those of today.
+    """
+    record = json.loads(RECORD.read_text(encoding="utf-8"))
+    if any(record[name] != version for name, version in made_with.items()):
+        raise SystemExit("the record was made with other versions: measure all families, without naming any.")
+    return {row["family"]: row for row in record["rows"]}
+
+
+def main(families: list[str]) -> None:
+    """Measures families, all unless some are named, and writes the record and the table."""
+    made_with = {"torch": torch.__version__, "transformers": transformers.__version__}
+    rows = _kept(made_with) if families else {}
+    rows |= {family: _row(family) for family in families or FAMILIES}
     record = {
         "command": "python bench/families.py",
         "machine": f"{platform.machine()}, CPU",
-        "torch": torch.__version__,
-        "transformers": transformers.__version__,
-        "rows": rows,
+        **made_with,
+        "rows": [rows[family] for family in FAMILIES],
     }
-    (ROOT / "bench/results/families.json").write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
+    RECORD.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
     (ROOT / "docs/families.md").write_text(page(record), encoding="utf-8")
 
 
 if __name__ == "__main__":
-    main()
+    main(sys.argv[1:])

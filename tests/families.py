@@ -1,5 +1,6 @@
 """Tiny random models of every known architecture, with the features of each set so that they bite."""
 
+import copy
 from typing import Any
 
 import torch
@@ -518,7 +519,8 @@ FAMILIES |= {
 
 def config_of(family: str, **changes: Any) -> Any:
     """The tiny config of a family, with settings changed."""
-    model_type, extra = FAMILIES[family]
+    # What is nested in the settings is shared by families, and configs write to it.
+    model_type, extra = copy.deepcopy(FAMILIES[family])
     shape = {} if "text_config" in extra else SHAPE
     return AutoConfig.for_model(model_type, **{**shape, **extra, **changes})
 

@@ -197,18 +197,18 @@ def test_scores_of_nodes_rank_and_become_a_table() -> None:
 def test_what_an_mlp_puts_out_is_its_contribution_and_not_the_residual_stream(family: str) -> None:
     model = tiny(family)
     view = headed(model)
-    parts = {**view.mlp_outputs(0), **view.mixers(0)}
-    assert view.mlp_outputs(0)
+    first = view.nodes(["mlps"])[0].layer
+    parts = {**view.mlp_outputs(first), **view.mixers(first)}
 
     def nothing(_key: object, x: torch.Tensor) -> torch.Tensor:
         return torch.zeros_like(x)
 
-    out_projs = {layer: module for layer, module in view.out_projs().items() if layer == 0}
+    out_projs = {layer: module for layer, module in view.out_projs().items() if layer == first}
     with (
         torch.no_grad(),
         edited_inputs(out_projs, nothing),
         edited_outputs(parts, nothing),
-        seen_outputs({0: view.layers[0]}) as seen,
+        seen_outputs({0: view.layers[first]}) as seen,
     ):
         view.backbone(torch.tensor([[3, 4, 5]]), use_cache=False)
     assert not torch.allclose(seen[0][0, 0], seen[0][0, 1], atol=1e-3), "with all else silenced, tokens pass through"
