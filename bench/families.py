@@ -86,7 +86,7 @@ FEATURES: dict[str, Callable[[HeadedModel], bool]] = {
     ),
     "soft caps": lambda view: _set(view, "final_logit_softcapping", "attn_logit_softcapping"),
     "scaled logits": lambda view: _set(view, "logit_scale", "logits_scaling"),
-    "scaled residuals": lambda view: _set(view, "residual_multiplier"),
+    "scaled residuals": lambda view: _set(view, "residual_multiplier", "mlp_alpha_factor"),
     "sinks": lambda view: _has(view, "sinks"),
     "windows": lambda view: _set(view, "sliding_window", "window_size", "attention_chunk_size"),
     "ALiBi": lambda view: view.config.model_type in ("bloom", "mpt") or bool(getattr(view.config, "alibi", False)),
@@ -95,9 +95,9 @@ FEATURES: dict[str, Callable[[HeadedModel], bool]] = {
     "residual inside attention": lambda view: view.layout.adds_residual,
     "experts": lambda view: _has(view, "experts"),
     "clipped projections": lambda view: _set(view, "clip_qkv"),
-    "state spaces": lambda view: "mamba" in view.layout.mixers,
+    "state spaces": lambda view: "mamba" in view.layout.mixers or view.layout.mixer_mark == "conv1d",
     "convolutions": lambda view: "conv" in view.layout.mixers,
-    "linear attention": lambda view: "linear_attn" in view.layout.mixers,
+    "linear attention": lambda view: "linear_attn" in view.layout.mixers or view.layout.mixer_mark == "slope_rate",
     "a wrapper": lambda view: "text_config" in view.model.config.sub_configs,
 }
 
