@@ -322,7 +322,7 @@ FAMILIES: dict[str, tuple[str, dict[str, Any]]] = {
         "nemotron_h",
         {
             "head_dim": 8,
-            "layers_block_type": ["linear_attention", "full_attention", "moe", "full_attention", "mlp"],
+            "layers_block_type": ["full_attention", "moe", "full_attention", "linear_attention", "mlp"],
             "ssm_state_size": 8,
             "mamba_num_heads": 6,
             "mamba_head_dim": 16,
@@ -332,7 +332,6 @@ FAMILIES: dict[str, tuple[str, dict[str, Any]]] = {
             "moe_shared_expert_intermediate_size": 40,
         },
     ),
-    "glm-moe-dsa": ("glm_moe_dsa", {**MOE, **LATENT, **SPARSE, "indexer_types": ["full", "shared", "full"]}),
 }
 
 

@@ -26,7 +26,16 @@ ANEW = {
     "olmo-hybrid",
     "phi3-longrope",
 }
-ANEW |= {"qwen3.5", "qwen3.5-moe", "qwen3.5-vision", "qwen3.5-moe-vision", "lfm2-vl", "minimax", "nemotron-h"}
+ANEW |= {
+    "qwen3.5",
+    "qwen3.5-moe",
+    "qwen3.5-vision",
+    "qwen3.5-moe-vision",
+    "deepseek-v3.2",
+    "lfm2-vl",
+    "minimax",
+    "nemotron-h",
+}
 
 
 def ids(length: int, generator: torch.Generator) -> tuple[int, ...]:

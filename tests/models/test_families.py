@@ -37,7 +37,6 @@ FEATURES = {
     "a soft cap after norms without weights": ("nanochat", {"final_logit_softcapping": None}),
     "a rotary base for each layer": ("granite-swa", {"layer_rope_theta": [1e4, 1e4, 1e4]}),
     "few positions, chosen by an indexer": ("deepseek-v3.2", {"index_topk": 64}),
-    "few positions, chosen by another block": ("glm-moe-dsa", {"index_topk": 64}),
     "a residual that is scaled beside attention": ("minimax", {"full_attn_alpha_factor": 1.0}),
     "a scaled sum of experts": ("hy3", {"router_scaling_factor": 1.0}),
     "no rotary positions in some layers": ("smollm3", {"no_rope_layers": [1, 1, 1]}),

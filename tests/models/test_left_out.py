@@ -57,7 +57,6 @@ def test_a_layout_without_the_feature_gives_other_scores(
 @pytest.mark.parametrize(
     ("family", "change", "message"),
     [
-        ("glm-moe-dsa", {"attention_outputs": 2}, "not enough values to unpack"),
         ("minimax", {"mixer_outputs": 1}, "not enough values to unpack|too many values to unpack"),
         ("nemotron-h", {"mixer_outputs": 2}, "unsupported operand|tuple"),
     ],

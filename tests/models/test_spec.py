@@ -27,13 +27,13 @@ def test_a_hybrid_has_heads_in_its_attention_layers_alone() -> None:
 
 def test_a_block_that_is_one_module_has_heads_or_an_mlp() -> None:
     view = headed(tiny("nemotron-h"))
-    assert view.attention_layers == [1, 3]
-    assert [list(view.mixers(layer)) for layer in range(5)] == [["mixer"], [], [], [], []]
+    assert view.attention_layers == [0, 2]
+    assert [list(view.mixers(layer)) for layer in range(5)] == [[], [], [], ["mixer"], []]
     assert [list(view.feed_forward(layer)) for layer in range(5)] == [
-        *([], [], ["model.layers.2.mixer"]),
+        *([], ["model.layers.1.mixer"], []),
         *([], ["model.layers.4.mixer"]),
     ]
-    assert [node.layer for node in view.nodes(["mlps"])] == [2, 4]
+    assert [node.layer for node in view.nodes(["mlps"])] == [1, 4]
 
 
 def test_linear_attention_in_the_place_of_attention_has_no_heads() -> None:

@@ -46,8 +46,8 @@ def _returning(output: object, count: int = 1) -> Callable[..., object]:
 
 @contextmanager
 def attention_supplied(view: HeadedModel, layer: int, output: Float[Tensor, "row position d_model"]) -> Iterator[None]:
-    """Makes the attention of a block put out `output`, what its out projection would, and nothing else."""
-    forward = _returning(output, view.layout.attention_outputs)
+    """Makes the attention of a block put out `output`, what its out projection would, and no attention weights."""
+    forward = _returning(output, 2)
     if view.layout.adds_residual:  # it takes the residual stream as its second argument
 
         def forward(_normed: Tensor, residual: Tensor, **_kwargs: object) -> object:

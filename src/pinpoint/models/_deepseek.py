@@ -14,15 +14,15 @@ def _projections(config: PretrainedConfig) -> Projections:
 
 
 DEEPSEEK = Layout(
-    model_types=("deepseek_v2", "deepseek_v3", "deepseek_v32", "glm4_moe_lite", "youtu"),
+    model_types=("deepseek_v2", "deepseek_v3", "glm4_moe_lite", "youtu"),
     projections=_projections,
     kv_heads=one_each,
     notes="latent attention: a head's up-projections are its own, the latents are shared",
 )
-# Its attention also puts out which positions it looked at, for the next blocks to look at the same.
-GLM_SPARSE = replace(
+# What goes on from a cache would need one that keeps the keys of the indexer too.
+DEEPSEEK_SPARSE = replace(
     DEEPSEEK,
-    model_types=("glm_moe_dsa",),
-    attention_outputs=3,
-    notes=f"{DEEPSEEK.notes}; blocks look at the same few positions",
+    model_types=("deepseek_v32",),
+    shares_prefix=False,
+    notes=f"{DEEPSEEK.notes}; an indexer chooses the positions that all heads look at",
 )

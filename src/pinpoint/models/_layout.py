@@ -40,7 +40,6 @@ class Layout:
         projections: q, k and v, given the text config.
         kv_heads: key/value heads of a block, given the text config.
         adds_residual: the attention module takes the residual stream as its second argument and adds it.
-        attention_outputs: how many things the attention module returns; the first is the out projection's output.
         mlp_outputs: below a block, the modules whose outputs are what the MLP adds to the residual stream, where the
             MLP adds it itself; empty where whatever holds matrices and is neither attention nor mixer puts it out.
         mixers: other modules of a block that mix positions; they have no heads and stay frozen.
@@ -60,7 +59,6 @@ class Layout:
     projections: Callable[[PretrainedConfig], Projections] = separate_projections
     kv_heads: Callable[[PretrainedConfig], int] = key_value_heads
     adds_residual: bool = False
-    attention_outputs: int = 2
     mlp_outputs: tuple[str, ...] = ()
     mixers: tuple[str, ...] = ()
     mixer_outputs: int = 1

@@ -31,6 +31,11 @@ LEFT_OUT = (
         "the residual stream is several streams at once (AltUp), and a block takes another input for each token",
     ),
     LeftOut(
+        "GLM-5",
+        ("glm_moe_dsa",),
+        "blocks hand the positions that they look at on to others, and what begins in the middle of the model lacks them",
+    ),
+    LeftOut(
         "MiMo-V2-Flash",
         ("mimo_v2_flash",),
         "blocks with a window have twice as many key/value heads as the others",

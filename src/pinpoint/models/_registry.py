@@ -3,7 +3,7 @@
 from transformers import PreTrainedModel
 
 from pinpoint.errors import ArchitectureError, ConfigError
-from pinpoint.models._deepseek import DEEPSEEK, GLM_SPARSE
+from pinpoint.models._deepseek import DEEPSEEK, DEEPSEEK_SPARSE
 from pinpoint.models._gpt import GPT2, GPT_BIGCODE, GPT_NEO, GPT_NEOX, GPTJ
 from pinpoint.models._hybrid import (
     GATED_DELTA,
@@ -40,7 +40,7 @@ LAYOUTS: tuple[Layout, ...] = (
     MPT,
     PERSIMMON,
     DEEPSEEK,
-    GLM_SPARSE,
+    DEEPSEEK_SPARSE,
     STATE_SPACE,
     LFM2,
     LFM2_OF_WRAPPER,
