@@ -33,7 +33,7 @@ LEFT_OUT = (
     LeftOut(
         "GLM-5",
         ("glm_moe_dsa",),
-        "blocks hand the positions that they look at on to others, and what begins in the middle of the model lacks them",
+        "blocks look at positions that others below them chose, and what starts in the middle of the model lacks them",
     ),
     LeftOut(
         "MiMo-V2-Flash",
