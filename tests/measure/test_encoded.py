@@ -32,6 +32,7 @@ ANEW |= {
     "qwen3.5-vision",
     "qwen3.5-moe-vision",
     "deepseek-v3.2",
+    "exaone4.5-vision",
     "lfm2-vl",
     "minimax",
     "nemotron-h",

@@ -4,6 +4,8 @@ Norms (before, after or around), parallel blocks, routed MLPs, soft caps and sca
 modules take care of them.
 """
 
+from dataclasses import replace
+
 from pinpoint.models._layout import Layout
 from pinpoint.models._qkv import fused, stacked
 
@@ -76,7 +78,6 @@ TEXT_OF_WRAPPER = Layout(
     model_types=(
         "aya_vision",
         "cohere2_vision",
-        "exaone4_5",
         "gemma3",
         "glm4v",
         "glm4v_moe",
@@ -95,6 +96,8 @@ TEXT_OF_WRAPPER = Layout(
     tail=("model.language_model.norm",),
     notes="the text decoder inside a wrapper for images",
 )
+# As it generates, it counts positions from the first column of a batch, padding or not: a kept cache would be turned.
+EXAONE4_5 = replace(TEXT_OF_WRAPPER, model_types=("exaone4_5",), shares_prefix=False)
 IDEFICS3 = Layout(
     model_types=("idefics3", "smolvlm"),
     layers="model.text_model.layers",

@@ -18,7 +18,7 @@ from pinpoint.models._hybrid import (
 )
 from pinpoint.models._layout import Layout
 from pinpoint.models._left_out import left_out
-from pinpoint.models._llama import IDEFICS3, LLAMA, LLAMA4, PHI, PHI3, TEXT_OF_WRAPPER
+from pinpoint.models._llama import EXAONE4_5, IDEFICS3, LLAMA, LLAMA4, PHI, PHI3, TEXT_OF_WRAPPER
 from pinpoint.models._others import BLOOM, FALCON, MPT, OPT, PERSIMMON
 from pinpoint.models._spec import HeadedModel
 
@@ -27,6 +27,7 @@ LAYOUTS: tuple[Layout, ...] = (
     PHI,
     PHI3,
     TEXT_OF_WRAPPER,
+    EXAONE4_5,
     IDEFICS3,
     LLAMA4,
     GPT2,
