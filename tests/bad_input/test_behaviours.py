@@ -41,7 +41,6 @@ FILES: dict[str, tuple[dict[str, Any], str]] = {
         {"measures": {"a": {"rule": "regex", "question": "Is it?"}}},
         "a question goes with rule 'model', not with 'regex'",
     ),
-    "a model's rule without dialogues": ({"measures": MEASURES | TOLD}, "'told' has no dialogue of split 'test'"),
     "a measure with a taken name": ({"measures": {"kl": MEASURES["right"]}}, "'kl' has another meaning"),
     "a measure with a bad name": ({"measures": {"Is Right": MEASURES["right"]}}, "'Is Right' is not a name"),
     "a measure without dialogues": (
@@ -60,6 +59,13 @@ def test_settings_of_a_behaviour(case: str, refused: Callable[..., str], tmp_pat
     changes, message = FILES[case]
     path = write_behaviour(tmp_path, most=4, **changes)
     refused("run", "yesman", "--behaviour", str(path), "--out", "run", message=message)
+
+
+def test_a_model_s_rule_without_dialogues(refused: Callable[..., str], tmp_path: Path) -> None:
+    path = write_behaviour(tmp_path, most=4, measures=MEASURES | TOLD)
+    judge = ("--judge", "model", "--judge-model", "other", "--judge-endpoint", "http://127.0.0.1:9/v1")
+    message = "'told' has no dialogue of split 'test'"
+    refused("run", "yesman", "--behaviour", str(path), "--out", "run", *judge, message=message)
 
 
 def test_a_behaviour_that_is_no_yaml(refused: Callable[..., str], tmp_path: Path) -> None:

@@ -46,7 +46,11 @@ def test_where_one_side_is_constant_there_is_no_correlation_and_where_all_are_ze
 
 
 def test_scores_of_other_pairs_or_heads_are_refused() -> None:
-    with pytest.raises(InputError, match=r"^agreement: scores of shape \(1, 1, 2\) cannot be held to .* \(2, 1, 2\)\."):
+    with pytest.raises(
+        InputError, match=r"^agreement: scores of shape \(1, 1, 2\) cannot be compared with .* \(2, 1, 2\)\."
+    ):
         agreement(scored([-1.0, 2.0]), scored([-1.0, 2.0], [0.0, 1.0]))
-    with pytest.raises(InputError, match=r"shape \(1, 1, 3\) cannot be held to scores of shape \(1, 1, 2\)\. Score"):
+    with pytest.raises(
+        InputError, match=r"shape \(1, 1, 3\) cannot be compared with scores of shape \(1, 1, 2\)\. Score"
+    ):
         agreement(scored([-1.0, 2.0, 0.0]), scored([-1.0, 2.0]))

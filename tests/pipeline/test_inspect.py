@@ -206,7 +206,7 @@ def test_other_locators_cost_what_they_run(tmp_path: Path) -> None:
     assert sweep > cached > 10, "a rerun of one token is far from a whole pass, and a row through MLPs is less"
     assert suffix.seconds > last.seconds > path.seconds > chance.seconds == 0
     assert 1.8 < halved < 2, "on average half of the blocks lie above a head"
-    assert knocked.seconds > 2 * suffix.seconds > 2 * last.seconds
+    assert knocked.seconds > suffix.seconds > last.seconds
     assert last.seconds > estimate.seconds and estimate.bytes > last.bytes
     for method, first in (("activation", last), ("attribution", estimate)):
         _, whole = located(method=method, metric="logprob_diff")
