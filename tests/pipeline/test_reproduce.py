@@ -214,7 +214,7 @@ def test_the_command_runs_again_and_compares_to_the_bit(
     other["results"]["scores"] = "0" * 64
     (tmp_path / "other.json").write_text(json.dumps(other))
     arguments = ["reproduce", str(tmp_path / "other.json"), "--out", str(tmp_path / "third"), "-q"]
-    assert command(arguments, monkeypatch) == 3
+    assert ended(arguments, monkeypatch) == 3
     out, err = capsys.readouterr()
     assert "NO" in out and "not reproduced to the bit: scores." in err
 
