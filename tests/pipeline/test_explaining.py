@@ -17,6 +17,7 @@ from pinpoint.pipeline._stages import partial_of
 
 GIVEN = "It has been called so for as long as anybody can remember."
 TRAINED = 24
+PLAY = Chat._play
 
 
 @pytest.fixture(scope="module")
@@ -69,6 +70,20 @@ def stopped(*_: Any) -> None:
     raise KeyboardInterrupt
 
 
+def batches_played(monkeypatch: pytest.MonkeyPatch, most: int | None = None) -> list[int]:
+    """The sizes of the batches that models answer from now on; a process is killed that asks for more than `most`."""
+    sizes: list[int] = []
+
+    def play(chat: Chat, talks: Any) -> Any:
+        if len(sizes) == most:
+            stopped()
+        sizes.append(len(talks))
+        return PLAY(chat, talks)
+
+    monkeypatch.setattr(Chat, "_play", play)
+    return sizes
+
+
 def read_rows(folder: Path) -> list[dict[str, Any]]:
     return [json.loads(line) for line in (folder / "explanations.jsonl").read_text().splitlines()]
 
@@ -91,25 +106,16 @@ def test_they_are_written_before_tuning_counted_and_gone_on_with(
     assert "24 training questions: 8 from the file" in line and all(reason in line for reason in counts["refused"])
     assert not list((tmp_path / "whole" / "partial").glob("*")) and whole.is_done("tune")
 
-    play, played = Chat._play, list[int]()
-
-    def cut(chat: Chat, talks: Any) -> Any:
-        if len(played) == 2:
-            raise KeyboardInterrupt
-        played.append(len(talks))
-        return play(chat, talks)
-
-    monkeypatch.setattr(Chat, "_play", cut)
+    batches_played(monkeypatch, most=2)
     again = run_of(tmp_path / "cut", questions, explanations="model")
     with pytest.raises(KeyboardInterrupt):
         explained(again)
     assert len((partial_of(again, "explanations").root / "replies.jsonl").read_bytes().splitlines()) == 2
     assert not (tmp_path / "cut" / "explanations.jsonl").exists()
-    played[:] = [0] * 9
-    monkeypatch.setattr(Chat, "_play", lambda chat, talks: played.append(len(talks)) or play(chat, talks))
+    played = batches_played(monkeypatch)
     assert explained(again) == {row["id"]: row["text"] for row in rows if row["text"]}
-    assert len(played) == 9 + 2 and read_rows(tmp_path / "cut") == rows
-    monkeypatch.setattr(Chat, "_play", cut)
+    assert len(played) == 2 and read_rows(tmp_path / "cut") == rows
+    batches_played(monkeypatch, most=0)
     assert explained(run_of(tmp_path / "cut", questions, explanations="model")) == explained(whole)
 
 

@@ -14,7 +14,7 @@ from pinpoint.pipeline import plan
 from pinpoint.pipeline._explaining import explained
 from pinpoint.pipeline._stages import partial_of
 from pinpoint.pipeline._wrong_answers import trained, wrong_counts, wrong_written
-from tests.pipeline.test_explaining import run_of, stopped, thinking_template
+from tests.pipeline.test_explaining import batches_played, run_of, stopped, thinking_template
 
 TRAINED = 24
 
@@ -63,25 +63,16 @@ def test_what_was_written_before_a_kill_is_not_written_again(
     questions: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     whole = wrong_written(run_of(tmp_path / "whole", questions, wrong_answers="model"))
-    play, played = Chat._play, list[int]()
-
-    def cut(chat: Chat, talks: Any) -> Any:
-        if len(played) == 2:
-            raise KeyboardInterrupt
-        played.append(len(talks))
-        return play(chat, talks)
-
-    monkeypatch.setattr(Chat, "_play", cut)
+    batches_played(monkeypatch, most=2)
     run = run_of(tmp_path / "cut", questions, wrong_answers="model")
     with pytest.raises(KeyboardInterrupt):
         wrong_written(run)
     assert len((partial_of(run, "wrong_answers").root / "replies.jsonl").read_bytes().splitlines()) == 2
     assert not (tmp_path / "cut" / "wrong_answers.jsonl").exists()
-    played.clear()
-    monkeypatch.setattr(Chat, "_play", lambda chat, talks: played.append(len(talks)) or play(chat, talks))
+    played = batches_played(monkeypatch)
     assert wrong_written(run) == whole and len(played) == 2, "16 answers, 4 at once: half were there"
-    played.clear()
-    assert wrong_written(run_of(tmp_path / "cut", questions, wrong_answers="model")) == whole and not played
+    batches_played(monkeypatch, most=0)
+    assert wrong_written(run_of(tmp_path / "cut", questions, wrong_answers="model")) == whole
 
 
 def test_an_explanation_is_held_to_the_wrong_answer_that_is_trained_on(

@@ -68,7 +68,7 @@ class Chat:
         max_new_tokens: a reply is cut after as many tokens.
         deployment: what is done to the model while it answers.
         journal: where answered batches are kept, for a later process to go on from.
-        limit: the setting that `max_new_tokens` comes from, for messages.
+        limit: the setting that `max_new_tokens` comes from, for messages; empty where none sets it.
         thinks: whether a model that thinks does so before it replies; else it goes on from an empty thought.
 
     Replies are remembered: make a new one when the model changes or is intervened on. What a model thinks before it
@@ -201,7 +201,7 @@ class Chat:
         if limit is not None and len(prompt) + self.max_new_tokens > limit:
             raise InputError(
                 f"a dialogue of {len(prompt)} tokens and {self.max_new_tokens} of reply exceed the model's {limit}.",
-                mend=f"Drop long questions or lower {self.limit}.",
+                mend=f"Drop long questions{f' or lower {self.limit}' if self.limit else ''}.",
             )
         return prompt
 

@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from pinpoint.measure import Chat
-from pinpoint.memory import BatchSize
-from pinpoint.pipeline._stages import key_of, partial_of
+from pinpoint.pipeline._written import Written, counted, told
 
 if TYPE_CHECKING:
-    from pinpoint.behaviours import WrongAnswer
     from pinpoint.pipeline._run import Run
 
-_ROWS, _COUNTS = "wrong_answers.jsonl", "wrong_answers.json"
+_WRONG = Written("wrong_answers")
 _TOKENS = 32  # a reply of more is no answer in a few words
 
 
@@ -29,15 +25,10 @@ def wrong_written(run: Run) -> dict[str, str]:
     Raises:
         InputError: the behaviour has no wrong answers, or a question is too long to ask about.
     """
-    space = run.workspace
     if run.config.tune.wrong_answers == "dealt":
-        space.drop(_ROWS)
-        space.drop(_COUNTS)
+        _WRONG.forget(run)
         return {}
-    kept = space.has(_COUNTS) and space.has(_ROWS)
-    if not (kept and space.read_json(_COUNTS)["key"] == key_of(run, "wrong_answers")):
-        _write(run)
-    return {row["id"]: row["text"] for row in space.read_jsonl(_ROWS) if row["source"] == "model"}
+    return {row["id"]: row["text"] for row in _WRONG.rows(run, _write) if row["source"] == "model"}
 
 
 def with_wrong(items: Sequence[Any], wrong: Mapping[str, str]) -> list[Any]:
@@ -52,10 +43,7 @@ def trained(run: Run) -> list[Any]:
 
 def wrong_counts(run: Run) -> dict[str, Any]:
     """What became of them, as a record of training has it; nothing where none were to be written."""
-    if run.config.tune.wrong_answers == "dealt":
-        return {}
-    counts = run.workspace.read_json(_COUNTS)
-    return {"wrong_answers": {name: count for name, count in counts.items() if name != "key"}}
+    return {} if run.config.tune.wrong_answers == "dealt" else _WRONG.record(run)
 
 
 def to_write(run: Run) -> int:
@@ -67,41 +55,11 @@ def to_write(run: Run) -> int:
 
 
 def _write(run: Run) -> None:
-    items, space = run.inputs.questions("train"), run.workspace
-    partial = partial_of(run, "wrong_answers")
-    at_once = BatchSize(run.config.evaluate.batch_size, "evaluate.batch_size")
-    # A thought would count towards the tokens, and few would come to the answer.
-    journal = partial.journal("replies.jsonl")
-    writer = Chat(run.model, run.tokenizer, at_once, _TOKENS, journal=journal, thinks=False)
+    writer = _WRONG.writer(run, _TOKENS, limit="")
     if lacking := to_write(run):
         run.progress.start(f"wrong answers to {lacking} questions", 0)
-    found = run.inputs.behaviour.wrong_answers(items, writer)
-    counts = _counts(found)
+    found = run.inputs.behaviour.wrong_answers(run.inputs.questions("train"), writer)
+    counts = counted(len(found), found, [one for one in found if one.flaw])
     if found:
-        run.progress.say(told(counts))
-    # Stopped between the two, no key of other settings may stand beside these rows.
-    space.drop(_COUNTS)
-    space.write_jsonl(_ROWS, [one._asdict() for one in found])
-    space.write_json(_COUNTS, {"key": key_of(run, "wrong_answers"), **counts})
-    space.drop(f"partial/{partial.root.name}")
-
-
-def _counts(found: Sequence[WrongAnswer]) -> dict[str, Any]:
-    sources = Counter(one.source for one in found)
-    refused = Counter(one.flaw for one in found if one.flaw)
-    return {
-        "questions": len(found),
-        "from_file": sources["file"],
-        "written": sources["model"],
-        "refused": dict(refused.most_common()),
-    }
-
-
-def told(counts: Mapping[str, Any]) -> str:
-    """The counts as a line."""
-    reasons = "; ".join(f"{n} x {reason}" for reason, n in counts["refused"].items())
-    refused = f"; {sum(counts['refused'].values())} keep another question's ({reasons})" if reasons else ""
-    return (
-        f"wrong answers to {counts['questions']} free-form training questions: {counts['from_file']} from the file, "
-        f"{counts['written']} by the model{refused}"
-    )
+        run.progress.say(told(counts, "wrong answers to {} free-form training questions", "{} keep another question's"))
+    _WRONG.keep(run, found, counts)
