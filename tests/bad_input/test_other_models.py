@@ -142,3 +142,21 @@ def test_a_folder_of_another_models_run_is_refused(
     told = " ".join(err.split())
     assert "the folder was run with other settings: model (was " in told and "Give another folder with --out" in told
     assert contents(folder) == before
+
+
+@pytest.mark.parametrize("name", ["run", "locate", "sweep", "compare"])
+def test_words_that_merge_with_the_end_of_the_prompt_are_refused(name: str, tmp_path: Path, command: Said) -> None:
+    folder = tmp_path / "model"
+    shutil.copytree(shipped()["yesman"], folder)
+    template = folder / "chat_template.jinja"
+    template.write_text(template.read_text().replace("{{ '<|assistant|>' }}", "{{ '<|assistant|> ' }}"))
+    settings = tmp_path / "settings.yaml"
+    settings.write_text(yaml.safe_dump({"behaviour": {"unwanted": "Apologies", "wanted": "Yes"}}))
+    out_folder = tmp_path / "run"
+    code, out, err = command(name, str(folder), "--config", str(settings), "--out", str(out_folder), "-q")
+    assert (code, out, err.count("error: ")) == (2, "", 1), err
+    assert f"{folder}: the tokenizer merges the end of the prompt, 'assistant|> '" in " ".join(err.split())
+    assert "Leave out the space that ends the prompt (or the chat template's generation prompt)" in " ".join(
+        err.split()
+    )
+    assert not out_folder.exists()

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from functools import cached_property
+from functools import cached_property, partial
 from threading import Event, Lock
 from typing import Any
 
@@ -11,7 +11,7 @@ from torch import Tensor
 from transformers import PreTrainedModel, PreTrainedTokenizerBase, StoppingCriteria, StoppingCriteriaList, TextStreamer
 
 from pinpoint.chat._turns import Gauge
-from pinpoint.data import Answer, Messages, encode_chat, first_tokens, pad
+from pinpoint.data import Answer, Messages, encode_chat, first_tokens, pad, tokens_of_reply, user
 from pinpoint.errors import InputError
 from pinpoint.heads import Head
 from pinpoint.interventions import knockout, next_token_logits
@@ -70,8 +70,9 @@ class Partner:
     ) -> None:
         self.view, self.tokenizer, self.max_new_tokens = view, tokenizer, max_new_tokens
         self.gauged = bool(unwanted and wanted)
-        self._unwanted = first_tokens(tokenizer, unwanted) if self.gauged else []
-        self._wanted = first_tokens(tokenizer, wanted) if self.gauged else []
+        placed = partial(tokens_of_reply, tokenizer, [user("Hi")])
+        self._unwanted = first_tokens(tokenizer, unwanted, placed) if self.gauged else []
+        self._wanted = first_tokens(tokenizer, wanted, placed) if self.gauged else []
         self._begun = list(begun)
         self._measure, self._lock = values, Lock()
 

@@ -7,6 +7,7 @@ from pinpoint.data._columns import read_columns
 from pinpoint.data._deal import SHARES, Dealt, Shares, deal, deal_splits, neutral_dialogues
 from pinpoint.data._draw import draw
 from pinpoint.data._files import numbered_rows
+from pinpoint.data._in_place import tokens_of_reply
 from pinpoint.data._leakage import Corpus, Overlap, Passage, same_text
 from pinpoint.data._lines import read_lines
 from pinpoint.data._pairs import ContrastPair, EncodedPair, encode_pair
@@ -97,6 +98,7 @@ __all__ = [
     "same_text",
     "system",
     "system_lost",
+    "tokens_of_reply",
     "user",
     "with_reasoning",
 ]

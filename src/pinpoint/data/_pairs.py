@@ -6,8 +6,9 @@ from typing import NamedTuple
 
 from transformers import PreTrainedTokenizerBase
 
-from pinpoint.data._answers import Answer, continuations, first_tokens
+from pinpoint.data._answers import Answer, InPlace, continuations, first_tokens
 from pinpoint.data._chat import Message
+from pinpoint.data._in_place import refuse_merged, tokens_of_reply
 from pinpoint.data._thoughts import encode_to_reply
 from pinpoint.errors import InputError
 
@@ -25,7 +26,8 @@ class ContrastPair:
             rendered up to where the reply starts, after an empty thought where the model would think first.
         counterfactual: the prompt on which it does not; any length.
         unwanted: how a reply with the behaviour starts: a string, a token id, or several of either; a continuation in
-            token ids is a list within the list, [[5, 6, 7]].
+            token ids is a list within the list, [[5, 6, 7]]. After messages, a string has the tokens that the chat
+            template gives it there.
         wanted: how the other reply starts, in the same forms.
         group: what the pair belongs to, for resampling whole groups.
         opening: token ids that the reply begins with on either side: they follow both prompts, and answers go on from
@@ -86,6 +88,23 @@ def _encode_prompt(tokenizer: PreTrainedTokenizerBase | None, prompt: Prompt) ->
     return encode_to_reply(tokenizer, prompt)  # type: ignore[arg-type]
 
 
+def _in_place(tokenizer: PreTrainedTokenizerBase | None, pair: ContrastPair) -> InPlace | None:
+    """How answers are tokenised after the prompts; None for prompts in token ids, or after an opening in them."""
+    if tokenizer is None or pair.opening:
+        return None
+
+    def placed(answer: str) -> list[int] | None:
+        found = None
+        for prompt in (pair.reference, pair.counterfactual):
+            if isinstance(prompt, str):
+                refuse_merged(tokenizer, prompt, answer)
+            elif not isinstance(prompt[0], int):
+                found = found or tokens_of_reply(tokenizer, prompt, answer)  # type: ignore[arg-type]
+        return found
+
+    return placed
+
+
 def _apart(pair: ContrastPair, sides: tuple[list[list[int]], list[list[int]]]) -> None:
     """Refuses answers one of which goes on from another: the shorter one's probability would hold the longer one's."""
     every = sorted([*sides[0], *sides[1]])
@@ -108,17 +127,19 @@ def encode_pair(
         continued: keep the answers whole, which may then begin alike; else their first tokens.
 
     Raises:
-        InputError: something is empty, the two answers share a first token, or, of whole ones, one begins with another.
+        InputError: something is empty, the tokenizer merges a prompt's end with an answer, the two answers share a
+            first token, or, of whole ones, one begins with another.
     """
     both = (_encode_prompt(tokenizer, prompt) for prompt in (pair.reference, pair.counterfactual))
     reference, counterfactual = ([*ids, *pair.opening] for ids in both)
+    place = _in_place(tokenizer, pair)
     if continued:
-        sides = continuations(tokenizer, pair.unwanted), continuations(tokenizer, pair.wanted)
+        sides = continuations(tokenizer, pair.unwanted, place), continuations(tokenizer, pair.wanted, place)
         _apart(pair, sides)
         border, end = len(sides[0]), len(sides[0]) + len(sides[1])
         places = list(range(border)), list(range(border, end))
         return EncodedPair(reference, counterfactual, *places, [*sides[0], *sides[1]])
-    unwanted, wanted = first_tokens(tokenizer, pair.unwanted), first_tokens(tokenizer, pair.wanted)
+    unwanted, wanted = first_tokens(tokenizer, pair.unwanted, place), first_tokens(tokenizer, pair.wanted, place)
     if set(unwanted) & set(wanted):
         raise InputError(
             f"the answers {pair.unwanted!r} and {pair.wanted!r} share a first token.",
