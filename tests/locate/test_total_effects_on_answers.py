@@ -24,54 +24,73 @@ def of_answers(kind: str) -> list[ContrastPair]:
     return continued(PAIRS[kind]())
 
 
-def scored(model: Any, pair: ContrastPair, answer: list[int], head: Head | None, at: range, share: float) -> Any:
-    """Log-probabilities of an answer's tokens in one unpadded, uncached pass.
+Outputs = dict[tuple[int, ...], list[torch.Tensor]]
 
-    The head's z is moved towards the counterfactual's at positions `at` of the prompt, counted from its end, and
-    wherever a later token of the answer is predicted.
+
+def of_counterfactual(model: Any, pair: ContrastPair) -> Outputs:
+    """z of every layer under the counterfactual prompt and each answer."""
+    return {tuple(answer): outputs(model, [*pair.counterfactual, *answer]) for answer in [*pair.unwanted, *pair.wanted]}
+
+
+def scored(
+    model: Any, pair: ContrastPair, answer: list[int], head: Head, at: range, z: torch.Tensor, shares: torch.Tensor
+) -> torch.Tensor:
+    """Log-probabilities of an answer's tokens in one unpadded, uncached pass, [share token].
+
+    The head's z is moved by each share of the way towards the counterfactual's, at positions `at` of the prompt
+    (counted from its end) and wherever a later token of the answer is predicted.
     """
-    view, ids, handles = headed(model), torch.tensor([[*pair.reference, *answer]]), []
-    if head is not None:
-        columns = slice(head.head * view.head_dim, (head.head + 1) * view.head_dim)
-        z = outputs(model, [*pair.counterfactual, *answer])[head.layer]
-        back = [len(answer) + position for position in at] + list(range(2, len(answer) + 1))
+    view, ids = headed(model), torch.tensor([[*pair.reference, *answer]]).repeat(len(shares), 1)
+    columns = slice(head.head * view.head_dim, (head.head + 1) * view.head_dim)
+    back = [len(answer) + position for position in at] + list(range(2, len(answer) + 1))
 
-        def exchange(_module: Any, args: tuple[torch.Tensor]) -> tuple[torch.Tensor]:
-            x = args[0].clone()
-            for place in back:
-                x[0, -place, columns] += share * (z[0, -place, columns] - x[0, -place, columns])
-            return (x,)
+    def exchange(_module: Any, args: tuple[torch.Tensor]) -> tuple[torch.Tensor]:
+        x = args[0].clone()
+        for place in back:
+            own = x[:, -place, columns].clone()
+            x[:, -place, columns] = own + shares.to(own)[:, None] * (z[0, -place, columns] - own)
+        return (x,)
 
-        handles.append(view.out_proj(head.layer).register_forward_pre_hook(exchange))
+    handle = view.out_proj(head.layer).register_forward_pre_hook(exchange)
     try:
-        logits = model(ids, use_cache=False).logits[0]
+        logits = model(ids, use_cache=False).logits
     finally:
-        for handle in handles:
-            handle.remove()
+        handle.remove()
     start = len(pair.reference) - 1
-    every = logits.log_softmax(dim=-1)[start : start + len(answer)]
-    return every.gather(1, torch.tensor(answer)[:, None])[:, 0]
+    every = logits.log_softmax(dim=-1)[:, start : start + len(answer)]
+    return every[:, range(len(answer)), answer]
 
 
-def value(model: Any, pair: ContrastPair, metric: str, head: Head | None, at: range, share: float = 1.0) -> float:
-    sides = []
+def values(
+    model: Any, pair: ContrastPair, metric: str, head: Head, at: range, z: Outputs, shares: list[float]
+) -> torch.Tensor:
+    """The metric at each share, [share]."""
+    sides, moves = [], torch.tensor(shares)
     for side in (pair.unwanted, pair.wanted):
-        each = [scored(model, pair, answer, head, at, share) for answer in side]
-        summed = torch.stack([tokens.sum() for tokens in each]).logsumexp(dim=0)
-        sides.append(summed if metric == "logprob_diff" else torch.stack([tokens.mean() for tokens in each]).mean())
-    return float(sides[0] - sides[1])
+        each = [scored(model, pair, answer, head, at, z[tuple(answer)][head.layer], moves) for answer in side]
+        summed = torch.stack([tokens.sum(dim=1) for tokens in each]).logsumexp(dim=0)
+        means = torch.stack([tokens.mean(dim=1) for tokens in each]).mean(dim=0)
+        sides.append(summed if metric == "logprob_diff" else means)
+    return sides[0] - sides[1]
 
 
 @torch.no_grad()
-def by_hand(model: PreTrainedModel, pairs: list[ContrastPair], positions: str, metric: str) -> torch.Tensor:
+def over_heads(
+    model: PreTrainedModel, pairs: list[ContrastPair], positions: str, metric: str, shares: list[float]
+) -> torch.Tensor:
+    """The metric of every pair and head at each share, [pair layer head share]."""
     view = headed(model)
-    effects = torch.zeros(len(pairs), view.n_layers, view.n_heads)
+    found = torch.zeros(len(pairs), view.n_layers, view.n_heads, len(shares), dtype=torch.float64)
     for i, pair in enumerate(pairs):
-        at = counted_from_the_end(pair, positions)
-        before = value(model, pair, metric, None, at)
+        at, z = counted_from_the_end(pair, positions), of_counterfactual(model, pair)
         for head in view.heads():
-            effects[i, head.layer, head.head] = value(model, pair, metric, head, at) - before
-    return effects
+            found[i, head.layer, head.head] = values(model, pair, metric, head, at, z, shares).double()
+    return found
+
+
+def by_hand(model: PreTrainedModel, pairs: list[ContrastPair], positions: str, metric: str) -> torch.Tensor:
+    before, after = over_heads(model, pairs, positions, metric, [0.0, 1.0]).unbind(dim=-1)
+    return after - before
 
 
 def difference(family: str, positions: str, metric: str = "logprob_diff", **options: Any) -> float:
@@ -108,17 +127,10 @@ def test_activation_patching_equals_a_hooked_pass_on_every_other_architecture(fa
     assert difference(family, "suffix") < 1e-4
 
 
-@torch.no_grad()
 def slopes_by_hand(model: PreTrainedModel, pairs: list[ContrastPair], positions: str, metric: str) -> torch.Tensor:
     """The change of the metric as z moves towards the counterfactual's, by central differences of fourth order."""
-    view = headed(model)
-    effects = torch.zeros(len(pairs), view.n_layers, view.n_heads)
-    for i, pair in enumerate(pairs):
-        at = counted_from_the_end(pair, positions)
-        for head in view.heads():
-            by = {share: value(model, pair, metric, head, at, share) for share in (0.01, 0.02, -0.01, -0.02)}
-            effects[i, head.layer, head.head] = (8 * (by[0.01] - by[-0.01]) - (by[0.02] - by[-0.02])) / 0.12
-    return effects
+    up, upper, down, lower = over_heads(model, pairs, positions, metric, [0.01, 0.02, -0.01, -0.02]).unbind(dim=-1)
+    return (8 * (up - down) - (upper - lower)) / 0.12
 
 
 @pytest.mark.parametrize(
