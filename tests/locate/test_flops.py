@@ -2,12 +2,15 @@
 
 import dataclasses
 import sys
+from typing import Any
 
 import pytest
+from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 
 import pinpoint
 from bench._shapes import Shape, make_model, make_pairs, sweep_flops
+from pinpoint.locate._sweep import _Sweep
 from pinpoint.models import headed
 from pinpoint.models._llama import LLAMA
 from pinpoint.models._spec import HeadedModel
@@ -44,3 +47,17 @@ def test_the_formula_tells_a_sweep_that_encodes_the_beginning_twice(monkeypatch:
 
 def test_more_chunks_cost_one_more_row_each() -> None:
     assert counted(SHAPES[1], rows_per_chunk=40) == pytest.approx(sweep_flops(SHAPES[1]), rel=0.05)
+
+
+def test_the_formula_tells_a_sweep_that_runs_attention_for_rows(monkeypatch: pytest.MonkeyPatch) -> None:
+    through = _Sweep._through
+
+    def attended(self: _Sweep, layer: int, rows: Tensor, *arguments: Any) -> Tensor:
+        attention: Any = self._view.attention(layer)
+        for projection in (attention.q_proj, attention.k_proj, attention.v_proj):
+            projection(rows)
+        return through(self, layer, rows, *arguments)
+
+    monkeypatch.setattr(_Sweep, "_through", attended)
+    # With short prompts, where rows are most of the work.
+    assert counted(SHAPES[1]) > 1.1 * sweep_flops(SHAPES[1])
