@@ -38,6 +38,8 @@ from bench._record import Conditions  # noqa: E402
 LAYERS, HEADS, BATCH, STEPS, TURNS = 8, 12, 8, 3, 3
 METHODS = {
     "inference": "forward passes alone",
+    "kept_top": "forward passes that keep what a backward pass through the upper half of the layers needs",
+    "kept_all": "the same through all layers",
     "pinpoint_top": "6 heads of the upper half of the layers, q and o",
     "pinpoint_cached": "the same, the layers below computed once",
     "pinpoint_all": "6 heads, the lowest in the first layer, q and o",
@@ -45,6 +47,10 @@ METHODS = {
     "full": "all parameters",
 }
 LOWEST = {"pinpoint_top": LAYERS // 2, "pinpoint_cached": LAYERS // 2, "pinpoint_all": 0}
+KEPT = {"kept_top": "pinpoint_top", "kept_all": "pinpoint_all"}
+UNTRAINED = ("inference", *KEPT)
+MEMORY_OVER = {"pinpoint_top": "kept_top", "pinpoint_cached": "kept_top", "pinpoint_all": "kept_all"}
+"""Inference plus activations: what a step's memory is held to."""
 
 
 def _model(vocabulary: int) -> PreTrainedModel:
@@ -91,6 +97,18 @@ def _train(method: str, model: Any, tokenizer: Any, rows: list[TrainingRow]) -> 
     return fitted.history[-1].seconds - fitted.history[0].seconds
 
 
+def _forward(method: str, model: PreTrainedModel, tokenizer: Any, rows: list[TrainingRow]) -> None:
+    """Forward passes over batches; of all methods but inference, with what a backward pass needs kept to their end."""
+    attached = _trainable(KEPT[method], model) if method in KEPT else model
+    with torch.set_grad_enabled(method in KEPT):
+        for start in range(0, len(rows), BATCH):
+            some = rows[start : start + BATCH]
+            batch = [encode_chat(tokenizer, [*row["prompt"], *row["completion"]]) for row in some]
+            width = max(map(len, batch))
+            ids = torch.tensor([one + [0] * (width - len(one)) for one in batch])
+            attached(input_ids=ids, use_cache=False, logits_to_keep=1)
+
+
 def child(method: str) -> None:
     """Trains by one method and prints seconds and peak memory."""
     with tempfile.TemporaryDirectory() as scratch:
@@ -99,13 +117,8 @@ def child(method: str) -> None:
     tokenizer = run.tokenizer
     model = _model(len(tokenizer))
     timed = rows[: (1 + STEPS) * BATCH]
-    if method == "inference":
-        with torch.no_grad():
-            for start in range(0, len(timed), BATCH):
-                some = timed[start : start + BATCH]
-                batch = [encode_chat(tokenizer, [*row["prompt"], *row["completion"]]) for row in some]
-                width = max(map(len, batch))
-                model(input_ids=torch.tensor([ids + [0] * (width - len(ids)) for ids in batch]), use_cache=False)
+    if method in UNTRAINED:
+        _forward(method, model, tokenizer, timed)
         seconds = 0.0
     else:
         seconds = _train(method, _trainable(method, model), tokenizer, timed)
@@ -135,7 +148,9 @@ def main() -> None:
     rows = {}
     for name in METHODS:
         row: dict[str, Any] = {"what": METHODS[name], "memory_over_inference": memory[name] / memory["inference"]}
-        if name != "inference":
+        if name in MEMORY_OVER:
+            row["memory_over_kept"] = memory[name] / memory[MEMORY_OVER[name]]
+        if name not in UNTRAINED:
             row |= {"gain_over_full": median["full"] / median[name], "gain_over_lora": median["lora"] / median[name]}
         if name in LOWEST:
             above = (LAYERS - LOWEST[name]) / LAYERS
