@@ -285,9 +285,7 @@ def test_what_is_thrown_in_a_callback_of_training_leaves_nothing_behind(run: Run
 @linux
 @pytest.mark.slow
 @pytest.mark.timeout(7200)
-def test_what_progress_metrics_and_callbacks_throw_over_and_over_costs_no_memory(
-    run: Run, tmp_path: Path
-) -> None:
+def test_what_progress_metrics_and_callbacks_throw_over_and_over_costs_no_memory(run: Run, tmp_path: Path) -> None:
     model, pairs = run.model, run.inputs.halves.pairs
     weights, hooked = weights_of(model), hooks(model)
 
