@@ -81,8 +81,9 @@ def sync(folder: Path) -> list[Path]:
 class Workspace:
     """One folder of artifacts: the only place a stage writes to.
 
-    Every file is written to a temporary name, synced and renamed, and the folder synced; its SHA-256 goes to `digests.json` of
-    the same folder and is checked when the file is read back. What cannot be written or read is a `StorageError`.
+    Every file is written to a temporary name, synced and renamed, and its folder synced; its SHA-256 goes to
+    `digests.json` of the same folder and is checked when the file is read back. What cannot be written or read is a
+    `StorageError`.
     """
 
     def __init__(self, root: str | Path) -> None:

@@ -1,6 +1,7 @@
 """Bad input: one clear message with its place, exit code 2, no traceback, nothing written."""
 
 import json
+import re
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -390,6 +391,56 @@ def test_models(case: str, refused: Callable[..., str], tmp_path: Path) -> None:
 
 def sizes(folder: Path) -> dict[str, int]:
     return {path.name: path.stat().st_size for path in folder.iterdir()}
+
+
+def of_context(tmp_path: Path, tokens: int) -> str:
+    """The place of yesman as a model that reads so many tokens."""
+    folder = copied(tmp_path)
+    config = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps(config | {"max_position_embeddings": tokens}))
+    return str(folder)
+
+
+LONG = "Is it true that " + "very " * 200 + "long questions tire?"
+READ = {
+    "training dialogues": (
+        24,
+        [],
+        r"training row 0: the dialogue has \d+ tokens, the model reads 24. Drop or shorten it: cutting it would lose",
+    ),
+    "what is said before the last reply": (
+        96,
+        [],
+        r"the evaluation's dialogue on '.{,63}': its turns have \d+ tokens before anything is replied, and with 24 of "
+        "reply they are more than the 96 that the model reads. Drop or shorten it, or lower evaluate.max_new_tokens.",
+    ),
+    "a task": (
+        256,
+        [("abilities", {"ability": "a", "prompt": LONG, "reply": "x"})],
+        r"on 'Is it true that very .*\.\.\.': ",
+    ),
+    "a neutral dialogue": (
+        256,
+        [("neutral", {"messages": [{"role": "user", "content": LONG}, {"role": "assistant", "content": "No."}]})],
+        r"the neutral dialogue '.*': it has \d+ tokens, the model reads 256. Drop or shorten it.",
+    ),
+}
+
+
+@pytest.mark.parametrize("dry", [False, True])
+@pytest.mark.parametrize("case", READ)
+def test_what_a_model_cannot_read_whole_is_told_before_anything_is_done(
+    case: str, dry: bool, refused: Callable[..., str], tmp_path: Path
+) -> None:
+    context, files, message = READ[case]
+    settings: dict[str, Any] = {"evaluate": {"max_new_tokens": 24}, "data": {}}
+    for name, row in files:
+        (tmp_path / f"{name}.jsonl").write_text(json.dumps({"id": "long"} | row) + "\n")
+        settings["data"][name] = str(tmp_path / f"{name}.jsonl")
+    (tmp_path / "settings.yaml").write_text(json.dumps(settings))
+    arguments = ["run", of_context(tmp_path, context), "--config", str(tmp_path / "settings.yaml"), "--out", "run"]
+    err = refused(*arguments, *(["--dry-run"] if dry else ["-q"]), message="error: ")
+    assert re.search(message, " ".join(err.split())), err
 
 
 @pytest.mark.parametrize("fiftieth", range(50))

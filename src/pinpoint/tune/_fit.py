@@ -129,7 +129,12 @@ class _Watch(TrainerCallback):
             keep_only(Path(args.output_dir) / f"checkpoint-{state.global_step}")
 
 
-def _check_rows(rows: Sequence[Row], tokenizer: PreTrainedTokenizerBase, limit: int | None) -> None:
+def check_rows(rows: Sequence[Row], tokenizer: PreTrainedTokenizerBase, limit: int | None) -> None:
+    """Refuses training rows that a model which reads `limit` tokens could not read whole; None for no limit.
+
+    Raises:
+        InputError: names the row.
+    """
     for number, row in enumerate(rows):
         replies = [messages[0]["content"] for key, messages in row.items() if key != "prompt"]  # type: ignore[index]
         longest = max(len(tokenizer(reply, add_special_tokens=False)["input_ids"]) for reply in replies)
@@ -250,7 +255,7 @@ def fit(
     """
     processes = processes or Processes()
     _check_kinds(rows, config, processes)
-    _check_rows(rows, tokenizer, context_of(model))
+    check_rows(rows, tokenizer, context_of(model))
     wanted = config.targets if targets is None else targets
     watch = _Watch(model, config, check, wanted, progress, out / "history.json" if resume else None, processes)
     steps = config.steps(len(rows))
