@@ -30,7 +30,7 @@ from pinpoint.processes import Processes
 from pinpoint.progress import Progress
 from pinpoint.storage import storing
 from pinpoint.tune._check import Check, Checkpoint, estimates_of, reaches, values_of, words_of
-from pinpoint.tune._checkpoints import Saved, keep_only, last_checkpoint
+from pinpoint.tune._checkpoints import Saved, keep_only, last_checkpoint, reading
 from pinpoint.tune._prefix import cached_prefix
 from pinpoint.tune._replicas import check_alike
 from pinpoint.tune._split import check_kind, check_split, split_copy, take_back
@@ -247,6 +247,7 @@ def fit(
     Raises:
         InputError: a row is longer than the model reads, or the loss is not finite.
         StorageError: a checkpoint cannot be written.
+        ArtifactError: the checkpoint to go on from holds more than weights.
         OutOfMemory: a step does not fit the memory; supervised steps are taken in parts before it comes to this.
         ConfigError: a batch cannot be dealt evenly to the processes; several have preference rows; or
             `config.cache_prefix` or `config.micro_batch_size` is set where it cannot be.
@@ -288,6 +289,7 @@ def fit(
                 trainer.prefix = kept.enter_context(below)
             # At every checkpoint of an adapter, PEFT looks up its base.
             kept.enter_context(asking_hub(model.name_or_path or ""))
+            kept.enter_context(reading(checkpoint))
             trainer.train(resume_from_checkpoint=str(checkpoint.folder) if checkpoint else None)
     take_back(model, trained)
     model.eval()
