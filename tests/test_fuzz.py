@@ -176,16 +176,21 @@ BEHAVIOURS = st.fixed_dictionaries(
 )
 
 
-@fuzzed
-@given(BEHAVIOURS.map(lambda value: json.dumps(value).encode()) | st.binary(max_size=60), st.booleans())
-def test_files_of_behaviours(folder: Path, data: bytes, changes: bool) -> None:
-    path = write_behaviour(folder, most=2)
-    # After the keys of one that is whole, of which some are then given twice, or alone.
-    path.write_bytes((json.dumps(own_settings())[:-1].encode() + b", " + data[1:]) if changes else data)
-    try:
-        resolve("nowhere", None, {"behaviour": str(path)})
-    except PinpointError as error:
-        assert error.exit_code == 2
+def test_files_of_behaviours(tmp_path_factory: pytest.TempPathFactory) -> None:
+    path = write_behaviour(tmp_path_factory.mktemp("behaviours"), most=2)
+    whole = own_settings()
+
+    @fuzzed
+    @given(BEHAVIOURS, st.sampled_from([*whole]), st.binary(max_size=60) | st.none())
+    def read(keys: dict[str, Any], left_out: str, data: bytes | None) -> None:
+        changed = {key: value for key, value in whole.items() if key != left_out} | keys
+        path.write_bytes(json.dumps(changed).encode() if data is None else data)
+        try:
+            resolve("nowhere", None, {"behaviour": str(path)})
+        except PinpointError as error:
+            assert error.exit_code == 2
+
+    read()
 
 
 @pytest.mark.parametrize("suffix", ["txt", "jsonl"])
