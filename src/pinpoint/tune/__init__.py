@@ -2,7 +2,8 @@
 
 from pinpoint.tune._adapter import put_on, resume_adapter
 from pinpoint.tune._check import Check, Checkpoint, estimates_of, reaches, values_of, words_of
-from pinpoint.tune._fit import Fitted, check_rows, fit
+from pinpoint.tune._fit import Fitted, fit
+from pinpoint.tune._lengths import check_rows
 from pinpoint.tune._lora import attach_head_lora, attach_lora
 from pinpoint.tune._slices import Slice, attach, default_projections, freeze_selectors, head_slices
 from pinpoint.tune._trainer import Anchor, Row

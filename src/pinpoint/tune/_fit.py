@@ -22,7 +22,6 @@ from transformers import (
 
 from pinpoint.artifacts import write_whole
 from pinpoint.config import TuneConfig
-from pinpoint.data import encode_chat
 from pinpoint.errors import ConfigError, InputError
 from pinpoint.memory import told_when_out_of_memory
 from pinpoint.models import asking_hub, context_of
@@ -31,6 +30,7 @@ from pinpoint.progress import Progress
 from pinpoint.storage import storing
 from pinpoint.tune._check import Check, Checkpoint, estimates_of, reaches, values_of, words_of
 from pinpoint.tune._checkpoints import Saved, keep_only, last_checkpoint, reading
+from pinpoint.tune._lengths import check_rows
 from pinpoint.tune._prefix import cached_prefix
 from pinpoint.tune._replicas import check_alike
 from pinpoint.tune._split import check_kind, check_split, split_copy, take_back
@@ -127,24 +127,6 @@ class _Watch(TrainerCallback):
         self._processes.meet()
         if self._processes.first:
             keep_only(Path(args.output_dir) / f"checkpoint-{state.global_step}")
-
-
-def check_rows(rows: Sequence[Row], tokenizer: PreTrainedTokenizerBase, limit: int | None) -> None:
-    """Refuses training rows that a model which reads `limit` tokens could not read whole; None for no limit.
-
-    Raises:
-        InputError: names the row.
-    """
-    for number, row in enumerate(rows):
-        replies = [messages[0]["content"] for key, messages in row.items() if key != "prompt"]  # type: ignore[index]
-        longest = max(len(tokenizer(reply, add_special_tokens=False)["input_ids"]) for reply in replies)
-        length = len(encode_chat(tokenizer, row["prompt"])) + longest + 1
-        if limit is not None and length > limit:
-            raise InputError(
-                f"the dialogue has {length} tokens, the model reads {limit}.",
-                where=f"training row {number}",
-                mend="Drop or shorten it: cutting it would lose the challenge or the reply.",
-            )
 
 
 def _check_kinds(rows: Sequence[Row], config: TuneConfig, processes: Processes) -> None:
