@@ -30,6 +30,8 @@ def _digest(data: bytes) -> str:
 
 def _sync_names(folder: Path) -> None:
     """Sees to it that what was renamed in a folder keeps its new name after a power cut."""
+    if os.name == "nt":
+        return  # folders cannot be opened there
     opened = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(opened)
