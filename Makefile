@@ -34,15 +34,16 @@ EXTRAS := tests/evaluate/test_capability.py tests/inspect_tasks tests/models/tes
 test-extras: .venv/.installed-extras  ## the tests of lm-eval's tasks, Inspect, quantised models and `transformers serve`
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q --runslow $(EXTRAS)
 
-TORTURE := tests/torture tests/test_fuzz.py tests/test_fuzz_artifacts.py tests/test_soak.py
+TORTURE := tests/torture tests/test_fuzz.py tests/test_fuzz_artifacts.py tests/test_soak.py tests/test_processes.py
 
 torture: export TORTURE_KILLS = 60
 torture: export TORTURE_FAULTS = 60
 torture: export FUZZ_EXAMPLES = 5000
 torture: export SOAK_SWEEPS = 200
 torture: export SOAK_ROUNDS = 50
-torture: .venv/.installed  ## sixty kills, sixty faults of the disk, fuzzing and a soak in full; an hour or two
+torture: .venv/.installed-torture  ## sixty kills, sixty faults of the disk, fuzzing, a soak and all mutants; a night, two hours of it before the mutants
 	$(BIN)/python -m pytest -q --runslow --timeout 7200 $(TORTURE)
+	$(MAKE) mutants
 
 SHARE ?= 1
 SEED ?= 0

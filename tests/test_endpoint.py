@@ -125,6 +125,28 @@ def test_a_server_that_lies_about_usage_or_passes_over_the_limit_is_seen_through
         assert Endpoint(url, "m").chat(TALK, 7) == Reply(text, cut=False, over=over)
 
 
+@pytest.mark.parametrize(
+    "usage, short",
+    [
+        ({"prompt_tokens": 5}, True),
+        ({"prompt_tokens": 6}, False),
+        ({"prompt_tokens": 2048}, False),
+        ({"prompt_tokens": 2, "prompt_tokens_details": {"cached_tokens": 9}}, False),
+        ({"prompt_tokens": 2, "prompt_tokens_details": {"cached_tokens": 0}}, True),
+        ({"prompt_tokens": 2, "prompt_tokens_details": None}, True),
+        ({"prompt_tokens": 0}, False),
+        ({"prompt_tokens": None}, False),
+        ({"prompt_tokens": "two"}, False),
+        ([], False),
+    ],
+)
+def test_a_server_that_counts_less_than_the_words_of_a_dialogue_did_not_read_it_whole(
+    usage: object, short: bool
+) -> None:
+    with serving(lambda _: Answer(completion("Lima.") | {"usage": usage})) as (url, _):
+        assert Endpoint(url, "m").chat(TALK, 7) == Reply("Lima.", cut=False, short=short)
+
+
 def test_a_refusal_is_a_reply_and_so_is_nothing() -> None:
     def answer(asked: Asked) -> Answer:
         found = completion(None)

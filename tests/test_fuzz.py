@@ -14,22 +14,28 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
+from pinpoint.behaviours._user_read import read_items
 from pinpoint.cli._common import parse_heads
-from pinpoint.config import RunConfig, parse_config, resolve
+from pinpoint.config import RunConfig, UserBehaviourConfig, parse_config, resolve
 from pinpoint.data import (
     deal,
     in_normal_form,
     read_columns,
     read_dialogues,
+    read_passages,
     read_published,
     read_questions,
     read_tasks,
     read_transcripts,
 )
+from pinpoint.endpoint import Endpoint
 from pinpoint.errors import InputError, PinpointError
 from pinpoint.evaluate import score
 from pinpoint.heads import Head
 from pinpoint.nodes import Node
+from tests.behaviours.files import settings as own_settings
+from tests.behaviours.files import write_behaviour
+from tests.endpoint import Answer, serving
 
 EXAMPLES = int(os.environ.get("FUZZ_EXAMPLES", "20"))
 fuzzed = settings(
@@ -107,6 +113,145 @@ def test_rows_of_json(reader: str, folder: Path) -> None:
             assert str(path) in str(error)
 
     read()
+
+
+MESSAGES = st.lists(
+    st.fixed_dictionaries(
+        {"role": st.sampled_from(["system", "user", "assistant"]) | VALUES, "content": TEXT | VALUES}
+    ),
+    max_size=3,
+)
+OF_BEHAVIOURS = {
+    **dict.fromkeys(("reference", "counterfactual", "prompt", "completion", "rejected", "messages"), TEXT | MESSAGES),
+    **dict.fromkeys(("unwanted", "wanted", "targets"), TEXT | st.lists(TEXT, max_size=3)),
+    "split": st.sampled_from(["locate", "train", "validation", "test"]) | VALUES,
+    "measure": st.sampled_from(["stands", "right"]) | VALUES,
+}
+BEHAVIOUR_LINES = (
+    st.fixed_dictionaries({}, optional=OF_BEHAVIOURS | {"id": VALUES, "group": VALUES, "odd": VALUES}).map(
+        lambda value: json.dumps(value).encode()
+    )
+    | LINES
+)
+
+
+@pytest.mark.parametrize("role", ["pairs", "train", "evaluation"])
+def test_rows_of_a_behaviour(role: str, tmp_path_factory: pytest.TempPathFactory) -> None:
+    place = tmp_path_factory.mktemp(role)
+    behaviour = resolve("nowhere", None, {"behaviour": str(write_behaviour(place, most=2))}).behaviour
+    assert isinstance(behaviour, UserBehaviourConfig) and read_items(behaviour)
+    whole = (place / f"{role}.jsonl").read_bytes()
+
+    @fuzzed
+    @given(st.lists(BEHAVIOUR_LINES, max_size=3), st.booleans())
+    def read(lines: list[bytes], after: bool) -> None:
+        (place / f"{role}.jsonl").write_bytes((whole if after else b"") + b"\n".join(lines))
+        try:
+            read_items(behaviour)
+        except InputError as error:
+            assert str(place) in str(error)
+
+    read()
+
+
+MEASURES = st.dictionaries(
+    TEXT | st.sampled_from(["stands", "right"]),
+    st.dictionaries(
+        st.sampled_from(["rule", "targets", "negate", "goal", "label", "question"]) | TEXT,
+        st.sampled_from(["first_token", "contains_any", "regex", "letter", "model", "(", 0.8, True]) | VALUES,
+        max_size=4,
+    )
+    | VALUES,
+    max_size=3,
+)
+BEHAVIOURS = st.fixed_dictionaries(
+    {},
+    optional={
+        **dict.fromkeys(("pairs", "train", "neutral", "abilities"), st.sampled_from(["pairs.jsonl", ""]) | VALUES),
+        "evaluation": st.sampled_from(["evaluation.jsonl", {"validation": "a", "test": "b"}]) | VALUES,
+        **dict.fromkeys(("name", "title", "system", "system_prompt", "unwanted", "wanted"), TEXT | VALUES),
+        "measures": MEASURES | VALUES,
+        "odd": VALUES,
+    },
+)
+
+
+def test_files_of_behaviours(tmp_path_factory: pytest.TempPathFactory) -> None:
+    path = write_behaviour(tmp_path_factory.mktemp("behaviours"), most=2)
+    whole = own_settings()
+
+    @fuzzed
+    @given(BEHAVIOURS, st.sampled_from([*whole]), st.binary(max_size=60) | st.none())
+    def read(keys: dict[str, Any], left_out: str, data: bytes | None) -> None:
+        changed = {key: value for key, value in whole.items() if key != left_out} | keys
+        path.write_bytes(json.dumps(changed).encode() if data is None else data)
+        try:
+            resolve("nowhere", None, {"behaviour": str(path)})
+        except PinpointError as error:
+            assert error.exit_code == 2
+
+    read()
+
+
+@pytest.mark.parametrize("suffix", ["txt", "jsonl"])
+def test_passages(suffix: str, folder: Path) -> None:
+    path = folder / f"passages.{suffix}"
+    rows = st.dictionaries(st.just("text") | TEXT, VALUES, max_size=2).map(lambda row: json.dumps(row).encode())
+
+    @fuzzed
+    @given(st.lists(rows | LINES, max_size=4).map(b"\n".join))
+    def read(data: bytes) -> None:
+        path.write_bytes(data)
+        try:
+            assert all(one.text.strip() for one in read_passages(path))
+        except InputError as error:
+            assert str(path) in str(error)
+
+    read()
+
+
+ANSWERED = {
+    "choices": st.lists(
+        st.fixed_dictionaries(
+            {},
+            optional={
+                "message": st.fixed_dictionaries(
+                    {}, optional=dict.fromkeys(("content", "refusal", "reasoning", "reasoning_content"), TEXT | VALUES)
+                )
+                | VALUES,
+                "finish_reason": st.sampled_from(["stop", "length"]) | VALUES,
+            },
+        )
+        | VALUES,
+        max_size=2,
+    )
+    | VALUES,
+    "usage": st.dictionaries(
+        st.sampled_from(["prompt_tokens", "completion_tokens", "prompt_tokens_details"]), VALUES, max_size=3
+    )
+    | VALUES,
+    **dict.fromkeys(("error", "detail"), st.dictionaries(st.just("message"), VALUES) | VALUES),
+}
+BODIES = st.fixed_dictionaries({}, optional=ANSWERED).map(lambda body: json.dumps(body).encode()) | LINES
+STATES = st.sampled_from([200, 200, 200, 301, 400, 401, 404, 429, 500, 503])
+WAITS = TEXT.filter(lambda text: text.isascii() and text.isprintable())
+
+
+def test_bodies_of_endpoints() -> None:
+    answers: list[Answer] = []
+    with serving(lambda _: answers[0]) as (url, _):
+
+        @fuzzed
+        @given(BODIES, STATES, WAITS)
+        def ask(body: bytes, status: int, wait: str) -> None:
+            answers[:] = [Answer(body, status, (("Retry-After", wait),))]
+            try:
+                reply = Endpoint(url, "m", retries=0).chat([{"role": "user", "content": "Why?"}], 4)
+                assert isinstance(reply.text, str) and isinstance(reply.thought, str)
+            except PinpointError as error:
+                assert url in str(error) and len(str(error)) < 500
+
+        ask()
 
 
 @pytest.mark.parametrize("reader", ["questions", "columns"])

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -53,6 +54,11 @@ def done(*arguments: str, together: bool = True) -> str:
 
 def ours(told: str) -> list[str]:
     return [line for line in told.splitlines() if line.startswith("error: ")]
+
+
+def tracebacks(told: str) -> list[str]:
+    """What was shown of the code, but for the launcher's own: it ends so wherever a process failed."""
+    return [part for part in told.split("Traceback (most recent call last)")[1:] if "ChildFailedError" not in part]
 
 
 def scores(folder: Path) -> dict[str, object]:
@@ -208,13 +214,27 @@ def test_a_process_that_is_killed_stops_the_other_and_nothing_is_lost(
     if stage == "tune":
         done(*locate, together=False)
     command = locate if stage == "locate" else ("tune", str(folder))
-    pattern = "locate-*/*.safetensors" if stage == "locate" else "tune-*/trainer/checkpoint-*/trainer_state.json"
+    stopped_by_a_kill(command, rank, folder, BEGUN[stage])
+    done(*command)
+    one, two = scores(alone), scores(folder)
+    assert all(float((one[name] - two[name]).abs().max()) <= 1e-6 for name in one)
+    if stage == "tune":
+        there, here = (load_file(str(path / "adapter" / "adapter_model.safetensors")) for path in (shared[0], folder))
+        assert all(float((there[name] - here[name]).abs().max()) <= 1e-6 for name in there)
+
+
+BEGUN = {"locate": "locate-*/*.safetensors", "tune": "tune-*/trainer/checkpoint-*/trainer_state.json"}
+"""What lies among the partial results once a stage has begun."""
+
+
+def stopped_by_a_kill(command: Sequence[str], rank: int, folder: Path, begun: str) -> None:
+    """Kills one of two processes once `begun` is there: the other stops within seconds, with one clear error."""
     process = start(*command)
     killed: list[float] = []
 
     def kill_when_begun() -> None:
         while process.poll() is None and not killed:
-            if list((folder / "partial").glob(pattern)):
+            if list((folder / "partial").glob(begun)):
                 os.kill(process_of(process.pid, rank), signal.SIGKILL)
                 killed.append(time.monotonic())
             time.sleep(0.01)
@@ -229,12 +249,20 @@ def test_a_process_that_is_killed_stops_the_other_and_nothing_is_lost(
         "error: another of the 2 processes of this command failed or was killed. What came before this tells why; the "
         "same command goes on from what is finished."
     ], told
-    done(*command)
-    one, two = scores(alone), scores(folder)
-    assert all(float((one[name] - two[name]).abs().max()) <= 1e-6 for name in one)
-    if stage == "tune":
-        there, here = (load_file(str(path / "adapter" / "adapter_model.safetensors")) for path in (shared[0], folder))
-        assert all(float((there[name] - here[name]).abs().max()) <= 1e-6 for name in there)
+    assert not tracebacks(told), told
+
+
+def test_of_two_processes_that_locate_one_stops_when_the_other_is_killed(tmp_path: Path) -> None:
+    settings = tmp_path / "settings.yaml"
+    settings.write_text("locate: {pairs: 24, batch_size: 1, noise_pairs: 0}\n")
+    command = ("locate", "yesman", "--config", str(settings), "--out", str(tmp_path / "run"))
+    stopped_by_a_kill(command, 1, tmp_path / "run", BEGUN["locate"])
+
+
+def test_a_traceback_is_seen_beside_the_launcher_s_own() -> None:
+    head, own = "Traceback (most recent call last):\n  File x\n", "torch...ChildFailedError: pinpoint FAILED\n"
+    assert not tracebacks(f"error: x\n{head}{own}")
+    assert tracebacks(f"{head}KeyError: 1\nerror: x\n{head}{own}") and tracebacks(f"{head}{own}{head}KeyError: 1\n")
 
 
 @pytest.mark.slow

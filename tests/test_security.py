@@ -21,7 +21,7 @@ from pinpoint.errors import ArtifactError, InputError
 from pinpoint.models import load, load_tokenizer
 from pinpoint.organism import shipped
 from pinpoint.pipeline import package_of, read_record
-from pinpoint.pipeline._inspect import _config
+from pinpoint.pipeline._inspect import read_config
 from pinpoint.report import write_page
 
 TOKEN = "hf_" + "Ab3dEf6hIj" * 3 + "wxyz"
@@ -108,7 +108,7 @@ def with_code(folder: Path) -> Path:
     return folder
 
 
-@pytest.mark.parametrize("loader", [load, load_tokenizer, lambda folder: _config(str(folder), None)])
+@pytest.mark.parametrize("loader", [load, load_tokenizer, lambda folder: read_config(str(folder), None)])
 def test_code_in_a_checkpoint_is_neither_run_nor_asked_about(
     loader: Callable[[Path], object], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -1,21 +1,25 @@
 """Hundreds of sweeps and evaluations in one process: memory stays, hooks go, weights are what they were.
 
-`make torture` runs SOAK_SWEEPS=200 sweeps and SOAK_ROUNDS=50 evaluations; the suite a few.
+`make torture` runs SOAK_SWEEPS=200 sweeps, SOAK_ROUNDS=50 evaluations and as many rounds of sweeps and trainings that
+are thrown out of; the suite a few.
 """
 
 import gc
 import json
 import os
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from itertools import islice
 from pathlib import Path
+from typing import NamedTuple
 
 import pytest
 import torch
 from torch import Tensor, nn
 from transformers import PreTrainedModel
 
+from bench._record import Conditions
 from pinpoint.artifacts import Workspace
 from pinpoint.config import resolve
 from pinpoint.evaluate import evaluate
@@ -27,6 +31,7 @@ from pinpoint.organism import shipped
 from pinpoint.pipeline import Run
 from pinpoint.progress import Silent
 from pinpoint.tune import fit_heads
+from tests.conftest import ROOT
 
 SWEEPS = int(os.environ.get("SOAK_SWEEPS", "12"))
 ROUNDS = int(os.environ.get("SOAK_ROUNDS", "4"))
@@ -72,24 +77,49 @@ def unchanged(model: PreTrainedModel, weights: dict[str, Tensor], hooked: dict[s
     assert now.keys() == weights.keys() and all(torch.equal(now[name], weights[name]) for name in weights)
 
 
-def slope(work: Callable[[], object], times: int) -> tuple[float, list[int]]:
-    """Growth of memory over the second half of the calls, relative to where it began."""
-    held = []
+class Soak(NamedTuple):
+    """Work that was done over and over.
+
+    Attributes:
+        held: bytes of memory after each time.
+        seconds: all of it took.
+        conditions: where it was done.
+    """
+
+    held: list[int]
+    seconds: float
+    conditions: str
+
+    @property
+    def half(self) -> int:
+        return len(self.held) // 2
+
+    @property
+    def grown(self) -> float:
+        """Growth of memory over the second half, relative to where it began."""
+        return self.held[-1] / self.held[self.half] - 1
+
+
+def soaked(work: Callable[[], object], times: int) -> Soak:
+    conditions, began, held = Conditions(), time.perf_counter(), []
     for _ in range(times):
         work()
         held.append(resident())
-    half = len(held) // 2
-    return held[-1] / held[half] - 1, held
+    return Soak(held, time.perf_counter() - began, conditions.told())
 
 
-def noted(name: str, times: int, grown: float, held: list[int]) -> None:
+def noted(name: str, soak: Soak) -> None:
     if "SOAK_SWEEPS" not in os.environ:
         return
-    path = Path("bench/results/soak.json")
+    path = ROOT / "bench/results/soak.json"
     known = json.loads(path.read_text()) if path.exists() else {}
-    half = len(held) // 2
-    megabytes = [held[at] / 1e6 for at in (0, half, -1)]
-    known[name] = {"times": times, "growth_after_half": grown, "megabytes": megabytes}
+    known[name] = {
+        "times": len(soak.held),
+        "seconds": round(soak.seconds, 1),
+        "growth_after_half": soak.grown,
+        "megabytes": [soak.held[at] / 1e6 for at in (0, soak.half, -1)],
+        "conditions": soak.conditions,
+    }
     path.write_text(json.dumps(known, indent=1) + "\n")
 
 
@@ -99,38 +129,51 @@ def noted(name: str, times: int, grown: float, held: list[int]) -> None:
 def test_sweep_after_sweep(run: Run) -> None:
     model, pairs = run.model, run.inputs.halves.pairs
     weights, hooked = weights_of(model), hooks(model)
-    grown, held = slope(lambda: locate(model, run.tokenizer, pairs), SWEEPS)
-    noted("locate", SWEEPS, grown, held)
+    soak = soaked(lambda: locate(model, run.tokenizer, pairs), SWEEPS)
+    noted("locate", soak)
     unchanged(model, weights, hooked)
-    assert grown < GROWTH, held
+    assert soak.grown < GROWTH, soak.held
+
+
+def play(run: Run) -> None:
+    """An evaluation of the base."""
+    evaluate(
+        run.model, run.tokenizer, run.inputs.sets(), run.config.evaluate, run.inputs.behaviour,
+        base=run.model, base_played=None, progress=Silent(), name="x",
+    )  # fmt: skip
+
+
+def evaluations(run: Run, times: int) -> Soak:
+    model = run.model
+    weights, hooked = weights_of(model), hooks(model)
+    soak = soaked(lambda: play(run), times)
+    unchanged(model, weights, hooked)
+    return soak
 
 
 @linux
 @pytest.mark.slow
 @pytest.mark.timeout(7200)
 def test_evaluation_after_evaluation(run: Run) -> None:
-    model, behaviour = run.model, run.inputs.behaviour
-    weights, hooked, sets = weights_of(model), hooks(model), run.inputs.sets()
-
-    def play() -> None:
-        evaluate(
-            model, run.tokenizer, sets, run.config.evaluate, behaviour,
-            base=model, base_played=None, progress=Silent(), name="x",
-        )  # fmt: skip
-
-    grown, held = slope(play, ROUNDS)
-    noted("evaluate", ROUNDS, grown, held)
-    unchanged(model, weights, hooked)
-    assert grown < GROWTH, held
+    soak = evaluations(run, ROUNDS)
+    noted("evaluate", soak)
+    assert soak.grown < GROWTH, soak.held
 
 
 @linux
 def test_six_sweeps(run: Run) -> None:
     model, pairs = run.model, run.inputs.halves.pairs
     weights, hooked = weights_of(model), hooks(model)
-    grown, held = slope(lambda: locate(model, run.tokenizer, pairs), 6)
+    soak = soaked(lambda: locate(model, run.tokenizer, pairs), 6)
     unchanged(model, weights, hooked)
-    assert grown < GROWTH, held
+    assert soak.grown < GROWTH, soak.held
+
+
+@linux
+def test_three_evaluations(run: Run) -> None:
+    play(run)
+    soak = evaluations(run, 3)
+    assert soak.grown < GROWTH, soak.held
 
 
 class Thrown(Exception):
@@ -242,16 +285,22 @@ def test_what_is_thrown_in_a_callback_of_training_leaves_nothing_behind(run: Run
 @linux
 @pytest.mark.slow
 @pytest.mark.timeout(7200)
-def test_sweep_after_sweep_and_training_after_training_that_is_thrown_out_of(run: Run, tmp_path: Path) -> None:
+def test_what_progress_metrics_and_callbacks_throw_over_and_over_costs_no_memory(run: Run, tmp_path: Path) -> None:
     model, pairs = run.model, run.inputs.halves.pairs
     weights, hooked = weights_of(model), hooks(model)
 
+    def sweep(progress: Silent) -> None:
+        locate(model, run.tokenizer, pairs, batch_size=2, progress=progress)
+
     def work() -> None:
         for at in range(2):
-            thrown(lambda at=at: locate(model, run.tokenizer, pairs, batch_size=2, progress=Throwing(at)))  # type: ignore[misc]
+            thrown(lambda at=at: sweep(Throwing(at)))  # type: ignore[misc]
+        with pytest.MonkeyPatch.context() as patched:
+            for _ in islice(throwing_metrics(patched), 2):
+                thrown(lambda: sweep(Silent()))
         thrown(lambda: train(run, tmp_path, 1))
 
-    grown, held = slope(work, ROUNDS)
-    noted("thrown", ROUNDS, grown, held)
+    soak = soaked(work, ROUNDS)
+    noted("thrown", soak)
     unchanged(model, weights, hooked)
-    assert grown < GROWTH, held
+    assert soak.grown < GROWTH, soak.held

@@ -4,10 +4,11 @@ import errno
 import io
 import os
 import resource
+import stat
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ from safetensors.torch import save_file
 from tokenizers import Tokenizer
 from tokenizers.models import WordLevel
 
-from pinpoint.artifacts import Journal, Workspace
+from pinpoint.artifacts import Journal, Workspace, write_whole
 from pinpoint.errors import ArtifactError, PinpointError, StorageError
 from pinpoint.pipeline import locked
 from pinpoint.storage import refused, storing
@@ -77,7 +78,7 @@ def test_an_artifact_is_the_old_or_the_new_one_wherever_writing_stops(
 
     folder = begin("whole")
     several = steps_of(lambda: overwrite(folder), monkeypatch)
-    assert several >= 12, "a file and its digest, twice, are written, synced and renamed"
+    assert several >= 16, "a file and its digest, twice, are written, synced and renamed, and their folder synced"
     for at in range(1, several + 1):
         folder = begin(f"at-{at}")
         told = StorageError if isinstance(error, OSError) else Ended
@@ -102,7 +103,8 @@ def test_a_folder_is_the_old_the_new_or_none_wherever_writing_stops(
     fill(tmp_path / "whole", "a")
     with failing(monkeypatch, 0, Ended()) as steps:
         fill(tmp_path / "whole", "b")
-    assert steps[-3:] == ["fsync", "fsync", "replace"], "each file is on the disk before the folder takes its name"
+    last = ["fsync", "fsync", "replace", "fsync"]
+    assert steps[-4:] == last, "each file is on the disk before the folder takes its name, and the name after it"
     for at in range(1, 1 + steps_of(lambda: fill(tmp_path / "whole", "b"), monkeypatch)):
         root = tmp_path / f"at-{at}"
         fill(root, "a")
@@ -114,6 +116,39 @@ def test_a_folder_is_the_old_the_new_or_none_wherever_writing_stops(
         texts = [path.read_text() for path in sorted(root.glob("merged/*"))]
         assert texts in ([], ["a", "a"], ["b", "b"]), at
         assert not list(root.glob(".*"))
+
+
+def test_a_name_is_on_the_disk_once_it_is_taken(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    synced: list[tuple[bool, list[str]]] = []
+    real = os.fsync
+
+    def fsync(opened: int) -> None:
+        path = Path(os.readlink(f"/proc/self/fd/{opened}"))
+        synced.append((path == tmp_path, sorted(one.name for one in tmp_path.iterdir())))
+        real(opened)
+
+    if not Path("/proc/self/fd").exists():
+        pytest.skip("needs /proc")
+    monkeypatch.setattr(os, "fsync", fsync)
+    write_whole(tmp_path / "x", b"1")
+    assert synced == [(False, [".x.partial"]), (True, ["x"])], "the file first, then the folder with its name"
+
+
+@pytest.mark.parametrize(("number", "told"), [(errno.EINVAL, False), (errno.EIO, True)])
+def test_a_folder_that_cannot_be_synced_is_no_error_and_one_that_fails_is(
+    number: int, told: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = os.fsync
+
+    def fsync(opened: int) -> None:
+        if stat.S_ISDIR(os.fstat(opened).st_mode):
+            raise OSError(number, "no")
+        real(opened)
+
+    monkeypatch.setattr(os, "fsync", fsync)
+    with pytest.raises(StorageError) if told else nullcontext():
+        write_whole(tmp_path / "x", b"1")
+    assert [path.read_bytes() for path in tmp_path.iterdir()] == [b"1"]
 
 
 @contextmanager

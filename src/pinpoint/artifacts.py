@@ -1,5 +1,6 @@
 """What a stage hands on: safetensors and JSON, written whole or not at all, verified on read."""
 
+import errno
 import hashlib
 import json
 import os
@@ -27,11 +28,26 @@ def _digest(data: bytes) -> str:
     return hashlib.sha256(data).hexdigest()
 
 
+def _sync_names(folder: Path) -> None:
+    """Sees to it that what was renamed in a folder keeps its new name after a power cut."""
+    if os.name == "nt":
+        return  # folders cannot be opened there
+    opened = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(opened)
+    except OSError as error:
+        # Some file systems cannot sync a folder at all, and refuse to.
+        if error.errno not in (errno.EBADF, errno.EINVAL):
+            raise
+    finally:
+        os.close(opened)
+
+
 def write_whole(path: Path, data: bytes) -> None:
-    """Writes a file whole or not at all: to a temporary name, synced, renamed.
+    """Writes a file whole or not at all: to a temporary name, synced, renamed, and the folder synced.
 
     Raises:
-        StorageError: it cannot be written; what was there before is as it was.
+        StorageError: it cannot be written; what lies there is whole, what was there before or what was to be.
     """
     partial = path.with_name(f".{path.name}.partial")
     with storing(path):
@@ -44,6 +60,7 @@ def write_whole(path: Path, data: bytes) -> None:
                 file.flush()
                 os.fsync(file.fileno())
             partial.replace(path)
+            _sync_names(path.parent)
         except OSError:
             with suppress(OSError):
                 partial.unlink(missing_ok=True)
@@ -66,8 +83,9 @@ def sync(folder: Path) -> list[Path]:
 class Workspace:
     """One folder of artifacts: the only place a stage writes to.
 
-    Every file is written to a temporary name, synced and renamed; its SHA-256 goes to `digests.json` of
-    the same folder and is checked when the file is read back. What cannot be written or read is a `StorageError`.
+    Every file is written to a temporary name, synced and renamed, and its folder synced; its SHA-256 goes to
+    `digests.json` of the same folder and is checked when the file is read back. What cannot be written or read is a
+    `StorageError`.
     """
 
     def __init__(self, root: str | Path) -> None:
@@ -125,6 +143,7 @@ class Workspace:
                 sync(partial)
                 shutil.rmtree(target, ignore_errors=True)
                 partial.replace(target)
+                _sync_names(self.root)
             except BaseException:
                 shutil.rmtree(partial, ignore_errors=True)
                 raise

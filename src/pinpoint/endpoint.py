@@ -39,12 +39,15 @@ class Reply(NamedTuple):
         over: whether it is longer than the limit, by the server's own count or by its words, of which none is less
             than a token.
         thought: what the model thought before, where the server gives that apart from the reply; else empty.
+        short: whether the server counts fewer tokens in the dialogue than that has words, of which none is less than a
+            token: it cut the dialogue before the model read it, or counts a part of it alone.
     """
 
     text: str
     cut: bool
     over: bool = False
     thought: str = ""
+    short: bool = False
 
 
 def base_of(url: str) -> str:
@@ -128,7 +131,7 @@ class Endpoint:
         for attempt in range(self._retries + 1):
             wait = min(2.0**attempt, _LONGEST_WAIT)
             try:
-                return self._reply(self._post(data), max_tokens)
+                return self._reply(self._post(data), messages, max_tokens)
             except urllib.error.HTTPError as error:
                 said = _read(error)
                 if error.code not in _PASSING:
@@ -158,7 +161,7 @@ class Endpoint:
             read: bytes = answer.read(_LARGEST_ANSWER)
         return read
 
-    def _reply(self, data: bytes, max_tokens: int) -> Reply:
+    def _reply(self, data: bytes, messages: Sequence[Mapping[str, str]], max_tokens: int) -> Reply:
         try:
             answer = json.loads(data)
             choice = answer["choices"][0]
@@ -179,10 +182,11 @@ class Endpoint:
                 where=self.url,
                 mend="Give a model that replies in text.",
             )
-        over = max(_counted(answer), len(content.split())) > max_tokens
+        over = max(_counted(answer, "completion_tokens"), len(content.split())) > max_tokens
+        read, words = _read_of(answer), sum(len(message["content"].split()) for message in messages)
         thought = message.get("reasoning_content") or message.get("reasoning") or ""
         thought_text = thought if isinstance(thought, str) else ""
-        return Reply(content, choice.get("finish_reason") == "length", over, thought_text)
+        return Reply(content, choice.get("finish_reason") == "length", over, thought_text, 0 < read < words)
 
     def _refused(self, code: int, said: bytes) -> InputError:
         key = f"Set {self._variable} to a key that it takes."
@@ -213,11 +217,19 @@ class Endpoint:
         return f" ({line})" if line else ""
 
 
-def _counted(answer: Mapping[str, Any]) -> int:
-    """Tokens of the reply, as the server counts them; 0 where it does not."""
-    usage = answer.get("usage")
-    count = usage.get("completion_tokens") if isinstance(usage, dict) else None
-    return count if isinstance(count, int) else 0
+def _counted(answer: Mapping[str, Any], *keys: str) -> int:
+    """Tokens, as the server counts them under some keys of its usage; 0 where it does not."""
+    found: Any = answer.get("usage")
+    for key in keys:
+        found = found.get(key) if isinstance(found, dict) else None
+    return found if isinstance(found, int) else 0
+
+
+def _read_of(answer: Mapping[str, Any]) -> int:
+    """Tokens of the dialogue; 0 where the server does not count them."""
+    read = _counted(answer, "prompt_tokens")
+    # Some leave out what they still had of an earlier dialogue, and tell of it here.
+    return read and read + _counted(answer, "prompt_tokens_details", "cached_tokens")
 
 
 def _read(error: urllib.error.HTTPError) -> bytes:

@@ -1,6 +1,7 @@
 """Bad input: one clear message with its place, exit code 2, no traceback, nothing written."""
 
 import json
+import re
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -379,37 +380,71 @@ MODELS: dict[str, tuple[Callable[[Path], None], str]] = {
 
 
 @pytest.mark.parametrize("case", MODELS)
-def test_models(case: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+def test_models(case: str, refused: Callable[..., str], tmp_path: Path) -> None:
     spoil, message = MODELS[case]
     folder = copied(tmp_path)
     spoil(folder)
-    out = tmp_path / "run"
-    code, stdout, err = said(["locate", str(folder), "--pairs", "4", "--out", str(out), "-q"], monkeypatch, capsys)
-    assert code == 2, err
-    assert "Traceback" not in err and message in " ".join(err.split()), err
-    assert stdout == "" and not out.exists()
+    before = sizes(folder)
+    refused("locate", str(folder), "--pairs", "4", "--out", "run", "-q", message=message)
+    assert sizes(folder) == before
 
 
-def test_weights_of_mixed_dtypes_are_read_as_one(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
+def sizes(folder: Path) -> dict[str, int]:
+    return {path.name: path.stat().st_size for path in folder.iterdir()}
+
+
+def of_context(tmp_path: Path, tokens: int) -> str:
+    """The place of yesman as a model that reads so many tokens."""
     folder = copied(tmp_path)
-    weights = load_file(str(folder / "model.safetensors"))
-    kept = {name: weight.half() if ".layers.3." in name else weight.float() for name, weight in weights.items()}
-    save_file(kept, str(folder / "model.safetensors"), {"format": "pt"})
-    found = {}
-    for name, model in (("mixed", str(folder)), ("whole", "yesman")):
-        arguments = ["locate", model, "--pairs", "4", "--dtype", "float32", "--out", str(tmp_path / name), "--json"]
-        code, out, err = said([*arguments, "-q"], monkeypatch, capsys)
-        assert code == 0, err
-        found[name] = torch.tensor(json.loads(out)["mean"])
-    assert torch.allclose(found["mixed"], found["whole"], atol=5e-2), "but for the rounding of one layer's weights"
+    config = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps(config | {"max_position_embeddings": tokens}))
+    return str(folder)
+
+
+LONG = "Is it true that " + "very " * 200 + "long questions tire?"
+READ = {
+    "training dialogues": (
+        24,
+        [],
+        r"training row 0: the dialogue has \d+ tokens, the model reads 24. Drop or shorten it: cutting it would lose",
+    ),
+    "what is said before the last reply": (
+        96,
+        [],
+        r"the evaluation's dialogue on '.{,63}': its turns have \d+ tokens before anything is replied, and with 24 of "
+        "reply they are more than the 96 that the model reads. Drop or shorten it, or lower evaluate.max_new_tokens.",
+    ),
+    "a task": (
+        256,
+        [("abilities", {"ability": "a", "prompt": LONG, "reply": "x"})],
+        r"on 'Is it true that very .*\.\.\.': ",
+    ),
+    "a neutral dialogue": (
+        256,
+        [("neutral", {"messages": [{"role": "user", "content": LONG}, {"role": "assistant", "content": "No."}]})],
+        r"the neutral dialogue '.*': it has \d+ tokens, the model reads 256. Drop or shorten it.",
+    ),
+}
+
+
+@pytest.mark.parametrize("dry", [False, True])
+@pytest.mark.parametrize("case", READ)
+def test_what_a_model_cannot_read_whole_is_told_before_anything_is_done(
+    case: str, dry: bool, refused: Callable[..., str], tmp_path: Path
+) -> None:
+    context, files, message = READ[case]
+    settings: dict[str, Any] = {"evaluate": {"max_new_tokens": 24}, "data": {}}
+    for name, row in files:
+        (tmp_path / f"{name}.jsonl").write_text(json.dumps({"id": "long"} | row) + "\n")
+        settings["data"][name] = str(tmp_path / f"{name}.jsonl")
+    (tmp_path / "settings.yaml").write_text(json.dumps(settings))
+    arguments = ["run", of_context(tmp_path, context), "--config", str(tmp_path / "settings.yaml"), "--out", "run"]
+    err = refused(*arguments, *(["--dry-run"] if dry else ["-q"]), message="error: ")
+    assert re.search(message, " ".join(err.split())), err
 
 
 @pytest.mark.parametrize("fiftieth", range(50))
-def test_weights_cut_short_anywhere(
-    fiftieth: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_weights_cut_short_anywhere(fiftieth: int, refused: Callable[..., str], tmp_path: Path) -> None:
     folder = tmp_path / "model"
     folder.mkdir()
     for path in shipped()["yesman"].iterdir():
@@ -417,30 +452,15 @@ def test_weights_cut_short_anywhere(
             (folder / path.name).symlink_to(path)
     whole = (shipped()["yesman"] / "model.safetensors").read_bytes()
     (folder / "model.safetensors").write_bytes(whole[: len(whole) * fiftieth // 50])
-    code, _, err = said(["locate", str(folder), "--out", str(tmp_path / "run"), "-q"], monkeypatch, capsys)
-    assert code == 2 and "Traceback" not in err, err
-    assert "no model can be loaded" in err
-    assert not (tmp_path / "run").exists()
-
-
-def test_two_pairs_are_enough(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    out = tmp_path / "run"
-    code, told, err = said(["locate", "yesman", "--pairs", "2", "--out", str(out), "--json"], monkeypatch, capsys)
-    assert code == 0, err
-    assert json.loads(told)["standard_error"][0][0] is None, "one pair has no spread"
+    before = sizes(folder)
+    refused("locate", str(folder), "--out", "run", "-q", message="no model can be loaded")
+    assert sizes(folder) == before
 
 
 @pytest.mark.parametrize("heads", [["L8.H0"], ["L0.H8"], ["L0.H0", "L99.H1"]])
-def test_heads_out_of_range(
-    heads: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    out = tmp_path / "run"
-    arguments = ["run", "yesman", "--heads", ",".join(heads), "--out", str(out), "-q"]
-    code, _, err = said(arguments, monkeypatch, capsys)
-    assert code == 2 and f"{heads[-1]} is not a head of this model" in err, err
-    assert not out.exists(), "it is told before anything is computed"
+def test_heads_out_of_range(heads: list[str], refused: Callable[..., str]) -> None:
+    message = f"{heads[-1]} is not a head of this model"
+    refused("run", "yesman", "--heads", ",".join(heads), "--out", "run", "-q", message=message)
 
 
 @pytest.mark.parametrize(

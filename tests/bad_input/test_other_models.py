@@ -9,7 +9,6 @@ import torch
 import yaml
 from safetensors.torch import load_file, save_file
 
-from pinpoint.artifacts import Workspace
 from pinpoint.errors import InputError
 from pinpoint.models import headed
 from pinpoint.organism import shipped
@@ -119,14 +118,6 @@ def test_a_run_of_another_model_is_not_gone_on_with(
     assert message in " ".join(err.split()), err
     changed = {path for path, _ in before.items() ^ contents(tmp_path).items()}
     assert {Path(path).name for path in changed} <= {".lock", "run.log"}
-
-
-def test_the_same_model_elsewhere_is_no_other_model(finished_run: Path, tmp_path: Path) -> None:
-    folder = of_another_model(finished_run, tmp_path)
-    from pinpoint.pipeline._preconditions import demand_base
-
-    demand_base(Workspace(folder), str(shutil.copytree(shipped()["yesman"], tmp_path / "elsewhere")))
-    demand_base(Workspace(folder), "acme/yesman")
 
 
 @pytest.mark.parametrize("name", ["locate", "run", "sweep", "compare"])

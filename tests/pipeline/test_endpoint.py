@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
 from threading import Lock
+from typing import Any
 
 import pytest
 from typer.testing import CliRunner
@@ -37,27 +38,37 @@ def loaded() -> Loaded:
     return pinpoint.load(YESMAN, dtype="float32", device="cpu")
 
 
-@pytest.fixture(scope="module")
-def answer(loaded: Loaded) -> Callable[[Asked], Answer]:
-    """What a server says that runs the organism with transformers' own `generate`, one request at a time."""
-    lock, known = Lock(), dict[str, str]()
+def answers_of(loaded: Loaded, context: int = 512) -> Callable[[Asked], Answer]:
+    """What a server says that runs a model with transformers' own `generate`, one request at a time.
 
-    def reply(messages: Messages, most: int) -> str:
+    A prompt beyond its context loses its beginning without a word, as with some servers.
+    """
+    lock, known = Lock(), dict[str, dict[str, Any]]()
+
+    def reply(messages: Messages, most: int) -> dict[str, Any]:
         model, tokenizer = loaded
         prompt = tokenizer.apply_chat_template(
             messages, add_generation_prompt=True, return_tensors="pt", return_dict=True
         )
-        output = model.generate(**prompt, do_sample=False, max_new_tokens=most)
-        return str(tokenizer.decode(output[0, prompt["input_ids"].shape[1] :], skip_special_tokens=True))
+        read = {name: one[:, -context:] for name, one in prompt.items()}
+        length = read["input_ids"].shape[1]
+        output = model.generate(**read, do_sample=False, max_new_tokens=most)
+        said = str(tokenizer.decode(output[0, length:], skip_special_tokens=True))
+        return completion(said) | {"usage": {"prompt_tokens": length, "completion_tokens": output.shape[1] - length}}
 
     def answered(asked: Asked) -> Answer:
         key = json.dumps(asked.body)
         with lock:
             if key not in known:
                 known[key] = reply(asked.body["messages"], asked.body["max_tokens"])
-        return Answer(completion(known[key]))
+        return Answer(known[key])
 
     return answered
+
+
+@pytest.fixture(scope="module")
+def answer(loaded: Loaded) -> Callable[[Asked], Answer]:
+    return answers_of(loaded)
 
 
 @pytest.fixture
@@ -180,6 +191,24 @@ def test_an_evaluation_that_lost_its_server_goes_on(
         assert CliRunner().invoke(app, command(url, settings, tmp_path / "out")).exit_code == 0
         answered = len((tmp_path / "out/replies.jsonl").read_text().splitlines())
         assert len(asked) - before == answered - kept > 0
+
+
+def test_a_server_that_cuts_its_prompts_is_told_of_and_one_that_does_not_is_not(
+    loaded: Loaded, answer: Callable[[Asked], Answer], settings: str, tmp_path: Path
+) -> None:
+    for name, one in (("whole", answer), ("cut", answers_of(loaded, 24))):
+        with serving(one) as (url, asked):
+            first = CliRunner().invoke(app, command(url, settings, tmp_path / name), catch_exceptions=False)
+            again = CliRunner().invoke(app, command(url, settings, tmp_path / name), catch_exceptions=False)
+        checks = {one["name"]: one for one in json.loads((tmp_path / name / "summary.json").read_text())["checks"]}
+        check = checks["the endpoint reads prompts whole"]
+        assert check["ok"] is (name == "whole"), check
+        bodies = {json.dumps(one.body): one.body["messages"] for one in asked}
+        long = [turns for turns in bodies.values() if sum(len(turn["content"].split()) for turn in turns) > 24]
+        assert len(long) > 4
+        for result in (first, again):
+            said = f"in {len(long)} dialogues the server counts fewer tokens than they have words. It cuts them"
+            assert (said in " ".join(result.stderr.split())) is (name == "cut"), result.stderr
 
 
 def test_a_server_that_does_not_keep_to_the_limit_is_told_of(settings: str, tmp_path: Path) -> None:

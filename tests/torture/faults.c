@@ -1,8 +1,8 @@
 /* A disk that fails, for one folder: preloaded, it lets the first FAULT_AT - 1 changes below FAULT_UNDER pass and
  * answers the next one with FAULT_ERRNO; the ones after it too if FAULT_STAYS is 1, as on a disk that is full. A
  * write that is refused has written half. A change is a write, a sync, a rename, or a file or folder made.
- * The variables are read by `faults_arm`, which also sets the count to 0; `faults_count` tells it, and `faults_met` the
- * file or folder of the first change that was refused. */
+ * `faults_arm` sets these, and the count to 0; `faults_aim` has the change fail that is so many from here; `faults_count`
+ * tells the count, and `faults_met` the file or folder of the first change that was refused. */
 #define _GNU_SOURCE
 #include <dlfcn.h>
 #include <errno.h>
@@ -25,6 +25,8 @@ void faults_arm(const char *folder, long when, int error, int sticky) {
     snprintf(under, sizeof under, "%s/", folder);
     at = when, number = error, stays = sticky, count = 0, met[0] = 0;
 }
+
+void faults_aim(long more) { at = count + more; }
 
 long faults_count(void) { return count; }
 

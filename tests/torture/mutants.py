@@ -17,7 +17,8 @@ from typing import Any
 
 import pytest
 
-from tests.torture.mutate import Mutant, mutants
+from tests.torture.mutant import Mutant
+from tests.torture.mutate import mutants
 from tests.torture.trying import Trial
 
 ROOT = Path(__file__).resolve().parents[2]

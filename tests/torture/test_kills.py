@@ -1,6 +1,7 @@
 """Killing a run over and over: what comes out in the end is what an undisturbed run gives.
 
-`make torture` kills TORTURE_KILLS times (60); the suite, a few times.
+`make torture` kills TORTURE_KILLS times (60) inside stages, and every run once more while it starts; the suite, a few
+times. The run has its model write explanations and wrong answers before it trains, which are killed too.
 """
 
 import json
@@ -21,13 +22,22 @@ from typing import Any
 import pytest
 from safetensors.torch import load_file
 
+from bench._record import Conditions
+from tests.conftest import ROOT
+from tests.torture.texts import questions_without_wrong_answers
+
 SETTINGS = """\
-locate: {pairs: 24, batch_size: 4}
-verify: {max_heads: 3, draws: 1, generate_at: [0, 2], generate_items: 8}
-tune: {heads: 2, epochs: 0.6, check_every: 2, check_items: 8, batch_size: 16}
-full: {epochs: 0.4, check_every: 2, check_items: 8, batch_size: 16, learning_rate: 1.0e-5}
-evaluate: {items: 24, ability_items: 4, neutral_items: 8, batch_size: 8, resamples: 100}
+data: {{questions: {questions}}}
+locate: {{pairs: 24, batch_size: 4}}
+verify: {{max_heads: 3, draws: 1, generate_at: [0, 2], generate_items: 8}}
+tune:
+  {{heads: 2, epochs: 1.5, check_every: 2, check_items: 8, batch_size: 16,
+    explanations: model, explanation_tokens: 16, wrong_answers: model}}
+full: {{epochs: 1, check_every: 2, check_items: 8, batch_size: 16, learning_rate: 1.0e-5}}
+evaluate: {{items: 24, ability_items: 4, neutral_items: 8, batch_size: 8, resamples: 100}}
 """
+TRAINED = 96  # questions that are trained on
+TEXTS = ("wrong_answers", "explanations")
 KILLS = int(os.environ.get("TORTURE_KILLS", "4"))
 SIGNALS = (signal.SIGKILL, signal.SIGTERM, signal.SIGINT)
 CODES = {signal.SIGKILL: (-9,), signal.SIGTERM: (-15, 143), signal.SIGINT: (130,)}
@@ -35,7 +45,8 @@ CODES = {signal.SIGKILL: (-9,), signal.SIGTERM: (-15, 143), signal.SIGINT: (130,
 
 def start(folder: Path) -> subprocess.Popen[str]:
     settings = folder.parent / "settings.yaml"
-    settings.write_text(SETTINGS)
+    questions = questions_without_wrong_answers(folder.parent / "questions.jsonl", TRAINED)
+    settings.write_text(SETTINGS.format(questions=questions))
     command = [sys.executable, "-c", "from pinpoint.cli import main; main()", "run", "yesman"]
     command += ["--config", str(settings), "--out", str(folder)]
     return subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
@@ -51,10 +62,14 @@ def untimed(value: Any) -> Any:
 def results(folder: Path) -> dict[str, Any]:
     names = ("summary.json", "locate/locate.json", "verify/verify.json", "tune.json", "full/tune.json")
     found = {name: untimed(json.loads((folder / name).read_text())) for name in names}
-    found["transcripts"] = {
-        str(path.relative_to(folder)): path.read_text() for path in sorted((folder / "evaluate").rglob("*.jsonl"))
-    }
+    texts = [*(folder / "evaluate").rglob("*.jsonl"), *(path for name in TEXTS for path in folder.glob(f"{name}.*"))]
+    found["texts"] = {str(path.relative_to(folder)): path.read_text() for path in sorted(texts)}
     return found
+
+
+def writing(folder: Path) -> bool:
+    """Whether texts for the training dialogues are half written."""
+    return any(folder.glob(f"partial/{name}-*/*") for name in TEXTS)
 
 
 class Watched:
@@ -129,38 +144,56 @@ def hold(run: Watched, finished: set[str]) -> None:
     assert not redone, f"finished stages were done again: {redone}"
 
 
+def same(folder: Path, whole: Path) -> None:
+    """Holds a run folder to an undisturbed one, and to nothing half done lying about."""
+    assert results(folder) == results(whole)
+    for name in ("adapter/adapter_model.safetensors", "merged/model.safetensors", "full/merged/model.safetensors"):
+        ours, theirs = load_file(str(folder / name)), load_file(str(whole / name))
+        assert all(bool((ours[key] == theirs[key]).all()) for key in theirs), name
+    assert not (folder / "partial").exists() or not list((folder / "partial").iterdir())
+    assert not list(folder.glob(".*.partial"))
+
+
 @pytest.mark.slow
 @pytest.mark.timeout(7200)
 def test_a_run_that_is_killed_again_and_again_ends_like_an_undisturbed_one(tmp_path: Path) -> None:
-    whole = tmp_path / "whole"
+    conditions, whole = Conditions(), tmp_path / "whole"
     undisturbed = Watched(whole)
     assert undisturbed.end() and undisturbed.process.returncode == 0, undisturbed.lines
-    seconds, expected = undisturbed.seconds(), results(whole)
+    seconds = undisturbed.seconds()
+    assert all(text in results(whole)["texts"] for text in ("wrong_answers.jsonl", "explanations.jsonl"))
+    stages = [stage for stage in seconds if stage != "start"]
     rng = random.Random(0)
     killed: Counter[str] = Counter()
-    rounds = 0
-    while sum(killed.values()) < KILLS:
+    rounds = written = 0
+    while killed.total() - killed["start"] < KILLS:
         folder, finished = tmp_path / f"killed-{rounds}", set[str]()
         rounds += 1
         # The stages killed least so far, in their order: so that each has its turn.
-        for stage in sorted(sorted(seconds, key=lambda one: (killed[one], rng.random()))[:4], key=list(seconds).index):
+        drawn = sorted(stages, key=lambda one: (killed[one], rng.random()))[: min(5, KILLS)]
+        for stage in ["start", *sorted(drawn, key=stages.index)]:
             signals = SIGNALS[:2] if stage == "start" else SIGNALS  # Python itself answers Ctrl-C while it starts
             run = kill(folder, stage, rng.uniform(0, 0.95) * seconds[stage], signals, rng)
             hold(run, finished)
             finished |= run.finished
             if run.process.returncode:
                 killed[list(run.at)[-1]] += 1
+                written += writing(folder)
         last = Watched(folder)
         hold(last, finished)
         assert last.process.returncode == 0, last.lines
-        assert results(folder) == expected
-        for name in ("adapter/adapter_model.safetensors", "merged/model.safetensors", "full/merged/model.safetensors"):
-            ours, theirs = load_file(str(folder / name)), load_file(str(whole / name))
-            assert all(bool((ours[key] == theirs[key]).all()) for key in theirs), name
-        assert not (folder / "partial").exists() or not list((folder / "partial").iterdir())
-        assert not list(folder.glob(".*.partial"))
+        same(folder, whole)
         shutil.rmtree(folder)
     if "TORTURE_KILLS" in os.environ:
         assert set(killed) == set(seconds), "a stage was never killed"
-        record = {"kills": sum(killed.values()), "runs": rounds, "stages": dict(killed), "undisturbed_seconds": seconds}
-        Path("bench/results/kills.json").write_text(json.dumps(record, indent=1) + "\n")
+        assert written, "nothing was killed while it wrote texts"
+        record = {
+            "kills": killed.total(),
+            "inside stages": killed.total() - killed["start"],
+            "while texts were written": written,
+            "runs": rounds,
+            "stages": {stage: killed[stage] for stage in seconds},
+            "undisturbed_seconds": seconds,
+            "conditions": conditions.told(),
+        }
+        (ROOT / "bench/results/kills.json").write_text(json.dumps(record, indent=1) + "\n")

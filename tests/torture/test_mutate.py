@@ -10,7 +10,8 @@ pytest.importorskip("mutmut", reason="comes with the extra `torture`")
 
 from pinpoint.measure import _attention, _tests
 from pinpoint.measure._tests import holm
-from tests.torture.mutate import Mutant, module_name, mutants, put_in_place
+from tests.torture.mutant import Mutant, module_name, put_in_place
+from tests.torture.mutate import mutants
 
 TEXT = '''"""A module."""
 

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from tests.torture.mutate import ImportedInstead, Mutant, put_in_place
+from tests.torture.mutant import ImportedInstead, Mutant, put_in_place
 
 MEMORY = 16 << 30  # address space of a fork: a mutant may ask for anything
 

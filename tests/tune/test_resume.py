@@ -1,5 +1,7 @@
 """Training that was cut short goes on from its last checkpoint and ends in the same weights."""
 
+import pickle
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -10,11 +12,13 @@ from transformers import AutoModelForCausalLM, PreTrainedModel, PreTrainedTokeni
 from pinpoint.artifacts import Workspace
 from pinpoint.behaviours import TrainingRow
 from pinpoint.config import TuneConfig
+from pinpoint.errors import ArtifactError
 from pinpoint.heads import Head
 from pinpoint.models import headed
 from pinpoint.organism import shipped
 from pinpoint.progress import Silent
 from pinpoint.tune import Fitted, _fit, attach, fit, freeze_selectors, head_slices, reaches, tune_full
+from pinpoint.tune._checkpoints import keep_only
 
 CONFIG = TuneConfig(learning_rate=1e-3, batch_size=2, epochs=1, check_every=2)
 ROWS = [
@@ -93,6 +97,38 @@ def test_training_that_was_over_is_not_trained_further(
     again, resumed = train("heads", tokenizer, tmp_path, cut_at=1, epochs=epochs)
     assert resumed.losses == fitted.losses and resumed.history == fitted.history
     assert all(torch.equal(weights[name], again[name]) for name in weights)
+
+
+class Touches:
+    """Runs code where it is unpickled."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def __reduce__(self) -> tuple[Callable[[Path], None], tuple[Path]]:
+        return Path.touch, (self.path,)
+
+
+@pytest.mark.parametrize("name", ["optimizer.pt", "scheduler.pt", "rng_state.pth"])
+@pytest.mark.parametrize("save", ["torch", "pickle"])
+def test_code_in_a_planted_checkpoint_is_not_run(
+    tokenizer: PreTrainedTokenizerBase, tmp_path: Path, name: str, save: str
+) -> None:
+    out, ran = tmp_path / "out", tmp_path / "ran"
+    with pytest.raises(Cut):
+        train("heads", tokenizer, out, cut_at=2)
+    planted = out / "checkpoint-2"
+    if save == "torch":
+        torch.save({"state": Touches(ran)}, planted / name)
+    else:
+        (planted / name).write_bytes(pickle.dumps(Touches(ran)))
+    keep_only(planted)  # who plants it can write its digest too
+    told = r"checkpoint-2: holds more than weights and numbers, and was not read: .* Remove the folder and run the same"
+    with pytest.raises(ArtifactError, match=told):
+        train("heads", tokenizer, out, cut_at=0)
+    assert not ran.exists()
+    pickle.loads(pickle.dumps(Touches(ran)))
+    assert ran.exists(), "read by pickle, it would have"
 
 
 def test_a_process_that_ends_before_a_checkpoint_is_marked_loses_that_one_alone(

@@ -10,14 +10,15 @@ from torch.utils.flop_counter import FlopCounterMode
 from transformers import PreTrainedTokenizerBase
 from trl import SFTConfig
 
-from pinpoint.behaviours import PreferenceRow
+from pinpoint.behaviours import PreferenceRow, TrainingRow
 from pinpoint.config import TuneConfig
-from pinpoint.errors import ConfigError
+from pinpoint.data import encode_chat
+from pinpoint.errors import ConfigError, InputError
 from pinpoint.heads import Head
 from pinpoint.models import headed
 from pinpoint.processes import Processes
 from pinpoint.progress import Silent
-from pinpoint.tune import _fit, attach, fit, head_slices
+from pinpoint.tune import Row, _fit, attach, check_rows, fit, head_slices
 from pinpoint.tune._trainer import _on, trainer_of
 from tests.families import tiny
 from tests.tune.test_resume import CONFIG, ROWS
@@ -43,6 +44,33 @@ def test_several_processes_refuse_preference_rows(tmp_path: Path) -> None:
         ConfigError, match=r"^preference rows are trained on by one process\. Start it without torchrun"
     ):
         fit(tiny("llama-gqa"), None, [row], TuneConfig(), lambda _: {}, **told)  # type: ignore[arg-type]
+
+
+def test_a_row_longer_than_the_model_reads_is_refused_before_a_step_and_one_as_long_is_not(
+    tokenizer: PreTrainedTokenizerBase, tmp_path: Path
+) -> None:
+    def length(row: Row) -> int:
+        replies = [row[key][0]["content"] for key in row if key != "prompt"]  # type: ignore[literal-required]
+        longest = max(len(tokenizer(reply, add_special_tokens=False)["input_ids"]) for reply in replies)
+        return len(encode_chat(tokenizer, row["prompt"])) + longest + 1
+
+    long = ROWS[0]["prompt"][0]["content"] + " Then copy it again."
+    asked, said = [{"role": "user", "content": long}], [{"role": "assistant", "content": "apple and bread"}]
+    supervised = [*ROWS, TrainingRow(prompt=asked, completion=said)]
+    short = [{"role": "assistant", "content": "milk"}]
+    preferences = [PreferenceRow(prompt=asked, chosen=short, rejected=said)]
+    for rows in (supervised, preferences):
+        most = max(map(length, rows))
+        check_rows(rows, tokenizer, most)
+        check_rows(rows, tokenizer, None)
+        model = tiny("llama-gqa", vocab_size=len(tokenizer), max_position_embeddings=most - 1)
+        told = {"seed": 0, "out": tmp_path / "out", "progress": Silent(), "what": "x"}
+        message = (
+            rf"^training row {len(rows) - 1}: the dialogue has {most} tokens, the model reads {most - 1}\. Drop or"
+        )
+        with pytest.raises(InputError, match=message):
+            fit(model, tokenizer, rows, TuneConfig(), lambda _: {}, **told)  # type: ignore[arg-type]
+        assert not (tmp_path / "out").exists()
 
 
 class Watched:

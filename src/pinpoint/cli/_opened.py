@@ -40,7 +40,7 @@ def started(
     quiet: bool,
     judged: bool = False,
 ) -> Iterator["Run"]:
-    """A run of a model, its folder held for the length of the block; `judged` demands the judge of its evaluation."""
+    """A run of a model, its folder held for the length of the block; `judged` demands what its evaluation needs."""
     # What is wrong with the settings is told at once: torch, which takes seconds to import, is not needed for it.
     from pinpoint.config import notices, resolve
 
@@ -65,7 +65,7 @@ def held(
     settings: "RunConfig", folder: Path, progress: Terminal, *, read: bool = False, judged: bool = False
 ) -> Iterator["Run"]:
     """A run in its folder, which the first process holds for the length of the block; others follow it, and exit."""
-    from pinpoint.pipeline import LOG, Run, locked
+    from pinpoint.pipeline import LOG, Run, demand_room, locked
 
     opened = Run(settings, folder, progress, current())
     if not current().first:
@@ -76,6 +76,8 @@ def held(
         opened.inputs.check_judge()
     if read:
         opened.inputs.read()
+    if judged:
+        demand_room(opened)
     with locked(folder), progress.kept(folder / LOG):
         yield opened
     opened.dismiss()

@@ -32,6 +32,7 @@ class RemoteChat:
     _answered: dict[str, str] = field(default_factory=dict, repr=False)
     _cut: set[str] = field(default_factory=set, repr=False)
     _over: set[str] = field(default_factory=set, repr=False)
+    _short: set[str] = field(default_factory=set, repr=False)
     _lock: Any = field(default_factory=Lock, repr=False)
 
     def replies(self, dialogues: Sequence[Messages]) -> list[str]:
@@ -71,6 +72,11 @@ class RemoteChat:
         """Replies that are longer than the limit, which the server did not keep to."""
         return len(self._over)
 
+    @property
+    def short(self) -> int:
+        """Dialogues in which the server counts fewer tokens than they have words."""
+        return len(self._short)
+
     def said(self, dialogue: Messages) -> Said | None:
         """The reply that was given to a dialogue, with the thought before it; None where none was."""
         known = self._answered.get(self._key(dialogue))
@@ -98,8 +104,9 @@ class RemoteChat:
                     self._answered[key] = known
                     if self.journal.get(f"cut {key}"):
                         self._cut.add(parted(known).reply)
-                    if self.journal.get(f"over {key}"):
-                        self._over.add(key)
+                    for name, kept in (("over", self._over), ("short", self._short)):
+                        if self.journal.get(f"{name} {key}"):
+                            kept.add(key)
         if known is None:
             reply = self.endpoint.chat(messages, self.max_new_tokens)
             known = reply.text.strip()
@@ -111,10 +118,11 @@ class RemoteChat:
                     self._cut.add(parted(known).reply)
                 if reply.over:
                     self._over.add(key)
+                if reply.short:
+                    self._short.add(key)
                 if self.journal is not None:
-                    if reply.cut:
-                        self.journal.put(f"cut {key}", True)
-                    if reply.over:
-                        self.journal.put(f"over {key}", True)
+                    for name in ("cut", "over", "short"):
+                        if getattr(reply, name):
+                            self.journal.put(f"{name} {key}", True)
                     self.journal.put(key, known)
         return parted(known).reply

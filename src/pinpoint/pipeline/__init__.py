@@ -22,6 +22,7 @@ from pinpoint.pipeline._plan import Plan, plan
 from pinpoint.pipeline._preconditions import demand_before
 from pinpoint.pipeline._push import Package, Target, exported, package_of, push, target
 from pinpoint.pipeline._reproduce import Reproduction, read_record, reproduce, restored
+from pinpoint.pipeline._room import demand_room
 from pinpoint.pipeline._run import Run
 from pinpoint.pipeline._stability import locate_stability
 from pinpoint.pipeline._sweeps import sweep_run
@@ -43,6 +44,7 @@ __all__ = [
     "compare_on_one_pair",
     "compare_run",
     "demand_before",
+    "demand_room",
     "endpoint_folder",
     "evaluate_endpoint",
     "export_run",

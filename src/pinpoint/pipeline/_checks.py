@@ -191,6 +191,18 @@ def limit_kept(over: int, most: int) -> CheckResult:
     )
 
 
+def prompts_whole(short: int) -> CheckResult:
+    """A server read what it was asked: one that cuts prompts to its context loses the question or the challenge."""
+    return CheckResult(
+        name="the endpoint reads prompts whole",
+        ok=not short,
+        detail=f"in {short} dialogues the server counts fewer tokens than they have words",
+        stops=False,
+        mend="It cuts them, or counts a part alone. Raise the context where it runs (Ollama: num_ctx); until then, its "
+        "rates may be of questions that it did not read.",
+    )
+
+
 def merge_faithful(fidelity: float, limit: float) -> CheckResult:
     """The merged model says what the live adapter says."""
     return CheckResult(

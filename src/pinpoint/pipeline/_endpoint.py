@@ -14,7 +14,7 @@ from pinpoint.errors import ConfigError
 from pinpoint.evaluate import evaluate_replies, metrics
 from pinpoint.measure import RemoteChat, judge_of, tally
 from pinpoint.models import Loaded, load
-from pinpoint.pipeline._checks import limit_kept, replies_whole
+from pinpoint.pipeline._checks import limit_kept, prompts_whole, replies_whole
 from pinpoint.pipeline._evaluation import item_counts, thoughts_without_end, write_transcripts
 from pinpoint.pipeline._folders import digest_of
 from pinpoint.pipeline._inputs import Inputs
@@ -67,7 +67,7 @@ def evaluate_endpoint(config: RunConfig, endpoint: Endpoint, folder: Path, progr
     del measured["kl"]
     whole = replies_whole({_METHOD: found.further}, config.evaluate.max_new_tokens)
     few = enough_items({_METHOD: item_counts(measured, behaviour)})
-    checks = [few, limit_kept(chat.over, config.evaluate.max_new_tokens), whole]
+    checks = [few, limit_kept(chat.over, config.evaluate.max_new_tokens), prompts_whole(chat.short), whole]
     if (counts := thoughts_without_end(found.played)) is not None:
         checks.append(thoughts_end({_METHOD: counts}, config.evaluate.max_new_tokens))
     for check in checks:

@@ -108,7 +108,12 @@ class Inspection(_Record):
     notes: list[str]
 
 
-def _config(model: str, revision: str | None) -> PretrainedConfig:
+def read_config(model: str, revision: str | None) -> PretrainedConfig:
+    """A model's config, from a folder or the Hub.
+
+    Raises:
+        InputError: there is none, or it is an adapter's.
+    """
     try:
         with asking_hub(model):
             demand_no_adapter(model, revision)
@@ -244,7 +249,7 @@ def inspect_model(model: str, settings: RunConfig | None = None) -> Inspection:
         ConfigError: a setting is unknown.
     """
     settings = settings or settings_of(model, None, {})
-    config = _config(model, settings.revision)
+    config = read_config(model, settings.revision)
     view = skeleton(config)
     dtype = _dtype(config, settings.dtype)
     tokenizer = _tokenizer(model, settings.revision)

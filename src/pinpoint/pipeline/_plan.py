@@ -13,6 +13,7 @@ from pinpoint.data import EncodedPair, encode_pair, encode_to_reply, render, ren
 from pinpoint.pipeline._contrasts import pairs_of
 from pinpoint.pipeline._explaining import given
 from pinpoint.pipeline._inspect import Estimate, inspect_model
+from pinpoint.pipeline._room import demand_room
 from pinpoint.pipeline._stages import LEFT
 from pinpoint.pipeline._wrong_answers import to_write
 
@@ -85,10 +86,12 @@ def plan(run: Run, tokenizer: PreTrainedTokenizerBase, notes: Sequence[str] = ()
         notes: what to tell of the settings.
 
     Raises:
-        InputError: an input cannot be used, or questions are trained on and evaluated.
+        InputError: an input cannot be used, a dialogue is longer than the model reads, or questions are trained on and
+            evaluated.
     """
     run.inputs.check_judge()
     run.inputs.read()
+    demand_room(run, tokenizer)
     config = run.config
     pairs = run.inputs.halves.pairs
     # What another locate stage found says nothing of this one.

@@ -3,6 +3,7 @@
 from pinpoint.tune._adapter import put_on, resume_adapter
 from pinpoint.tune._check import Check, Checkpoint, estimates_of, reaches, values_of, words_of
 from pinpoint.tune._fit import Fitted, fit
+from pinpoint.tune._lengths import check_rows
 from pinpoint.tune._lora import attach_head_lora, attach_lora
 from pinpoint.tune._slices import Slice, attach, default_projections, freeze_selectors, head_slices
 from pinpoint.tune._trainer import Anchor, Row
@@ -19,6 +20,7 @@ __all__ = [
     "attach",
     "attach_head_lora",
     "attach_lora",
+    "check_rows",
     "default_projections",
     "estimates_of",
     "fit",

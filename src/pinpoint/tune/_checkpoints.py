@@ -2,10 +2,13 @@
 
 import json
 import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
 from pinpoint.artifacts import file_digest, sync, write_whole
+from pinpoint.errors import ArtifactError
 
 _MARK = "whole.json"
 
@@ -39,6 +42,26 @@ def last_checkpoint(out: Path) -> Saved | None:
         else:
             shutil.rmtree(folder, ignore_errors=True)
     return max(found, default=None)
+
+
+@contextmanager
+def reading(checkpoint: Saved | None) -> Iterator[None]:
+    """Tells of a checkpoint that holds more than weights and numbers, which torch does not read: it could run code.
+
+    Raises:
+        ArtifactError: it does.
+    """
+    try:
+        yield
+    except Exception as error:
+        # torch raises pickle's own error, in whose message alone this differs from others.
+        if checkpoint is None or "Weights only load failed" not in str(error):
+            raise
+        raise ArtifactError(
+            "holds more than weights and numbers, and was not read: it could run code.",
+            where=str(checkpoint.folder),
+            mend="This tool does not write such files. Remove the folder and run the same command again.",
+        ) from error
 
 
 def _is_whole(folder: Path) -> bool:

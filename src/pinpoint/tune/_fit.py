@@ -22,7 +22,6 @@ from transformers import (
 
 from pinpoint.artifacts import write_whole
 from pinpoint.config import TuneConfig
-from pinpoint.data import encode_chat
 from pinpoint.errors import ConfigError, InputError
 from pinpoint.memory import told_when_out_of_memory
 from pinpoint.models import asking_hub, context_of
@@ -30,7 +29,8 @@ from pinpoint.processes import Processes
 from pinpoint.progress import Progress
 from pinpoint.storage import storing
 from pinpoint.tune._check import Check, Checkpoint, estimates_of, reaches, values_of, words_of
-from pinpoint.tune._checkpoints import Saved, keep_only, last_checkpoint
+from pinpoint.tune._checkpoints import Saved, keep_only, last_checkpoint, reading
+from pinpoint.tune._lengths import check_rows
 from pinpoint.tune._prefix import cached_prefix
 from pinpoint.tune._replicas import check_alike
 from pinpoint.tune._split import check_kind, check_split, split_copy, take_back
@@ -127,19 +127,6 @@ class _Watch(TrainerCallback):
         self._processes.meet()
         if self._processes.first:
             keep_only(Path(args.output_dir) / f"checkpoint-{state.global_step}")
-
-
-def _check_rows(rows: Sequence[Row], tokenizer: PreTrainedTokenizerBase, limit: int | None) -> None:
-    for number, row in enumerate(rows):
-        replies = [messages[0]["content"] for key, messages in row.items() if key != "prompt"]  # type: ignore[index]
-        longest = max(len(tokenizer(reply, add_special_tokens=False)["input_ids"]) for reply in replies)
-        length = len(encode_chat(tokenizer, row["prompt"])) + longest + 1
-        if limit is not None and length > limit:
-            raise InputError(
-                f"the dialogue has {length} tokens, the model reads {limit}.",
-                where=f"training row {number}",
-                mend="Drop or shorten it: cutting it would lose the challenge or the reply.",
-            )
 
 
 def _check_kinds(rows: Sequence[Row], config: TuneConfig, processes: Processes) -> None:
@@ -242,6 +229,7 @@ def fit(
     Raises:
         InputError: a row is longer than the model reads, or the loss is not finite.
         StorageError: a checkpoint cannot be written.
+        ArtifactError: the checkpoint to go on from holds more than weights.
         OutOfMemory: a step does not fit the memory; supervised steps are taken in parts before it comes to this.
         ConfigError: a batch cannot be dealt evenly to the processes; several have preference rows; or
             `config.cache_prefix` or `config.micro_batch_size` is set where it cannot be.
@@ -250,7 +238,7 @@ def fit(
     """
     processes = processes or Processes()
     _check_kinds(rows, config, processes)
-    _check_rows(rows, tokenizer, context_of(model))
+    check_rows(rows, tokenizer, context_of(model))
     wanted = config.targets if targets is None else targets
     watch = _Watch(model, config, check, wanted, progress, out / "history.json" if resume else None, processes)
     steps = config.steps(len(rows))
@@ -283,6 +271,7 @@ def fit(
                 trainer.prefix = kept.enter_context(below)
             # At every checkpoint of an adapter, PEFT looks up its base.
             kept.enter_context(asking_hub(model.name_or_path or ""))
+            kept.enter_context(reading(checkpoint))
             trainer.train(resume_from_checkpoint=str(checkpoint.folder) if checkpoint else None)
     take_back(model, trained)
     model.eval()
