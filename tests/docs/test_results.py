@@ -20,7 +20,7 @@ def _tables(page: str) -> list[list[list[str]]]:
         if line.startswith("| "):
             if not inside:
                 tables.append([])
-            cells = [cell.strip() for cell in line.strip("| ").split("|")]
+            cells = [cell.strip() for cell in line.strip().removeprefix("|").removesuffix("|").split("|")]
             if not set(line) <= set("|-: "):
                 tables[-1].append(cells)
         inside = line.startswith("|")
