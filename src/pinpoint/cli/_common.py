@@ -220,7 +220,7 @@ def parse_heads(text: str) -> int | str | list[str]:
         return int(text)
     if not text.strip():
         raise ConfigError("is empty.", where="--heads", mend="Give a number, auto, validation, or names: L3.H1,L5.H0.")
-    problems, heads = Problems(), []
+    problems, heads = Problems(), list[str]()
     for name in text.split(","):
         with problems.kept():
             heads.append(str(head_or_group(name)))
