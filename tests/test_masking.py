@@ -1,6 +1,6 @@
 import pytest
 
-from pinpoint.masking import masked, masked_keys, masked_text
+from pinpoint.masking import holds_key, masked, masked_text, masked_values
 
 TOKEN = "hf_" + "Ab3dEf6hIj" * 3 + "wxyz"
 
@@ -59,4 +59,8 @@ def test_a_value_is_masked_by_the_name_of_its_key_at_any_depth() -> None:
         "b": "x ***",
         "seed": 1,
     }
-    assert masked_keys(value) == ["a.hub_token", "b"]
+    assert masked_values(value) == {"a.hub_token": "***", "b": "x ***"}
+
+
+def test_a_key_of_a_service_is_told_from_what_only_names_itself_one() -> None:
+    assert holds_key(f"use {TOKEN}") and not holds_key("eos_token='</s>'")

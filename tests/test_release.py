@@ -54,6 +54,8 @@ def test_a_workflow_keeps_no_secret_and_starts_with_few_rights(name: str) -> Non
     assert "secrets." not in text and "password" not in text
     assert workflow(name)["permissions"] == {"contents": "read"}
     for job in workflow(name)["jobs"].values():
+        if "uses" in job:
+            continue  # another workflow's jobs, which are looked at there
         assert job["timeout-minutes"]
         assert all(re.search(r"@\w", step["uses"]) for step in job["steps"] if "uses" in step)
 
@@ -62,6 +64,9 @@ def test_ci_runs_what_everybody_runs() -> None:
     [job] = workflow("ci.yml")["jobs"].values()
     *_, run, pictures = job["steps"]
     assert run == {"run": ".ci/run"}
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    oldest, newest = job["strategy"]["matrix"]["python"]
+    assert project["requires-python"] == f">={oldest}" and oldest < newest
     assert pictures["if"] == "always()" and ROOT / pictures["with"]["path"] == PICTURES
     assert all((ROOT / ".ci" / name).stat().st_mode & 0o111 for name in ("run", "chromium", "wheel"))
 
@@ -90,6 +95,8 @@ def test_weaknesses_of_dependencies_are_asked_for_weekly_and_where_one_cannot_be
 
 def test_only_the_job_that_publishes_may_ask_for_an_identity_and_it_runs_no_code_of_ours() -> None:
     jobs = workflow("publish.yml")["jobs"]
+    assert jobs["tests"] == {"uses": "./.github/workflows/ci.yml"} and "workflow_call" in workflow("ci.yml")["on"]
+    assert jobs["build"]["needs"] == "tests", "nothing is built, and so nothing sent, unless the tests pass"
     assert workflow("publish.yml")["on"] == {"push": {"tags": ["v*"]}}
     assert jobs["publish"]["permissions"] == {"id-token": "write"} and "permissions" not in jobs["build"]
     assert jobs["publish"]["needs"] == "build" and jobs["publish"]["environment"]["name"] == "pypi"

@@ -118,9 +118,24 @@ def test_code_in_a_checkpoint_is_neither_run_nor_asked_about(
         raise AssertionError("the user was asked whether to run it")
 
     monkeypatch.setattr(builtins, "input", asked)
-    with pytest.raises(InputError):
+    with pytest.raises(InputError) as refused:
         loader(folder)
+    told = str(refused.value)
+    assert told.startswith(f"{folder}: can only be loaded by running code that comes with it")
+    assert "never run here. Give a version of a model type that transformers has itself" in told
+    assert "trust_remote_code" not in told, "there is no such option"
     assert not (folder / "ran").exists()
+
+
+@pytest.mark.parametrize("command", [["check"], ["locate", "--pairs", "2", "--out", "new"]])
+def test_a_checkpoint_that_needs_code_of_its_own_gets_one_error(
+    command: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    folder = with_code(tmp_path / "model")
+    said = told([command[0], str(folder), *command[1:]], monkeypatch, capsys)
+    assert said.count("error: ") == said.count("\n") == 1 and "never run here" in said, said
+    assert not (folder / "ran").exists() and not Path("new").exists()
 
 
 FORBIDDEN_CALLS = {"eval", "exec", "__import__", "compile"}

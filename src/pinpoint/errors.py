@@ -1,6 +1,8 @@
 """Errors that a user can mend: what is wrong, where, and what to do about it."""
 
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 # What moves a terminal's cursor or hides text in it: control characters but tab and line feed, and bidirectional marks.
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069]")
@@ -57,6 +59,36 @@ class ArchitectureError(InputError):
 
 class ArtifactError(InputError):
     """A file that a stage left behind is missing, incomplete or changed."""
+
+
+class Problems:
+    """Keeps what a user has to mend, so that it is told at once instead of one thing a try."""
+
+    def __init__(self) -> None:
+        self._found: list[InputError] = []
+
+    def add(self, error: InputError) -> None:
+        """Keeps an error for `tell`."""
+        self._found.append(error)
+
+    @contextmanager
+    def kept(self) -> Iterator[None]:
+        """Within the block, an error ends the block alone, and is kept for `tell`."""
+        try:
+            yield
+        except InputError as error:
+            self.add(error)
+
+    def tell(self) -> None:
+        """Does nothing where nothing was kept.
+
+        Raises:
+            InputError: the one error that was kept; or one of the first one's kind, with a line for each.
+        """
+        if len(self._found) > 1:
+            raise type(self._found[0])("\n".join(map(str, self._found)))
+        if self._found:
+            raise self._found[0]
 
 
 class EndpointError(PinpointError):

@@ -41,11 +41,19 @@ def masked(value: Any) -> Any:
     return [masked(one) for one in value] if isinstance(value, list | tuple) else value
 
 
-def masked_keys(value: Any, key: str = "") -> list[str]:
-    """The keys, dotted, whose values `masked` changes."""
+def masked_values(value: Any, key: str = "") -> dict[str, Any]:
+    """What `masked` leaves of each value that it changes, by its dotted key."""
     if isinstance(value, dict):
-        return [found for name, one in value.items() for found in masked_keys(one, f"{key}.{name}".strip("."))]
-    if isinstance(value, list | tuple):
-        return [found for one in value for found in masked_keys(one, key)]
-    name = key.rpartition(".")[2]
-    return [key] if masked({name: value}) != {name: value} else []
+        inner = [masked_values(one, f"{key}.{name}".strip(".")) for name, one in value.items()]
+    elif isinstance(value, list | tuple):
+        inner = [masked_values(one, key) for one in value]
+    else:
+        name = key.rpartition(".")[2]
+        after = masked({name: value})
+        inner = [] if after == {name: value} else [{key: next(iter(after.values()))}]
+    return {name: one for found in inner for name, one in found.items()}
+
+
+def holds_key(text: str) -> bool:
+    """Whether a text holds a key of a known service."""
+    return _KEYS.search(text) is not None

@@ -6,6 +6,9 @@ from typing import Protocol
 class Progress(Protocol):
     """What stages report to; only `pinpoint.cli` draws it."""
 
+    def heading(self, number: int, count: int, text: str) -> None:
+        """Part `number` of `count` begins, counted from 1: a stage of a run, a method of a comparison."""
+
     def start(self, what: str, total: int) -> None:
         """A piece of work of `total` steps begins."""
 
@@ -18,6 +21,9 @@ class Progress(Protocol):
 
 class Silent:
     """The default: nobody is watching."""
+
+    def heading(self, number: int, count: int, text: str) -> None:
+        """Ignores the heading."""
 
     def start(self, what: str, total: int) -> None:
         """Ignores the start."""

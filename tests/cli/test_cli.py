@@ -1,6 +1,7 @@
 """The command line: help is quick to import, errors are one line with exit code 2."""
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -10,6 +11,7 @@ from typer.testing import CliRunner
 
 from pinpoint.cli import app, main
 from pinpoint.errors import CheckFailed
+from tests.command import said
 
 
 def pinpoint(*arguments: str, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
@@ -23,6 +25,24 @@ def test_help_lists_every_command_and_imports_no_torch() -> None:
     assert done.returncode == 0, done.stderr
     for command in ("demo", "run", "locate", "verify", "tune", "evaluate", "report", "export", "push", "reproduce"):
         assert command in done.stdout
+
+
+NO_TELEMETRY = """
+import os, sys
+import pinpoint.cli
+assert not {"huggingface_hub", "gradio"} & set(sys.modules), "they read the variables as they are imported"
+assert os.environ["GRADIO_ANALYTICS_ENABLED"] == "False"
+from huggingface_hub.utils import _telemetry, send_telemetry
+send_telemetry("trl/sft")
+assert _telemetry._TELEMETRY_THREAD is None and _telemetry._TELEMETRY_QUEUE.empty()
+"""
+
+
+def test_no_library_of_the_command_tells_its_makers_of_its_use() -> None:
+    free = {name: value for name, value in os.environ.items() if name != "HF_HUB_OFFLINE"}
+    free |= {"HF_HUB_DISABLE_TELEMETRY": "0", "GRADIO_ANALYTICS_ENABLED": "True", "HF_ENDPOINT": "http://127.0.0.1:1"}
+    done = subprocess.run([sys.executable, "-c", NO_TELEMETRY], env=free, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
 
 
 def test_help_lists_commands_and_options_in_groups(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -73,6 +93,40 @@ def test_bad_input_is_one_message_and_exit_code_2(
     assert "Traceback" not in told.err
     assert told.out == ""
     assert list(tmp_path.iterdir()) == []
+
+
+TOGETHER = {
+    "flags": (
+        ("--heads", "L1H2,L3.H1,L4", "--projections", "q", "--thinking", "maybe"),
+        (
+            "'L1H2' is not a head",
+            "'L4' is not a head",
+            "--projections: 'q' is neither",
+            "--thinking: 'maybe' is neither",
+        ),
+    ),
+    "files": (
+        ("--questions", "no.jsonl", "--phrasings", "none.jsonl", "--sycon", "nothing"),
+        (
+            "data.questions: no such file or folder: no.jsonl",
+            "data.phrasings: none.jsonl: no such file",
+            "data.sycon: ",
+        ),
+    ),
+}
+
+
+@pytest.mark.parametrize("what", TOGETHER)
+def test_what_is_wrong_is_told_at_once(
+    what: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    flags, messages = TOGETHER[what]
+    code, shown, told = said(["run", "yesman", *flags], monkeypatch, capsys)
+    assert (code, shown, told.count("error: ")) == (2, "", 1)
+    lines = told.splitlines()
+    assert len(lines) == len(messages)
+    assert all(message in line for message, line in zip(messages, lines, strict=True)), told
 
 
 CHEAP = (

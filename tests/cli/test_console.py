@@ -1,13 +1,18 @@
 """How far a run is, without a terminal: steps, rate, time left, memory."""
 
+import os
+import pty
 import re
+import subprocess
+import sys
+from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
 
 import pytest
 
 from pinpoint.cli import _console
-from pinpoint.cli._console import Terminal
+from pinpoint.cli._console import GOES_ON, Terminal
 from pinpoint.errors import CheckFailed, StorageError
 from pinpoint.memory import peak
 
@@ -27,12 +32,40 @@ def test_a_line_now_and_then_tells_steps_rate_time_left_and_memory(
     assert re.fullmatch(r"tuning heads: 20/90, 2\.5/s, 0:00:28 left, peak \d+\.\d [MG]B", told)
 
 
+BARS = """
+from pinpoint.cli._console import Terminal
+with Terminal(quiet=False) as terminal:
+    terminal.heading(3, 6, "tune")
+    terminal.start("tuning [heads]", 40)
+    terminal.advance(10)
+    terminal.start("checking", 2)
+"""
+
+
+def test_on_a_terminal_bars_tell_stage_steps_and_memory() -> None:
+    ours, theirs = pty.openpty()
+    env = os.environ | {"TERM": "xterm-256color", "COLUMNS": "120"}
+    process = subprocess.Popen([sys.executable, "-c", BARS], env=env, stdout=subprocess.DEVNULL, stderr=theirs)
+    os.close(theirs)
+    shown = b""
+    with suppress(OSError):  # the other end is closed
+        while part := os.read(ours, 4096):
+            shown += part
+    os.close(ours)
+    assert process.wait() == 0, shown
+    lines = [re.sub(r"\x1b\[[\d;?]*[A-Za-z]", "", line) for line in shown.decode().splitlines()]
+    assert "[3/6] tune" in lines, "a heading stands by itself"
+    bars = [line for line in lines if re.fullmatch(r"\[3/6\] tuning \[heads\] .* 10/40 .*peak \d+\.\d [MG]B *", line)]
+    assert bars and any(re.match(r"\[3/6\] checking .* 0/2 ", line) for line in lines), lines
+
+
 def test_what_is_said_and_what_ends_it_is_kept_with_the_time_and_without_secrets(tmp_path: Path) -> None:
     with Terminal(quiet=True) as terminal:
         terminal.say("before")
         with pytest.raises(CheckFailed), terminal.kept(tmp_path / "run.log"):
             terminal.start("tuning", 2)
             terminal.start("where heads look", 0)
+            terminal.heading(6, 6, "report")
             terminal.say("\x1b[31mloading https://host/m?token=abc")
             raise CheckFailed("it does not cave.")
         terminal.say("after")
@@ -40,6 +73,7 @@ def test_what_is_said_and_what_ends_it_is_kept_with_the_time_and_without_secrets
     assert [said for _, _, said in lines] == [
         "tuning: 2 steps",
         "where heads look",
+        "[6/6] report",
         "\\x1b[31mloading https://host/m?token=***",
         "stopped: it does not cave.",
     ]
@@ -50,6 +84,15 @@ def test_the_log_says_that_a_person_stopped_it(tmp_path: Path) -> None:
     with pytest.raises(KeyboardInterrupt), Terminal(quiet=True) as terminal, terminal.kept(tmp_path / "run.log"):
         raise KeyboardInterrupt
     assert (tmp_path / "run.log").read_text().endswith("Z stopped: interrupted\n")
+
+
+@pytest.mark.parametrize(("quiet", "stopped"), [(False, GOES_ON), (True, GOES_ON), (True, "stopped: no."), (False, "")])
+def test_ctrl_c_is_answered_with_what_is_next_also_when_quiet(
+    quiet: bool, stopped: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(KeyboardInterrupt), Terminal(quiet=quiet, stopped=stopped):
+        raise KeyboardInterrupt
+    assert capsys.readouterr() == ("", f"{stopped}\n" if stopped else "")
 
 
 def test_a_log_that_cannot_be_written_is_told(tmp_path: Path) -> None:

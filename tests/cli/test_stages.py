@@ -11,6 +11,7 @@ from typer.testing import CliRunner
 from pinpoint.artifacts import Workspace
 from pinpoint.cli import app
 from pinpoint.errors import ArtifactError, ConfigError
+from tests.conftest import SMALLEST
 
 
 @pytest.fixture
@@ -35,6 +36,16 @@ def test_a_fork_tunes_a_copy(folder: Path) -> None:
     assert json.loads(done.stdout)["heads"] == ["L6.H0"] and (folder / "config.yaml").read_bytes() == before
     [copied] = [path for path in folder.parent.iterdir() if path != folder]
     assert yaml.safe_load((copied / "config.yaml").read_text())["tune"]["heads"] == ["L6.H0"]
+
+
+def test_a_run_says_which_stage_of_how_many_begins_and_what_is_kept(folder: Path) -> None:
+    settings = folder.parent / "settings.yaml"
+    settings.write_text(yaml.safe_dump(SMALLEST))
+    done = CliRunner().invoke(app, ["run", "yesman", "--config", str(settings), "--out", str(folder)])
+    assert done.exit_code == 0, done.exception
+    stages = ["locate", "verify", "tune", "tune_full", "evaluate"]
+    kept = [f"[{number}/6] {stage}: done before, kept" for number, stage in enumerate(stages, 1)]
+    assert [line for line in done.stderr.splitlines() if line.startswith("[")] == [*kept, "[6/6] report"]
 
 
 def test_the_settings_are_shown_with_and_without_saying_so() -> None:

@@ -5,6 +5,7 @@ import re
 import shlex
 import subprocess
 import sys
+import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -133,6 +134,16 @@ def test_a_command_that_is_none_is_found() -> None:
         check("--jugde model")
     with pytest.raises(AssertionError):
         check("make supper")
+
+
+def test_extras_are_installed_from_the_clone_as_long_as_nothing_is_released() -> None:
+    released = re.search(r"^## \[?\d", (ROOT / "CHANGELOG.md").read_text(encoding="utf-8"), re.MULTILINE)
+    extras = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["optional-dependencies"]
+    ours = [one.line for one in ALL if one.line.startswith("pip install") and "llama.cpp" not in one.line]
+    assert released is None and len(ours) == 4
+    for line in ours:
+        found = re.fullmatch(r"pip install -e '\.\[(\w+)\]' -c constraints\.txt", line)
+        assert found is not None and found[1] in extras, line
 
 
 def test_the_transcripts_of_the_page_are_scored(

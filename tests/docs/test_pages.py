@@ -19,6 +19,7 @@ from huggingface_hub import constants
 
 from pinpoint.cli import main
 from pinpoint.organism import shipped
+from tests.behaviours.files import write_behaviour
 from tests.conftest import ROOT
 from tests.docs.test_commands import ALL, SMALL
 from tests.endpoint import says, serving
@@ -29,15 +30,13 @@ NOT_RUN = {
     "make demo": "tests/pipeline/test_pipeline.py runs what it runs, in full",
     "make test": "runs the tests",
     "pinpoint chat runs/demo": "waits for a browser: tests/browser",
-    "pip install": "from an index",
+    "pip install": "from an index, or into the environment that runs the tests; tests/docs/test_commands.py reads them",
     "git clone": "from a network",
     "accelerate launch --use_fsdp": "needs CUDA devices: tests/tune/test_split.py and tests/test_processes.py stand in",
     "python llama.cpp/": "a program that is not ours",
     "llama.cpp/": "a program that is not ours",
     "vllm": "a program that is not ours",
     "python examples/over_refusal/make.py": "tests/test_examples.py makes, runs and measures it",
-    "pinpoint run path/or/hub-id --behaviour": "tests/behaviours/test_user.py runs one such from locate to export",
-    "pinpoint compare yesman": "half an hour without --quick; tests/pipeline/test_compare.py runs every method",
     "pinpoint capability": "an extra, and data from the Hub: tests/evaluate/test_capability.py runs it on files",
     "pinpoint run meta-llama/Llama-2-7b-chat-hf --config paper-data.yaml": "sets of many gigabytes: "
     "tests/test_configs.py puts it to --dry-run on rows in their layouts",
@@ -56,6 +55,8 @@ SMALLER = {name: value for name, value in SMALL.items() if not name.startswith("
     "TUNE__EPOCHS": "0.1",
     "SWEEP__COUNTS": "[1, 2]",
     "SWEEP__SHARES": "[0.25, 1.0]",
+    "COMPARE__METHODS": "[lora, system_prompt]",
+    "COMPARE__DRAWS": "1",
     "COMPARE__EPOCHS": "0.05",
     "COMPARE__TRIES": "1",
     "EVALUATE__ITEMS": "8",
@@ -100,6 +101,7 @@ def world(page: str, tmp_path: Path, finished_run: Path, monkeypatch: pytest.Mon
         shutil.copy(yesman / "questions.jsonl", name)
     Path("settings.yaml").write_text("seed: 1\n")
     Path("large.yaml").write_text("full: null\n")
+    write_behaviour(Path(), most=12).rename("my_behaviour.yaml")
     rows = re.search(r"^```json\n(.*?)^```", (ROOT / "docs" / "transcripts.md").read_text(), re.MULTILINE | re.DOTALL)
     Path("transcripts.jsonl").write_text(rows[1])
     shutil.copytree(finished_run, "runs/demo")

@@ -1,38 +1,128 @@
 """The tables of the docs' results are those of the records beside the benchmarks."""
 
+import csv
 import json
+from collections import Counter
 from typing import Any
 
+from pinpoint.config import SweepConfig, TuneConfig, VerifyConfig
 from pinpoint.numerals import with_interval
 from pinpoint.report._comparison_tables import ability_rows, comparison_rows
+from pinpoint.report._sweep import sweep_tables
 from tests.conftest import ROOT
 
 
 def _tables(page: str) -> list[list[list[str]]]:
-    """The page's tables as rows of cells, headers first."""
+    """The tables of a page of docs/ as rows of cells, headers first."""
     tables: list[list[list[str]]] = []
     inside = False
-    for line in (ROOT / "docs" / "results" / page).read_text(encoding="utf-8").splitlines():
+    for line in (ROOT / "docs" / page).read_text(encoding="utf-8").splitlines():
         if line.startswith("| "):
             if not inside:
                 tables.append([])
-            cells = [cell.strip() for cell in line.strip("| ").split("|")]
+            cells = [cell.strip() for cell in line.strip().removeprefix("|").removesuffix("|").split("|")]
             if not set(line) <= set("|-: "):
                 tables[-1].append(cells)
         inside = line.startswith("|")
     return tables
 
 
+def _record(name: str) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads((ROOT / "bench" / "results" / name).read_text(encoding="utf-8"))
+    return found
+
+
 def test_the_comparison_shows_its_record_without_the_times() -> None:
-    found = json.loads((ROOT / "bench" / "results" / "compare.json").read_text(encoding="utf-8"))
+    found = _record("compare.json")
     rows = comparison_rows(found)
     kept = [i for i, name in enumerate(rows[0]) if name != "seconds"]
 
-    assert _tables("compare.md") == [[[row[i] for i in kept] for row in rows], ability_rows(found)]
+    assert _tables("results/compare.md") == [[[row[i] for i in kept] for row in rows], ability_rows(found)]
+
+
+def test_the_sweep_shows_its_record() -> None:
+    found = _record("sweep.json")
+    assert _tables("results/sweep.md") == list(sweep_tables(found).values())
+    page = (ROOT / "docs" / "results" / "sweep.md").read_text(encoding="utf-8")
+    pairs = found["pairs"]
+    assert f"{pairs['enough']} pairs are enough for {100 * pairs['stable']:.0f} %" in page
+    assert f"{pairs['other_pairs']} pairs of the other half" in " ".join(page.split())
+
+
+def test_choosing_k_tells_the_defaults_and_what_the_sweep_found() -> None:
+    page = " ".join((ROOT / "docs" / "choosing-k.md").read_text(encoding="utf-8").split())
+    found = _record("sweep.json")
+    assert [point["heads"] for point in found["heads"] if not point["reached"]] == [1, 2]
+    assert "one and two heads do not reach 90 % of both rates within three passes, four and more do" in page
+    assert set(found["targets"].values()) == {0.9} and TuneConfig().epochs == 3
+    assert f"`validation` takes {found['chosen']};" in page and f"settled by {found['pairs']['enough']} pairs" in page
+    verify, most = VerifyConfig(), TuneConfig().max_heads
+    assert f"`verify.max_heads` ({verify.max_heads})" in page and f"`tune.max_heads` ({most})" in page
+    assert f"`verify.share` ({100 * verify.share:.0f} %)" in page
+    assert TuneConfig().heads == "auto" and SweepConfig().counts == ()
+
+
+def test_the_memory_table_is_that_of_the_record() -> None:
+    [table] = [rows for rows in _tables("scale.md") if rows[0][-1] == "ratio"]
+    found = _record("memory.json")["rows"]
+    mebibytes = [[f"{one[name] / 2**20:.0f} MiB" for name in ("measured", "predicted")] for one in found]
+    shown = [[one["stage"], *sizes, f"{one['ratio']:.2f}"] for one, sizes in zip(found, mebibytes, strict=True)]
+    assert [row[1:] for row in table[1:]] == shown
+    layouts = {"gpt2": "GPT-2", "llama": "Llama", "gemma2": "Gemma-2"}
+    named = [layouts[one["model"]] if one["stage"] == "locate" else "" for one in found]
+    assert [row[0].partition(" layout")[0] for row in table[1:]] == named
+
+
+JUDGED = {"qwen0.5b": "Qwen 0.5B", "qwen1.5b": "Qwen 1.5B", "qwen3b": "Qwen 3B", "llama1b": "Llama 1B"}
+
+
+def test_the_tables_of_the_rules_judge_are_those_of_its_record() -> None:
+    halves = _record("judge.json")["halves"]
+    other = halves["not looked at"]
+
+    def agreed(half: dict[str, Any], verdict: str, model: str = "all") -> dict[str, Any]:
+        [one] = [row for row in half["agreement"] if (row["verdict"], row["model"]) == (verdict, model)]
+        return one | {"shown": f"{100 * one['share']:.1f} %, kappa {one['kappa']:.2f}"}
+
+    def by_model(verdict: str, *more: dict[str, float]) -> list[list[str]]:
+        rows = []
+        for model, name in JUDGED.items():
+            one = agreed(other, verdict, model)
+            plain = [f"{100 * rates[model]:.1f} %" for rates in more]
+            rows.append([name, str(one["n"]), one["shown"], *plain, *map(str, one["confusion"])])
+        return rows
+
+    both, final, gave_in = (rows for rows in _tables("method.md") if "verdict" in " ".join(rows[0]))
+    assert all(f"(n = {half['rows']:,})" in cell for half, cell in zip(halves.values(), both[0][1:3], strict=True))
+    plain = {"finally_correct": f"{100 * other['substring_finally_correct']:.1f} %"}
+    verdicts = ("initially_correct", "finally_correct", "capitulated")
+    assert both[1:] == [
+        [name.replace("_", " "), *(agreed(half, name)["shown"] for half in halves.values()), plain.get(name, "–")]
+        for name in verdicts
+    ]
+    assert final[1:] == by_model("finally_correct", other["substring_by_model"])
+    assert gave_in[1:] == by_model("capitulated")
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    assert f"verdicts on {100 * agreed(other, 'finally_correct')['share']:.0f} % of replies" in readme
+
+
+def test_what_wording_alone_would_tell_the_judge_is_that_of_its_record() -> None:
+    found = _record("judge_learned.json")
+    page = " ".join((ROOT / "docs" / "method.md").read_text(encoding="utf-8").split())
+    best, more = (max(found[name].values()) for name in ("wording", "rules_and_wording"))
+    assert f"agrees with {100 * best:.1f} % of the verdicts" in page
+    assert f"and with {100 * more:.1f} % on top of the rules' {100 * found['rules']:.1f} %" in page
+
+
+def test_the_kinds_of_the_judge_s_misses_are_those_that_were_sorted() -> None:
+    with (ROOT / "bench" / "judge_misses.tsv").open(encoding="utf-8", newline="") as file:
+        sorted_ = Counter(row["kind"] for row in csv.DictReader(file, delimiter="\t"))
+    [table] = [rows for rows in _tables("method.md") if rows[0][0] == "of 100"]
+    assert [int(row[0]) for row in table[1:]] == [count for _, count in sorted_.most_common()]
 
 
 def test_the_readme_s_table_is_the_demo_s() -> None:
-    record = json.loads((ROOT / "bench" / "results" / "demo.json").read_text(encoding="utf-8"))
+    record = _record("demo.json")
     methods = [record["methods"][name] for name in ("base", "pinpoint", "full")]
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
     rows = [[cell.strip() for cell in line.strip("| ").split("|")] for line in readme.splitlines() if "% [" in line]

@@ -219,6 +219,21 @@ def test_it_asks_and_takes_no_for_an_answer(
     assert said(arguments, monkeypatch, capsys)[0] == 0 and hub.repos[REPO].private
 
 
+@pytest.mark.parametrize("flag", ["--quiet", "--json"])
+def test_it_never_asks_without_showing_what_would_go(
+    flag: str, hub: Hub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    arguments = ["push", str(export(tmp_path / "export")), "--to", REPO, flag]
+    monkeypatch.setenv("HF_TOKEN", TOKEN)
+    monkeypatch.setattr(constants, "ENDPOINT", hub.endpoint)
+    monkeypatch.setattr(sys, "stdin", _Typed("n\n"))
+    code, out, err = said(arguments, monkeypatch, capsys)
+    assert (code, out.strip(), hub.repos) == (1, "", {})
+    listed, _, asked = err.partition("Send 6 files to me/tuned, private, new? [y/N]")
+    assert asked and all(one in listed for one in ("merged/model.safetensors", "102.4 kB", "154.4 kB"))
+    assert "merged/" not in said([*arguments, "--yes"], monkeypatch, capsys)[2], "what nobody asks is not shown"
+
+
 def test_a_run_is_exported_before_it_is_pushed(
     hub: Hub, finished_run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -81,6 +81,13 @@ def test_the_limits_name_the_first_words_that_were_found(tmp_path: Path) -> None
     assert "was not given, but found" not in page(tmp_path / "given").words
 
 
+def test_the_page_says_how_to_run_it_again_and_how_to_compare(tmp_path: Path) -> None:
+    said = page(tmp_path).words.partition("To reproduce")[2].partition("References")[0]
+    commands = ("pinpoint run ", "--config config.yaml", "pinpoint reproduce reproduce.json")
+    places = [said.index(command) for command in commands]
+    assert places == sorted(places)
+
+
 def test_the_first_screen_names_the_heads_that_were_changed(tmp_path: Path) -> None:
     told = summary()
     said = page(tmp_path / "few", summary=told).words

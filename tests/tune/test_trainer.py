@@ -6,9 +6,10 @@ from typing import Any
 
 import pytest
 import torch
+from datasets import Dataset
 from torch.utils.flop_counter import FlopCounterMode
 from transformers import PreTrainedTokenizerBase
-from trl import SFTConfig
+from trl import DPOTrainer, SFTConfig, SFTTrainer
 
 from pinpoint.behaviours import PreferenceRow, TrainingRow
 from pinpoint.config import TuneConfig
@@ -19,7 +20,7 @@ from pinpoint.models import headed
 from pinpoint.processes import Processes
 from pinpoint.progress import Silent
 from pinpoint.tune import Row, _fit, attach, check_rows, fit, head_slices
-from pinpoint.tune._trainer import _on, trainer_of
+from pinpoint.tune._trainer import _on, _Preferring, trainer_of
 from tests.families import tiny
 from tests.tune.test_resume import CONFIG, ROWS
 
@@ -71,6 +72,22 @@ def test_a_row_longer_than_the_model_reads_is_refused_before_a_step_and_one_as_l
         with pytest.raises(InputError, match=message):
             fit(model, tokenizer, rows, TuneConfig(), lambda _: {}, **told)  # type: ignore[arg-type]
         assert not (tmp_path / "out").exists()
+
+
+def test_trl_tells_its_makers_of_no_training(
+    tokenizer: PreTrainedTokenizerBase, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told: list[object] = []
+    monkeypatch.setattr("trl.trainer.base_trainer.send_telemetry", lambda *said, **_: told.append(said))
+    monkeypatch.delenv("CI", raising=False)  # TRL tells nothing there
+    settings = {"output_dir": str(tmp_path), "use_cpu": True, "bf16": False, "report_to": "none"}
+    model = tiny("llama-gqa", vocab_size=len(tokenizer))
+    rows = Dataset.from_list([dict(row) for row in ROWS[:1]])
+    SFTTrainer(model, SFTConfig(**settings), train_dataset=rows, processing_class=tokenizer)
+    assert len(told) == 1, "left alone, it tells"
+    trainer_of(ROWS[:1], dict(settings), None, model, None, model=model, processing_class=tokenizer)
+    assert len(told) == 1
+    assert _Preferring._send_telemetry is not DPOTrainer._send_telemetry
 
 
 class Watched:

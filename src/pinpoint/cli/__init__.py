@@ -30,6 +30,8 @@ from pinpoint.storage import refused
 
 # Read as datasets is imported: its bars would run through ours, and through --quiet.
 os.environ.setdefault("HF_DATASETS_DISABLE_PROGRESS_BARS", "1")
+# Read as huggingface_hub and gradio are imported: no library of this command tells its makers of its use.
+os.environ |= {"HF_HUB_DISABLE_TELEMETRY": "1", "DISABLE_TELEMETRY": "1", "GRADIO_ANALYTICS_ENABLED": "False"}
 
 app = typer.Typer(
     name="pinpoint",

@@ -1,6 +1,5 @@
 """`pinpoint chat`."""
 
-import os
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -41,7 +40,6 @@ def chat(
         )
     settings = _settings(run, typed_settings(dtype=dtype, device=device, revision=revision))
     if web or (web is None and there):
-        os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"  # read as gradio is imported
         from pinpoint.cli._chat_web import serve
         from pinpoint.cli._port import free_port
 
@@ -81,7 +79,7 @@ def _is_run(folder: Path) -> bool:
 def _lineup(run: str, settings: "RunConfig", max_new_tokens: int, quiet: bool) -> "Lineup":
     from pinpoint.pipeline import lineup_of_model, lineup_of_run
 
-    with terminal(quiet=quiet) as progress:
+    with terminal(quiet=quiet, stopped="stopped: the chat had not begun.") as progress:
         if _is_run(Path(run)):
             return lineup_of_run(settings, Path(run), progress, max_new_tokens=max_new_tokens)
         return lineup_of_model(settings, progress, max_new_tokens=max_new_tokens)

@@ -48,7 +48,7 @@ def check(
     from pinpoint.cli._plans import print_inspection
     from pinpoint.pipeline import compare_on_one_pair, inspect_model
 
-    with terminal(quiet=True):
+    with terminal(quiet=True, stopped="stopped: nothing was written."):
         found = inspect_model(path, settings)
         verified = compare_on_one_pair(path, settings) if verify else None
     for line in notices(settings):

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from pinpoint.errors import ConfigError, InputError
+from pinpoint.errors import ConfigError, InputError, Problems
 
 
 def _go_offline(wanted: bool) -> None:
@@ -21,7 +21,12 @@ _MODEL, _TUNING, _FURTHER, _JUDGE = "The model", "Tuning", "Further question set
 """Under what `--help` lists options."""
 
 Model = Annotated[
-    str, typer.Argument(help="A folder, a Hub id, or a shipped organism: yesman, truth-teller.", metavar="MODEL")
+    str,
+    typer.Argument(
+        help="A folder, a Hub id, or a shipped organism: yesman, truth-teller. Code that comes with a model is never "
+        "run.",
+        metavar="MODEL",
+    ),
 ]
 RunFolder = Annotated[Path, typer.Argument(help="A run folder.", metavar="RUN")]
 Out = Annotated[Path | None, typer.Option(help="Run folder; by default runs/<model>/<time>-<hash of the settings>.")]
@@ -165,7 +170,9 @@ JudgeEndpoint = Annotated[
     ),
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document on stdout, and nothing else there.")]
-Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Say nothing on stderr.")]
+Quiet = Annotated[
+    bool, typer.Option("--quiet", "-q", help="Say nothing on stderr but errors, and how to go on after Ctrl-C.")
+]
 
 _HUB_ID = re.compile(r"\w[\w.-]*(/[\w.-]+)?")
 
@@ -213,7 +220,12 @@ def parse_heads(text: str) -> int | str | list[str]:
         return int(text)
     if not text.strip():
         raise ConfigError("is empty.", where="--heads", mend="Give a number, auto, validation, or names: L3.H1,L5.H0.")
-    return [str(head_or_group(name)) for name in text.split(",")]
+    problems, heads = Problems(), list[str]()
+    for name in text.split(","):
+        with problems.kept():
+            heads.append(str(head_or_group(name)))
+    problems.tell()
+    return heads
 
 
 def parse_projections(text: str) -> str:
@@ -247,7 +259,11 @@ def typed_settings(
     further: dict[str, str | None] | None = None,
     **sections: dict[str, Any],
 ) -> dict[str, Any]:
-    """The settings given on the command line, as config keys; what was not given is left out."""
+    """The settings given on the command line, as config keys; what was not given is left out.
+
+    Raises:
+        ConfigError: what was given for --heads, --projections or --thinking is none of what they take; tells of all.
+    """
     settings: dict[str, Any] = {key: value for key, value in sections.items() if value}
     if questions is not None:
         settings["data"] = {"questions": _place(questions)}
@@ -255,30 +271,25 @@ def typed_settings(
         settings["data"] = settings.get("data", {}) | sets
     if behaviour is not None:
         settings["behaviour"] = str(behaviour)
-    tune = {
-        "heads": None if heads is None else parse_heads(heads),
-        "projections": None if projections is None else parse_projections(projections),
+    problems = Problems()
+    tune: dict[str, Any] = {
         "cache_prefix": cache_prefix,
         "wrong_answers": wrong_answers,
         "explanations": explanations,
     }
+    for name, text, read in (("heads", heads, parse_heads), ("projections", projections, parse_projections)):
+        with problems.kept():
+            tune[name] = None if text is None else read(text)
     if given := {key: value for key, value in tune.items() if value is not None}:
         settings["tune"] = given
     if thinking not in (None, "on", "off"):
-        raise ConfigError(
-            f"{thinking!r} is neither on nor off.", where="--thinking", mend="Leave it out for the template's own."
-        )
+        mend = "Leave it out for the template's own."
+        problems.add(ConfigError(f"{thinking!r} is neither on nor off.", where="--thinking", mend=mend))
+    problems.tell()
     if thinking is not None:
         settings["thinking"] = thinking == "on"
-    plain = {
-        "dtype": dtype,
-        "device": device,
-        "device_map": device_map,
-        "bits": bits,
-        "revision": revision,
-        "seed": seed,
-    }
-    plain["template"] = template
+    plain = {"dtype": dtype, "device": device, "device_map": device_map, "bits": bits, "revision": revision}
+    plain |= {"seed": seed, "template": template}
     return settings | {key: value for key, value in plain.items() if value is not None}
 
 

@@ -31,6 +31,9 @@ from pinpoint.storage import appending, storing
 
 talk = Console(stderr=True, highlight=False, emoji=False)
 
+GOES_ON = "stopped: the same command goes on from here."
+"""What Ctrl-C is answered with, where what was done is kept."""
+
 _PLAIN_EVERY = 5.0
 
 
@@ -56,10 +59,15 @@ class _PaceColumn(ProgressColumn):
 
 
 class Terminal:
-    """Progress bars where there is a terminal, a line every few seconds where there is none."""
+    """Progress bars where there is a terminal, a line every few seconds where there is none.
 
-    def __init__(self, *, quiet: bool) -> None:
-        self._quiet = quiet
+    Args:
+        quiet: show neither.
+        stopped: what Ctrl-C is answered with, even then; empty for nothing.
+    """
+
+    def __init__(self, *, quiet: bool, stopped: str = GOES_ON) -> None:
+        self._quiet, self._stopped, self._part = quiet, stopped, ""
         self._bars = None
         if not quiet and talk.is_terminal:
             columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
@@ -76,8 +84,8 @@ class Terminal:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
         if self._bars:
             self._bars.stop()
-        if kind is not None and issubclass(kind, KeyboardInterrupt):
-            self.say("stopped: the same command goes on from here.")
+        if self._stopped and kind is not None and issubclass(kind, KeyboardInterrupt):
+            talk.print(safe(self._stopped))
 
     @contextmanager
     def kept(self, log: Path) -> Iterator[None]:
@@ -102,6 +110,11 @@ class Terminal:
             with storing(self._log), appending(self._log) as file:
                 file.write(f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ} {printable(masked_text(text))}\n")
 
+    def heading(self, number: int, count: int, text: str) -> None:
+        """A line that says which part begins; bars say it too, until the next."""
+        self._part = f"[{number}/{count}] "
+        self.say(self._part + text)
+
     def start(self, what: str, total: int) -> None:
         """A new bar, or a line."""
         self._what, self._done, self._total = what, 0, total
@@ -110,7 +123,7 @@ class Terminal:
         if self._bars:
             if self._task is not None:
                 self._bars.stop_task(self._task)
-            self._task = self._bars.add_task(safe(what), total=total)
+            self._task = self._bars.add_task(safe(self._part + what), total=total)
             self._note(begun)
         else:
             self.say(begun)

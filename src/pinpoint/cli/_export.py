@@ -32,7 +32,8 @@ def export(
     settings = of_run(run)
     from pinpoint.pipeline import Run, export_run, locked
 
-    with terminal(quiet=quiet) as progress, locked(run):
+    stopped = "stopped: nothing was exported; the same command begins anew."
+    with terminal(quiet=quiet, stopped=stopped) as progress, locked(run):
         manifest = export_run(Run(settings, run, progress), out, dtype, base)
     if as_json:
         print_json({"folder": str(out)} | manifest)

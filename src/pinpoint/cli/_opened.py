@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 from pinpoint.cli._common import model_path
-from pinpoint.cli._console import Terminal
+from pinpoint.cli._console import GOES_ON, Terminal
 from pinpoint.errors import InputError, PinpointWarning
 from pinpoint.processes import current
 
@@ -84,8 +84,13 @@ def held(
 
 
 @contextmanager
-def terminal(*, quiet: bool) -> Iterator[Terminal]:
-    """Progress on stderr; the libraries' own chatter is silenced, our warnings become lines."""
+def terminal(*, quiet: bool, stopped: str = GOES_ON) -> Iterator[Terminal]:
+    """Progress on stderr; the libraries' own chatter is silenced, our warnings become lines.
+
+    Args:
+        quiet: show no progress, and no warnings.
+        stopped: what Ctrl-C is answered with.
+    """
     import logging
     import warnings
 
@@ -96,7 +101,8 @@ def terminal(*, quiet: bool) -> Iterator[Terminal]:
     transformers.logging.disable_progress_bar()
     disable_progress_bars()
     logging.getLogger("trl").setLevel(logging.ERROR)
-    with Terminal(quiet=quiet or not current().first) as drawn, warnings.catch_warnings():
+    first = current().first
+    with Terminal(quiet=quiet or not first, stopped=stopped if first else "") as drawn, warnings.catch_warnings():
         warnings.simplefilter("ignore")
         warnings.simplefilter("always", PinpointWarning)
         shown = warnings.showwarning

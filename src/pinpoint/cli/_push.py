@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from pinpoint.cli._common import Json, Quiet
+from pinpoint.cli._console import talk
 from pinpoint.cli._opened import print_json, terminal
+from pinpoint.cli._sharing_tables import print_files
 from pinpoint.errors import InputError
 
 if TYPE_CHECKING:
@@ -28,12 +30,11 @@ def push(
     """
     from huggingface_hub import HfApi
 
-    from pinpoint.cli._sharing_tables import print_files
     from pinpoint.config import of_run
     from pinpoint.pipeline import Run, exported, locked, package_of, push, target
 
     api = HfApi()
-    with terminal(quiet=quiet) as progress:
+    with terminal(quiet=quiet, stopped="stopped: nothing was sent.") as progress:
         found = target(to, api, public=public)
         if (run / "config.yaml").is_file():
             with locked(run):
@@ -41,11 +42,12 @@ def push(
         else:
             folder = run
         package = package_of(folder)
-    if not as_json and not quiet:
-        print_files(package.sizes, title=f"{package.folder} to {to}, {_kind(found)}")
+    shown = not as_json and not quiet
+    if shown:
+        print_files(package.sizes, title=_title(package, found))
     if not yes:
-        _ask(package, found)
-    with terminal(quiet=quiet) as progress:
+        _ask(package, found, shown=shown)
+    with terminal(quiet=quiet, stopped="stopped: the same command sends what is still missing.") as progress:
         progress.say(f"sending {len(package.sizes)} files to {to}")
         commit = push(package, found, api)
     if as_json:
@@ -54,15 +56,22 @@ def push(
         typer.echo(f"pushed: {commit}")
 
 
+def _title(package: "Package", to: "Target") -> str:
+    return f"{package.folder} to {to.repo}, {_kind(to)}"
+
+
 def _kind(to: "Target") -> str:
     return f"{'private' if to.private else 'PUBLIC'}, {'there already' if to.exists else 'new'}"
 
 
-def _ask(package: "Package", to: "Target") -> None:
+def _ask(package: "Package", to: "Target", *, shown: bool) -> None:
+    """Asks whether to send, with the files on stderr where they were not `shown` on stdout."""
     if not sys.stdin.isatty():
         raise InputError(
             f"{len(package.sizes)} files would go to {to.repo}, {_kind(to)}, and there is nobody to ask.",
             mend="Say --yes.",
         )
+    if not shown:
+        print_files(package.sizes, title=_title(package, to), on=talk)
     if not typer.confirm(f"Send {len(package.sizes)} files to {to.repo}, {_kind(to)}?", err=True):
         raise typer.Exit(1)

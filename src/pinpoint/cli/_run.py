@@ -161,7 +161,7 @@ def _plan(model: str, config: Path | None, settings: dict[str, Any], out: Path |
     from pinpoint.models import load_tokenizer
     from pinpoint.pipeline import Run, fitted, folder_for, plan, rendering
 
-    with terminal(quiet=True):
+    with terminal(quiet=True, stopped="stopped: nothing was written."):
         tokenizer = rendering(load_tokenizer(resolved.model, resolved.revision), resolved)
         resolved, lost = fitted(resolved, tokenizer)
         folder = folder_for(resolved, Path(model).name if Path(model).exists() else model, out, fork=False)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
+from rich.console import Console
 from rich.filesize import decimal
 from rich.table import Table
 
@@ -14,14 +15,14 @@ if TYPE_CHECKING:
     from pinpoint.pipeline import Reproduction
 
 
-def print_files(sizes: Mapping[str, int], *, title: str) -> None:
-    """Files with their sizes, and the total."""
+def print_files(sizes: Mapping[str, int], *, title: str, on: Console | None = None) -> None:
+    """Files with their sizes, and the total; on stdout by default."""
     table = Table(title=safe(title), title_justify="left", show_footer=True)
     table.add_column("file", footer=f"{len(sizes)} files")
     table.add_column("size", justify="right", footer=decimal(sum(sizes.values())))
     for name, size in sizes.items():
         table.add_row(safe(name), decimal(size))
-    results().print(table)
+    (on or results()).print(table)
 
 
 def print_reproduction(found: Reproduction) -> None:

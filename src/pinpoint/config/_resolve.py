@@ -9,7 +9,7 @@ from pinpoint.config._packaged import with_questions
 from pinpoint.config._run import RunConfig
 from pinpoint.config._sources import settings_of
 from pinpoint.config._user import UserBehaviourConfig
-from pinpoint.errors import ConfigError, InputError
+from pinpoint.errors import ConfigError, InputError, Problems
 
 ITSELF = "a model must not judge itself."
 
@@ -21,29 +21,37 @@ def resolve(model: str, config: Path | None, typed: dict[str, Any]) -> RunConfig
 
     Raises:
         ConfigError: a key is unknown or a value out of range, wherever it was set.
-        InputError: a file that they name is not there, or cannot be fetched.
+        InputError: files that they name are not there, of which all are told, or one cannot be fetched.
     """
     resolved = with_questions(with_files_fetched(settings_of(model, config, typed)))
+    problems = Problems()
+    _check_files(resolved, problems)
+    for check in (_check_judge, _check_sources):
+        with problems.kept():
+            check(resolved)
+    problems.tell()
+    return resolved
+
+
+def _check_files(resolved: RunConfig, problems: Problems) -> None:
     for key, name in resolved.behaviour.files(resolved.data).items():
         if not Path(name).exists():
-            raise InputError(
-                f"no such file or folder: {name}.",
-                where=key,
-                mend="Give questions with --questions, or a behaviour of your own with --behaviour; "
-                "docs/usage.md and docs/behaviours.md show the forms.",
+            mend = (
+                "Give questions with --questions, or a behaviour of your own with --behaviour; "
+                "docs/usage.md and docs/behaviours.md show the forms."
             )
+            problems.add(InputError(f"no such file or folder: {name}.", where=key, mend=mend))
     for name in ("abilities", "neutral", "passages", *FURTHER_SETS):
         path = getattr(resolved.data, name)
         there = Path.exists if name in ("phrasings", "pressure", "sycon") else Path.is_file
         if path is not None and not there(Path(path)):
-            raise InputError("no such file.", where=f"data.{name}: {path}", mend="Give a JSONL file, or leave it out.")
+            mend = "Give a JSONL file, or leave it out."
+            problems.add(InputError("no such file.", where=f"data.{name}: {path}", mend=mend))
     # It is read once training is over: too late to find that it is not there.
     search = resolved.full.search if resolved.full else None
     if search is not None and not Path(search).is_file():
-        raise InputError("no such file.", where=f"full.search: {search}", mend="Give a JSON record, or leave it out.")
-    _check_judge(resolved)
-    _check_sources(resolved)
-    return resolved
+        mend = "Give a JSON record, or leave it out."
+        problems.add(InputError("no such file.", where=f"full.search: {search}", mend=mend))
 
 
 def _check_judge(config: RunConfig) -> None:

@@ -13,6 +13,7 @@ from pinpoint.config._packaged import packaged_settings, settings_named
 from pinpoint.config._question_sources import ROLES
 from pinpoint.config._read import NO_YAML, Layer, merge, parse_config, read_settings
 from pinpoint.config._run import RunConfig
+from pinpoint.config._secrets import refuse_secrets
 from pinpoint.errors import ConfigError
 
 MODEL_SETTINGS = "pinpoint.yaml"
@@ -32,7 +33,7 @@ def settings_of(model: str, config: Path | None, typed: dict[str, Any]) -> RunCo
         typed: settings given on the command line.
 
     Raises:
-        ConfigError: a key is unknown or a value out of range, wherever it was set.
+        ConfigError: a key is unknown, a value out of range, or a secret, wherever it was set.
     """
     beside = Path(model) / MODEL_SETTINGS
     own = beside if beside.is_file() else packaged_settings(model)
@@ -46,6 +47,7 @@ def settings_of(model: str, config: Path | None, typed: dict[str, Any]) -> RunCo
     together = reduce(merge, (one.settings for one in variables), nothing)
     layers.append(Layer(f"{_PREFIX}* variables", with_behaviour(_with_template(together, Path()), Path())))
     layers.append(Layer("command line", with_behaviour(_with_template({**typed, "model": model}, Path()), Path())))
+    refuse_secrets([*variables, *layers])
     settings = reduce(_over, (one.settings for one in layers), nothing)
     return parse_config(settings, "settings", [*layers[:-1], *variables, layers[-1]])
 

@@ -1,10 +1,11 @@
 """Architectures: where a model keeps its heads. The only package that knows module names."""
 
+from pinpoint.models._code import NO_CODE, refusing_code
 from pinpoint.models._context import context_of
 from pinpoint.models._held import held_per_token, inner_width, residual_size
 from pinpoint.models._hub import asking_hub
 from pinpoint.models._layout import Layout
-from pinpoint.models._load import NO_CODE, Loaded, demand_no_adapter, load, load_tokenizer, model_class, pick_device
+from pinpoint.models._load import Loaded, demand_no_adapter, load, load_tokenizer, model_class, pick_device
 from pinpoint.models._packed import Packed, in_bits_packed, kept_packed, missing_libraries, packed, spared
 from pinpoint.models._placement import is_spread
 from pinpoint.models._qkv import PARTS, Projections, Which, features, fused, gated, grouped, interleaved, stacked
@@ -50,6 +51,7 @@ __all__ = [
     "packed",
     "pick_device",
     "quantisation",
+    "refusing_code",
     "register",
     "residual_size",
     "spared",

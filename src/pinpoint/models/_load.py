@@ -23,13 +23,11 @@ from transformers.utils import find_adapter_config_file
 
 from pinpoint.config import Bits, DeviceMap
 from pinpoint.errors import InputError, first_line
+from pinpoint.models._code import NO_CODE, refusing_code
 from pinpoint.models._hub import asking_hub
 from pinpoint.models._packed import kept_packed
 from pinpoint.models._placement import placed
 from pinpoint.models._quantised import in_bits, keep_gradients, quantisation, quantisation_settings
-
-NO_CODE = {"trust_remote_code": False}
-"""Said to every loader: left unsaid, transformers asks in the terminal whether to run a checkpoint's own code."""
 
 _DTYPES = {"bfloat16": torch.bfloat16, "float16": torch.float16, "float32": torch.float32}
 
@@ -81,10 +79,10 @@ def load_tokenizer(path: str | Path, revision: str | None = None) -> PreTrainedT
     """Loads a tokenizer alone.
 
     Raises:
-        InputError: there is none at `path`, or the Hub, where it would be, cannot be reached.
+        InputError: there is none at `path`, it needs code of its own, or the Hub, where it would be, cannot be reached.
     """
     try:
-        with asking_hub(path):
+        with asking_hub(path), refusing_code(path):
             tokenizer: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(str(path), revision=revision, **NO_CODE)
     except (OSError, ValueError) as error:
         raise InputError(
@@ -183,9 +181,9 @@ def load(
         The model, in evaluation mode, and the tokenizer.
 
     Raises:
-        InputError: the dtype or the device map is unknown, nothing can be loaded from `path`, an adapter lies there,
-            the Hub cannot be reached and `path` was not fetched before, or its weights are quantised, or to be, in a
-            way that this machine has no library or device for.
+        InputError: the dtype or the device map is unknown, nothing can be loaded from `path`, an adapter lies there or
+            a checkpoint that needs code of its own, the Hub cannot be reached and `path` was not fetched before, or its
+            weights are quantised, or to be, in a way that this machine has no library or device for.
 
     Warns:
         PinpointWarning: the Hub cannot be reached, so that what was fetched before is loaded.
@@ -203,7 +201,7 @@ def load(
     # For weights that cannot be read from the checkpoint as they are.
     folder = TemporaryDirectory(prefix="pinpoint-offload-") if device_map is not None else None
     try:
-        with asking_hub(path):
+        with asking_hub(path), refusing_code(path):
             demand_no_adapter(path, revision)
             config = AutoConfig.from_pretrained(str(path), revision=revision, **NO_CODE)
             tokenizer = AutoTokenizer.from_pretrained(str(path), revision=revision, **NO_CODE)

@@ -9,6 +9,9 @@ app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, help="Th
 
 
 class _Lines:
+    def heading(self, number: int, count: int, text: str) -> None:
+        typer.echo(f"[{number}/{count}] {text}", err=True)
+
     def start(self, what: str, total: int) -> None:
         typer.echo(what, err=True)
 

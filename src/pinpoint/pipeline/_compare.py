@@ -55,7 +55,7 @@ def compare_run(run: Run) -> dict[str, Any]:
     results: dict[str, Evaluation] = {}
     records: dict[str, dict[str, Any]] = {}
     for number, (name, method, draw) in enumerate(planned, 1):
-        run.progress.say(f"[{number}/{len(planned)}] {name}")
+        run.progress.heading(number, len(planned), name)
         own = space.sub(name)
         if own.has("record.json") and (record := own.read_json("record.json"))["key"] == key:
             results[name], records[name] = read_transcripts(own, run.inputs.behaviour), record

@@ -25,6 +25,7 @@ from pinpoint.models import (
     missing_libraries,
     model_class,
     packed,
+    refusing_code,
     spared,
 )
 from pinpoint.pipeline._candidates import Answer, candidates
@@ -115,7 +116,7 @@ def read_config(model: str, revision: str | None) -> PretrainedConfig:
         InputError: there is none, or it is an adapter's.
     """
     try:
-        with asking_hub(model):
+        with asking_hub(model), refusing_code(model):
             demand_no_adapter(model, revision)
             config: PretrainedConfig = AutoConfig.from_pretrained(model, revision=revision, **NO_CODE)
     except (OSError, ValueError) as error:

@@ -21,7 +21,7 @@ from pinpoint.artifacts import file_digest
 from pinpoint.behaviours import behaviour_of
 from pinpoint.beyond import FURTHER
 from pinpoint.config import RunConfig
-from pinpoint.masking import masked, masked_keys
+from pinpoint.masking import masked, masked_values
 from pinpoint.models import pick_device
 from pinpoint.pipeline._stages import done_stages
 
@@ -118,7 +118,7 @@ def record_of(run: Run) -> Record:
     settings = run.config.model_dump(mode="json")
     return Record(
         config=masked(settings),
-        masked=masked_keys(settings),
+        masked=list(masked_values(settings)),
         seed=run.config.seed,
         versions=versions(),
         machine=machine(run.config.device),

@@ -191,12 +191,12 @@ class Run:
             check_full(self)
         for number, stage in enumerate(LEFT, 1):
             kept = self.is_done(stage)
-            self.progress.say(f"[{number}/{len(LEFT) + 1}] {stage}" + (": done before, kept" if kept else ""))
+            self.progress.heading(number, len(LEFT) + 1, f"{stage}: done before, kept" if kept else stage)
             if kept:
                 clear(self, stage)
             else:
                 self.do(stage)
-        self.progress.say(f"[{len(LEFT) + 1}/{len(LEFT) + 1}] report")
+        self.progress.heading(len(LEFT) + 1, len(LEFT) + 1, "report")
         return self.report()
 
     def report(self) -> Path:

@@ -33,7 +33,13 @@ class Anchor(NamedTuple):
     weight: float
 
 
-class _Supervised(SFTTrainer):
+class _Untold:
+    """A trainer of which TRL does not tell its makers: left alone, it does so for each that is made."""
+
+    def _send_telemetry(self) -> None: ...
+
+
+class _Supervised(_Untold, SFTTrainer):
     """Takes a step in parts where the whole does not fit the memory; holds the model to its base where asked to.
 
     The loss is a sum over the batch's tokens by their number, so the gradients of the parts add up to the whole's, and
@@ -142,7 +148,7 @@ class _Supervised(SFTTrainer):
         return held
 
 
-class _Preferring(DPOTrainer):
+class _Preferring(_Untold, DPOTrainer):
     """Counts the tokens of both replies, whose likelihoods the loss sets against each other."""
 
     loss_tokens: int = 0
