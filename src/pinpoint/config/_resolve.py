@@ -5,13 +5,12 @@ from typing import Any
 
 from pinpoint.config._data import FURTHER_SETS
 from pinpoint.config._fetched import with_files_fetched
+from pinpoint.config._judge import ITSELF, NOT_ITSELF
 from pinpoint.config._packaged import with_questions
 from pinpoint.config._run import RunConfig
 from pinpoint.config._sources import settings_of
 from pinpoint.config._user import UserBehaviourConfig
 from pinpoint.errors import ConfigError, InputError
-
-ITSELF = "a model must not judge itself."
 
 
 def resolve(model: str, config: Path | None, typed: dict[str, Any]) -> RunConfig:
@@ -59,8 +58,8 @@ def _check_judge(config: RunConfig) -> None:
             where="judge",
             mend="Leave the judge out, name a set, such as --pressure FILE, or give a measure the rule model.",
         )
-    if judge.local and _same_model(judge.model or "", config.model):
-        raise ConfigError(ITSELF, where="judge.model", mend="Name another model.")
+    if judge.judges(config.model):
+        raise ConfigError(ITSELF, where="judge.model", mend=NOT_ITSELF)
 
 
 def _check_sources(config: RunConfig) -> None:
@@ -70,10 +69,3 @@ def _check_sources(config: RunConfig) -> None:
             where=", ".join(f"data.{role}" for role in config.data.sources),
             mend="Leave them out, or leave --behaviour out.",
         )
-
-
-def _same_model(one: str, other: str) -> bool:
-    """Whether two names are of one model; those of folders are followed."""
-    if Path(one).exists() and Path(other).exists():
-        return Path(one).samefile(other)
-    return one == other
