@@ -9,6 +9,7 @@ from pinpoint.data._draw import draw
 from pinpoint.data._files import numbered_rows
 from pinpoint.data._leakage import Corpus, Overlap, Passage, same_text
 from pinpoint.data._lines import read_lines
+from pinpoint.data._listed import present, several
 from pinpoint.data._pairs import ContrastPair, EncodedPair, encode_pair
 from pinpoint.data._passages import Excerpt, read_passages
 from pinpoint.data._published import read_published
@@ -84,6 +85,7 @@ __all__ = [
     "neutral_dialogues",
     "numbered_rows",
     "pad",
+    "present",
     "read_columns",
     "read_dialogues",
     "read_lines",
@@ -95,6 +97,7 @@ __all__ = [
     "read_transcripts",
     "render",
     "same_text",
+    "several",
     "system",
     "system_lost",
     "user",
