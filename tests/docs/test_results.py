@@ -3,6 +3,7 @@
 import json
 from typing import Any
 
+from bench.published_path import table
 from pinpoint.numerals import with_interval
 from pinpoint.report._comparison_tables import ability_rows, comparison_rows
 from tests.conftest import ROOT
@@ -29,6 +30,22 @@ def test_the_comparison_shows_its_record_without_the_times() -> None:
     kept = [i for i, name in enumerate(rows[0]) if name != "seconds"]
 
     assert _tables("compare.md") == [[[row[i] for i in kept] for row in rows], ability_rows(found)]
+
+
+def _rows_below(page: str, heading: str) -> list[list[str]]:
+    """The cells of the first table under a heading, without its two first lines."""
+    text = (ROOT / "docs" / page).read_text(encoding="utf-8").partition(f"{heading}\n")[2]
+    lines = [line for line in text.partition("\n#")[0].splitlines() if line.startswith("|")]
+    return [[cell.strip() for cell in line.strip("|").split("|")] for line in lines[2:]]
+
+
+def test_the_published_path_s_table_is_its_record_s() -> None:
+    record = json.loads((ROOT / "bench" / "results" / "published_path.json").read_text(encoding="utf-8"))
+    found = table(record)
+    assert _rows_below("question-sets.md", "### Seen from end to end") == found
+    page = (ROOT / "docs" / "question-sets.md").read_text(encoding="utf-8")
+    assert f"{sum(record['organism']['rows'].values())} questions" in page
+    assert f"{sum(record['organism']['turns'].values())} test questions" in page
 
 
 def test_the_readme_s_table_is_the_demo_s() -> None:
