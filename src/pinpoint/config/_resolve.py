@@ -12,6 +12,8 @@ from pinpoint.config._sources import settings_of
 from pinpoint.config._user import UserBehaviourConfig
 from pinpoint.errors import ConfigError, InputError
 
+_FOLDERS = ("phrasings", "pressure", "sycon", "beliefs", "feedback")
+
 
 def resolve(model: str, config: Path | None, typed: dict[str, Any]) -> RunConfig:
     """The settings of a run, as `settings_of` puts them together, whose files are there.
@@ -33,7 +35,7 @@ def resolve(model: str, config: Path | None, typed: dict[str, Any]) -> RunConfig
             )
     for name in ("abilities", "neutral", "passages", *FURTHER_SETS):
         path = getattr(resolved.data, name)
-        there = Path.exists if name in ("phrasings", "pressure", "sycon") else Path.is_file
+        there = Path.exists if name in _FOLDERS else Path.is_file
         if path is not None and not there(Path(path)):
             raise InputError("no such file.", where=f"data.{name}: {path}", mend="Give a JSONL file, or leave it out.")
     # It is read once training is over: too late to find that it is not there.
