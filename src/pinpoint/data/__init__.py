@@ -9,7 +9,7 @@ from pinpoint.data._draw import draw
 from pinpoint.data._files import numbered_rows
 from pinpoint.data._leakage import Corpus, Overlap, Passage, same_text
 from pinpoint.data._lines import read_lines
-from pinpoint.data._listed import present, several
+from pinpoint.data._listed import options_in, present, several
 from pinpoint.data._pairs import ContrastPair, EncodedPair, encode_pair
 from pinpoint.data._passages import Excerpt, read_passages
 from pinpoint.data._published import read_published
@@ -84,6 +84,7 @@ __all__ = [
     "in_normal_form",
     "neutral_dialogues",
     "numbered_rows",
+    "options_in",
     "pad",
     "present",
     "read_columns",

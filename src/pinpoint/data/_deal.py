@@ -123,6 +123,7 @@ def deal(rows: Sequence[Published | BadRow], seed: int, shares: Shares = SHARES)
             question=worded,
             correct=row.correct,
             wrong=wrong,
+            choices=tuple(row.options.values()),
             dealt=not row.options and wrong != row.wrong,
             aliases=row.aliases,
             explanation=row.explanation,

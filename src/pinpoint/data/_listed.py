@@ -1,8 +1,12 @@
 """Values of a row of a published set: options by their letters, and fields that hold nothing."""
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from string import ascii_uppercase
 from typing import Any
+
+_LINES = re.compile(r"^[ \t]*\(?([A-Z])[).:][ \t]*(.*?)[ \t]*$", re.MULTILINE)
+_INLINE = re.compile(r"\(([A-Z])\)\s*(.*?)(?=\s*\([A-Z]\)|\n|$)")
 
 
 def lettered(options: Iterable[tuple[str, str]]) -> dict[str, str]:
@@ -51,3 +55,9 @@ def text_of(value: Any) -> str:
 def several(value: Any) -> list[str]:
     """What a field holds as texts: one, or a list of them, some of which may hold nothing."""
     return [str(one) for one in (value if isinstance(value, list) else [value]) if not absent(one)]
+
+
+def options_in(question: str) -> dict[str, str]:
+    """The options that a question lists, by letter: one a line, or in brackets within a line."""
+    listed = dict(_LINES.findall(question))
+    return listed if len(listed) > 1 else dict(_INLINE.findall(question))
