@@ -259,7 +259,7 @@ def test_a_judge_that_is_not_whole_is_refused(tmp_path: Path) -> None:
 def test_rows_of_the_judging_model_are_refused(tmp_path: Path) -> None:
     path = write(tmp_path / "t.jsonl", [row(), "{not json", row(model="x" * 5000), row(model="Qwen/Qwen2-7B")])
     command = ["score", str(path), "--judge", "model", "--judge-model"]
-    for judge in ("qwen2-7b", str(shipped()["yesman"].parent / "Qwen2-7B")):
+    for judge in ("qwen2-7b", "Qwen/Qwen2-7B"):
         for endpoint in ([], ["--judge-endpoint", "http://127.0.0.1:9/v1"]):
             done = CliRunner().invoke(app, [*command, judge, *endpoint])
             assert isinstance(done.exception, InputError) and done.exception.exit_code == 2
