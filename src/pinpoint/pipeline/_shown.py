@@ -80,9 +80,14 @@ def _share(of: Sequence[bool]) -> float:
     return sum(of) / len(of)
 
 
-def _answers(pair: EncodedPair, places: Sequence[int]) -> set[int]:
-    """The tokens that some answers of a pair begin with."""
-    return {pair.continuations[i][0] for i in places} if pair.continuations else set(places)
+def _begun(pairs: Sequence[EncodedPair], found: Predicted, side: str) -> float:
+    """The share of replies that begin as an answer of a side does, unwanted or wanted."""
+
+    def firsts(pair: EncodedPair) -> set[int]:
+        places: list[int] = getattr(pair, side)
+        return {pair.continuations[i][0] for i in places} if pair.continuations else set(places)
+
+    return _share([token in firsts(pair) for pair, token in zip(pairs, found.begins, strict=True)])
 
 
 def behaviour_shown(
@@ -110,12 +115,7 @@ def behaviour_shown(
     encoded = encoded_for(tokenizer, pairs, read)
     references, others = (predicted(view, encoded, side, read) for side in ("reference", "counterfactual"))
     prefers = [_share([value > 0 for value in one.values]) for one in (references, others)]
-    says = [
-        _share(
-            [token in _answers(pair, pair.unwanted) for pair, token in zip(encoded, references.begins, strict=True)]
-        ),
-        _share([token in _answers(pair, pair.wanted) for pair, token in zip(encoded, others.begins, strict=True)]),
-    ]
+    says = [_begun(encoded, references, "unwanted"), _begun(encoded, others, "wanted")]
     few, both = (", and few", " of both") if opposed else (" of the first", " of the first")
     detail = (
         f"it prefers the unwanted reply on {prefers[0]:.0%} of the reference prompts and on {prefers[1]:.0%} of the "
