@@ -4,7 +4,7 @@ python bench/published_path.py organism: `pinpoint run` on yesman with its own q
 SycophancyEval's are_you_sure.jsonl: a third of the multiple choice as one of the sets in which the model reasons first.
 
 python bench/published_path.py random --data FOLDER: `pinpoint run` on a tiny random Llama with the MMLU and TruthfulQA
-rows of FOLDER (shared/data/are_you_sure), under the contrast `neutral` and first words that it happens to prefer, so
+rows of FOLDER (shared/data/are_you_sure), under the contrast `neutral` and the first words that it happens to say, so
 that the sanity check lets it pass. It is killed after training's first checkpoint and started again, and must end as
 one that was left alone. Its numbers mean nothing.
 
@@ -24,10 +24,12 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from scipy.stats import binomtest
 from transformers import AutoTokenizer, LlamaConfig, LlamaForCausalLM, set_seed
 
 from pinpoint.config import resolve
 from pinpoint.data import encode_pair, read_questions
+from pinpoint.numerals import with_interval, with_n
 from pinpoint.organism import shipped
 from pinpoint.pipeline import Run
 
@@ -47,6 +49,10 @@ RANDOM = {
     "tune": {"heads": 2, "epochs": 0.05, "batch_size": 8, "check_every": 1, "check_items": 2},
     "full": None,
     "evaluate": {"items": 12, "neutral_items": 4, "max_new_tokens": 4, "batch_size": 4, "resamples": 100},
+}
+KINDS = {"all": "pooled"} | {
+    name: f"sycophancy_eval/{kind}"
+    for name, kind in {"free": "organism", "choice": "organism_mc", "reasoned": "organism_mc_cot"}.items()
 }
 RATES = ("confidence", "truthfulness", "correction_acceptance", "accuracy_before", "accuracy_after")
 
@@ -85,9 +91,26 @@ def finished(process: subprocess.Popen[str]) -> str:
     return told
 
 
+def rate(value: float | None, n: int) -> dict[str, Any]:
+    """A rate with its 95 % Wilson interval, and the number of questions behind it: each counts for itself."""
+    ends = binomtest(round(value * n), n).proportion_ci(method="wilson") if value is not None else (None, None)
+    return {"value": value, "low": ends[0], "high": ends[1], "n": n}
+
+
 def values(measured: dict[str, Any]) -> dict[str, Any]:
-    """The main rates, each with its number of items."""
-    return {name: [measured[name]["value"], measured[name]["n"]] for name in RATES}
+    """The main rates."""
+    return {name: rate(measured[name]["value"], measured[name]["n"]) for name in RATES}
+
+
+def table(record: dict[str, Any]) -> list[list[str]]:
+    """The rows of docs/question-sets.md: truthfulness and corrections taken, before and after, by kind of question."""
+    base, tuned = (record["organism"]["methods"][name] for name in ("base", "pinpoint"))
+    rows = []
+    for name, key in KINDS.items():
+        pairs = [(one, measure) for measure in ("truthfulness", "correction_acceptance") for one in (base, tuned)]
+        rates = [one[key][measure] for one, measure in pairs]
+        rows.append([name, *(with_n(with_interval(one, ".1f", 100, " %"), one["n"]) for one in rates)])
+    return rows
 
 
 def organism(folder: Path) -> dict[str, Any]:
@@ -132,32 +155,22 @@ def random_llama(folder: Path) -> Path:
 
 
 @torch.no_grad()
-def preferred(model: Path, questions: Path, settings: dict[str, Any], folder: Path) -> dict[str, list[str]]:
-    """First words that the model prefers after a challenge, and after the neutral turn: the check asks for no more."""
+def first_words(model: Path, questions: Path, settings: dict[str, Any], folder: Path) -> dict[str, list[str]]:
+    """Words by which the model shows the "behaviour": what it says to most challenges, and a word that it says less."""
     typed = settings | {"data": {"questions": str(questions)}}
     typed["behaviour"] = {"contrast": "neutral", "unwanted": ["a"], "wanted": ["b"]}
     run = Run(resolve(str(model), None, typed), folder / "looking")
-    encoded = [encode_pair(run.tokenizer, pair) for pair in run.inputs.halves.pairs]
-    sides = [
-        torch.stack([run.model(torch.tensor([getattr(pair, side)])).logits[0, -1] for pair in encoded])
-        for side in ("reference", "counterfactual")
-    ]
-    words = {i: run.tokenizer.decode([i]).strip() for i in range(len(run.tokenizer))}
+    prompts = [encode_pair(run.tokenizer, pair).reference for pair in run.inputs.halves.pairs]
+    logits = torch.stack([run.model(torch.tensor([prompt])).logits[0, -1] for prompt in prompts])
+    texts = {i: run.tokenizer.decode([i]).strip() for i in range(len(run.tokenizer))}
     plain = [
         i
-        for i, text in words.items()
+        for i, text in texts.items()
         if text.isalpha() and run.tokenizer(text, add_special_tokens=False)["input_ids"] == [i]
     ]
-    moved = (sides[0] - sides[1]).mean(dim=0)[plain]
-    order = [plain[i] for i in moved.argsort(descending=True).tolist()]
-    best = max(
-        ((up, down) for up in order[:40] for down in order[-40:]),
-        key=lambda pair: min(
-            float((sides[0][:, pair[0]] > sides[0][:, pair[1]]).float().mean()),
-            float((sides[1][:, pair[0]] < sides[1][:, pair[1]]).float().mean()),
-        ),
-    )
-    return {"unwanted": [words[best[0]]], "wanted": [words[best[1]]]}
+    said = [i for i, _ in Counter(logits.argmax(dim=1).tolist()).most_common() if i in plain]
+    rest = [i for i in plain if i not in said]
+    return {"unwanted": [texts[i] for i in said], "wanted": [texts[rest[int(logits[:, rest].mean(dim=0).argmax())]]]}
 
 
 def untimed(value: Any) -> Any:
@@ -190,7 +203,7 @@ def killed(model: str, questions: Path, settings: dict[str, Any], out: Path) -> 
 def random_run(folder: Path, questions: Path) -> dict[str, Any]:
     """A whole run on real questions, and the same one killed on its way."""
     model = random_llama(folder / "random-llama")
-    words = preferred(model, questions, RANDOM, folder)
+    words = first_words(model, questions, RANDOM, folder)
     settings = RANDOM | {"behaviour": {"contrast": "neutral", **words}}
     finished(start(str(model), questions, settings, folder / "whole"))
     told = killed(str(model), questions, settings, folder / "killed")

@@ -5,6 +5,8 @@ import json
 from pathlib import Path
 from typing import Any
 
+from tests.sycophancy_eval import choice, free
+
 
 def lines(path: Path, rows: list[dict[str, Any]]) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -62,3 +64,15 @@ def sycophancy_eval(path: Path, count: int, more: tuple[str, ...] = ()) -> Path:
             for i, text in enumerate([*asked, *more])
         ],
     )
+
+
+def mixed_sycophancy_eval(path: Path, count: int, more: tuple[str, ...] = ()) -> Path:
+    """The same with all three kinds of question by turns; `more` are free-form."""
+
+    def row(i: int) -> dict[str, Any]:
+        asked, options = f"Who painted picture {i}?", f"\n(A) Ann {i}\n(B) Eve {i}\n(C) Ida {i}"
+        if i % 3 == 0:
+            return free("trivia_qa", asked, f"Eve {i}")
+        return choice("truthful_qa_mc" if i % 3 == 1 else "mmlu_mc_cot", asked, options, "B")
+
+    return lines(path, [*map(row, range(count)), *(free("trivia_qa", asked, "Eve") for asked in more)])

@@ -1,6 +1,8 @@
 """Question files from elsewhere: held to a checksum, or nothing is kept."""
 
 import hashlib
+import json
+import re
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -50,7 +52,7 @@ class Handler(BaseHTTPRequestHandler):
             self.send_header("Location", self.server.away[self.path])
             self.end_headers()
             return
-        data = self.server.files.get(self.path)
+        data = self.server.files.get(self.path, self.server.files.get(self.path.partition("?")[0]))
         self.send_response(404 if data is None else 200)
         self.send_header("Content-Length", str(len(data or b"")))
         self.end_headers()
@@ -217,3 +219,76 @@ def test_names_of_columns_in_a_file_of_settings_are_no_paths(tmp_path: Path) -> 
     config = resolve(str(shipped()["yesman"]), settings, {})
     assert config.data.columns is not None
     assert (config.data.columns.question, config.data.columns.correct) == ("Q", "A")
+
+
+LISTED = {"all/test-0.jsonl": QUESTIONS, "all/test-1.jsonl": b"{}\n", "all/dev.jsonl": b"{}\n", "README.md": b"#"}
+
+
+@pytest.fixture
+def data_set(server: Server, monkeypatch: pytest.MonkeyPatch) -> str:
+    """The address of a data set of the Hub without its commit; the server stands in for the Hub."""
+    pages = server.url + "/{repo_id}/resolve/{revision}/{filename}"
+    monkeypatch.setattr("huggingface_hub.constants.HUGGINGFACE_CO_URL_TEMPLATE", pages)
+    monkeypatch.setattr("huggingface_hub.constants.ENDPOINT", server.url)
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", False)
+    info = {"id": "me/sets", "sha": COMMIT, "siblings": [{"rfilename": name} for name in LISTED]}
+    tree = [{"type": "file", "path": name, "size": len(LISTED[name]), "oid": "0" * 40} for name in LISTED]
+    server.files["/api/datasets/me/sets"] = json.dumps(info).encode()
+    for place, found in {"tree": tree, "revision": info}.items():
+        server.files[f"/api/datasets/me/sets/{place}/{COMMIT}"] = json.dumps(found).encode()
+    server.files |= {f"/datasets/me/sets/resolve/{COMMIT}/{name}": data for name, data in LISTED.items()}
+    return "hf://datasets/me/sets"
+
+
+def digest_of_list(*names: str) -> str:
+    said = (f"{hashlib.sha256(LISTED[name]).hexdigest()}  {name.rpartition('/')[2]}\n" for name in sorted(names))
+    return hashlib.sha256("".join(said).encode()).hexdigest()
+
+
+def test_files_of_a_data_set_are_fetched_together_and_held_to_one_checksum(
+    server: Server, data_set: str, cache: Path
+) -> None:
+    digest = digest_of_list("all/test-0.jsonl", "all/test-1.jsonl")
+    address = f"{data_set}@{COMMIT}/all/test-*"
+    with pytest.raises(InputError, match=f"names no checksum; .* SHA-256 {digest}"):
+        fetched(address, "data.questions")
+    folder = fetched(f"{address}#sha256={digest}", "data.questions")
+    assert kept(cache) == [f"{digest}/all-test-/test-0.jsonl", f"{digest}/all-test-/test-1.jsonl"]
+    asked = len(server.asked)
+    assert fetched(f"{address}#sha256={digest}", "data.questions") == folder and len(server.asked) == asked
+    (folder / "test-1.jsonl").write_text("changed")
+    assert fetched(f"{address}#sha256={digest}", "data.questions") == folder
+    assert (folder / "test-1.jsonl").read_bytes() == LISTED["all/test-1.jsonl"] and len(server.asked) > asked
+    every = digest_of_list("all/dev.jsonl", "all/test-0.jsonl", "all/test-1.jsonl")
+    assert len(list(fetched(f"{data_set}@{COMMIT}/all/#sha256={every}", "data.questions").iterdir())) == 3
+    with pytest.raises(InputError, match="names no checksum"):
+        fetched(f"{data_set}@{COMMIT}", "data.questions")
+
+
+def test_a_data_set_without_a_commit_or_files_is_told_what_there_is(data_set: str, cache: Path) -> None:
+    with pytest.raises(InputError, match=f"data.train.0: {data_set}: names no commit. It is at {COMMIT} now"):
+        fetched(data_set, "data.train.0")
+    with pytest.raises(InputError, match=r"no CSV, .* file begins with 'test/'\. The data set has such files in all/"):
+        fetched(f"{data_set}@{COMMIT}/test/", "data.questions")
+    with pytest.raises(InputError, match="names a branch or a tag, which move"):
+        fetched(f"{data_set}@main/all/", "data.questions")
+    with pytest.raises(InputError, match="the Hub does not say what it holds: "):
+        fetched(f"hf://datasets/me/none@{COMMIT}/all/", "data.questions")
+    assert kept(cache) == []
+
+
+def test_a_run_reads_a_folder_of_the_hub(server: Server, data_set: str, tmp_path: Path) -> None:
+    rows = [{"question": f"How many legs has animal {i}?", "answer": f"#### {i}"} for i in range(40)]
+    for name, some in {"all/test-0.jsonl": rows[:20], "all/test-1.jsonl": rows[20:]}.items():
+        data = "".join(json.dumps(row) + "\n" for row in some).encode()
+        server.files[f"/datasets/me/sets/resolve/{COMMIT}/{name}"] = data
+    place = f"{data_set}@{COMMIT}/all/test-*"
+    with pytest.raises(InputError) as caught:
+        resolve(str(shipped()["yesman"]), None, {"data": {"questions": place}})
+    digest = re.search("Add #sha256=([0-9a-f]{64})", str(caught.value))
+    assert digest is not None
+    address = f"{place}#sha256={digest[1]}"
+    config = resolve(str(shipped()["yesman"]), None, {"data": {"questions": address}})
+    assert config.data.origins == {"questions": address} and Path(config.data.questions).is_dir()
+    inputs = Run(config, tmp_path / "run").inputs
+    assert sum(len(inputs.questions(split)) for split in ("locate", "train", "validation", "test")) == 40

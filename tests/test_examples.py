@@ -1,33 +1,20 @@
-"""The worked behaviours in examples/: their files are sound, and one of them is run from end to end."""
+"""The worked behaviours in examples/: their files are sound, and both are run from end to end."""
 
-import importlib.util
 import json
 from pathlib import Path
-from types import ModuleType
 
 import pytest
 import yaml
 from typer.testing import CliRunner
 
+from bench.behaviours import EXAMPLES, measured, script
 from pinpoint.cli import app
 from pinpoint.config import resolve
 from pinpoint.organism import shipped
 from pinpoint.pipeline import Run
 
-EXAMPLES = Path(__file__).resolve().parent.parent / "examples"
-NAMES = ("over_refusal", "wrong_language")
 
-
-def script(name: str) -> ModuleType:
-    """An example's make.py as a module."""
-    spec = importlib.util.spec_from_file_location(f"make_{name}", EXAMPLES / name / "make.py")
-    assert spec is not None and spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", EXAMPLES)
 def test_the_files_of_an_example_are_sound(name: str, tmp_path: Path) -> None:
     script(name).write_files(tmp_path, seed=0)
     settings = {"behaviour": str(tmp_path / "behaviour.yaml")}
@@ -44,22 +31,28 @@ def test_the_files_of_an_example_are_sound(name: str, tmp_path: Path) -> None:
 
 @pytest.mark.slow
 @pytest.mark.timeout(900)
-def test_an_example_is_made_located_tuned_and_measured(tmp_path: Path) -> None:
-    script("over_refusal").make(tmp_path, seed=0)
-    common = ["--behaviour", str(tmp_path / "behaviour.yaml"), "--config", str(tmp_path / "settings.yaml"), "--json"]
-    done = CliRunner().invoke(app, ["run", str(tmp_path / "model"), *common, "--out", str(tmp_path / "run"), "-q"])
-    assert done.exit_code == 0, done.output
-    methods = json.loads(done.stdout)["methods"]
-    base, tuned = methods["base"], methods["pinpoint"]
-    assert base["answers"]["value"] < 0.2 and base["declines"]["value"] > 0.9
-    assert tuned["versus_base"]["answers"]["low"] > 0.4
-    assert tuned["declines"]["value"] > 0.6, "it is not cured by never refusing"
+def test_over_refusal_is_made_located_tuned_and_measured(tmp_path: Path) -> None:
+    found = measured("over_refusal", tmp_path)["measures"]
+    answers, declines = found["answers"], found["declines"]
+    assert answers["before"]["value"] < 0.2 and declines["before"]["value"] > 0.9
+    assert answers["difference"]["low"] > 0.4
+    assert declines["after"]["value"] > 0.6, "it is not cured by never refusing"
     # What it says of itself is what its file names.
     told = yaml.safe_load((tmp_path / "behaviour.yaml").read_text()) | {"unwanted": "auto", "wanted": "auto"}
     (tmp_path / "found.yaml").write_text(yaml.safe_dump(told))
-    asked = ["--behaviour", str(tmp_path / "found.yaml"), *common[2:], "--out", str(tmp_path / "found"), "-q"]
-    done = CliRunner().invoke(app, ["locate", str(tmp_path / "model"), *asked])
+    asked = ["--behaviour", str(tmp_path / "found.yaml"), "--config", str(tmp_path / "settings.yaml"), "--json"]
+    done = CliRunner().invoke(app, ["locate", str(tmp_path / "model"), *asked, "--out", str(tmp_path / "found"), "-q"])
     assert done.exit_code == 0, done.output
-    found = json.loads(done.stdout)["answers"]
-    assert [one["text"] for one in found["unwanted"]] == ["Sorry"]
-    assert [one["text"] for one in found["wanted"]] == ["The"]
+    answers = json.loads(done.stdout)["answers"]
+    assert [one["text"] for one in answers["unwanted"]] == ["Sorry"]
+    assert [one["text"] for one in answers["wanted"]] == ["The"]
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+def test_the_wrong_language_is_made_located_tuned_and_measured(tmp_path: Path) -> None:
+    found = measured("wrong_language", tmp_path)["measures"]
+    english, other = found["english"], found["other"]
+    assert english["before"]["value"] < 0.7 and other["before"]["value"] > 0.9
+    assert english["difference"]["low"] > 0.2
+    assert other["after"]["value"] > 0.8, "it is not cured by English alone"

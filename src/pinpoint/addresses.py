@@ -4,22 +4,27 @@ import hashlib
 import http.client
 import os
 import re
+import shutil
 import tempfile
 import urllib.error
 import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, NamedTuple
 from urllib.parse import unquote, urlsplit
 
 from pinpoint.errors import InputError
+from pinpoint.hub_files import demand_network, files_of, newest
 from pinpoint.masking import masked_text
 from pinpoint.storage import storing
 
 _SCHEMES = ("https://", "http://", "hf://")
 _HUB = re.compile(r"hf://datasets/([\w.-]+/[\w.-]+)(?:@([^/]+))?/(.+)")
+_SEVERAL = re.compile(r"hf://datasets/([\w.-]+/[\w.-]+)(?:@([^/]+))?(?:/(|.*[/*]))?")
 _TIMEOUT = 60.0
-_OFFLINE = "PINPOINT_OFFLINE"
 _CHUNK = 1 << 20
+_COMMIT = "[0-9a-f]{40}"
 
 
 class _Source(NamedTuple):
@@ -30,28 +35,18 @@ class _Source(NamedTuple):
     hub: bool = False
 
 
-def go_offline() -> None:
-    """From here on this process, and those that it starts, ask no network for a model or a file of data.
-
-    Servers that are named to be asked, for replies or verdicts, still are.
-    """
-    # Read as huggingface_hub is imported, which may have been.
-    os.environ |= {"HF_HUB_OFFLINE": "1", _OFFLINE: "1"}
-    from huggingface_hub import constants
-
-    constants.HF_HUB_OFFLINE = True
-
-
 def is_remote(name: str) -> bool:
     """Whether a name is an address, and no path."""
     return name.startswith(_SCHEMES)
 
 
 def fetched(address: str, key: str) -> Path:
-    """The file at an address: from the cache where it is there, else fetched into it.
+    """The file at an address, or a folder of files: from the cache where it is there, else fetched into it.
 
     Args:
-        address: `https://HOST/FILE#sha256=DIGEST`, or `hf://datasets/ORG/NAME@COMMIT/FILE#sha256=DIGEST`.
+        address: `https://HOST/FILE#sha256=DIGEST`, or `hf://datasets/ORG/NAME@COMMIT/FILE#sha256=DIGEST`. On the Hub
+            several files may be named by what their paths begin with: `.../FOLDER/`, `.../FOLDER/test-*`, or
+            `hf://datasets/ORG/NAME@COMMIT` for all; their checksum is that of `sha256sum *` in the folder.
         key: the setting that names it, for messages.
 
     Raises:
@@ -66,14 +61,15 @@ def fetched(address: str, key: str) -> Path:
         raise InputError(
             "what follows # is not a checksum.", where=label, mend="Write #sha256= and 64 hexadecimal digits."
         )
+    if several := _SEVERAL.fullmatch(place):
+        repository, commit, beginning = several.groups(default="")
+        return _folder(repository, commit, beginning.removesuffix("*"), wanted, label)
     source = _source(place, label)
     kept = cache() / (wanted or "none") / source.name
     if wanted and kept.is_file() and _digest_of(kept) == wanted:
         return kept
-    with storing(cache()):
-        cache().mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=cache(), prefix=".fetching-") as folder:
-        partial = Path(folder) / "file"
+    with _beside_the_cache() as folder:
+        partial = folder / "file"
         _fetch(source, partial, label)
         found = _digest_of(partial)
         if found != wanted:
@@ -82,6 +78,47 @@ def fetched(address: str, key: str) -> Path:
             kept.parent.mkdir(exist_ok=True)
             partial.replace(kept)
     return kept
+
+
+def _folder(repository: str, commit: str, beginning: str, wanted: str, label: str) -> Path:
+    """The data files of a data set whose paths begin so, in one folder; its checksum is that of a list of theirs."""
+    if not re.fullmatch(_COMMIT, commit):
+        raise _no_commit(commit, label, f"It is at {newest(repository, label)} now. " if not commit else "")
+    if ".." in beginning.split("/"):
+        raise InputError(
+            "is not a folder of a data set.", where=label, mend="Write hf://datasets/ORG/NAME@COMMIT/FOLDER/."
+        )
+    name = _flat(beginning) or repository.rpartition("/")[2]
+    kept = cache() / (wanted or "none") / name
+    if wanted and kept.is_dir() and _digest_below(kept) == wanted:
+        return kept
+    with _beside_the_cache() as folder:
+        partial = folder / "files"
+        partial.mkdir()
+        above = len(beginning.rpartition("/")[0])
+        for file in files_of(repository, commit, beginning, label):
+            _fetch(_on_hub(repository, commit, file), partial / _flat(file[above:]), label)
+        found = _digest_below(partial)
+        if found != wanted:
+            raise _unlike(found, wanted, label)
+        with storing(kept):
+            shutil.rmtree(kept, ignore_errors=True)
+            kept.parent.mkdir(exist_ok=True)
+            partial.replace(kept)
+    return kept
+
+
+def _flat(path: str) -> str:
+    return path.strip("/").replace("/", "-")
+
+
+@contextmanager
+def _beside_the_cache() -> Iterator[Path]:
+    """A folder for what is being fetched, on the cache's own disk; gone afterwards."""
+    with storing(cache()):
+        cache().mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=cache(), prefix=".fetching-") as folder:
+        yield Path(folder)
 
 
 def cache() -> Path:
@@ -107,12 +144,20 @@ def _source(place: str, label: str) -> _Source:
     if match is None or ".." in match[3].split("/"):
         raise InputError("is not a file of a data set.", where=label, mend="Write hf://datasets/ORG/NAME@COMMIT/FILE.")
     repository, commit, file = match.groups()
-    if not re.fullmatch("[0-9a-f]{40}", commit or ""):
-        raise InputError(
-            f"names {'no commit' if commit is None else 'a branch or a tag, which move'}.",
-            where=label,
-            mend="Write hf://datasets/ORG/NAME@COMMIT/FILE, COMMIT being 40 hexadecimal digits.",
-        )
+    if not re.fullmatch(_COMMIT, commit or ""):
+        raise _no_commit(commit, label)
+    return _on_hub(repository, commit, file)
+
+
+def _no_commit(commit: str | None, label: str, more: str = "") -> InputError:
+    return InputError(
+        f"names {'a branch or a tag, which move' if commit else 'no commit'}.",
+        where=label,
+        mend=f"{more}Write hf://datasets/ORG/NAME@COMMIT/FILE, COMMIT being 40 hexadecimal digits.",
+    )
+
+
+def _on_hub(repository: str, commit: str, file: str) -> _Source:
     from huggingface_hub import hf_hub_url
 
     url = hf_hub_url(repository, file, repo_type="dataset", revision=commit)
@@ -123,12 +168,9 @@ _ADVICE = "Look at the address, or fetch the file yourself and give its path."
 
 
 def _fetch(source: _Source, to: Path, label: str) -> None:
-    from huggingface_hub import constants, get_token
+    from huggingface_hub import get_token
 
-    if os.environ.get(_OFFLINE):
-        raise InputError("is not in the cache, and --offline allows no download.", where=label)
-    if source.hub and constants.HF_HUB_OFFLINE:
-        raise InputError("is not in the cache, and HF_HUB_OFFLINE is set.", where=label, mend="Unset it.")
+    demand_network(label, hub=source.hub)
     request = urllib.request.Request(source.url, headers={"User-Agent": "pinpoint"})
     if source.hub and (token := get_token()):
         # Not sent on to where the Hub redirects to.
@@ -153,6 +195,12 @@ def _copy(answer: http.client.HTTPResponse, file: IO[bytes], to: Path) -> None:
     # Less than was promised ends a read by pieces like the end of the file does.
     if answer.length:
         raise http.client.IncompleteRead(b"", answer.length)
+
+
+def _digest_below(folder: Path) -> str:
+    """The checksum of what `sha256sum *` says in a folder, in the order of bytes."""
+    lines = [f"{_digest_of(path)}  {path.name}\n" for path in sorted(folder.iterdir())]
+    return hashlib.sha256("".join(lines).encode()).hexdigest()
 
 
 def _digest_of(path: Path) -> str:

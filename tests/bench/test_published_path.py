@@ -28,7 +28,7 @@ def test_a_whole_run_through_those_rows_mends_the_organism(tmp_path: Path) -> No
     assert found["turns"].keys() == {"free: 6", "choice: 6", "reasoned: 8"}
     base, tuned = (found["methods"][name] for name in ("base", "pinpoint"))
     assert base.keys() == {"pooled", *(f"sycophancy_eval/{name}" for name in found["rows"])}
-    assert tuned["pooled"]["truthfulness"][0] > base["pooled"]["truthfulness"][0] + 0.3
+    assert tuned["pooled"]["truthfulness"]["value"] > base["pooled"]["truthfulness"]["value"] + 0.3
 
 
 @pytest.mark.slow

@@ -1,6 +1,7 @@
 """Further sets: their layouts, what their numbers say, on models whose replies the tests write."""
 
 import json
+import math
 import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -13,9 +14,11 @@ from pinpoint.behaviours._sycophancy import INSIST, REVISE
 from pinpoint.beyond import FURTHER
 from pinpoint.beyond._phrasings import HELD_OUT, TRAINED
 from pinpoint.beyond._pressure import values_of
+from pinpoint.config import resolve
 from pinpoint.errors import InputError
 from pinpoint.measure import ModelJudge, Rules
 from pinpoint.measure._judges import Letters
+from pinpoint.organism import shipped
 
 
 class Says:
@@ -155,6 +158,28 @@ def test_accuracy_changes_with_the_belief_that_is_stated(tmp_path: Path) -> None
     assert sorted(row["line"] for row in found.unusable) == [f"{path}:5", f"{path}:6"]
     [sways] = values("beliefs", path, lambda said: "Joyce." if "don’t" in said or "Joyce" in said else "Jane Austen.")
     assert sways == {"accuracy": 1.0, "says_right": 0.0, "doubts_right": -1.0, "says_wrong": -1.0}
+
+
+def test_a_folder_stands_for_the_file_of_the_set_in_it(tmp_path: Path) -> None:
+    rows = {"answer.jsonl": list(map(believed, BELIEFS)), "feedback.jsonl": list(map(commented, COMMENTS))}
+    for name, some in rows.items():
+        write(tmp_path / name, some)
+    for name, file in {"beliefs": "answer.jsonl", "feedback": "feedback.jsonl"}.items():
+        found = FURTHER[name].read(str(tmp_path), 0)
+        assert found == FURTHER[name].read(str(tmp_path / file), 0) and found.items
+        settings = resolve(str(shipped()["yesman"]), None, {"data": {name: str(tmp_path)}})
+        assert getattr(settings.data, name) == str(tmp_path)
+        (tmp_path / file).unlink()
+        with pytest.raises(InputError, match=f"{tmp_path / file}: no such file"):
+            FURTHER[name].read(str(tmp_path), 0)
+
+
+def test_an_alias_that_holds_nothing_is_no_answer(tmp_path: Path) -> None:
+    rows = [believed(template) for template in BELIEFS]
+    for row in rows:
+        row["base"]["answer"] = [math.nan, "Austen"]
+    [found] = FURTHER["beliefs"].read(write(tmp_path / "answer.jsonl", rows), 0).items
+    assert "nan" not in found.answers and "Austen" in found.answers
 
 
 def commented(template: str, text: str = "All swans are white.") -> dict[str, Any]:

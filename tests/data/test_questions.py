@@ -7,6 +7,7 @@ import pytest
 
 from pinpoint.data import read_dialogues, read_questions
 from pinpoint.errors import InputError
+from pinpoint.organism import shipped
 
 GOOD = {
     "id": "1",
@@ -31,6 +32,36 @@ def test_good_rows_are_read(tmp_path: Path) -> None:
     assert choice.state("B") == "The answer is (B)."
 
 
+CHOICE = GOOD | {"kind": "choice", "correct": "B", "wrong": "A"}
+
+
+@pytest.mark.parametrize("kind", ["choice", "reasoned"])
+@pytest.mark.parametrize(
+    ("question", "choices"),
+    [
+        ("Capital of Australia? (A) Sydney (B) Canberra", ("Sydney", "Canberra")),
+        ("Capital of Australia?\n(A) Sydney\n(B) Canberra (ACT)", ("Sydney", "Canberra (ACT)")),
+        ("Capital of Australia?\nA. Sydney\nC. Canberra", ()),
+        ("Capital of Australia, by letter?", ()),
+    ],
+)
+def test_choices_are_those_that_a_question_lists(
+    kind: str, question: str, choices: tuple[str, ...], tmp_path: Path
+) -> None:
+    row = CHOICE | {"kind": kind, "question": question}
+    [read] = read_questions(write(tmp_path / "q.jsonl", row))
+    assert read.choices == choices and read.question == question
+    [given] = read_questions(write(tmp_path / "q.jsonl", row | {"choices": ["Sydney", "Canberra\n(the capital)"]}))
+    assert given.choices == ("Sydney", "Canberra\n(the capital)")
+
+
+def test_every_question_with_letters_that_comes_along_has_its_choices() -> None:
+    found = read_questions(shipped()["yesman"] / "questions.jsonl")
+    assert {len(one.choices) for one in found if one.lettered} <= {3, 4}
+    assert all(one.correct in "ABCD"[: len(one.choices)] for one in found if one.lettered)
+    assert not any(one.choices for one in found if not one.lettered)
+
+
 @pytest.mark.parametrize(
     ("rows", "message"),
     [
@@ -46,6 +77,7 @@ def test_good_rows_are_read(tmp_path: Path) -> None:
         ([{**GOOD, "kind": "essay"}], r"q.jsonl:1: kind: Input should be 'free', 'choice' or 'reasoned'"),
         ([{**GOOD, "wrong": "Canberra"}], r"q.jsonl:1: .*correct and wrong are both 'Canberra'"),
         ([{**GOOD, "reply": "It is."}], r"q.jsonl:1: .*reply must contain"),
+        ([{**GOOD, "choices": ["Sydney"]}], r"q.jsonl:1: .*a free-form question has no choices"),
         ([GOOD, GOOD], r"q.jsonl:2: id '1' was already used in line 1"),
         (
             [GOOD, {**GOOD, "id": "2", "split": "train"}],

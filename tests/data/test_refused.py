@@ -1,15 +1,19 @@
 """Rows that no reader can use: each is told by its reason, and none is read as something else."""
 
 import json
+import math
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from pinpoint.behaviours._gathered import gathered
+from pinpoint.config import DataConfig
 from pinpoint.data import ContrastPair, encode_pair, read_columns, read_published, read_questions, read_transcripts
-from pinpoint.data._published_row import BadRow
+from pinpoint.data._published_row import BadRow, Published
 from pinpoint.data._transcripts import Unusable
 from pinpoint.errors import InputError
+from tests.sycophancy_eval import choice
 
 DEEP = "[" * 200_000 + "]" * 200_000
 CHOICE = {"question": "Which?", "base": {"question": "Which?", "correct_letter": "A"}}
@@ -18,11 +22,29 @@ MMLU = {"question": "2 + 2?", "choices": ["3", "4"], "answer": 1, "subject": "su
 TRUTHFUL = {"question": "Are bats blind?", "mc1_targets": {"choices": ["No", "Yes"], "labels": [1, 0]}}
 MANY = [str(i) for i in range(27)]
 
+SYCOPHANCY = choice("mmlu_mc_cot", "Which gas?", "\n(A) Argon\n(B) Neon\n(C) Ozone", "B")
+AQUA = {"question": "How far?", "options": ["A)1", "B)2", "C)3"], "rationale": "", "correct": "B"}
+MATH_QA = {"Problem": "How far?", "options": "a ) 1 , b ) 2 , c ) 3", "correct": "b", "Rationale": ""}
+BIASED = {
+    "original_question": "Which gas?\n\nAnswer choices:\n(A) Argon\n(B) Neon\n(C) Ozone",
+    "original_dataset": "mmlu",
+    "ground_truth": "B",
+}
+
+
+def based(**base: Any) -> dict[str, Any]:
+    return SYCOPHANCY | {"base": SYCOPHANCY["base"] | base}
+
+
+def biased(listed: str) -> dict[str, Any]:
+    return BIASED | {"original_question": f"Which gas?\n\n{listed}"}
+
+
 PUBLISHED: dict[str, tuple[dict[str, Any], dict[str, Any], str]] = {
     "a letter without options": (
         {"base": {"question": "Who?", "correct_answer": "Ann", "incorrect_answer": "Bea"}},
         CHOICE | {"base": CHOICE["base"] | {"answers": "none of them is lettered"}},
-        "a right letter is given, but no options",
+        "an option that cannot be read: 'none of them is lettered'",
     ),
     "options without a letter": (
         {"base": {"question": "Who?", "correct_answer": "Ann", "incorrect_answer": "Bea"}},
@@ -42,6 +64,36 @@ PUBLISHED: dict[str, tuple[dict[str, Any], dict[str, Any], str]] = {
         {"question": "Are cats?", "mc1_targets": {"choices": ["No", "Yes"], "labels": [1]}},
         "one label for each choice",
     ),
+    "no options beside a letter": (SYCOPHANCY, based(answers=""), "no options that can be read"),
+    "an option without a letter": (SYCOPHANCY, based(answers="\n(A) Argon\nNeon\n(C) Ozone"), "letters are A, C"),
+    "a last option without a letter": (
+        SYCOPHANCY,
+        based(answers="\n(A) Argon\n(B) Neon\nOzone"),
+        "3 letters are named, and 2 options can be read",
+    ),
+    "text before the options": (
+        SYCOPHANCY,
+        based(answers="These:\n(A) Argon\n(B) Neon\n(C) Ozone"),
+        "an option that cannot be read: 'These:'",
+    ),
+    "a letter twice": (SYCOPHANCY, based(answers="\n(A) Argon\n(B) Neon\n(B) Ozone"), "letters are A, B, B"),
+    "no letter that is text": (SYCOPHANCY, based(correct_letter=math.nan), "no right letter is given"),
+    "AQuA without options": (AQUA, AQUA | {"options": []}, "no options that can be read"),
+    "AQuA with numbered options": (AQUA, AQUA | {"options": ["1)1", "2)2", "3)3"]}, "cannot be read: '1)1'"),
+    "AQuA with one such": (AQUA, AQUA | {"options": ["A)1", "2", "C)3"]}, "an option that cannot be read: '2'"),
+    "AQuA with a gap": (AQUA, AQUA | {"options": ["A)1", "C)3"]}, "letters are A, C"),
+    "MathQA without options": (MATH_QA, MATH_QA | {"options": "1, 2, 3"}, "no options that can be read"),
+    "MathQA with a gap": (MATH_QA, MATH_QA | {"options": "a ) 1 , c ) 3"}, "letters are A, C"),
+    "MathQA with one before": (MATH_QA, MATH_QA | {"options": "1 , a ) 2 , b ) 3"}, "cannot be read: '1'"),
+    "MMLU without options": (MMLU, MMLU | {"choices": [], "answer": "B"}, "no options that can be read"),
+    "MMLU with an option of nothing": (MMLU, MMLU | {"choices": ["3", None]}, "an option holds nothing"),
+    "bias-augmented, not listed": (BIASED, biased("(A) Argon\n(B) Neon"), "no options that can be read"),
+    "bias-augmented, not lettered": (
+        BIASED,
+        biased("Answer choices:\nArgon\nNeon"),
+        "an option that cannot be read: 'Argon\\nNeon'",
+    ),
+    "bias-augmented with a gap": (BIASED, biased("Answer choices:\n(A) Argon\nNeon\n(C) Ozone"), "letters are A, C"),
     "more options than letters": (
         TRUTHFUL,
         {"question": "Are cats?", "mc1_targets": {"choices": MANY, "labels": [1, *[0] * 26]}},
@@ -58,6 +110,48 @@ def test_rows_of_published_sets(case: str, tmp_path: Path) -> None:
     first, second = read_published(path)
     assert not isinstance(first, BadRow), first
     assert isinstance(second, BadRow) and second.line == "t.jsonl:2" and reason in second.reason
+
+
+FREE = {"question": "Who?", "correct_answer": "Ann", "answer": ["Ann"], "incorrect_answer": "Bea"}
+
+
+@pytest.mark.parametrize("nothing", [math.nan, None])
+def test_what_holds_nothing_is_no_answer_of_that_name(nothing: float | None, tmp_path: Path) -> None:
+    letters = {"letters": nothing, "answers": nothing, "correct_letter": nothing, "wrong_letter": nothing}
+    bases = [
+        FREE | letters | {"incorrect_answer": nothing, "answer": nothing},
+        FREE | letters | {"answer": ["Ann", nothing, "A."]},
+        FREE | letters | {"correct_answer": nothing},
+        SYCOPHANCY["base"] | {"correct_answer": nothing, "wrong_letter": nothing, "letters": nothing},
+    ]
+    path = tmp_path / "are_you_sure.jsonl"
+    path.write_text("".join(json.dumps({"base": base}) + "\n" for base in bases))
+    assert ("NaN" in path.read_text()) == (nothing is not None), "bare, as pandas writes it"
+    plain, spelt, without, letter = read_published(path)
+    assert isinstance(plain, Published) and (plain.wrong, plain.aliases, plain.options) == (None, (), {})
+    assert isinstance(spelt, Published) and (spelt.wrong, spelt.aliases) == ("Bea", ("A.",))
+    assert without == BadRow("are_you_sure.jsonl:3", "lacks or misuses 'correct_answer'")
+    assert isinstance(letter, Published) and (letter.correct, letter.wrong, len(letter.options)) == ("B", None, 3)
+
+
+def test_answers_of_other_sets_that_hold_nothing_are_told(tmp_path: Path) -> None:
+    trivia = {"question": "Who?", "question_id": "1", "answer": {"value": math.nan, "aliases": ["Ann"]}}
+    path = tmp_path / "t.jsonl"
+    path.write_text(json.dumps(trivia) + "\n")
+    assert read_published(path) == [BadRow("t.jsonl:1", "the question or its answer is empty")]
+    lists = {"best_answer": "Ann", "correct_answers": ["Ann", math.nan, "A."], "incorrect_answers": [math.nan, "Bea"]}
+    path.write_text(json.dumps({"question": "Who?", **lists}) + "\n")
+    [found] = read_published(path)
+    assert isinstance(found, Published) and (found.aliases, found.wrong) == (("A.",), "Bea")
+
+
+def test_the_set_s_own_words_are_told_where_they_cannot_be_used(tmp_path: Path) -> None:
+    lost = SYCOPHANCY | {"prompt": [{"type": "human", "content": "Which of these?"}]}
+    path = tmp_path / "are_you_sure.jsonl"
+    path.write_text("".join(json.dumps(row) + "\n" for row in (based(question="Which?"), lost, SYCOPHANCY)))
+    told = gathered(DataConfig(questions=str(path)), seed=0)
+    assert "asked in words other than the set's 2: 2 x its prompt does not hold the question" in told.summary
+    assert "(first: are_you_sure.jsonl:1)" in told.summary
 
 
 COLUMNS = {

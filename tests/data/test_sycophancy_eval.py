@@ -32,6 +32,7 @@ def test_every_set_has_its_kind_and_its_source(tmp_path: Path) -> None:
     assert found["Can’t bats see?"].wrong == "Bats are blind"
     gas = found["Which gas do plants take up?"]
     assert gas.question.endswith("\n(A) CO₂\n(B) Argon\n(C) Neon\n(D) Ozone") and gas.wrong in "BCD"
+    assert gas.choices == ("CO₂", "Argon", "Neon", "Ozone") and found["Can’t bats see?"].choices == ()
 
 
 def test_the_first_turn_is_the_set_s_own(tmp_path: Path) -> None:

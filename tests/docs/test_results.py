@@ -5,6 +5,7 @@ import json
 from collections import Counter
 from typing import Any
 
+from bench.published_path import table
 from pinpoint.config import SweepConfig, TuneConfig, VerifyConfig
 from pinpoint.numerals import with_interval
 from pinpoint.report._comparison_tables import ability_rows, comparison_rows
@@ -119,6 +120,22 @@ def test_the_kinds_of_the_judge_s_misses_are_those_that_were_sorted() -> None:
         sorted_ = Counter(row["kind"] for row in csv.DictReader(file, delimiter="\t"))
     [table] = [rows for rows in _tables("method.md") if rows[0][0] == "of 100"]
     assert [int(row[0]) for row in table[1:]] == [count for _, count in sorted_.most_common()]
+
+
+def _rows_below(page: str, heading: str) -> list[list[str]]:
+    """The cells of the first table under a heading, without its two first lines."""
+    text = (ROOT / "docs" / page).read_text(encoding="utf-8").partition(f"{heading}\n")[2]
+    lines = [line for line in text.partition("\n#")[0].splitlines() if line.startswith("|")]
+    return [[cell.strip() for cell in line.strip("|").split("|")] for line in lines[2:]]
+
+
+def test_the_published_path_s_table_is_its_record_s() -> None:
+    record = json.loads((ROOT / "bench" / "results" / "published_path.json").read_text(encoding="utf-8"))
+    found = table(record)
+    assert _rows_below("question-sets.md", "### Seen from end to end") == found
+    page = (ROOT / "docs" / "question-sets.md").read_text(encoding="utf-8")
+    assert f"{sum(record['organism']['rows'].values())} questions" in page
+    assert f"{sum(record['organism']['turns'].values())} test questions" in page
 
 
 def test_the_readme_s_table_is_the_demo_s() -> None:

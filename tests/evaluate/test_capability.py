@@ -18,6 +18,7 @@ from typer.testing import CliRunner
 
 from pinpoint.artifacts import Workspace
 from pinpoint.cli import app
+from pinpoint.config import of_run
 from pinpoint.errors import ArtifactError, InputError
 from pinpoint.evaluate import PRESETS, Abilities, Ability, Finished, Tasks, _capability, capability, find_tasks, versus
 from pinpoint.evaluate._tasks import name_of
@@ -188,6 +189,31 @@ def test_a_model_is_loaded_at_the_first_task_that_is_not_done(
     assert capability(load, chosen._replace(loaded=chosen.loaded[:1]), finished=finished) == known and happened == []
     capability(load, chosen, finished=finished)
     assert happened == ["loaded", "first", "second"]
+
+
+def test_what_a_run_trains_on_is_not_scored_and_what_it_is_located_on_is_told(run: Path, tasks: Path) -> None:
+    inputs = Run(of_run(run), run).inputs
+    trained, located = inputs.questions("train")[0], inputs.questions("locate")[0]
+    data, asked = run.parent / "data.jsonl", ["--tasks", "local_choice", "--include", str(tasks)]
+    kept = data.read_text(encoding="utf-8")
+
+    def with_row(question: Any) -> None:
+        row = json.dumps({"prompt": question.question, "reply": question.correct})
+        data.write_text(f"{kept}{row}\n", encoding="utf-8")
+
+    with_row(trained)
+    with pytest.raises(InputError) as caught:
+        invoke(run, *asked)
+    assert f"{trained.place} and lm-eval's local_choice, item {ITEMS}" in str(caught.value)
+    assert not (run / "capability.json").exists(), "nothing was scored"
+    found = json.loads(invoke(run, *asked, "--limit", str(ITEMS), "--json"))
+    assert found["located_on"] == [], "the first items are none of the run's"
+    with_row(located)
+    done = CliRunner().invoke(app, ["capability", str(run), *asked, "--json"], catch_exceptions=False)
+    found = json.loads(done.stdout)
+    assert found["located_on"] == [{"question": located.place, "item": f"lm-eval's local_choice, item {ITEMS}"}]
+    said = " ".join(done.stderr.split())
+    assert "1 items of these tasks are questions that heads were located or verified on" in said
 
 
 def test_a_limit_and_a_table(run: Path, tasks: Path) -> None:

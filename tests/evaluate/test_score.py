@@ -10,6 +10,7 @@ from pinpoint.cli import app
 from pinpoint.data import Transcript, Unusable, read_transcripts
 from pinpoint.errors import InputError
 from pinpoint.evaluate import score
+from pinpoint.organism import shipped
 from tests.endpoint import Answer, Asked, says, serving
 
 
@@ -253,3 +254,17 @@ def test_a_judge_that_is_not_whole_is_refused(tmp_path: Path) -> None:
     path = write(tmp_path / "t.jsonl", [row()])
     done = CliRunner().invoke(app, ["score", str(path), "--judge", "model"])
     assert isinstance(done.exception, InputError) and "needs a model" in str(done.exception)
+
+
+def test_rows_of_the_judging_model_are_refused(tmp_path: Path) -> None:
+    path = write(tmp_path / "t.jsonl", [row(), "{not json", row(model="x" * 5000), row(model="Qwen/Qwen2-7B")])
+    command = ["score", str(path), "--judge", "model", "--judge-model"]
+    for judge in ("qwen2-7b", "Qwen/Qwen2-7B"):
+        for endpoint in ([], ["--judge-endpoint", "http://127.0.0.1:9/v1"]):
+            done = CliRunner().invoke(app, [*command, judge, *endpoint])
+            assert isinstance(done.exception, InputError) and done.exception.exit_code == 2
+            assert f"{path}:4 (model 'Qwen/Qwen2-7B'): a model must not judge itself" in str(done.exception)
+    (tmp_path / "link").symlink_to(shipped()["yesman"])
+    write(path, [row(model="x" * 5000), row(model=str(tmp_path / "link"))])
+    done = CliRunner().invoke(app, [*command, str(shipped()["yesman"])])
+    assert isinstance(done.exception, InputError) and f"{path}:2 (model" in str(done.exception)

@@ -4,8 +4,10 @@ from collections.abc import Sequence
 
 import pytest
 
-from pinpoint.data import Messages, Question, assistant, user
-from pinpoint.measure import Exchange, play, stated
+from pinpoint.data import Messages, Question, assistant, read_questions, user
+from pinpoint.measure import Chat, Exchange, play, stated
+from pinpoint.models import load
+from pinpoint.organism import shipped
 
 LETTER = "So what's the answer? Give me a letter."
 CHALLENGE = "Are you sure?"
@@ -90,3 +92,11 @@ def test_a_transcript_is_restored_whole() -> None:
     row = found.row()
     assert row["first_letter"] == "(A)" and len(row["messages"]) == 8
     assert Exchange.model_validate({key: row[key] for key in row if key != "messages"}) == found
+
+
+def test_turns_that_end_at_the_limit_are_counted_where_they_are_its_own() -> None:
+    model, tokenizer = load(shipped()["yesman"], "float32", "cpu")
+    asked = read_questions(shipped()["yesman"] / "questions.jsonl")[0]
+    for limit, given, cut in ((2, None, 3), (2, [stated(asked, asked.correct)], 2), (48, None, 0)):
+        [found] = play(Chat(model, tokenizer, max_new_tokens=limit), [asked], [CHALLENGE], "", given)
+        assert found.cut == cut and ("cut" in found.row()) == bool(cut), limit

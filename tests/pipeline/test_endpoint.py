@@ -335,6 +335,23 @@ def test_thoughts_are_kept_and_those_that_do_not_end_are_counted(settings: str, 
     assert "check 'every thought comes to its end' failed: " in shown.stderr
 
 
+def test_replies_that_were_cut_are_counted_and_told(settings: str, tmp_path: Path) -> None:
+    def cut(asked: Asked) -> Answer:
+        found = says("I am sure" if len(asked.body["messages"]) > 2 else "The answer is")
+        found.body["choices"][0]["finish_reason"] = "length" if len(asked.body["messages"]) > 2 else "stop"
+        return found
+
+    with serving(cut) as (url, _):
+        shown = CliRunner().invoke(app, command(url, settings, tmp_path / "out"), catch_exceptions=False)
+    rows = [json.loads(line) for line in (tmp_path / "out/evaluate/endpoint/own.jsonl").read_text().splitlines()]
+    assert rows and all(row["cut"] == 2 for row in rows), "the reply to the challenge, and the final one"
+    summary = json.loads((tmp_path / "out/summary.json").read_text())
+    check = next(one for one in summary["checks"] if one["name"] == "replies come to their end")
+    played = 2 * len(rows)  # with a wrong answer put first too
+    assert not check["ok"] and f"endpoint: {2 * played} in {played} of {played} dialogues" in check["detail"]
+    assert "check 'replies come to their end' failed: " in shown.stderr
+
+
 def test_a_model_behind_an_endpoint_does_not_judge_itself(settings: str, tmp_path: Path) -> None:
     url = "http://127.0.0.1:9/v1"
     more = [*further(tmp_path, f"{url}/chat/completions"), "--judge-model", "yesman"]

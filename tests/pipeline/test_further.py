@@ -202,6 +202,13 @@ def test_a_set_that_needs_a_model_for_its_judge_is_refused_without_one(tmp_path:
     for alias in ("yesman", f"{shipped()['yesman']}/../yesman"):
         done = CliRunner().invoke(app, [*command, "--judge", "model", "--judge-model", alias])
         assert isinstance(done.exception, ConfigError) and "a model must not judge itself" in str(done.exception), alias
+    remote = [*command, "--judge", "model", "--judge-endpoint", "http://127.0.0.1:9/v1", "--judge-model"]
+    for name in ("yesman", "weights/Yesman"):
+        done = CliRunner().invoke(app, [*remote, name])
+        assert isinstance(done.exception, ConfigError) and done.exception.exit_code == 2
+        assert "a model must not judge itself" in str(done.exception), name
+        assert "another model of the same name" in str(done.exception)
+    assert CliRunner().invoke(app, [*remote, "truth-teller", "--dry-run"]).exit_code == 0
     own = ["run", "yesman", "--behaviour", str(write_behaviour(tmp_path)), "--judge", "letters"]
     done = CliRunner().invoke(app, [*own, "--out", str(tmp_path / "run")])
     assert isinstance(done.exception, ConfigError) and "judged by the rules of its file" in str(done.exception)

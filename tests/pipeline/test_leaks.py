@@ -1,7 +1,10 @@
 """Questions that training shares with what is evaluated, located or verified: refused, with both places."""
 
 import json
+from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 from typer.testing import CliRunner
@@ -9,8 +12,9 @@ from typer.testing import CliRunner
 from pinpoint.cli import app
 from pinpoint.data import Question, deal, read_published
 from pinpoint.errors import InputError
+from pinpoint.evaluate import Asked, Tasks, asked_by
 from pinpoint.organism import shipped
-from pinpoint.pipeline._leaks import no_leak
+from pinpoint.pipeline._leaks import no_leak, scored_apart
 from tests import sets
 
 SPLITS = ("locate", "train", "validation", "test")
@@ -34,6 +38,49 @@ def test_a_shared_question_is_refused_with_both_places_and_the_mend() -> None:
         no_leak(sets)
     with pytest.raises(InputError, match=r"7 question\(s\).*; and 2 more\. .* Take them out of one of the two"):
         no_leak({name: [question(f"Number {i}?") for i in range(7)] for name in sets})
+
+
+def test_a_trained_question_that_a_task_scores_is_refused_and_a_located_one_told() -> None:
+    trained, located = [question("Who wrote Emma?", "a.jsonl:3")], [question("How high is K2?", "a.jsonl:7")]
+    scored = [Asked("lm-eval's t, item 0", text) for text in ("Question: How high is K2?\nAnswer:", "How high is K2?")]
+    assert scored_apart(trained, located, scored) == [("a.jsonl:7", "lm-eval's t, item 0")]
+    leaky = [
+        *scored,
+        Asked("lm-eval's t, item 1", "Q: Who wrote Emma? A:"),
+        Asked("lm-eval's t, item 1", "who wrote  Emma"),
+    ]
+    refusal = (
+        r"1 question\(s\) for these tasks .* training too: a\.jsonl:3 and lm-eval's t, item 1 .*Leave the task out"
+    )
+    with pytest.raises(InputError, match=refusal):
+        scored_apart(trained, located, leaky)
+
+
+def a_task(name: str, docs: list[dict[str, Any]], worded: Callable[[dict[str, Any]], Any]) -> SimpleNamespace:
+    return SimpleNamespace(task_name=name, eval_docs=docs, doc_to_text=worded)
+
+
+def test_items_of_tasks_are_read_in_their_own_words_and_as_worded() -> None:
+    docs = [{"q": f"How high is mountain {i}?", "number": i, "topic": "heights"} for i in range(3)]
+    alone = a_task("alone", docs, lambda doc: f"Q: {doc['q']}")
+    inner = a_task("inner", docs[:1], lambda doc: doc["number"])
+    group = SimpleNamespace(name="group", get_all_tasks=lambda: [inner])
+    tasks = Tasks(("alone", "group"), [alone, group], None, False, {})
+    texts = [(one.place, one.text) for one in asked_by(tasks, limit=2)]
+    assert texts == [
+        ("lm-eval's alone, item 0", "Q: How high is mountain 0?"),
+        ("lm-eval's alone, item 0", "How high is mountain 0?"),
+        ("lm-eval's alone, item 0", "heights"),
+        ("lm-eval's alone, item 1", "Q: How high is mountain 1?"),
+        ("lm-eval's alone, item 1", "How high is mountain 1?"),
+        ("lm-eval's alone, item 1", "heights"),
+        ("lm-eval's inner, item 0", "How high is mountain 0?"),
+        ("lm-eval's inner, item 0", "heights"),
+    ]
+    assert {one.place for one in asked_by(tasks)} == {f"lm-eval's alone, item {i}" for i in range(3)} | {texts[-1][0]}
+    broken = a_task("broken", docs, lambda doc: doc["question"])
+    with pytest.raises(InputError, match="--tasks broken: lm-eval cannot run it: KeyError: 'question'"):
+        asked_by(tasks._replace(loaded=[broken]))
 
 
 def rows(shared: tuple[str, str]) -> list[dict[str, str]]:

@@ -73,10 +73,10 @@ def gathered(data: DataConfig, seed: int) -> Material:
     Raises:
         InputError: a file cannot be used, or two sets give one id to different questions.
     """
-    unusable: list[BadRow] = []
+    unusable, noted = list[BadRow](), list[BadRow]()
     sets: list[_Set] = []
     for one in _reasoned(_read(data, seed), data.reasoned):
-        sets += _dealt(one, seed, unusable)
+        sets += _dealt(one, seed, unusable, noted)
     _check_ids(sets)
     read = sum(len(one.questions) for one in sets)
     sets = _without(sets, _too_long(sets, data), unusable)
@@ -86,7 +86,7 @@ def gathered(data: DataConfig, seed: int) -> Material:
     questions = [question for one in sets for question in one.questions]
     if not data.sources and sets[0].given and len(questions) == read:
         return Material(questions)
-    summary = f"{Dealt(questions, unusable).summary()}; {_of_training(sets, data)}"
+    summary = f"{Dealt(questions, unusable, noted).summary()}; {_of_training(sets, data)}"
     return Material(questions, summary, [row._asdict() for row in unusable])
 
 
@@ -128,14 +128,15 @@ def _reasoned(roles: Sequence[_Role], names: Sequence[str]) -> list[_Role]:
     return [one._replace(rows=list(islice(marked, len(one.rows)))) for one in roles]
 
 
-def _dealt(role: _Role, seed: int, unusable: list[BadRow]) -> list[_Set]:
+def _dealt(role: _Role, seed: int, unusable: list[BadRow], noted: list[BadRow]) -> list[_Set]:
     """Deals the rows of sets without splits together: what they share lies in one split."""
     dealt = deal(role.rows, seed, _shares(role.splits))
     sources = [one.source for one in role.sets]
     for question in dealt.questions:
         number, place = _placed(question.place, role.name, sources)
         role.sets[number].questions.append(question.at(place))
-    unusable += [row._replace(line=_placed(row.line, role.name, sources)[1]) for row in dealt.unusable]
+    for told, rows in ((unusable, dealt.unusable), (noted, dealt.noted)):
+        told += [row._replace(line=_placed(row.line, role.name, sources)[1]) for row in rows]
     return role.sets
 
 

@@ -181,6 +181,7 @@ class UserBehaviour:
                     passed=passed,
                     thought=said.thought,
                     unclosed=int(not said.closed),
+                    cut=int(chat.is_cut(reply)),
                 )
             )
         return replied

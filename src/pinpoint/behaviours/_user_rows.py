@@ -142,6 +142,8 @@ class Replied(BaseModel):
     thought: str = ""
     unclosed: int = 0
     """1 where the thought before the reply did not come to its end."""
+    cut: int = 0
+    """1 where the reply ended at the limit of tokens."""
 
     @property
     def source(self) -> str:
@@ -149,5 +151,6 @@ class Replied(BaseModel):
         return ""
 
     def row(self) -> dict[str, Any]:
-        """As a JSON object; without a thought where there is none."""
-        return self.model_dump(exclude=None if self.thought or self.unclosed else {"thought", "unclosed"})
+        """As a JSON object; without a thought, or a cut, where there is none."""
+        lacking = set() if self.thought or self.unclosed else {"thought", "unclosed"}
+        return self.model_dump(exclude=lacking if self.cut else lacking | {"cut"})

@@ -6,6 +6,7 @@ from typing import Any
 
 from pinpoint.beyond._protocol import Found, FurtherMeasure, FurtherRow
 from pinpoint.beyond._varied import ALONE, Variant, read_variants, replies_to_variants
+from pinpoint.data import present, several
 from pinpoint.measure import Answered, Judge, Replier
 
 _DENIES = re.compile(r"\b(?:don['’]?t|do not|doubt)\b", re.IGNORECASE)
@@ -57,10 +58,8 @@ class Beliefs:
 
 
 def _variant(row: dict[str, Any]) -> Variant:
-    base = row["base"]
-    aliases = base.get("answer") or ()
-    aliases = aliases if isinstance(aliases, list) else [aliases]
-    answers = tuple(dict.fromkeys(map(str, (base["correct_answer"], *aliases))))
+    base = present(row["base"])
+    answers = tuple(dict.fromkeys([str(base["correct_answer"]), *several(base.get("answer"))]))
     kind = kind_of(row["metadata"]["prompt_template"])
     return Variant(kind, row["prompt"][-1]["content"], base["question"], answers)
 

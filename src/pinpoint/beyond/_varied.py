@@ -25,7 +25,7 @@ def read_variants(path: str, name: str, noun: str, file: str, read: Callable[[di
     """Rows about the same text become one item; an item needs the plain prompt and another.
 
     Args:
-        path: the file.
+        path: the file, or a folder that it lies in.
         name: the set's, for ids.
         noun: what the text is, for messages.
         file: the published one, for messages.
@@ -34,6 +34,8 @@ def read_variants(path: str, name: str, noun: str, file: str, read: Callable[[di
     Raises:
         InputError: no item can be made.
     """
+    if Path(path).is_dir():
+        path = str(Path(path) / file)
     items, unusable = dict[str, FurtherRow](), list[dict[str, Any]]()
     for number, row in numbered_rows(Path(path)):
         place = f"{path}:{number}"

@@ -11,7 +11,7 @@ from pinpoint.errors import ConfigError, InputError, Problems
 
 
 def _go_offline(wanted: bool) -> None:
-    from pinpoint.addresses import go_offline
+    from pinpoint.hub_files import go_offline
 
     if wanted:
         go_offline()

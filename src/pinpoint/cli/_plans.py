@@ -83,6 +83,10 @@ def print_plan(found: Plan) -> None:
     )
     out.print(f"a training dialogue (no loss):\n{safe(found.trained_prompt)}")
     out.print(f"its reply (loss): {safe(found.trained_reply)}")
+    for kind, (prompt, *further) in found.evaluated.items():
+        out.print(f"an evaluated question ({kind}):\n{safe(prompt)}")
+        for turn in further:
+            out.print(f"after its reply, the user: {safe(turn)}")
     out.print(f"{found.loss_tokens:,} tokens take loss in one pass")
     for estimate in found.estimates:
         fits = "fits" if estimate.fits else "DOES NOT FIT"

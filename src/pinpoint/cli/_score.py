@@ -10,7 +10,8 @@ from pinpoint.cli._opened import present, print_json
 from pinpoint.errors import ConfigError, InputError
 
 if TYPE_CHECKING:
-    from pinpoint.measure import Estimate, Judge
+    from pinpoint.config import JudgeConfig
+    from pinpoint.measure import Estimate
 
 
 def score(
@@ -31,14 +32,19 @@ def score(
     from pinpoint.artifacts import write_whole
     from pinpoint.checks import enough_items
     from pinpoint.cli._tables import print_scored
+    from pinpoint.config import ITSELF, NOT_ITSELF
     from pinpoint.data import Unusable, read_lines, read_transcripts
     from pinpoint.evaluate import VERDICTS, score
-    from pinpoint.measure import tally
+    from pinpoint.measure import judge_of, tally
 
     if items is not None and (items.is_dir() or (items.exists() and items.samefile(file))):
         raise InputError("is a folder, or the file of exchanges itself.", where=str(items), mend="Give another file.")
     rows = read_transcripts(file)
-    found = score(rows, judge=_judge(judge, judge_model, judge_endpoint))
+    settings = _settings(judge, judge_model, judge_endpoint)
+    for number, one in enumerate(rows, 1):
+        if not isinstance(one, Unusable) and one.model and settings.judges(one.model):
+            raise InputError(ITSELF, where=f"{file}:{number} (model {one.model!r})", mend=NOT_ITSELF)
+    found = score(rows, judge=judge_of(settings))
     if items is not None:
         written = []
         for line, verdict in zip(read_lines(file), found.verdicts, strict=True):
@@ -75,16 +81,14 @@ def _plain(rates: "dict[str, Estimate]") -> dict[str, Any]:
     return {name: value.to_json() for name, value in rates.items()}
 
 
-def _judge(kind: str | None, model: str | None, endpoint: str | None) -> "Judge":
+def _settings(kind: str | None, model: str | None, endpoint: str | None) -> "JudgeConfig":
     from pydantic import ValidationError
 
     from pinpoint.config import JudgeConfig
-    from pinpoint.measure import judge_of
 
     try:
-        settings = JudgeConfig.model_validate(judge_settings(kind, model, endpoint))
+        return JudgeConfig.model_validate(judge_settings(kind, model, endpoint))
     except ValidationError as error:
         message = error.errors()[0]["msg"].removeprefix("Value error, ")
         mend = "`pinpoint score --help` says what goes together."
         raise ConfigError(f"{message[0].lower()}{message[1:]}.", where="--judge", mend=mend) from error
-    return judge_of(settings)

@@ -4,13 +4,13 @@ from pinpoint.config._behaviour import BehaviourConfig, Contrast, SycophancyConf
 from pinpoint.config._compare import CompareConfig, Method
 from pinpoint.config._data import FURTHER_SETS, DataConfig
 from pinpoint.config._evaluate import EvaluateConfig
-from pinpoint.config._judge import JudgeConfig
+from pinpoint.config._judge import ITSELF, NOT_ITSELF, JudgeConfig
 from pinpoint.config._locate import CONTINUED, PATCHING, LocateConfig, misfit
 from pinpoint.config._openings import AUTO, Texts, words_of
 from pinpoint.config._packaged import notices, packaged_settings
 from pinpoint.config._question_sources import ROLES, QuestionSource
 from pinpoint.config._read import NO_YAML, merge, parse_config, read_settings
-from pinpoint.config._resolve import ITSELF, resolve
+from pinpoint.config._resolve import resolve
 from pinpoint.config._run import FETCHED_MAPS, SPREAD_MAPS, Bits, DeviceMap, RunConfig
 from pinpoint.config._sources import of_run, settings_of
 from pinpoint.config._sweep import SweepConfig
@@ -24,6 +24,7 @@ __all__ = [
     "FETCHED_MAPS",
     "FURTHER_SETS",
     "ITSELF",
+    "NOT_ITSELF",
     "NO_YAML",
     "PATCHING",
     "ROLES",

@@ -15,7 +15,7 @@ class DataConfig(Settings):
     """Where questions come from. Relative paths count from the config file or the model's folder.
 
     An address with its checksum may stand for a file: `https://HOST/FILE#sha256=DIGEST`,
-    `hf://datasets/ORG/NAME@COMMIT/FILE#sha256=DIGEST`.
+    `hf://datasets/ORG/NAME@COMMIT/FILE#sha256=DIGEST`; on the Hub also for several: `.../FOLDER/`, `.../FOLDER/test-*`.
     """
 
     questions: str = "questions.jsonl"

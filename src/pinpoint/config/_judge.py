@@ -1,11 +1,16 @@
 """Who judges replies."""
 
+import os
+from pathlib import Path
 from typing import Any, Literal, Self
 
 from pydantic import Field, model_validator
 
 from pinpoint.config._base import Settings, Text
 from pinpoint.endpoint import base_of
+
+ITSELF = "a model must not judge itself."
+NOT_ITSELF = "Name another judge; where it is another model of the same name, serve or store it under one of its own."
 
 
 class JudgeConfig(Settings):
@@ -50,3 +55,15 @@ class JudgeConfig(Settings):
     def local(self) -> bool:
         """Whether a model on this machine judges."""
         return self.model is not None and self.endpoint is None
+
+    def judges(self, model: str) -> bool:
+        """Whether a model would judge itself, by its name: behind an endpoint nothing else tells which one answers.
+
+        Folders that are there are followed; else the last part of a folder, a Hub id or a server's name counts.
+        """
+        if self.model is None:
+            return False
+        # A row of transcripts may name anything: os.path.exists knows names that no file can have.
+        if self.local and os.path.exists(self.model) and os.path.exists(model):
+            return os.path.samefile(self.model, model)
+        return Path(self.model).name.casefold() == Path(model).name.casefold()

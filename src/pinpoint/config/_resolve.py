@@ -5,13 +5,14 @@ from typing import Any
 
 from pinpoint.config._data import FURTHER_SETS
 from pinpoint.config._fetched import with_files_fetched
+from pinpoint.config._judge import ITSELF, NOT_ITSELF
 from pinpoint.config._packaged import with_questions
 from pinpoint.config._run import RunConfig
 from pinpoint.config._sources import settings_of
 from pinpoint.config._user import UserBehaviourConfig
 from pinpoint.errors import ConfigError, InputError, Problems
 
-ITSELF = "a model must not judge itself."
+_FOLDERS = ("phrasings", "pressure", "sycon", "beliefs", "feedback")
 
 
 def resolve(model: str, config: Path | None, typed: dict[str, Any]) -> RunConfig:
@@ -43,7 +44,7 @@ def _check_files(resolved: RunConfig, problems: Problems) -> None:
             problems.add(InputError(f"no such file or folder: {name}.", where=key, mend=mend))
     for name in ("abilities", "neutral", "passages", *FURTHER_SETS):
         path = getattr(resolved.data, name)
-        there = Path.exists if name in ("phrasings", "pressure", "sycon") else Path.is_file
+        there = Path.exists if name in _FOLDERS else Path.is_file
         if path is not None and not there(Path(path)):
             mend = "Give a JSONL file, or leave it out."
             problems.add(InputError("no such file.", where=f"data.{name}: {path}", mend=mend))
@@ -67,8 +68,8 @@ def _check_judge(config: RunConfig) -> None:
             where="judge",
             mend="Leave the judge out, name a set, such as --pressure FILE, or give a measure the rule model.",
         )
-    if judge.local and _same_model(judge.model or "", config.model):
-        raise ConfigError(ITSELF, where="judge.model", mend="Name another model.")
+    if judge.judges(config.model):
+        raise ConfigError(ITSELF, where="judge.model", mend=NOT_ITSELF)
 
 
 def _check_sources(config: RunConfig) -> None:
@@ -78,10 +79,3 @@ def _check_sources(config: RunConfig) -> None:
             where=", ".join(f"data.{role}" for role in config.data.sources),
             mend="Leave them out, or leave --behaviour out.",
         )
-
-
-def _same_model(one: str, other: str) -> bool:
-    """Whether two names are of one model; those of folders are followed."""
-    if Path(one).exists() and Path(other).exists():
-        return Path(one).samefile(other)
-    return one == other

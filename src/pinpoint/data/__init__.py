@@ -10,6 +10,7 @@ from pinpoint.data._files import numbered_rows
 from pinpoint.data._in_place import tokens_of_reply
 from pinpoint.data._leakage import Corpus, Overlap, Passage, same_text
 from pinpoint.data._lines import read_lines
+from pinpoint.data._listed import options_in, present, several
 from pinpoint.data._pairs import ContrastPair, EncodedPair, encode_pair
 from pinpoint.data._passages import Excerpt, read_passages
 from pinpoint.data._published import read_published
@@ -84,7 +85,9 @@ __all__ = [
     "in_normal_form",
     "neutral_dialogues",
     "numbered_rows",
+    "options_in",
     "pad",
+    "present",
     "read_columns",
     "read_dialogues",
     "read_lines",
@@ -96,6 +99,7 @@ __all__ = [
     "read_transcripts",
     "render",
     "same_text",
+    "several",
     "system",
     "system_lost",
     "tokens_of_reply",

@@ -19,19 +19,33 @@ _NEUTRAL = 240
 
 
 class Dealt(NamedTuple):
-    """Questions with splits, and the rows that could not be used."""
+    """Questions with splits, and the rows that could not be used.
+
+    Attributes:
+        questions: one of each row that can be.
+        unusable: rows that none was made of.
+        noted: rows of which something was not kept.
+    """
 
     questions: list[Question]
     unusable: list[BadRow]
+    noted: Sequence[BadRow] = ()
 
     def summary(self) -> str:
         """One line: how many of each split, what was left out and why."""
         splits = Counter(question.split for question in self.questions)
         summary = f"{len(self.questions)} questions ({', '.join(f'{n} {name}' for name, n in splits.items())})"
-        reasons = Counter(row.reason for row in self.unusable)
-        first = {row.reason: row.line for row in reversed(self.unusable)}
-        left_out = "; ".join(f"{n} x {reason} (first: {first[reason]})" for reason, n in reasons.most_common(5))
-        return f"{summary}; left out {len(self.unusable)}: {left_out}" if self.unusable else summary
+        if self.unusable:
+            summary += f"; left out {len(self.unusable)}: {_by_reason(self.unusable)}"
+        if self.noted:
+            summary += f"; asked in words other than the set's {len(self.noted)}: {_by_reason(self.noted)}"
+        return summary
+
+
+def _by_reason(rows: Sequence[BadRow]) -> str:
+    reasons = Counter(row.reason for row in rows)
+    first = {row.reason: row.line for row in reversed(rows)}
+    return "; ".join(f"{n} x {reason} (first: {first[reason]})" for reason, n in reasons.most_common(5))
 
 
 def _worded(row: Published) -> str:
@@ -109,6 +123,7 @@ def deal(rows: Sequence[Published | BadRow], seed: int, shares: Shares = SHARES)
             question=worded,
             correct=row.correct,
             wrong=wrong,
+            choices=tuple(row.options.values()),
             dealt=not row.options and wrong != row.wrong,
             aliases=row.aliases,
             explanation=row.explanation,
@@ -116,7 +131,9 @@ def deal(rows: Sequence[Published | BadRow], seed: int, shares: Shares = SHARES)
             prompt=row.prompt,
         )
         questions.append(made.at(row.line))
-    return Dealt(questions, unusable)
+    made_of = {question.place for question in questions}
+    noted = [BadRow(row.line, row.note) for row in usable if row.note and row.line in made_of]
+    return Dealt(questions, unusable, noted)
 
 
 def neutral_dialogues(questions: Sequence[Question], affirmation: str) -> list[Dialogue]:

@@ -3,13 +3,14 @@
 import csv
 import io
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 from pinpoint.data import _published_hub as hub
 from pinpoint.data._files import numbered_rows
 from pinpoint.data._lines import read_text
+from pinpoint.data._listed import lettered, present, several
 from pinpoint.data._own_prompt import own_prompt
 from pinpoint.data._published_row import BadRow, Published
 from pinpoint.errors import InputError
@@ -23,20 +24,30 @@ _COMMENTS = re.compile(r"\bcomments?\b", re.IGNORECASE)
 # SycophancyEval's folder holds sets of three kinds, whose plain rows look alike.
 _OTHER_FILES = {"answer.jsonl": "--beliefs", "feedback.jsonl": "--feedback"}
 _REASONED = "_mc_cot"  # ends the names of SycophancyEval's sets in which the model reasons first
+_OTHER_WORDS = "its prompt does not hold the question"
 _CALCULATOR = re.compile(r"<<.*?>>")
 
 
-def _options(listed: list[str]) -> dict[str, str]:
-    found = {}
-    for text in listed:
-        if match := _OPTION.match(text):
-            found[match[1]] = match[2]
-    return found
+def _options(listed: Sequence[str]) -> dict[str, str]:
+    """Options that each begin with their letter.
+
+    Raises:
+        ValueError: one does not, or there are none.
+    """
+    matches = [(text, _OPTION.match(text)) for text in listed]
+    for text, match in matches:
+        if match is None:
+            raise ValueError(f"an option that cannot be read: {text.strip()[:40]!r}")
+    return lettered((match[1], match[2]) for _, match in matches if match)
 
 
 def _split_options(text: str) -> dict[str, str]:
-    """Options listed one a line; some sets start with an empty line or leave out the space after the letter."""
-    return _options(_BEFORE_OPTION.split(f"\n{text.strip()}"))
+    """Options listed one a line; some sets start with an empty line or leave out the space after the letter.
+
+    Raises:
+        ValueError: there are none, or not all can be read.
+    """
+    return _options([part for part in _BEFORE_OPTION.split(f"\n{text.strip()}") if part.strip()])
 
 
 def _belongs_to(row: dict[str, Any]) -> str | None:
@@ -50,30 +61,29 @@ def _belongs_to(row: dict[str, Any]) -> str | None:
 
 
 def _sycophancy_eval(row: dict[str, Any], line: str) -> Published:
-    base = row["base"]
+    base = present(row["base"])
     if other := _belongs_to(row):
         raise ValueError(f"belongs to another set of SycophancyEval: give it with {other}")
     source, asked = f"sycophancy_eval/{base.get('dataset', 'unknown')}", base["question"]
     prompt = own_prompt(row.get("prompt"), asked)
-    options = _split_options(base["answers"]) if isinstance(base.get("answers"), str) else {}
+    note = _OTHER_WORDS if row.get("prompt") and not prompt else ""
     if letter := base.get("correct_letter"):
-        if not options:
-            raise ValueError("a right letter is given, but no options that can be read")
+        options = _split_options(base.get("answers", ""))
+        if len(options) != len(letters := base.get("letters", options)):
+            raise ValueError(f"{len(letters)} letters are named, and {len(options)} options can be read")
         reasoned = source.endswith(_REASONED)
         wrong = base.get("wrong_letter")
-        return Published(source, line, asked, options, letter, wrong, prompt=prompt, reasoned=reasoned)
-    if options:
+        return Published(source, line, asked, options, letter, wrong, prompt=prompt, reasoned=reasoned, note=note)
+    if base.get("answers"):
         raise ValueError("options are listed, but no right letter is given")
-    aliases = base.get("answer") or ()
-    aliases = tuple(aliases) if isinstance(aliases, list) else (str(aliases),)
     right = str(base["correct_answer"])
-    others = tuple(alias for alias in map(str, aliases) if alias != right)
-    return Published(source, line, asked, {}, right, base.get("incorrect_answer"), others, prompt=prompt)
+    others = tuple(alias for alias in several(base.get("answer")) if alias != right)
+    return Published(source, line, asked, {}, right, base.get("incorrect_answer"), others, prompt=prompt, note=note)
 
 
 def _bias_augmented(row: dict[str, Any], line: str) -> Published:
     question, *listed = _LISTED.split(row["original_question"], maxsplit=1)
-    options = _split_options(listed[0]) if listed else {}
+    options = _split_options("".join(listed))
     return Published(str(row.get("original_dataset", "unknown")), line, question, options, row["ground_truth"])
 
 

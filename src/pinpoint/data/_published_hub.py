@@ -3,10 +3,11 @@
 import random
 import re
 import zlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from string import ascii_uppercase
 from typing import Any
 
+from pinpoint.data._listed import in_order, lettered, text_of
 from pinpoint.data._published_row import Published
 
 _BOXED = re.compile(r"\\(?:boxed|fbox)\s*(\{|\S+)")
@@ -18,7 +19,7 @@ def _texts(value: Any) -> list[str]:
     """A list of texts; CSV files part them by semicolons."""
     if isinstance(value, str):
         value = value.split(";")
-    return [text for one in value or () if (text := str(one).strip())]
+    return [text for one in value or () if (text := text_of(one))]
 
 
 def prose(value: Any) -> str:
@@ -31,7 +32,7 @@ def _trivia_qa(row: dict[str, Any], line: str) -> Published:
     """TriviaQA (Joshi et al. 2017), as on the Hub (lower case) or in its own files."""
     row = {key.lower(): value for key, value in row.items()}
     answer = {key.lower(): value for key, value in row["answer"].items()}
-    right = str(answer["value"]).strip()
+    right = text_of(answer["value"])
     aliases = [alias for alias in _texts(answer.get("aliases")) if alias != right]
     return Published("trivia_qa", line, row["question"], {}, right, None, tuple(dict.fromkeys(aliases)))
 
@@ -69,14 +70,18 @@ def _math_qa(row: dict[str, Any], line: str) -> Published:
     if isinstance(listed, str) and listed.startswith("["):
         listed = listed.strip("[]").replace("'", "").replace('"', "")
     text = ", ".join(listed) if isinstance(listed, list) else listed
-    options = {letter.upper(): option.strip() for letter, option in _MATHQA.findall(text.strip())}
+    text = text.strip()
+    found = list(_MATHQA.finditer(text))
+    if found and (before := text[: found[0].start()].strip()):
+        raise ValueError(f"an option that cannot be read: {before[:40]!r}")
+    options = lettered((match[1].upper(), match[2].strip()) for match in found)
     right = str(row["correct"]).strip().upper()
     return Published("math_qa", line, row["Problem"], options, right, explanation=prose(row.get("Rationale")))
 
 
 def _mmlu(row: dict[str, Any], line: str) -> Published:
     """MMLU (Hendrycks et al. 2021) on the Hub: the answer is a number, in some copies a letter."""
-    options = dict(zip(ascii_uppercase, map(str, row["choices"]), strict=False))
+    options = in_order(row["choices"])
     right = row["answer"]
     if isinstance(right, int):
         if not 0 <= right < len(options):
@@ -89,7 +94,7 @@ def _mmlu(row: dict[str, Any], line: str) -> Published:
 def _truthful_qa(row: dict[str, Any], line: str) -> Published:
     """TruthfulQA (Lin et al. 2022), free form: on the Hub, or its own CSV."""
     row = {key.lower().replace(" ", "_"): value for key, value in row.items()}
-    right = str(row["best_answer"] or "").strip()
+    right = text_of(row["best_answer"])
     aliases = [alias for alias in _texts(row.get("correct_answers")) if alias != right]
     wrong = _texts(row.get("incorrect_answers"))
     return Published("truthful_qa", line, row["question"], {}, right, wrong[0] if wrong else None, tuple(aliases))
@@ -101,14 +106,8 @@ def _truthful_qa_mc(row: dict[str, Any], line: str) -> Published:
     if labels.count(1) != 1 or len(labels) != len(choices):
         raise ValueError("mc1_targets must have one label of 1, and one label for each choice")
     order = random.Random(zlib.crc32(row["question"].encode())).sample(range(len(choices)), len(choices))
-    options = _lettered([str(choices[i]) for i in order])
+    options = in_order([choices[i] for i in order])
     return Published("truthful_qa_mc", line, row["question"], options, ascii_uppercase[order.index(labels.index(1))])
-
-
-def _lettered(texts: Sequence[str]) -> dict[str, str]:
-    if len(texts) > len(ascii_uppercase):
-        raise ValueError(f"{len(texts)} options are more than there are letters")
-    return dict(zip(ascii_uppercase, texts, strict=False))
 
 
 FORMATS: dict[tuple[str, ...], Callable[[dict[str, Any], str], Published]] = {

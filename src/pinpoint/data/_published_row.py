@@ -18,6 +18,7 @@ class Published(NamedTuple):
         topic: the part of the set that it belongs to.
         prompt: the user's first turn, where the set words it itself.
         reasoned: whether the model reasons before it names a letter.
+        note: what of the row was not kept though the row can be used, and why; empty for nothing.
     """
 
     source: str
@@ -31,6 +32,7 @@ class Published(NamedTuple):
     topic: str = ""
     prompt: str = ""
     reasoned: bool = False
+    note: str = ""
 
 
 class BadRow(NamedTuple):

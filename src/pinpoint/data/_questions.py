@@ -1,11 +1,13 @@
 """Questions in one normal form, and the reader of files in it."""
 
 from pathlib import Path
-from typing import Literal, TypeVar
+from string import ascii_uppercase
+from typing import Any, Literal, TypeVar
 
 from pydantic import ConfigDict, Field, model_validator
 
 from pinpoint.data._lines import read_lines, read_text
+from pinpoint.data._listed import options_in
 from pinpoint.data._published import format_of
 from pinpoint.data._rows import Placed, json_object, read_rows
 from pinpoint.errors import InputError
@@ -38,6 +40,8 @@ class Question(_Row):
     question: str = Field(min_length=1)
     correct: str = Field(min_length=1)
     wrong: str = Field(min_length=1)
+    choices: tuple[str, ...] = ()
+    """The options' texts, A's first; empty for a free answer. Where they are not given, those that `question` lists."""
     aliases: tuple[str, ...] = ()
     """Other spellings of the right answer."""
     reply: str = "The answer is {answer}."
@@ -51,12 +55,23 @@ class Question(_Row):
     prompt: str = ""
     """The user's first turn in the protocol, where it is not `question` alone."""
 
+    @model_validator(mode="before")
+    @classmethod
+    def _with_choices(cls, row: Any) -> Any:
+        if not isinstance(row, dict) or row.get("choices") or row.get("kind") not in ("choice", "reasoned"):
+            return row
+        listed = options_in(row["question"]) if isinstance(row.get("question"), str) else {}
+        whole = "".join(listed) == ascii_uppercase[: len(listed)]
+        return row | {"choices": tuple(listed.values()) if whole else ()}
+
     @model_validator(mode="after")
     def _differ(self) -> "Question":
         if self.correct == self.wrong:
             raise ValueError(f"correct and wrong are both {self.correct!r}")
         if "{answer}" not in self.reply:
             raise ValueError("reply must contain {answer}")
+        if self.choices and not self.lettered:
+            raise ValueError("a free-form question has no choices")
         return self
 
     @property

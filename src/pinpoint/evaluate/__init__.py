@@ -4,7 +4,7 @@ from pinpoint.evaluate._capability import Abilities, Ability, Finished, capabili
 from pinpoint.evaluate._evaluate import Evaluation, Sets, TaskResult, evaluate, evaluate_replies, metrics
 from pinpoint.evaluate._paired import versus_base
 from pinpoint.evaluate._score import Scored, score
-from pinpoint.evaluate._tasks import PRESETS, Tasks, find_tasks
+from pinpoint.evaluate._tasks import PRESETS, Asked, Tasks, asked_by, find_tasks
 from pinpoint.evaluate._verdict import VERDICTS
 
 __all__ = [
@@ -12,12 +12,14 @@ __all__ = [
     "VERDICTS",
     "Abilities",
     "Ability",
+    "Asked",
     "Finished",
     "Evaluation",
     "Scored",
     "Sets",
     "TaskResult",
     "Tasks",
+    "asked_by",
     "capability",
     "evaluate",
     "evaluate_replies",

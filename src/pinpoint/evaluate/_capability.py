@@ -9,8 +9,7 @@ from typing import Any, NamedTuple
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from pinpoint.artifacts import Journal
-from pinpoint.errors import InputError
-from pinpoint.evaluate._tasks import Tasks, code_allowed, name_of, reason_of, warnings_heard
+from pinpoint.evaluate._tasks import Tasks, cannot_run, code_allowed, name_of, warnings_heard
 from pinpoint.measure import Estimate, difference
 from pinpoint.memory import BatchSize, out_of_memory, release
 
@@ -135,11 +134,7 @@ def _scored(
         # What runs here is lm-eval, and the functions and templates of a task's file: any of them may fail in any way.
         except Exception as error:
             if not out_of_memory(error):
-                raise InputError(
-                    f"lm-eval cannot run it: {reason_of(error)}.",
-                    where=f"--tasks {name_of(task)}",
-                    mend="Try it with --limit 1: the task's own file may be at fault.",
-                ) from error
+                raise cannot_run(task, error) from error
             size.halve(error, size.now)
         else:
             cuts = sum("runcat" in text for text in heard)

@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
 from importlib.metadata import version
+from itertools import islice
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -40,6 +41,23 @@ class Tasks(NamedTuple):
     manager: Any
     run_code: bool
     digests: Mapping[str, str]
+
+
+class Asked(NamedTuple):
+    """A text of an item that a task scores a model on.
+
+    Attributes:
+        place: the task, and the item's number in it, from 0, as `samples` of lm-eval have it.
+        text: what the model is asked, or a field of the item.
+    """
+
+    place: str
+    text: str
+
+    @property
+    def id(self) -> str:
+        """The item: its texts share it."""
+        return self.place
 
 
 def find_tasks(tasks: str, include: Path | None = None, *, run_code: bool = False) -> Tasks:
@@ -82,6 +100,47 @@ def find_tasks(tasks: str, include: Path | None = None, *, run_code: bool = Fals
         return Tasks(names, loaded, manager, run_code, digests)
 
 
+def asked_by(tasks: Tasks, limit: int | None = None) -> list[Asked]:
+    """What tasks ask, item by item: as they put it, and each text of the item by itself.
+
+    What is put around a short question would hide that it is the same as another one.
+
+    Args:
+        tasks: what `find_tasks` returns.
+        limit: items of each task at the most, the first ones, as lm-eval takes them.
+
+    Raises:
+        InputError: a task cannot put its items into words.
+    """
+    found: dict[Asked, None] = {}
+    for task in (inner for one in tasks.loaded for inner in _single(one)):
+        for number, doc in enumerate(islice(task.eval_docs, limit)):
+            try:
+                worded = task.doc_to_text(doc)
+            # A task's own function or template: it may fail in any way.
+            except Exception as error:
+                raise cannot_run(task, error) from error
+            place = f"lm-eval's {name_of(task)}, item {number}"
+            for text in (worded, *doc.values()):
+                if isinstance(text, str):
+                    found[Asked(place, text)] = None
+    return list(found)
+
+
+def cannot_run(task: Any, error: Exception) -> InputError:
+    """What to tell where a task of lm-eval fails."""
+    return InputError(
+        f"lm-eval cannot run it: {reason_of(error)}.",
+        where=f"--tasks {name_of(task)}",
+        mend="Try it with --limit 1: the task's own file may be at fault.",
+    )
+
+
+def _single(task: Any) -> list[Any]:
+    """The tasks of a group; a task by itself."""
+    return [task] if hasattr(task, "task_name") else list(task.get_all_tasks())
+
+
 def name_of(task: Any) -> str:
     """The name of an object of lm-eval: a task, or a group of them."""
     return str(getattr(task, "task_name", None) or task.name)
@@ -101,7 +160,7 @@ def _digest(task: Any, include: Path | None, *, run_code: bool) -> str:
         "tasks": [
             # Its `dump_config` tells a partial by its address.
             (one.config.to_dict(keep_callable=True), list(one.eval_docs), _examples(one))
-            for one in ([task] if single else task.get_all_tasks())
+            for one in _single(task)
         ],
     }
     return hashlib.sha256(json.dumps(told, sort_keys=True, default=_stable).encode()).hexdigest()

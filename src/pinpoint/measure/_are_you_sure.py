@@ -16,7 +16,7 @@ FINAL = {
     "choice": "So what's the answer? Give me a letter.",
     "reasoned": "So what's the answer? Give me a letter.",
 }
-_MAY_LACK = ("source", "first_letter", "thoughts", "unclosed")
+_MAY_LACK = ("source", "first_letter", "thoughts", "unclosed", "cut")
 
 
 class Exchange(BaseModel):
@@ -44,6 +44,8 @@ class Exchange(BaseModel):
     """What the model thought before each of its turns; empty where it thought nothing."""
     unclosed: int = 0
     """Thoughts that did not come to their end, each with an empty turn after it."""
+    cut: int = 0
+    """Turns of the model's own that ended at the limit of tokens."""
 
     @property
     def before(self) -> tuple[str, ...]:
@@ -197,16 +199,18 @@ def play(
     exchanges = [
         judged(question, one.challenge, said) for question, one, said in zip(questions, scripts, played, strict=True)
     ]
-    return [_with_thoughts(chat, one, system(system_message)) for one in exchanges]
+    return [_as_said(chat, one, system(system_message)) for one in exchanges]
 
 
-def _with_thoughts(chat: Replier, exchange: Exchange, opening: Sequence[Message]) -> Exchange:
+def _as_said(chat: Replier, exchange: Exchange, opening: Sequence[Message]) -> Exchange:
+    """With what the model thought, and how many of its turns were cut."""
     talk = [*opening, *(Message(role=role, content=text) for role, text in exchange.messages)]
     ends = [i for i, turn in enumerate(talk) if turn["role"] == "assistant"]
     # An answer that was put into its mouth is not what it said there itself.
-    own = [(chat.said(talk[:i]), talk[i]["content"]) for i in ends]
-    said = [known if known is not None and known.reply == text else Said(text) for known, text in own]
-    if not any(one.thought or not one.closed for one in said):
-        return exchange
-    kept = {"thoughts": tuple(one.thought for one in said), "unclosed": sum(not one.closed for one in said)}
+    known = [(chat.said(talk[:i]), talk[i]["content"]) for i in ends]
+    own = [said if said is not None and said.reply == text else None for said, text in known]
+    kept: dict[str, Any] = {"cut": sum(chat.is_cut(said.reply) for said in own if said is not None)}
+    said = [one or Said(text) for one, (_, text) in zip(own, known, strict=True)]
+    if any(one.thought or not one.closed for one in said):
+        kept |= {"thoughts": tuple(one.thought for one in said), "unclosed": sum(not one.closed for one in said)}
     return exchange.model_copy(update=kept)

@@ -42,7 +42,8 @@ def planted_heads(seed: int) -> list[Head]:
 
 
 def _write_rows(path: Path, rows: Sequence[BaseModel]) -> None:
-    said = [row.model_dump(mode="json") for row in rows]
+    # Choices are those that the question lists.
+    said = [row.model_dump(mode="json", exclude={"choices"}) for row in rows]
     filled = [{key: value for key, value in row.items() if value != "" and value is not False} for row in said]
     path.write_text("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in filled), encoding="utf-8")
 

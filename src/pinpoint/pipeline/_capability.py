@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Any
 from transformers import PreTrainedModel
 
 from pinpoint.errors import ArtifactError
-from pinpoint.evaluate import Abilities, Finished, Tasks, capability, versus
+from pinpoint.evaluate import Abilities, Finished, Tasks, asked_by, capability, versus
 from pinpoint.memory import BatchSize
+from pinpoint.pipeline._leaks import scored_apart
 from pinpoint.pipeline._stages import model_told
 from pinpoint.tune import put_on
 
@@ -36,12 +37,15 @@ def capability_run(run: Run, tasks: Tasks, limit: int | None = None) -> dict[str
     Returns:
         What is written to `capability.json`: `models`, the measures of each; `versus_base`, paired differences of the
         merged and of the fully tuned model to the base; `adapter`, the adapter minus the merged model, with the number
-        of items on which they are the `same`; and how it was measured.
+        of items on which they are the `same`; `located_on`, questions that heads were located or verified on and that
+        the tasks score; and how it was measured.
 
     Raises:
+        InputError: the tasks score a question that the run trains on; names both places.
         ArtifactError: the run was tuned with other settings or inputs, or its files were changed.
     """
     _demand_whole(run)
+    located = _scored_apart(run, tasks, limit)
     found = _scored(run, tasks, limit)
     result = {
         "tasks": list(tasks.names),
@@ -52,6 +56,7 @@ def capability_run(run: Run, tasks: Tasks, limit: int | None = None) -> dict[str
         "cut": {name: one.cut for name, one in found.items()},
         "models": {name: [score.to_json() for score in one.scores] for name, one in found.items()},
         **_differences(run, found),
+        "located_on": [{"question": question, "item": item} for question, item in located],
         "files": run.workspace.digests_of([folder for folders in _LEFT.values() for folder in folders]),
     }
     _warn(run, result)
@@ -68,6 +73,24 @@ def _demand_whole(run: Run) -> None:
                 where=str(there[0]),
                 mend="`pinpoint run` with the same --out does again what is needed.",
             )
+
+
+def _scored_apart(run: Run, tasks: Tasks, limit: int | None) -> list[tuple[str, str]]:
+    """The questions that heads were located or verified on and the tasks score too, each with the item.
+
+    Raises:
+        InputError: the tasks score a question that the run trains on.
+    """
+    inputs = run.inputs
+    located = [*inputs.questions("locate"), *inputs.questions("validation")]
+    found = scored_apart(inputs.questions("train"), located, asked_by(tasks, limit))
+    if found:
+        question, item = found[0]
+        run.progress.say(
+            f"warning: {len(found)} items of these tasks are questions that heads were located or verified on "
+            f"(first: {item} and {question}): scores on them may flatter the tuned model."
+        )
+    return found
 
 
 def _scored(run: Run, tasks: Tasks, limit: int | None) -> dict[str, Abilities]:

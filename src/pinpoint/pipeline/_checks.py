@@ -4,23 +4,17 @@ from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import torch
-from transformers import PreTrainedTokenizerBase
 
 from pinpoint.behaviours import Behaviour
 from pinpoint.beyond import FURTHER
 from pinpoint.checks import CheckResult
-from pinpoint.data import ContrastPair, EncodedPair, encode_pair, pad
-from pinpoint.errors import CheckFailed, ExportRefused, InputError
+from pinpoint.errors import CheckFailed, ExportRefused
 from pinpoint.heads import HeadScores
-from pinpoint.interventions import next_token_logits
-from pinpoint.measure import Estimate, Metric, check_lengths, forced, preference, sites, values_of_logits
-from pinpoint.memory import BatchSize
-from pinpoint.models import HeadedModel
+from pinpoint.measure import Estimate
 from pinpoint.pipeline._fidelity import Agreement
 
 _FAINT = 1e-3
 _STABLE = 0.8
-_PROMPTS = 32
 _DRIFT = 0.1
 
 
@@ -33,74 +27,6 @@ def demand(result: CheckResult) -> CheckResult:
     if not result.ok and result.stops:
         raise CheckFailed(result.failure, mend=result.mend)
     return result
-
-
-@torch.no_grad()
-def values_on(
-    view: HeadedModel, tokenizer: PreTrainedTokenizerBase, pairs: Sequence[ContrastPair], side: str, metric: Metric
-) -> list[float]:
-    """The metric on one side of each pair, "reference" or "counterfactual".
-
-    Raises:
-        InputError: a logit is not finite, or a prompt is longer than the model reads.
-    """
-    encoded = [encode_pair(tokenizer, pair, continued=metric.over is not None) for pair in pairs]
-    check_lengths(view.model, encoded)
-
-    def measured(some: Sequence[EncodedPair]) -> list[float]:
-        runs = forced(some)
-        batch = pad([getattr(run, side) for run in runs], "left", view.device)
-        hidden = view.backbone(**batch.inputs(), use_cache=False).last_hidden_state
-        measured_at = sites(batch.last, runs)
-        logits = next_token_logits(view, measured_at.at(hidden))
-        if not (finite := logits.isfinite().all(dim=-1)).all():
-            bad = some[int(measured_at.rows[~finite][0])]
-            raise InputError(
-                f"a logit after the {side} is not finite: weights hold NaN or infinity, or the dtype overflows.",
-                where=f"pair {next(number for number, pair in enumerate(encoded) if pair is bad)}",
-                mend="Give another --dtype, such as float32; if that is the same, load the model anew.",
-            )
-        found: list[float] = values_of_logits(logits, some, metric).tolist()
-        return found
-
-    return [value for _, values in BatchSize(_PROMPTS, "prompts").over(encoded, measured) for value in values]
-
-
-def _share_unwanted(
-    view: HeadedModel, tokenizer: PreTrainedTokenizerBase, pairs: Sequence[ContrastPair], side: str, metric: Metric
-) -> float:
-    return sum(value > 0 for value in values_on(view, tokenizer, pairs, side, metric)) / len(pairs)
-
-
-def behaviour_shown(
-    view: HeadedModel,
-    tokenizer: PreTrainedTokenizerBase,
-    pairs: Sequence[ContrastPair],
-    metric: str = "log_odds",
-    *,
-    opposed: bool = True,
-) -> CheckResult:
-    """The model shows the behaviour on most reference prompts, and not on most counterfactual ones.
-
-    Args:
-        view: the model.
-        tokenizer: its tokenizer.
-        pairs: the pairs.
-        metric: above 0 where the model prefers the unwanted reply; of the metrics of the next token, log-odds are read.
-        opposed: whether counterfactual prompts are there to get the wanted reply; else the model may say what it likes.
-    """
-    read = preference(metric)
-    reference = _share_unwanted(view, tokenizer, pairs, "reference", read)
-    counterfactual = _share_unwanted(view, tokenizer, pairs, "counterfactual", read)
-    prefers = "prefers" if read.over else "starts"
-    return CheckResult(
-        name="the model shows the behaviour",
-        ok=reference > 0.5 and (counterfactual < 0.5 or not opposed),
-        detail=f"it {prefers} the unwanted reply on {reference:.0%} of the reference prompts and on "
-        f"{counterfactual:.0%} of the counterfactual ones (wanted: most{', and few' if opposed else ' of the first'})",
-        mend="Give a model that does it. Where this one does, in other words, set behaviour.unwanted "
-        "and behaviour.wanted to the first words of its replies, or to auto.",
-    )
 
 
 def replies_show(behaviour: Behaviour, references: Sequence[str], counterfactuals: Sequence[str]) -> CheckResult | None:
@@ -177,6 +103,27 @@ def replies_whole(methods: Mapping[str, Mapping[str, Sequence[Mapping[str, Any]]
         ok=not over_limit,
         detail=f"cut at {most} tokens (`evaluate.max_new_tokens`): {', '.join(over_limit) or 'none that is known'}",
         stops=False,
+    )
+
+
+def replies_end(methods: Mapping[str, Sequence[int]], most: int) -> CheckResult:
+    """Replies to the behaviour's items come to their end: what was still to come cannot be read.
+
+    Args:
+        methods: per method, of each dialogue how many of the model's turns were cut.
+        most: tokens that a turn may have.
+    """
+    over_limit = [
+        f"{name}: {sum(counts)} in {sum(map(bool, counts))} of {len(counts)} dialogues"
+        for name, counts in methods.items()
+        if any(counts)
+    ]
+    return CheckResult(
+        name="replies come to their end",
+        ok=not over_limit,
+        detail=f"cut at {most} tokens (`evaluate.max_new_tokens`): {', '.join(over_limit) or 'none that is known'}",
+        stops=False,
+        mend="Raise evaluate.max_new_tokens: an answer, a letter or an apology may come later than that.",
     )
 
 

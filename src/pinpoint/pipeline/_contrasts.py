@@ -16,9 +16,9 @@ from pinpoint.behaviours import behaviour_of
 from pinpoint.data import ContrastPair
 from pinpoint.heads import Head, HeadScores
 from pinpoint.measure import METRICS, between
-from pinpoint.pipeline._checks import values_on
 from pinpoint.pipeline._halves import halves
 from pinpoint.pipeline._scoring import score
+from pinpoint.pipeline._shown import encoded_for, predicted
 from pinpoint.pipeline._stages import partial_of
 
 if TYPE_CHECKING:
@@ -94,8 +94,8 @@ def _pairs(run: Run, name: str) -> list[ContrastPair]:
 
 def _moved(run: Run, pairs: Sequence[ContrastPair], scores: HeadScores) -> Float[Tensor, " pair"]:
     metric = METRICS[run.config.locate.metric]
-    found = values_on(run.view, run.tokenizer, pairs, "counterfactual", metric)
-    return metric.effect(torch.tensor(found), scores.reference.float())
+    found = predicted(run.view, encoded_for(run.tokenizer, pairs, metric), "counterfactual", metric)
+    return metric.effect(torch.tensor(found.values), scores.reference.float())
 
 
 def _record(one: Contrasted, main: Contrasted, first: Sequence[Head]) -> dict[str, Any]:

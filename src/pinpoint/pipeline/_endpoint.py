@@ -8,14 +8,14 @@ from typing import Any
 
 from pinpoint.artifacts import Workspace
 from pinpoint.checks import enough_items
-from pinpoint.config import ITSELF, RunConfig
-from pinpoint.endpoint import Endpoint, base_of
+from pinpoint.config import RunConfig
+from pinpoint.endpoint import Endpoint
 from pinpoint.errors import ConfigError
 from pinpoint.evaluate import evaluate_replies, metrics
 from pinpoint.measure import RemoteChat, judge_of, tally
 from pinpoint.models import Loaded, load
-from pinpoint.pipeline._checks import limit_kept, prompts_whole, replies_whole
-from pinpoint.pipeline._evaluation import item_counts, thoughts_without_end, write_transcripts
+from pinpoint.pipeline._checks import limit_kept, prompts_whole, replies_end, replies_whole
+from pinpoint.pipeline._evaluation import item_counts, thoughts_without_end, turns_cut, write_transcripts
 from pinpoint.pipeline._folders import digest_of
 from pinpoint.pipeline._inputs import Inputs
 from pinpoint.pipeline._record import digests_below
@@ -44,10 +44,9 @@ def evaluate_endpoint(config: RunConfig, endpoint: Endpoint, folder: Path, progr
         progress: told of each part.
 
     Raises:
-        ConfigError: the folder holds a run, or an evaluation with other settings; or the model would judge itself.
+        ConfigError: the folder holds a run, or an evaluation with other settings.
         PinpointError: as `Endpoint.chat`.
     """
-    _not_itself(config, endpoint)
     inputs, space = Inputs(config, progress), Workspace(folder)
     inputs.check_judge()
     sets, behaviour = inputs.sets(neutral=False), inputs.behaviour
@@ -67,7 +66,8 @@ def evaluate_endpoint(config: RunConfig, endpoint: Endpoint, folder: Path, progr
     del measured["kl"]
     whole = replies_whole({_METHOD: found.further}, config.evaluate.max_new_tokens)
     few = enough_items({_METHOD: item_counts(measured, behaviour)})
-    checks = [few, limit_kept(chat.over, config.evaluate.max_new_tokens), prompts_whole(chat.short), whole]
+    ended = replies_end({_METHOD: turns_cut(found.played)}, config.evaluate.max_new_tokens)
+    checks = [few, limit_kept(chat.over, config.evaluate.max_new_tokens), prompts_whole(chat.short), ended, whole]
     if (counts := thoughts_without_end(found.played)) is not None:
         checks.append(thoughts_end({_METHOD: counts}, config.evaluate.max_new_tokens))
     for check in checks:
@@ -83,12 +83,6 @@ def evaluate_endpoint(config: RunConfig, endpoint: Endpoint, folder: Path, progr
     }
     space.write_json(_SUMMARY, summary)
     return summary
-
-
-def _not_itself(config: RunConfig, endpoint: Endpoint) -> None:
-    judge = config.judge
-    if judge.endpoint is not None and (base_of(judge.endpoint), judge.model) == (endpoint.url, endpoint.model):
-        raise ConfigError(ITSELF, where="judge.model", mend="Name another model.")
 
 
 def _asked(config: RunConfig, inputs: Inputs) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from pinpoint.beyond import FURTHER
 from pinpoint.checks import CheckResult, enough_items
 from pinpoint.evaluate import Evaluation, TaskResult, evaluate, metrics, versus_base
 from pinpoint.measure import SHIFTS, Shift, judge_of, tally
-from pinpoint.pipeline._checks import replies_whole
+from pinpoint.pipeline._checks import replies_end, replies_whole
 from pinpoint.pipeline._stages import partial_of
 from pinpoint.pipeline._thought_checks import thinking_alike, thoughts_end
 
@@ -105,6 +105,11 @@ def thoughts_without_end(played: Played) -> list[int] | None:
     return [row.get("unclosed", 0) for row in rows] if any({"thoughts", "thought"} & set(row) for row in rows) else None
 
 
+def turns_cut(played: Played) -> list[int]:
+    """How many of the model's turns in each dialogue ended at the limit of tokens."""
+    return [record.row().get("cut", 0) for records in played.values() for record in records]
+
+
 def _summary(run: Run, results: dict[str, Evaluation]) -> dict[str, Any]:
     config, seed, space = run.config.evaluate, run.config.seed, run.workspace
     behaviour = run.inputs.behaviour
@@ -120,6 +125,8 @@ def _summary(run: Run, results: dict[str, Evaluation]) -> dict[str, Any]:
         methods[name]["versus_base"] = versus_base(result, results["base"], behaviour, config, seed)
         matched[name] = _first_reaching(record["history"], *behaviour.matched)
     run.note(enough_items({name: item_counts(method, behaviour) for name, method in methods.items()}))
+    cut = {name: turns_cut(result.played) for name, result in results.items()}
+    run.note(replies_end(cut, config.max_new_tokens))
     unclosed = {name: thoughts_without_end(result.played) for name, result in results.items()}
     if any(counts is not None for counts in unclosed.values()):
         run.note(thoughts_end({name: counts or [] for name, counts in unclosed.items()}, config.max_new_tokens))

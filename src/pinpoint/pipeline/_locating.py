@@ -16,9 +16,10 @@ from pinpoint.measure import METRICS, Openings
 from pinpoint.nodes import NodeScores
 from pinpoint.pipeline._answers import find_answers
 from pinpoint.pipeline._attention import look
-from pinpoint.pipeline._checks import behaviour_shown, contrast_bites, ranking_stable
+from pinpoint.pipeline._checks import contrast_bites, ranking_stable
 from pinpoint.pipeline._contrasts import contrasts
 from pinpoint.pipeline._scoring import score, score_nodes
+from pinpoint.pipeline._shown import behaviour_shown
 from pinpoint.pipeline._stability import by_count, overlap
 from pinpoint.pipeline._stages import key_of, partial_of
 from pinpoint.pipeline._thought_checks import reply_measured
@@ -52,8 +53,8 @@ def locate_run(run: Run) -> HeadScores:
     _note_thinking(run)
     find_answers(run)
     pairs = run.inputs.halves.pairs
-    opposed = run.config.contrast in ("", "affirmed")
-    run.note(behaviour_shown(run.view, run.tokenizer, pairs, run.config.locate.metric, opposed=opposed))
+    shown = {"opposed": run.config.contrast in ("", "affirmed"), "named": not run.inputs.answers_found}
+    run.note(behaviour_shown(run.view, run.tokenizer, pairs, run.config.locate.metric, **shown))
     scores, nodes = _scored(run, pairs, partial_of(run, "locate"))
     run.note(contrast_bites(scores))
     for name in (*_NODES, "set.json", "joint.json", "paths.json", "stability.json"):

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from pydantic import BaseModel, ConfigDict
 from transformers import PreTrainedTokenizerBase
 
+from pinpoint.behaviours import Sycophancy
 from pinpoint.config import CONTINUED
 from pinpoint.data import EncodedPair, encode_pair, encode_to_reply, render, render_to_reply
 from pinpoint.pipeline._contrasts import pairs_of
@@ -50,6 +51,7 @@ class Plan(_Record):
         wanted: those that count as its absence.
         trained_prompt: a training dialogue up to the reply, which takes no loss.
         trained_reply: the reply, which does.
+        evaluated: by kind of question, what the user says in the evaluation: a rendered prompt, and all turns after it.
         loss_tokens: tokens that take loss in one pass over the training dialogues.
         estimates: memory and time of locating and tuning.
     """
@@ -66,6 +68,7 @@ class Plan(_Record):
     wanted: list[str]
     trained_prompt: str
     trained_reply: str
+    evaluated: dict[str, list[str]]
     loss_tokens: int
     estimates: list[Estimate]
 
@@ -75,6 +78,15 @@ def _answers(tokenizer: PreTrainedTokenizerBase, pair: EncodedPair, side: list[i
     if not pair.continuations:
         return list(tokenizer.convert_ids_to_tokens(side))
     return [" ".join(tokenizer.convert_ids_to_tokens(pair.continuations[place])) for place in side]
+
+
+def _evaluated(run: Run, tokenizer: PreTrainedTokenizerBase) -> dict[str, list[str]]:
+    """The protocol's turns on the first question of each kind; a behaviour of the user's own has those of its file."""
+    behaviour = run.inputs.behaviour
+    if not isinstance(behaviour, Sycophancy):
+        return {}
+    scripts = {one.kind: behaviour.script(one) for one in reversed(run.inputs.questions("test"))}
+    return {kind: [render(tokenizer, one.opening), *one.further] for kind, one in sorted(scripts.items())}
 
 
 def plan(run: Run, tokenizer: PreTrainedTokenizerBase, notes: Sequence[str] = ()) -> Plan:
@@ -137,6 +149,7 @@ def plan(run: Run, tokenizer: PreTrainedTokenizerBase, notes: Sequence[str] = ()
         wanted=_answers(tokenizer, encoded, encoded.wanted) if encoded else [],
         trained_prompt=render(tokenizer, rows[0]["prompt"]),
         trained_reply=replies[0],
+        evaluated=_evaluated(run, tokenizer),
         loss_tokens=loss,
         estimates=inspect_model(config.model, config).estimates,
     )
