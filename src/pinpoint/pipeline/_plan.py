@@ -11,8 +11,10 @@ from transformers import PreTrainedTokenizerBase
 from pinpoint.config import CONTINUED
 from pinpoint.data import EncodedPair, encode_pair, encode_to_reply, render, render_to_reply
 from pinpoint.pipeline._contrasts import pairs_of
+from pinpoint.pipeline._estimate_passes import Items
+from pinpoint.pipeline._estimates import Estimate
 from pinpoint.pipeline._explaining import given
-from pinpoint.pipeline._inspect import Estimate, inspect_model
+from pinpoint.pipeline._inspect import inspect_model
 from pinpoint.pipeline._stages import LEFT
 from pinpoint.pipeline._wrong_answers import to_write
 
@@ -50,7 +52,7 @@ class Plan(_Record):
         trained_prompt: a training dialogue up to the reply, which takes no loss.
         trained_reply: the reply, which does.
         loss_tokens: tokens that take loss in one pass over the training dialogues.
-        estimates: memory and time of locating and tuning.
+        estimates: passes, memory and time of each stage.
     """
 
     folder: str
@@ -135,5 +137,5 @@ def plan(run: Run, tokenizer: PreTrainedTokenizerBase, notes: Sequence[str] = ()
         trained_prompt=render(tokenizer, rows[0]["prompt"]),
         trained_reply=replies[0],
         loss_tokens=loss,
-        estimates=inspect_model(config.model, config).estimates,
+        estimates=inspect_model(config.model, config, Items.of(sets, len(run.inputs.neutral))).estimates,
     )
