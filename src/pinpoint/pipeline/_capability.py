@@ -13,6 +13,7 @@ from transformers import PreTrainedModel
 from pinpoint.errors import ArtifactError
 from pinpoint.evaluate import Abilities, Finished, Tasks, capability, versus
 from pinpoint.memory import BatchSize
+from pinpoint.pipeline._environment import note_environment
 from pinpoint.pipeline._stages import model_told
 from pinpoint.tune import put_on
 
@@ -42,6 +43,7 @@ def capability_run(run: Run, tasks: Tasks, limit: int | None = None) -> dict[str
         ArtifactError: the run was tuned with other settings or inputs, or its files were changed.
     """
     _demand_whole(run)
+    note_environment(run)
     found = _scored(run, tasks, limit)
     result = {
         "tasks": list(tasks.names),

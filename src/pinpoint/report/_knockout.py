@@ -43,7 +43,9 @@ class Knockout(Stored):
         import pandas
 
         curve = self.numbers["curve"]
-        rows = [("located", 0, k, one["value"], one["low"], one["high"], one["n"]) for k, one in self._located]
+        rows: list[tuple[object, ...]] = [
+            ("located", 0, k, one["value"], one["low"], one["high"], one["n"]) for k, one in enumerate(curve["ranked"])
+        ]
         for which in ("random", "matched"):
             for draw, values in enumerate(curve[which]):
                 rows += [(which, draw, k, value, None, None, None) for k, value in enumerate(values)]
@@ -58,10 +60,6 @@ class Knockout(Stored):
     def _repr_html_(self) -> str:
         """The numbers behind the curve, for a notebook."""
         return html_of(self._title, table_of([_HEADER, *curve_rows(self.numbers["curve"])]))
-
-    @property
-    def _located(self) -> "enumerate[dict[str, float]]":
-        return enumerate(self.numbers["curve"]["ranked"])
 
     @property
     def _most(self) -> int:
