@@ -14,7 +14,7 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from pinpoint.cli._common import parse_heads
+from pinpoint.cli._heads import parse_heads
 from pinpoint.config import RunConfig, parse_config, resolve
 from pinpoint.data import (
     deal,

@@ -2,15 +2,19 @@
 
 import json
 import shutil
+from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
+from typer.main import get_command
 from typer.testing import CliRunner
 
 from pinpoint.artifacts import Workspace
 from pinpoint.cli import app
-from pinpoint.errors import ArtifactError, ConfigError
+from pinpoint.cli._common import typed_settings
+from pinpoint.errors import ArtifactError, ConfigError, InputError
 
 
 @pytest.fixture
@@ -35,6 +39,62 @@ def test_a_fork_tunes_a_copy(folder: Path) -> None:
     assert json.loads(done.stdout)["heads"] == ["L6.H0"] and (folder / "config.yaml").read_bytes() == before
     [copied] = [path for path in folder.parent.iterdir() if path != folder]
     assert yaml.safe_load((copied / "config.yaml").read_text())["tune"]["heads"] == ["L6.H0"]
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ["verify"],
+        ["tune", "--heads", "L0.H3,L6.H0"],
+        ["evaluate"],
+        pytest.param(["capability"], marks=pytest.mark.skipif(find_spec("lm_eval") is None, reason="needs lm-eval")),
+    ],
+)
+def test_a_stage_takes_a_device_for_itself_and_refuses_one_that_is_not_there(folder: Path, command: list[str]) -> None:
+    name, *more = command
+    before = (folder / "env.json").read_bytes(), (folder / "config.yaml").read_bytes()
+    done = CliRunner().invoke(app, [name, str(folder), *more, "--device", "abacus", "--quiet"])
+    assert isinstance(done.exception, InputError) and done.exception.exit_code == 2, done.output
+    assert "device 'abacus' cannot be used: PyTorch knows no such" in str(done.exception)
+    assert ((folder / "env.json").read_bytes(), (folder / "config.yaml").read_bytes()) == before
+
+
+def test_a_device_for_one_stage_leaves_the_run_s_settings_and_results_alone(folder: Path) -> None:
+    before = (folder / "config.yaml").read_bytes()
+    done = CliRunner().invoke(app, ["verify", str(folder), "--device", "cpu:0", "--json", "--quiet"])
+    assert done.exit_code == 0, done.exception
+    assert (folder / "config.yaml").read_bytes() == before
+    assert json.loads((folder / "env.json").read_text())[-1]["machine"]["device"] == "cpu:0"
+    done = CliRunner().invoke(app, ["report", str(folder), "--quiet"])
+    assert done.exit_code == 0 and "done with other settings" not in (folder / "report.html").read_text()
+
+
+OPTIONS = {
+    "run": {"--batch-size", "--device", "--dtype", "--bits", "--device-map", "--thinking"},
+    "locate": {"--batch-size", "--device", "--dtype", "--bits", "--device-map", "--thinking"},
+    "compare": {"--batch-size", "--device", "--dtype", "--bits", "--device-map", "--thinking"},
+    "sweep": {"--batch-size", "--device", "--dtype", "--bits", "--device-map", "--thinking"},
+    "check": {"--device", "--dtype", "--bits", "--thinking"},
+    "score": {"--quiet"},
+    **dict.fromkeys(("verify", "tune", "evaluate", "capability"), {"--device", "--quiet"}),
+}
+
+
+@pytest.mark.parametrize("name", OPTIONS)
+def test_a_command_has_the_options_that_are_expected_of_it(name: str) -> None:
+    commands: Any = get_command(app)
+    there = {option for parameter in commands.commands[name].params for option in parameter.opts}
+    assert there >= OPTIONS[name]
+
+
+def test_the_batch_size_that_is_typed_is_that_of_every_stage_but_training() -> None:
+    found = typed_settings(batch_size=7, locate={"pairs": 3}, compare={"draws": 1})
+    assert found == {
+        "locate": {"pairs": 3, "batch_size": 7},
+        "verify": {"batch_size": 7},
+        "evaluate": {"batch_size": 7},
+        "compare": {"draws": 1},
+    }
 
 
 def test_the_settings_are_shown_with_and_without_saying_so() -> None:

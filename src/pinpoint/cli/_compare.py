@@ -5,9 +5,12 @@ from typing import Annotated, Any
 import typer
 
 from pinpoint.cli._common import (
+    BatchSize,
     Behaviour,
+    Bits,
     Config,
     Device,
+    DeviceMap,
     Dtype,
     Fork,
     Heads,
@@ -54,6 +57,9 @@ def compare(
     quick: Annotated[bool, typer.Option("--quick", help="Few methods, few items, no search: minutes.")] = False,
     dtype: Dtype = None,
     device: Device = None,
+    device_map: DeviceMap = None,
+    bits: Bits = None,
+    batch_size: BatchSize = None,
     revision: Revision = None,
     seed: Seed = None,
     thinking: Thinking = None,
@@ -74,6 +80,9 @@ def compare(
         heads=heads,
         dtype=dtype,
         device=device,
+        device_map=device_map,
+        bits=bits,
+        batch_size=batch_size,
         revision=revision,
         seed=seed,
         thinking=thinking,
