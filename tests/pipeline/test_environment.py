@@ -11,7 +11,7 @@ from pinpoint.artifacts import Workspace
 from pinpoint.config import of_run, resolve
 from pinpoint.errors import InputError
 from pinpoint.organism import shipped
-from pinpoint.pipeline import Run, _environment, _run
+from pinpoint.pipeline import Run, _environment, _run, locked
 from pinpoint.pipeline._environment import ENVIRONMENT, machine, note_environment, versions
 from tests.conftest import SMALLEST
 
@@ -53,6 +53,21 @@ def test_other_versions_and_another_machine_are_added_and_the_same_are_not(
     assert [one["machine"]["cpus"] == 1234 for one in kept(folder)] == [False, False, True]
     shown = run.report().read_text()
     assert all(one["since"] in shown for one in kept(folder)) and "torch 99.0" in shown and "cpus 1234" in shown
+
+
+def test_alone_it_keeps_no_folder(tmp_path: Path) -> None:
+    folder = tmp_path / "runs" / "new"
+    run = Run(resolve(str(shipped()["yesman"]), None, SMALLEST), folder)
+    with pytest.raises(KeyboardInterrupt), locked(folder):
+        note_environment(run)
+        assert (folder / ENVIRONMENT).is_file()
+        raise KeyboardInterrupt
+    assert list(tmp_path.iterdir()) == []
+    with pytest.raises(KeyboardInterrupt), locked(folder):
+        note_environment(run)
+        run.workspace.write_json("other.json", [])
+        raise KeyboardInterrupt
+    assert len(kept(folder)) == 1
 
 
 def test_a_run_computes_where_it_is_told_to_and_its_settings_stay(tmp_path: Path) -> None:
