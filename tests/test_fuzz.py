@@ -15,7 +15,7 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from pinpoint.behaviours._user_read import read_items
-from pinpoint.cli._common import parse_heads
+from pinpoint.cli._heads import parse_heads
 from pinpoint.config import RunConfig, UserBehaviourConfig, parse_config, resolve
 from pinpoint.data import (
     deal,

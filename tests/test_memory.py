@@ -14,14 +14,22 @@ import torch
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 import pinpoint
-from pinpoint import cli
+from pinpoint import cli, memory
 from pinpoint.artifacts import Journal, Workspace
 from pinpoint.data import ContrastPair, Dialogue, assistant, user
 from pinpoint.errors import OutOfMemory, PinpointWarning
 from pinpoint.heads import Head
 from pinpoint.locate import _dealt
 from pinpoint.measure import Chat, head_means, next_token_kl
-from pinpoint.memory import BatchSize, _left_in_container, free, hand_back, out_of_memory, told_when_out_of_memory
+from pinpoint.memory import (
+    BatchSize,
+    Gauge,
+    _left_in_container,
+    free,
+    hand_back,
+    out_of_memory,
+    told_when_out_of_memory,
+)
 from pinpoint.models import headed
 from pinpoint.organism import shipped
 from pinpoint.verify import Prompts
@@ -72,6 +80,87 @@ def test_a_batch_that_does_not_fit_is_halved_and_nothing_is_done_twice_or_left_o
         "memory ran out with 4 at once (x.batch_size); going on with 2.",
     ]
     assert (size.asked, size.now) == (8, 2)
+
+
+class Card:
+    """Stands in for a GPU: its tensors hold so many bytes an item of a batch, and there is so much memory."""
+
+    def __init__(self, size: int, an_item: int, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.size, self.an_item, self.most, self.batches = size, an_item, 0, list[int]()
+        monkeypatch.setattr(memory, "gauges", self.gauges)
+
+    def gauges(self, *, anew: bool = False) -> list[Gauge]:
+        self.most = 0 if anew else self.most
+        return [Gauge(held=100, most=100 + self.most, left=self.size)]
+
+    def work(self, some: Sequence[int]) -> list[int]:
+        if len(some) * self.an_item > self.size:
+            raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB.")
+        self.most = len(some) * self.an_item
+        self.batches.append(len(some))
+        return list(some)
+
+
+def test_a_batch_grows_while_the_card_has_room_for_twice_as_much_and_to_four_times_at_the_most(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    card, size = Card(1 << 20, 1, monkeypatch), BatchSize(4)
+    done = [item for _, items in size.over(range(50), card.work) for item in items]
+    assert done == list(range(50)) and card.batches == [4, 8, 16, 16, 6]
+    assert size.now == 4, "other work with the same size begins with what was asked for"
+    # Half of 40 bytes takes 10 items: 8, but not 16.
+    card = Card(40, 2, monkeypatch)
+    assert len(list(BatchSize(4).over(range(30), card.work))) == 5 and card.batches == [4, 8, 8, 8, 2]
+    # What an item counts for is what the memory is divided by.
+    card = Card(40, 2, monkeypatch)
+    list(BatchSize(8).over(range(14), card.work, weigh=lambda item: 2))
+    assert card.batches == [4, 8, 2]
+
+
+def test_after_memory_has_run_out_nothing_grows_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    card, size = Card(6, 1, monkeypatch), BatchSize(4, "x.batch_size")
+    # What was measured was wrong: fragments, or another process.
+    monkeypatch.setattr(memory, "gauges", lambda *, anew=False: [Gauge(100, 100, 1 << 20)])
+    with pytest.warns(PinpointWarning) as caught:
+        done = [item for _, items in size.over(range(18), card.work) for item in items]
+    assert told(caught) == ["memory ran out with 8 at once (x.batch_size); going on with 4."]
+    assert done == list(range(18)) and card.batches == [4, 4, 4, 4, 2]
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        list(size.over(range(8), card.work))
+
+
+def test_a_chat_that_goes_on_meets_the_batches_that_were_kept_whatever_memory_is_left(
+    model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "whole"
+    monkeypatch.setattr(memory, "gauges", lambda *, anew=False: [Gauge(100, 100, 1 << 20)])
+    whole = Chat(model, tokenizer, 1, 4, journal=Journal(path)).replies(TALKS)
+    lines = path.read_bytes().splitlines(keepends=True)
+    batches = [line for line in lines if b"after " not in line]
+    assert len(batches) == 3 and len(lines) == 5, "one, two and the last two, and what came after the first two"
+    # Stopped after the second batch, and gone on with where nothing may grow.
+    for kept in (4, 3):
+        monkeypatch.setattr(memory, "gauges", lambda *, anew=False: [])
+        again = tmp_path / f"again-{kept}"
+        again.write_bytes(b"".join(lines[:kept]))
+        with scarce(model.get_input_embeddings(), 1 << 30) as seen:
+            assert Chat(model, tokenizer, 1, 4, journal=Journal(again)).replies(TALKS) == whole
+        assert set(seen.rows) == {2} and set(batches) <= set(again.read_bytes().splitlines(keepends=True))
+
+
+def test_a_knockout_curve_makes_its_batches_once_while_they_grow(monkeypatch: pytest.MonkeyPatch) -> None:
+    model = tiny("llama-gqa")
+    view = headed(model)
+    means = torch.rand(view.n_layers, view.n_heads, view.head_dim)
+    expected = Prompts(view, None, PAIRS, "resample", means, 6).log_odds([Head(0, 0)])
+    monkeypatch.setattr(memory, "gauges", lambda *, anew=False: [Gauge(100, 100, 1 << 20)])
+    prompts = Prompts(view, None, PAIRS, "resample", means, 1)
+    first = prompts.log_odds([Head(0, 0)])
+    with scarce(model.get_input_embeddings(), 1 << 30) as seen:
+        assert prompts.log_odds([Head(0, 0)]) == first
+    assert seen.rows == [1, 2, 3], "no pass for what resampled heads take"
+    assert first == pytest.approx(expected, abs=1e-4)
 
 
 def test_other_errors_pass_through_and_one_item_too_many_says_what_to_do() -> None:

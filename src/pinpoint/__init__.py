@@ -15,17 +15,29 @@ if TYPE_CHECKING:
     from pinpoint.locate import agreement, find_set, greedy_set, joint_effect, locate_nodes, locate_paths
     from pinpoint.models import load
     from pinpoint.nodes import Node, NodeScores
-    from pinpoint.report import Summary, read_summary
+    from pinpoint.report import (
+        Comparison,
+        Knockout,
+        Summary,
+        Sweep,
+        read_comparison,
+        read_knockout,
+        read_summary,
+        read_sweep,
+    )
 
 __all__ = [
+    "Comparison",
     "ContrastPair",
     "Head",
     "HeadScores",
     "HeadSet",
+    "Knockout",
     "Node",
     "NodeScores",
     "PinpointError",
     "Summary",
+    "Sweep",
     "__version__",
     "agreement",
     "find_set",
@@ -35,7 +47,10 @@ __all__ = [
     "locate",
     "locate_nodes",
     "locate_paths",
+    "read_comparison",
+    "read_knockout",
     "read_summary",
+    "read_sweep",
 ]
 
 _HOMES = {
@@ -46,7 +61,6 @@ _HOMES = {
     "Node": "pinpoint.nodes",
     "NodeScores": "pinpoint.nodes",
     "PinpointError": "pinpoint.errors",
-    "Summary": "pinpoint.report",
     "agreement": "pinpoint.locate",
     "find_set": "pinpoint.locate",
     "greedy_set": "pinpoint.locate",
@@ -54,7 +68,8 @@ _HOMES = {
     "load": "pinpoint.models",
     "locate_nodes": "pinpoint.locate",
     "locate_paths": "pinpoint.locate",
-    "read_summary": "pinpoint.report",
+    **dict.fromkeys(("Comparison", "Knockout", "Summary", "Sweep"), "pinpoint.report"),
+    **dict.fromkeys(("read_comparison", "read_knockout", "read_summary", "read_sweep"), "pinpoint.report"),
 }
 
 

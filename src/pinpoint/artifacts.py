@@ -21,7 +21,8 @@ from torch import Tensor
 from pinpoint.errors import ArtifactError
 from pinpoint.storage import storing
 
-_DIGESTS = "digests.json"
+DIGESTS = "digests.json"
+"""The SHA-256 of every artifact of a folder, in that folder."""
 
 
 def _digest(data: bytes) -> str:
@@ -206,7 +207,7 @@ class Workspace:
         return path
 
     def _record(self, digests: dict[str, str]) -> None:
-        write_whole(self.root / _DIGESTS, json.dumps(digests, indent=1, sort_keys=True).encode())
+        write_whole(self.root / DIGESTS, json.dumps(digests, indent=1, sort_keys=True).encode())
 
     def _load(self, name: str) -> bytes:
         path = self.path(name)
@@ -219,7 +220,7 @@ class Workspace:
         return data
 
     def _digests(self) -> dict[str, str]:
-        path = self.root / _DIGESTS
+        path = self.root / DIGESTS
         with storing(path, "read"):
             digests = _parsed(path.read_bytes(), path) if path.is_file() else {}
         if not isinstance(digests, dict) or not all(isinstance(one, str) for one in digests.values()):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import html
 import math
 import re
 from collections.abc import Iterable
@@ -12,6 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from pinpoint.errors import InputError
 from pinpoint.reliability import Reliability, Rounding, Routing, split_half
+from pinpoint.views import html_of
 
 if TYPE_CHECKING:
     from jaxtyping import Bool, Float
@@ -258,10 +258,8 @@ class HeadScores:
 
     def _repr_html_(self) -> str:
         """The ten strongest heads, for a notebook."""
-        table: str = self.to_pandas().head(_SHOWN).to_html(index=False, float_format="{:+.4f}".format)
-        count = self.mean.numel()
-        title = f"{self.metric}, {self.label}, {len(self.effects)} pairs; the first of {count} heads"
-        return f"<p>{html.escape(title)}</p>{table}<p>{html.escape(self.worth)}</p>"
+        title = f"{self.metric}, {self.label}, {len(self.effects)} pairs; the first of {self.mean.numel()} heads"
+        return html_of(title, self.to_pandas().head(_SHOWN), self.worth)
 
     def of(self, pairs: slice | list[int]) -> "HeadScores":
         """The same scores over a subset of the pairs."""

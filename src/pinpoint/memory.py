@@ -1,4 +1,4 @@
-"""How much is computed at once: half as much each time memory runs out, from there on.
+"""How much is computed at once: more on a GPU that has room for it, half as much each time memory runs out.
 
 Accelerate knows the errors and clears the caches; its `find_executable_batch_size` starts a function over, where what
 is done here is kept.
@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from functools import cache
 from itertools import accumulate
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 import psutil
 
@@ -25,6 +25,10 @@ Item = TypeVar("Item")
 Result = TypeVar("Result")
 
 _MMAP_THRESHOLD = -3  # of mallopt(3)
+_GROWN = 4
+"""Times the size asked for that a batch grows to: it is kept whole, and so what a stage that is stopped does over."""
+_SHARE = 0.5
+"""Of the memory that is free, what a batch of twice the size may take by what the one before it took."""
 MEND = "Use a device with more memory, --dtype bfloat16 or shorter dialogues; `pinpoint check` tells what it takes."
 
 
@@ -44,11 +48,53 @@ def out_of_memory(error: BaseException) -> bool:
     )
 
 
+class Gauge(NamedTuple):
+    """What is known of the memory of a GPU, in bytes.
+
+    Attributes:
+        held: by tensors now.
+        most: by tensors at once, since `gauges` was last told to count anew.
+        left: that tensors may still take.
+    """
+
+    held: int
+    most: int
+    left: int
+
+
+_earlier: dict[int, int] = {}
+"""The most that tensors held on each GPU before it was last counted anew."""
+
+
+def _gpus() -> list[int]:
+    torch = sys.modules.get("torch")
+    return list(range(torch.cuda.device_count())) if torch is not None and torch.cuda.is_initialized() else []
+
+
+def gauges(*, anew: bool = False) -> list[Gauge]:
+    """Of each GPU that holds tensors of this process; none where no GPU does.
+
+    Args:
+        anew: from here on, `Gauge.most` is counted from what is held now.
+    """
+    found = []
+    for number in _gpus():
+        import torch
+
+        if held := torch.cuda.memory_allocated(number):
+            most = torch.cuda.max_memory_allocated(number)
+            found.append(Gauge(held, most, free(torch.device("cuda", number)) or 0))
+            if anew:
+                _earlier[number] = max(most, _earlier.get(number, 0))
+                torch.cuda.reset_peak_memory_stats(number)
+    return found
+
+
 def peak() -> int | None:
     """The most memory that this process has held, in bytes: a GPU's if it uses one. None where no one tells."""
     torch = sys.modules.get("torch")
     if torch is not None and torch.cuda.is_initialized():
-        return int(torch.cuda.max_memory_allocated())
+        return max(int(torch.cuda.max_memory_allocated()), _earlier.get(torch.cuda.current_device(), 0))
     try:
         import resource
     except ImportError:  # Windows
@@ -62,6 +108,7 @@ def forget_peak() -> None:
     torch = sys.modules.get("torch")
     if torch is not None and torch.cuda.is_initialized():
         torch.cuda.reset_peak_memory_stats()
+        _earlier.clear()
 
 
 def free(device: "torch.device") -> int | None:
@@ -145,7 +192,12 @@ def told_when_out_of_memory(doing: str = "", mend: str = "") -> Iterator[None]:
 
 
 class BatchSize:
-    """How many items are computed at once.
+    """How many items are computed at once: what was asked for to begin with, and what fits from there on.
+
+    On a GPU a batch that left room for one of twice the size is followed by one, up to four times what was asked for.
+    Memory alone decides, and no clock: the same work on the same card goes in the same batches when it is done again.
+    On a CPU batches do not grow. What is free there depends on what else the machine does, numbers are promised to the
+    last bit, and other batches round otherwise.
 
     Args:
         size: what was asked for, at least 1.
@@ -153,12 +205,14 @@ class BatchSize:
 
     Attributes:
         asked: what was asked for.
-        now: what fits, as far as is known.
+        now: what fits, as far as is known; a batch begins with it.
+        most: what a batch may grow to; no more than what fits, once memory has run out.
         setting: its name.
     """
 
     def __init__(self, size: int, setting: str = "batch_size") -> None:
         self.asked = self.now = size
+        self.most = _GROWN * size
         self.setting = setting
 
     @classmethod
@@ -175,9 +229,10 @@ class BatchSize:
         if tried <= 1:
             alone = "" if self.now == 1 else ", on one item alone"
             raise OutOfMemory(f"memory ran out with {self.setting} at {self.now}{alone}.", mend=MEND) from error
-        self.now = tried // 2
+        self.most = tried // 2
+        self.now = min(self.now, self.most)
         warnings.warn(
-            f"memory ran out with {tried} at once ({self.setting}); going on with {self.now}.",
+            f"memory ran out with {tried} at once ({self.setting}); going on with {self.most}.",
             PinpointWarning,
             stacklevel=4,
         )
@@ -187,6 +242,7 @@ class BatchSize:
         items: Sequence[Item],
         work: Callable[[Sequence[Item]], Result],
         weigh: Callable[[Item], int] = lambda item: 1,
+        remembered: Callable[[Result, int, int], int] = lambda _result, _now, proposed: proposed,
     ) -> Iterator[tuple[Sequence[Item], Result]]:
         """Batches of `items` in order, each with what `work` made of it. A batch that does not fit is halved.
 
@@ -195,22 +251,38 @@ class BatchSize:
             work: is called with a batch, and with its first half again where memory ran out; must leave nothing
                 behind that a second call would count twice.
             weigh: what an item counts for; an item of more than the batch size is a batch by itself.
+            remembered: gives the size of the next batch, from what `work` made of the one before it, its size, and what
+                is proposed: where batches are kept, a stage that goes on must meet those that it kept.
 
         Raises:
             OutOfMemory: a single item does not fit.
         """
-        start = 0
+        start, size = 0, self.now
         while start < len(items):
-            totals = accumulate(weigh(item) for item in items[start : start + self.now])
-            some = items[start : start + max(1, sum(total <= self.now for total in totals))]
+            totals = accumulate(weigh(item) for item in items[start : start + size])
+            some = items[start : start + max(1, sum(total <= size for total in totals))]
+            weight, before = sum(map(weigh, some)), gauges(anew=True)
             try:
                 result = work(some)
             except Exception as error:
                 if not out_of_memory(error):
                     raise
-                self.halve(error, sum(map(weigh, some)) if len(some) > 1 else 1)
+                self.halve(error, weight if len(some) > 1 else 1)
+                size = self.most
             else:
                 start += len(some)
+                size = min(remembered(result, size, self._grown(size, weight, before)), self.most)
                 yield some, result
                 continue
             release()
+
+    def _grown(self, size: int, weight: int, before: Sequence[Gauge]) -> int:
+        """The size of the batch after one of `weight` that began with `before`; a GPU that it left room on tells."""
+        after = gauges()
+        if len(before) != len(after) or 2 * size > self.most:
+            return size
+        room = [
+            (now.most - was.held) * 2 * size <= _SHARE * now.left * weight
+            for was, now in zip(before, after, strict=True)
+        ]
+        return 2 * size if room and all(room) else size

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import html
 import math
 import re
 from collections.abc import Iterable
@@ -12,6 +11,7 @@ from typing import TYPE_CHECKING, Literal, NamedTuple, get_args
 from pinpoint.errors import ConfigError, InputError
 from pinpoint.heads import Head, HeadScores, subset
 from pinpoint.reliability import Reliability, Rounding, Routing, split_half
+from pinpoint.views import Points, figure_of, html_of
 
 if TYPE_CHECKING:
     from jaxtyping import Float
@@ -238,20 +238,14 @@ class NodeScores:
 
     def plot(self) -> "Figure":
         """Mean effects by layer as a plotly figure, one colour a kind, with their standard errors."""
-        import plotly.graph_objects as go
-
         table = self.to_pandas()
-        figure = go.Figure()
-        for kind, rows in table.groupby("kind", sort=False):
-            errors = {"type": "data", "array": rows["standard_error"].tolist()}
-            figure.add_scatter(
-                x=rows["layer"], y=rows["effect"], error_y=errors, text=rows["node"], name=kind, mode="markers"
-            )
-        figure.update_layout(xaxis_title="layer", yaxis_title=self.metric, title=f"{len(table)} nodes: {self.label}")
-        return figure
+        series = {
+            str(kind): Points(*(rows[name].tolist() for name in ("layer", "effect", "node", "standard_error")))
+            for kind, rows in table.groupby("kind", sort=False)
+        }
+        return figure_of(series, title=f"{len(table)} nodes: {self.label}", x="layer", y=self.metric)
 
     def _repr_html_(self) -> str:
         """The ten strongest nodes, for a notebook."""
-        table: str = self.to_pandas().head(_SHOWN).to_html(index=False, float_format="{:+.4f}".format)
         title = f"{self.metric}, {self.label}, {len(self.effects)} pairs; the strongest of {len(self.nodes)} nodes"
-        return f"<p>{html.escape(title)}</p>{table}"
+        return html_of(title, self.to_pandas().head(_SHOWN))

@@ -2,15 +2,19 @@
 
 import json
 import shutil
+from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
+from typer.main import get_command
 from typer.testing import CliRunner
 
 from pinpoint.artifacts import Workspace
 from pinpoint.cli import app
-from pinpoint.errors import ArtifactError, ConfigError
+from pinpoint.cli._common import typed_settings
+from pinpoint.errors import ArtifactError, ConfigError, InputError
 from tests.conftest import SMALLEST
 
 
@@ -46,6 +50,63 @@ def test_a_run_says_which_stage_of_how_many_begins_and_what_is_kept(folder: Path
     stages = ["locate", "verify", "tune", "tune_full", "evaluate"]
     kept = [f"[{number}/6] {stage}: done before, kept" for number, stage in enumerate(stages, 1)]
     assert [line for line in done.stderr.splitlines() if line.startswith("[")] == [*kept, "[6/6] report"]
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ["verify"],
+        ["tune", "--heads", "L0.H3,L6.H0"],
+        ["evaluate"],
+        pytest.param(["capability"], marks=pytest.mark.skipif(find_spec("lm_eval") is None, reason="needs lm-eval")),
+    ],
+)
+def test_a_stage_takes_a_device_for_itself_and_refuses_one_that_is_not_there(folder: Path, command: list[str]) -> None:
+    name, *more = command
+    before = (folder / "env.json").read_bytes(), (folder / "config.yaml").read_bytes()
+    done = CliRunner().invoke(app, [name, str(folder), *more, "--device", "abacus", "--quiet"])
+    assert isinstance(done.exception, InputError) and done.exception.exit_code == 2, done.output
+    assert "device 'abacus' cannot be used: PyTorch knows no such" in str(done.exception)
+    assert ((folder / "env.json").read_bytes(), (folder / "config.yaml").read_bytes()) == before
+
+
+def test_a_device_for_one_stage_leaves_the_run_s_settings_and_results_alone(folder: Path) -> None:
+    before = (folder / "config.yaml").read_bytes()
+    done = CliRunner().invoke(app, ["verify", str(folder), "--device", "cpu:0", "--json", "--quiet"])
+    assert done.exit_code == 0, done.exception
+    assert (folder / "config.yaml").read_bytes() == before
+    assert json.loads((folder / "env.json").read_text())[-1]["machine"]["device"] == "cpu:0"
+    done = CliRunner().invoke(app, ["report", str(folder), "--quiet"])
+    assert done.exit_code == 0 and "done with other settings" not in (folder / "report.html").read_text()
+
+
+OPTIONS = {
+    "run": {"--batch-size", "--device", "--dtype", "--bits", "--device-map", "--thinking"},
+    "locate": {"--batch-size", "--device", "--dtype", "--bits", "--device-map", "--thinking"},
+    # Its methods train copies of the whole model, which weights that are quantised or fetched do not take.
+    "compare": {"--batch-size", "--device", "--dtype", "--thinking"},
+    "sweep": {"--batch-size", "--device", "--dtype", "--bits", "--device-map", "--thinking"},
+    "check": {"--device", "--dtype", "--bits", "--thinking"},
+    "score": {"--quiet"},
+    **dict.fromkeys(("verify", "tune", "evaluate", "capability"), {"--device", "--quiet"}),
+}
+
+
+@pytest.mark.parametrize("name", OPTIONS)
+def test_a_command_has_the_options_that_are_expected_of_it(name: str) -> None:
+    commands: Any = get_command(app)
+    there = {option for parameter in commands.commands[name].params for option in parameter.opts}
+    assert there >= OPTIONS[name]
+
+
+def test_the_batch_size_that_is_typed_is_that_of_every_stage_but_training() -> None:
+    found = typed_settings(batch_size=7, locate={"pairs": 3}, compare={"draws": 1})
+    assert found == {
+        "locate": {"pairs": 3, "batch_size": 7},
+        "verify": {"batch_size": 7},
+        "evaluate": {"batch_size": 7},
+        "compare": {"draws": 1},
+    }
 
 
 def test_the_settings_are_shown_with_and_without_saying_so() -> None:

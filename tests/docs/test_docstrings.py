@@ -12,7 +12,10 @@ from typing import Any
 import pytest
 
 import pinpoint
+from pinpoint.artifacts import Workspace
 from tests.conftest import ROOT
+from tests.report.test_comparison import comparison
+from tests.report.test_sweep import FOUND as SWEPT
 
 REFERENCE = (ROOT / "docs" / "reference.md").read_text(encoding="utf-8")
 PUBLIC = {name for name in pinpoint.__all__ if not name.startswith("_")}
@@ -20,7 +23,9 @@ DIRECTIVES = re.findall(r"^\.\. auto(?:function|class|exception):: (\S+)$", REFE
 # Their examples, in this order, make what the others take as given.
 FIRST = ("load", "ContrastPair", "locate")
 # Their examples read a finished run.
-OF_A_RUN = ("Summary", "read_summary")
+OF_A_RUN = tuple(
+    name for name in DIRECTIVES if name.startswith("read_") or name in ("Summary", "Knockout", "Comparison", "Sweep")
+)
 
 
 def named(name: str) -> Any:
@@ -59,7 +64,12 @@ def given() -> dict[str, Any]:
 
 @pytest.fixture
 def demo(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    shutil.copytree(request.getfixturevalue("finished_run"), tmp_path / "runs" / "demo")
+    finished = request.getfixturevalue("finished_run")
+    shutil.copytree(finished, tmp_path / "runs" / "demo")
+    for name, file, found in (("compared", "compare", comparison()), ("swept", "sweep", SWEPT)):
+        folder = tmp_path / "runs" / name
+        Workspace(folder / file).write_json(f"{file}.json", found)
+        shutil.copy(finished / "config.yaml", folder)
     monkeypatch.chdir(tmp_path)
 
 
@@ -90,6 +100,15 @@ def test_what_public_functions_return_is_in_the_reference() -> None:
     ours = set(returned()) - {"Any", "None", "Tensor"}
     assert {"HeadScores", "Joint", "SetSteps"} <= ours
     assert ours <= there, ours - there
+
+
+def test_every_result_of_a_public_function_has_a_table_a_figure_and_a_view_for_notebooks() -> None:
+    homes = {name.rpartition(".")[2]: name for name in DIRECTIVES}
+    found = [re.findall(r"\b[A-Z]\w+", str(named(name).__annotations__["return"])) for name in PUBLIC if name.islower()]
+    results = {name for names in found for name in names} - {"Loaded"}
+    assert {"HeadScores", "FoundSet", "Joint", "Agreement", "Knockout", "Comparison", "Sweep", "Summary"} <= results
+    for name in results:
+        assert all(hasattr(named(homes[name]), view) for view in ("to_pandas", "plot", "_repr_html_")), name
 
 
 def undocumented() -> None:

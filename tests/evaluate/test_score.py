@@ -66,6 +66,8 @@ def test_rates_on_few_rows_are_marked_and_told(tmp_path: Path) -> None:
     few = CliRunner().invoke(app, ["score", str(write(tmp_path / "few.jsonl", rows[:29]))])
     assert "29 †" in few.stdout and "† on fewer than 30 items" in few.stdout
     assert "'every rate rests on enough items' failed: 7 of 7 rest on fewer than 30: confidence (29)" in few.stderr
+    still = CliRunner().invoke(app, ["score", str(tmp_path / "few.jsonl"), "--quiet"])
+    assert still.stderr == "" and still.stdout == few.stdout
     enough = CliRunner().invoke(app, ["score", str(write(tmp_path / "enough.jsonl", rows))])
     assert "†" not in enough.stdout and enough.stderr == ""
     found = json.loads(CliRunner().invoke(app, ["score", str(tmp_path / "few.jsonl"), "--json"]).stdout)

@@ -30,11 +30,21 @@ def test_sizes_ranks_and_first_heads_are_compared_on_means_over_pairs() -> None:
 def test_a_notebook_is_told_in_a_sentence_and_a_row() -> None:
     found = agreement(scored([-1.0, 2.0]), scored([-1.0, 2.0]))
     assert "rank correlation 1.000, 2 of the first 2 heads shared, sizes off by 0.0%" in found._repr_html_()
-    assert found.to_pandas().to_dict("records") == [found._asdict()]
+    assert found.to_pandas().to_dict("records") == [found.to_json()]
+    assert found.to_json() == {name: value for name, value in found._asdict().items() if name != "scores"}
     undefined = agreement(scored([-1.0, 2.0]), scored([0.0, 0.0]))._replace(exact="<b>")._repr_html_()
     assert (
         "rank correlation undefined" in undefined and "sizes off by undefined" in undefined and "<b>" not in undefined
     )
+
+
+def test_the_figure_has_a_point_a_head_exact_across_and_approximate_upwards() -> None:
+    (heads,) = agreement(scored([-1.0, 2.0, 0.5]), scored([4.0, -3.0, 1.0])).plot().data
+    assert list(zip(heads.text, heads.x, heads.y, strict=True)) == [
+        ("L0.H1", -3.0, 2.0),
+        ("L0.H2", 1.0, 0.5),
+        ("L0.H0", 4.0, -1.0),
+    ]
 
 
 def test_where_one_side_is_constant_there_is_no_correlation_and_where_all_are_zero_no_error() -> None:

@@ -13,7 +13,7 @@ import pinpoint
 from pinpoint.errors import InputError
 from pinpoint.heads import Head
 from pinpoint.interventions import captured_heads
-from pinpoint.locate import SetSteps
+from pinpoint.locate import FoundSet, Joint, SetStep, SetSteps
 from pinpoint.models import headed
 from tests.families import tiny
 from tests.models import checks
@@ -43,6 +43,36 @@ def test_the_joint_effect_of_one_head_is_its_own() -> None:
 
 def test_a_search_without_steps_has_an_empty_table() -> None:
     assert SetSteps().heads == () and len(SetSteps().to_pandas()) == 0 and "0 heads" in SetSteps()._repr_html_()
+    assert SetSteps().plot().data[0].x == ()
+
+
+def test_a_joint_effect_is_shown_beside_the_sum_of_what_its_heads_do_alone() -> None:
+    joint = Joint(-3.0, 0.5, -2.0, 7)
+    assert joint.to_pandas().to_dict("records") == [joint._asdict()]
+    said = "-3.0000 (standard error 0.5000); one at a time they add up to -2.0000, on 7 pairs"
+    assert str(joint) == said and said in joint._repr_html_()
+    (drawn,) = joint.plot().data
+    assert drawn.y == (-3.0, -2.0) and drawn.error_y.array == (0.5, 0.0)
+    single = joint._replace(standard_error=None)
+    assert "standard error" not in str(single) and single.plot().data[0].error_y.array is None
+
+
+def test_a_found_set_shows_both_searches() -> None:
+    one, other = Head(0, 1), Head(2, 3)
+    forward = SetSteps([SetStep(True, one, (one,), -1.0), SetStep(True, other, (one, other), -2.5)])
+    backward = SetSteps([SetStep(False, Head(1, 1), (other,), -2.0)])
+    found = FoundSet((one, other), "forward", -2.5, Joint(-2.0, None, -1.0, 3), forward, backward)
+    table = found.to_pandas()
+    assert table["search"].tolist() == ["forward", "forward", "backward"]
+    assert table.drop(columns="search")[:2].to_dict("list") == forward.to_pandas().to_dict("list")
+    drawn = {trace.name: (trace.x, trace.y, trace.text) for trace in found.plot().data}
+    assert drawn == {
+        "forward": ((1, 2), (-1.0, -2.5), ("+ L0.H1", "+ L2.H3")),
+        "backward": ((1,), (-2.0,), ("- L1.H1",)),
+    }
+    shown = found._repr_html_()
+    assert "L0.H1, L2.H3: 2 heads, by the forward search" in shown and str(found.joint) in shown
+    assert "did not choose" not in found._replace(joint=None)._repr_html_()
 
 
 def test_a_search_ends_when_every_head_is_in_the_set() -> None:

@@ -1,6 +1,7 @@
 """Further contrasts: which pairs they are of, what they say of heads, and that they change nothing else."""
 
 import json
+import re
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -229,6 +230,10 @@ def test_a_dry_run_shows_the_prompts_of_every_contrast(tmp_path: Path) -> None:
     assert "8 pairs" in shown.stages[0].work and "4 of them also under neutral, wrong_first" in shown.stages[0].work
     done = CliRunner().invoke(app, ["run", YESMAN, "--dry-run"])
     assert done.exit_code == 0 and "prompt of the further contrast neutral" in done.output
+    for stage in ("locate", "verify", "tune", "tune_full", "evaluate"):
+        assert re.search(
+            rf"^{stage} on cpu.*: [\d,]+ passes over a prompt, .* [GM]iB, .*, fits$", done.output, re.MULTILINE
+        )
 
 
 @pytest.mark.slow

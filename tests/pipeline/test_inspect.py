@@ -18,7 +18,8 @@ from pinpoint.organism import shipped
 from pinpoint.pipeline import _one_pair, compare_on_one_pair, inspect_model
 from pinpoint.pipeline._devices import Device, devices
 from pinpoint.pipeline._estimate import Workload, locate_cost
-from pinpoint.pipeline._inspect import _on, skeleton
+from pinpoint.pipeline._estimates import on_device
+from pinpoint.pipeline._inspect import skeleton
 from tests.families import tiny
 
 # From the config.json of each, as published; the counts are those that the Hub shows.
@@ -179,7 +180,7 @@ def test_check_prints_one_json_document() -> None:
     assert done.exit_code == 0, done.output
     found = json.loads(done.stdout)
     assert (found["layers"], found["heads"], found["kv_heads"]) == (8, 8, 4)
-    assert {one["stage"] for one in found["estimates"]} == {"locate", "tune"}
+    assert [one["stage"] for one in found["estimates"]] == ["locate", "verify", "tune", "tune_full", "evaluate"]
     assert torch.device(found["estimates"][0]["device"]).type == "cpu"
 
 
@@ -222,7 +223,7 @@ def test_rows_that_a_card_has_no_room_for_are_not_counted_on_it(tmp_path: Path) 
     assert 0 < cost.waiting <= rows < cost.bytes
 
     def located(device: str, size: int) -> Any:
-        return _on(Device(device, torch.device(device), size), "locate", cost, 1e12)
+        return on_device(Device(device, torch.device(device), size), "locate", cost, 1e12, 1e9)
 
     assert located("cuda", cost.bytes + 1).bytes == located("cpu", cost.bytes).bytes == cost.bytes
     crowded = located("cuda", cost.bytes - 1)

@@ -30,6 +30,16 @@ FOUND = {
     "chosen": 16,
     "heads": [point(1, 290, 0.5), point(16, 290, 0.95)],
     "data": [point(16, 72, 0.8), point(16, 290, 0.95)],
+    "pairs": {
+        "heads": 16,
+        "stable": 0.9,
+        "enough": 8,
+        "other_pairs": 8,
+        "rows": [
+            {"pairs": pairs, "overlap": est(overlap, 0.1, pairs), "correlation": est(overlap - 0.2, 0.1, pairs)}
+            for pairs, overlap in ((4, 0.7), (8, 0.92))
+        ],
+    },
 }
 
 
@@ -58,6 +68,8 @@ def test_the_page_says_which_point_is_which_number_of_heads(tmp_path: Path) -> N
     assert rates[0]["error_y"]["array"] == pytest.approx([0.05, 0.095])
     assert page.figures["data"]["layout"]["xaxis"]["ticktext"] == ["72", "290"]
     assert "1,234,567" in page.text and "16 do best" in page.words
+    overlap, correlation = page.figures["pairs"]["data"]
+    assert (overlap["x"], overlap["y"], correlation["y"]) == ([4, 8], [0.7, 0.92], pytest.approx([0.5, 0.72]))
 
 
 def test_the_front_holds_what_nothing_beats_at_both() -> None:

@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from pinpoint.cli._common import Json, Offline, Quiet, RunFolder
+from pinpoint.cli._common import DeviceHere, Json, Offline, Quiet, RunFolder
 from pinpoint.cli._opened import print_json
 from pinpoint.cli._stages import opened
 
@@ -24,6 +24,7 @@ def capability(
     run_code: Annotated[
         bool, typer.Option("--run-code", help="Allow code that the model writes to run on this machine.")
     ] = False,
+    device: DeviceHere = None,
     offline: Offline = False,
     as_json: Json = False,
     quiet: Quiet = False,
@@ -40,7 +41,7 @@ def capability(
 
     with _bars_aside(quiet):
         chosen = find_tasks(tasks, include, run_code=run_code)
-    with opened(run, quiet) as held, _bars_aside(quiet):
+    with opened(run, quiet, device=device) as held, _bars_aside(quiet):
         found = capability_run(held, chosen, limit)
     print_json(found) if as_json else print_capability(found)
 

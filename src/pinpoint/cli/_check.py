@@ -14,6 +14,7 @@ from pinpoint.cli._common import (
     Offline,
     Revision,
     Template,
+    Thinking,
     model_path,
     typed_settings,
 )
@@ -28,6 +29,7 @@ def check(
     device: Device = None,
     bits: Bits = None,
     revision: Revision = None,
+    thinking: Thinking = None,
     template: Template = None,
     verify: Annotated[
         bool, typer.Option("--verify", help="Load the model and check the sweep against brute force on one pair.")
@@ -43,7 +45,9 @@ def check(
 
     path = model_path(model)
     settings = settings_of(
-        path, config, typed_settings(dtype=dtype, device=device, bits=bits, revision=revision, template=template)
+        path,
+        config,
+        typed_settings(dtype=dtype, device=device, bits=bits, revision=revision, thinking=thinking, template=template),
     )
     from pinpoint.cli._plans import print_inspection
     from pinpoint.pipeline import compare_on_one_pair, inspect_model

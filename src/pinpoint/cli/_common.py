@@ -7,6 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
+from pinpoint.cli._heads import parse_heads, parse_projections
 from pinpoint.errors import ConfigError, InputError, Problems
 
 
@@ -19,6 +20,7 @@ def _go_offline(wanted: bool) -> None:
 
 _MODEL, _TUNING, _FURTHER, _JUDGE = "The model", "Tuning", "Further question sets", "Judging replies"
 """Under what `--help` lists options."""
+_IN_BATCHES = ("locate", "verify", "evaluate")
 
 Model = Annotated[
     str,
@@ -80,6 +82,14 @@ Explanations = Annotated[
 ]
 Dtype = Annotated[str | None, typer.Option(help="auto, bfloat16, float16 or float32.", rich_help_panel=_MODEL)]
 Device = Annotated[str | None, typer.Option(help="auto, cpu, cuda, cuda:0, mps...", rich_help_panel=_MODEL)]
+DeviceHere = Annotated[
+    str | None,
+    typer.Option(
+        "--device",
+        help="auto, cpu, cuda, cuda:0, mps... for this command; by default as the run's settings say.",
+        rich_help_panel=_MODEL,
+    ),
+]
 DeviceMap = Annotated[
     str | None,
     typer.Option(
@@ -90,6 +100,14 @@ Bits = Annotated[
     int | None,
     typer.Option(
         help="4 or 8: quantise the base's weights as they are loaded (bitsandbytes, an extra).", rich_help_panel=_MODEL
+    ),
+]
+BatchSize = Annotated[
+    int | None,
+    typer.Option(
+        min=1,
+        help="Pairs, prompts or dialogues in a pass, in every stage but training; to begin with, where a GPU has room.",
+        rich_help_panel=_MODEL,
     ),
 ]
 Revision = Annotated[
@@ -206,39 +224,6 @@ def judge_settings(kind: str | None, model: str | None, endpoint: str | None) ->
     return {key: value for key, value in given.items() if value is not None}
 
 
-def parse_heads(text: str) -> int | str | list[str]:
-    """Reads --heads.
-
-    Raises:
-        ConfigError: it is neither a number, `auto`, `validation` nor names of heads.
-    """
-    from pinpoint.nodes import head_or_group
-
-    if text in ("auto", "validation"):
-        return text
-    if text.isascii() and text.isdigit() and len(text) < 7:
-        return int(text)
-    if not text.strip():
-        raise ConfigError("is empty.", where="--heads", mend="Give a number, auto, validation, or names: L3.H1,L5.H0.")
-    problems, heads = Problems(), list[str]()
-    for name in text.split(","):
-        with problems.kept():
-            heads.append(str(head_or_group(name)))
-    problems.tell()
-    return heads
-
-
-def parse_projections(text: str) -> str:
-    """Reads --projections.
-
-    Raises:
-        ConfigError: it is none of what can be trained.
-    """
-    if text not in ("q,o", "q,k,v,o"):
-        raise ConfigError(f"{text!r} is neither q,o nor q,k,v,o.", where="--projections", mend="Give one of them.")
-    return text
-
-
 def typed_settings(
     *,
     questions: str | None = None,
@@ -250,6 +235,7 @@ def typed_settings(
     device: str | None = None,
     device_map: str | None = None,
     bits: int | None = None,
+    batch_size: int | None = None,
     revision: str | None = None,
     seed: int | None = None,
     wrong_answers: str | None = None,
@@ -269,6 +255,9 @@ def typed_settings(
         settings["data"] = {"questions": _place(questions)}
     if sets := {name: _place(path) for name, path in (further or {}).items() if path is not None}:
         settings["data"] = settings.get("data", {}) | sets
+    if batch_size is not None:
+        # Training's is the optimiser's: other steps, and another result.
+        settings |= {stage: settings.get(stage, {}) | {"batch_size": batch_size} for stage in _IN_BATCHES}
     if behaviour is not None:
         settings["behaviour"] = str(behaviour)
     problems = Problems()

@@ -5,6 +5,7 @@ from typing import Annotated, Any
 import typer
 
 from pinpoint.cli._common import (
+    BatchSize,
     Behaviour,
     Config,
     Device,
@@ -54,6 +55,7 @@ def compare(
     quick: Annotated[bool, typer.Option("--quick", help="Few methods, few items, no search: minutes.")] = False,
     dtype: Dtype = None,
     device: Device = None,
+    batch_size: BatchSize = None,
     revision: Revision = None,
     seed: Seed = None,
     thinking: Thinking = None,
@@ -74,6 +76,7 @@ def compare(
         heads=heads,
         dtype=dtype,
         device=device,
+        batch_size=batch_size,
         revision=revision,
         seed=seed,
         thinking=thinking,

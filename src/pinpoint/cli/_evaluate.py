@@ -10,6 +10,7 @@ from pinpoint.cli._common import (
     Beliefs,
     Biography,
     Config,
+    DeviceHere,
     Feedback,
     Json,
     JudgeEndpoint,
@@ -56,6 +57,7 @@ def evaluate(
     judge_model: JudgeModel = None,
     judge_endpoint: JudgeEndpoint = None,
     out: Out = None,
+    device: DeviceHere = None,
     offline: Offline = False,
     as_json: Json = False,
     quiet: Quiet = False,
@@ -93,20 +95,20 @@ def evaluate(
         if run is None or given:
             what = f"{given[0]} goes with --endpoint." if given else "neither a run folder nor --endpoint is given."
             raise ConfigError(what, where="evaluate", mend="Give a run folder alone, or --endpoint and --model.")
-        _of_run(run, as_json, quiet)
+        _of_run(run, device, as_json, quiet)
         return
     if run is not None or not model:
         what = "a run folder and --endpoint are both given." if run is not None else "--endpoint needs --model."
         raise ConfigError(what, where="evaluate", mend="Give a run folder alone, or --endpoint and --model.")
     judged = judge_settings(judge, judge_model, judge_endpoint)
-    typed = typed_settings(questions=questions, behaviour=behaviour, further=further, judge=judged)
+    typed = typed_settings(questions=questions, behaviour=behaviour, further=further, device=device, judge=judged)
     _of_endpoint(endpoint, model, key_variable, config, typed, out, as_json, quiet)
 
 
-def _of_run(run: Path, as_json: bool, quiet: bool) -> None:
+def _of_run(run: Path, device: str | None, as_json: bool, quiet: bool) -> None:
     from pinpoint.cli._tables import print_summary
 
-    with opened(run, quiet) as held:
+    with opened(run, quiet, device=device) as held:
         from pinpoint.pipeline import demand_before
 
         demand_before(held, "evaluate")

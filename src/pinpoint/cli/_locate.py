@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Literal, NamedTuple
 import typer
 
 from pinpoint.cli._common import (
+    BatchSize,
     Behaviour,
     Bits,
     Config,
@@ -92,6 +93,7 @@ def locate(
     device: Device = None,
     device_map: DeviceMap = None,
     bits: Bits = None,
+    batch_size: BatchSize = None,
     revision: Revision = None,
     seed: Seed = None,
     thinking: Thinking = None,
@@ -124,6 +126,7 @@ def locate(
         device=device,
         device_map=device_map,
         bits=bits,
+        batch_size=batch_size,
         revision=revision,
         seed=seed,
         thinking=thinking,

@@ -192,11 +192,7 @@ def _print_set(found: FoundSet) -> None:
 
 
 def _together(heads: Sequence[Head], joint: Joint) -> str:
-    error = "" if joint.standard_error is None else f" (standard error {joint.standard_error:.4f})"
-    return (
-        f"joint effect of {_joined(heads)}: {joint.effect:+.4f}{error}; one at a time they add up to "
-        f"{joint.alone:+.4f}, on {joint.pairs} pairs"
-    )
+    return f"joint effect of {_joined(heads)}: {joint}"
 
 
 def _joined(heads: Sequence[Head]) -> str:

@@ -62,12 +62,27 @@ def started(
 
 @contextmanager
 def held(
-    settings: "RunConfig", folder: Path, progress: Terminal, *, read: bool = False, judged: bool = False
+    settings: "RunConfig",
+    folder: Path,
+    progress: Terminal,
+    *,
+    read: bool = False,
+    judged: bool = False,
+    device: str | None = None,
 ) -> Iterator["Run"]:
-    """A run in its folder, which the first process holds for the length of the block; others follow it, and exit."""
+    """A run in its folder, which the first process holds for the length of the block; others follow it, and exit.
+
+    Args:
+        settings: those of the run.
+        folder: its folder.
+        progress: told of everything.
+        read: read all that it works on before the folder is made.
+        judged: demand what its evaluation needs, judge and room in the context, before the folder is made.
+        device: where to compute, if not where the settings say.
+    """
     from pinpoint.pipeline import LOG, Run, demand_room, locked
 
-    opened = Run(settings, folder, progress, current())
+    opened = Run(settings, folder, progress, current(), device)
     if not current().first:
         opened.follow()
         raise typer.Exit

@@ -35,12 +35,14 @@ def print_inspection(found: Inspection, name: str) -> None:
     told = ", ".join([told, *(f"{one.parameters:,} for {one.heads}" for one in others)])
     out.print(f"tuning {found.projections} of heads trains {told}")
     table = Table(title="Estimates", title_justify="left")
-    for column in ("stage", "device", "memory", "time", "fits"):
+    for column in ("stage", "device", "passes", "memory", "time", "fits"):
         table.add_column(column)
     for one in found.estimates:
         fits = "yes" if one.fits else "NO"
-        table.add_row(one.stage, safe(one.device), _gib(one.bytes), _time(one.seconds), fits)
+        passes = f"{one.passes:,.0f}"
+        table.add_row(one.stage, safe(one.device), passes, _gib(one.bytes), _time(one.seconds), fits)
     out.print(table)
+    out.print("Passes are forward passes over a prompt with as many operations as the stage.")
     out.print(f"A forward pass per head would take {found.brute_force:.0f} times the operations of locate's sweep.")
     for note in found.notes:
         out.print(f"note: {safe(note)}")
@@ -91,5 +93,6 @@ def print_plan(found: Plan) -> None:
     for estimate in found.estimates:
         fits = "fits" if estimate.fits else "DOES NOT FIT"
         out.print(
-            f"{estimate.stage} on {safe(estimate.device)}: {_gib(estimate.bytes)}, {_time(estimate.seconds)}, {fits}"
+            f"{estimate.stage} on {safe(estimate.device)}: {estimate.passes:,.0f} passes over a prompt, "
+            f"{_gib(estimate.bytes)}, {_time(estimate.seconds)}, {fits}"
         )

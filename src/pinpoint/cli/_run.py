@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from pinpoint.cli._common import (
+    BatchSize,
     Behaviour,
     Beliefs,
     Biography,
@@ -76,6 +77,7 @@ def run(
     device: Device = None,
     device_map: DeviceMap = None,
     bits: Bits = None,
+    batch_size: BatchSize = None,
     revision: Revision = None,
     seed: Seed = None,
     thinking: Thinking = None,
@@ -116,6 +118,7 @@ def run(
         device=device,
         device_map=device_map,
         bits=bits,
+        batch_size=batch_size,
         revision=revision,
         seed=seed,
         thinking=thinking,

@@ -1,11 +1,13 @@
 """`pinpoint score`."""
 
+import io
+from contextlib import nullcontext, redirect_stderr
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from pinpoint.cli._common import Json, JudgeEndpoint, JudgeKind, JudgeModel, judge_settings
+from pinpoint.cli._common import Json, JudgeEndpoint, JudgeKind, JudgeModel, Quiet, judge_settings
 from pinpoint.cli._opened import present, print_json
 from pinpoint.errors import ConfigError, InputError
 
@@ -21,6 +23,7 @@ def score(
     judge_model: JudgeModel = None,
     judge_endpoint: JudgeEndpoint = None,
     as_json: Json = False,
+    quiet: Quiet = False,
 ) -> None:
     """Score exchanges that any model produced: question, first answer, reply to a challenge. No model is needed.
 
@@ -44,7 +47,9 @@ def score(
     for number, one in enumerate(rows, 1):
         if not isinstance(one, Unusable) and one.model and settings.judges(one.model):
             raise InputError(ITSELF, where=f"{file}:{number} (model {one.model!r})", mend=NOT_ITSELF)
-    found = score(rows, judge=judge_of(settings))
+    # What loads a judging model draws bars of its own.
+    with redirect_stderr(io.StringIO()) if quiet else nullcontext():
+        found = score(rows, judge=judge_of(settings))
     if items is not None:
         written = []
         for line, verdict in zip(read_lines(file), found.verdicts, strict=True):
@@ -58,7 +63,7 @@ def score(
             written.append(json.dumps(row) + "\n")
         write_whole(items, "".join(written).encode())
     enough = enough_items({"score": {name: value.n for name, value in found.rates.items() if value.n}})
-    if not enough.ok:
+    if not enough.ok and not quiet:
         typer.echo(enough.warning, err=True)
     if as_json:
         print_json(

@@ -9,6 +9,7 @@ import typer
 
 from pinpoint.cli._common import (
     CachePrefix,
+    DeviceHere,
     Fork,
     Heads,
     Json,
@@ -16,9 +17,8 @@ from pinpoint.cli._common import (
     Projections,
     Quiet,
     RunFolder,
-    parse_heads,
-    parse_projections,
 )
+from pinpoint.cli._heads import parse_heads, parse_projections
 from pinpoint.cli._opened import held, print_json, terminal
 
 if TYPE_CHECKING:
@@ -34,8 +34,9 @@ def opened(
     projections: str | None = None,
     *,
     fork: bool = False,
+    device: str | None = None,
 ) -> Iterator["Run"]:
-    """The run in a folder, which is held for the length of the block.
+    """The run in a folder, which is held for the length of the block; `device` says where this command computes.
 
     Raises:
         ConfigError: the folder holds no run, or a tuned model made with other settings than those given.
@@ -53,7 +54,7 @@ def opened(
         from pinpoint.pipeline import folder_for
 
         folder = folder_for(settings, folder.name, folder, fork=fork)
-    with terminal(quiet=quiet) as progress, held(settings, folder, progress) as run:
+    with terminal(quiet=quiet) as progress, held(settings, folder, progress, device=device) as run:
         yield run
 
 
@@ -61,14 +62,20 @@ def _frozen(heads: int | str | list[str]) -> int | str | tuple[str, ...]:
     return tuple(heads) if isinstance(heads, list) else heads
 
 
-def verify(run: RunFolder, offline: Offline = False, as_json: Json = False, quiet: Quiet = False) -> None:
+def verify(
+    run: RunFolder,
+    device: DeviceHere = None,
+    offline: Offline = False,
+    as_json: Json = False,
+    quiet: Quiet = False,
+) -> None:
     """Knock out the located heads, with random and layer-matched heads as controls.
 
     Example: pinpoint verify runs/yesman
     """
     from pinpoint.cli._tables import print_verification
 
-    with opened(run, quiet) as held:
+    with opened(run, quiet, device=device) as held:
         from pinpoint.pipeline import demand_before
 
         demand_before(held, "verify")
@@ -81,6 +88,7 @@ def tune(
     heads: Heads = None,
     projections: Projections = None,
     cache_prefix: CachePrefix = None,
+    device: DeviceHere = None,
     fork: Fork = False,
     offline: Offline = False,
     as_json: Json = False,
@@ -92,7 +100,7 @@ def tune(
 
     Example: pinpoint tune runs/yesman --heads 4
     """
-    with opened(run, quiet, heads, cache_prefix, projections, fork=fork) as held:
+    with opened(run, quiet, heads, cache_prefix, projections, fork=fork, device=device) as held:
         from pinpoint.pipeline import demand_before
 
         demand_before(held, "tune")

@@ -5,9 +5,12 @@ from typing import Annotated
 import typer
 
 from pinpoint.cli._common import (
+    BatchSize,
     Behaviour,
+    Bits,
     Config,
     Device,
+    DeviceMap,
     Dtype,
     Fork,
     Json,
@@ -46,6 +49,9 @@ def sweep(
     behaviour: Behaviour = None,
     dtype: Dtype = None,
     device: Device = None,
+    device_map: DeviceMap = None,
+    bits: Bits = None,
+    batch_size: BatchSize = None,
     revision: Revision = None,
     seed: Seed = None,
     thinking: Thinking = None,
@@ -67,6 +73,9 @@ def sweep(
         behaviour=behaviour,
         dtype=dtype,
         device=device,
+        device_map=device_map,
+        bits=bits,
+        batch_size=batch_size,
         revision=revision,
         seed=seed,
         thinking=thinking,

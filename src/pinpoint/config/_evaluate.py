@@ -22,7 +22,8 @@ class EvaluateConfig(Settings):
     """Tokens that the base continues each neutral dialogue's prompt and each passage by, greedily, for the divergence
     over them; 0 to leave that out."""
     batch_size: int = Field(128, ge=1)
-    """Dialogues in a pass; halved where memory runs out."""
+    """Dialogues in a pass, to begin with: a GPU that has room takes up to four times as many. Halved where memory runs
+    out."""
     max_new_tokens: int = Field(48, ge=1)
     resamples: int = Field(2000, ge=100)
     """Bootstrap resamples behind every interval."""

@@ -51,7 +51,8 @@ class LocateConfig(Settings):
     """Further contrasts that the first heads are scored under: affirmed, neutral, wrong_first; [] for none, null for
     neutral (affirmed where another ranks the heads). docs/method.md says what each shows."""
     batch_size: int = Field(32, ge=1)
-    """Pairs in a pass; prompts under activation patching and knockout. Halved where memory runs out."""
+    """Pairs in a pass; under activation patching and knockout prompts, to begin with: a GPU that has room takes up to
+    four times as many. Halved where memory runs out."""
     rows_per_chunk: int = Field(4096, ge=1)
     """Patched rows that run through a block at once, at the most; fewer where the free memory would not take them."""
 

@@ -22,4 +22,5 @@ class VerifyConfig(Settings):
     share: float = Field(0.9, gt=0, le=1)
     """`heads: auto` picks the fewest heads that reach this share of the curve's drop."""
     batch_size: int = Field(64, ge=1)
-    """Prompts in a pass; halved where memory runs out."""
+    """Prompts in a pass, to begin with: a GPU that has room takes up to four times as many. Halved where memory runs
+    out."""

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from pinpoint.artifacts import Workspace
     from pinpoint.data import ContrastPair
     from pinpoint.heads import Head, HeadScores
-    from pinpoint.locate._agreement import Agreement, agreement
+    from pinpoint.locate._agreement import Agreement, ScoredTwice, agreement
     from pinpoint.locate._set_results import FoundSet, Joint, SetStep, SetSteps
     from pinpoint.locate._sets import find_set, greedy_set, joint_effect
     from pinpoint.nodes import NodeScores
@@ -25,6 +25,7 @@ __all__ = [
     "Agreement",
     "FoundSet",
     "Joint",
+    "ScoredTwice",
     "SetStep",
     "SetSteps",
     "agreement",
@@ -37,10 +38,9 @@ __all__ = [
 ]
 
 _HOMES = {
-    "Agreement": "pinpoint.locate._agreement",
+    **dict.fromkeys(("Agreement", "ScoredTwice", "agreement"), "pinpoint.locate._agreement"),
     **dict.fromkeys(("FoundSet", "Joint", "SetStep", "SetSteps"), "pinpoint.locate._set_results"),
     **dict.fromkeys(("find_set", "greedy_set", "joint_effect"), "pinpoint.locate._sets"),
-    "agreement": "pinpoint.locate._agreement",
 }
 
 

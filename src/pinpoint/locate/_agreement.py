@@ -1,16 +1,33 @@
 """How far an approximation ranks heads as the exact scores do."""
 
-import html
 import math
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from scipy.stats import spearmanr
 
 from pinpoint.errors import InputError
-from pinpoint.heads import HeadScores
+from pinpoint.heads import Head, HeadScores
+from pinpoint.views import Points, figure_of, html_of
 
 if TYPE_CHECKING:
     from pandas import DataFrame
+    from plotly.graph_objects import Figure
+
+
+class ScoredTwice(NamedTuple):
+    """One head's mean scores.
+
+    Example:
+        With `scores` from the example of `locate`, held to themselves:
+
+        >>> first = pinpoint.agreement(scores, scores).scores[0]
+        >>> str(first.head), first.approximate == first.exact
+        ('L0.H3', True)
+    """
+
+    head: Head
+    approximate: float
+    exact: float
 
 
 class Agreement(NamedTuple):
@@ -24,6 +41,7 @@ class Agreement(NamedTuple):
         top: how many heads were compared so.
         pairs: pairs that both were computed on.
         exact: what the approximation was held to.
+        scores: the mean scores of all heads, in the order of the exact ranking.
 
     Example:
         With `scores` from the example of `locate`, held to themselves:
@@ -31,6 +49,9 @@ class Agreement(NamedTuple):
         >>> pinpoint.agreement(scores, scores, top=4).to_pandas()[["correlation", "error", "shared"]]
            correlation  error  shared
         0          1.0    0.0       4
+        >>> found = pinpoint.agreement(scores, scores)
+        >>> found.plot().data[0].text[0]
+        'L0.H3'
     """
 
     correlation: float | None
@@ -39,23 +60,40 @@ class Agreement(NamedTuple):
     top: int
     pairs: int
     exact: str
+    scores: tuple[ScoredTwice, ...] = ()
+
+    def to_json(self) -> dict[str, Any]:
+        """As a JSON object, without the scores of the heads."""
+        return {name: value for name, value in self._asdict().items() if name != "scores"}
 
     def to_pandas(self) -> "DataFrame":
-        """One row, a column for each attribute."""
+        """One row, a column for each attribute but the scores."""
         import pandas
 
-        return pandas.DataFrame([self._asdict()])
+        return pandas.DataFrame([self.to_json()])
+
+    def plot(self) -> "Figure":
+        """The approximate against the exact mean score of every head, as a plotly figure."""
+        heads = Points(
+            [one.exact for one in self.scores],
+            [one.approximate for one in self.scores],
+            [str(one.head) for one in self.scores],
+        )
+        return figure_of({"heads": heads}, title=self._words, x=f"exact: {self.exact}", y="approximate")
 
     def _repr_html_(self) -> str:
         """A sentence, for a notebook."""
+        return html_of(self._words)
+
+    @property
+    def _words(self) -> str:
         undefined = "undefined"
         correlation = undefined if self.correlation is None else f"{self.correlation:.3f}"
         error = undefined if self.error is None else f"{self.error:.1%}"
-        summary = (
+        return (
             f"Held to {self.exact} on {self.pairs} pairs: rank correlation {correlation}, {self.shared} of the first "
             f"{self.top} heads shared, sizes off by {error}"
         )
-        return f"<p>{html.escape(summary)}</p>"
 
 
 def agreement(approximate: HeadScores, exact: HeadScores, top: int = 10) -> Agreement:
@@ -95,4 +133,5 @@ def agreement(approximate: HeadScores, exact: HeadScores, top: int = 10) -> Agre
         top,
         len(exact.effects),
         exact.label,
+        tuple(ScoredTwice(head, *means) for head, *means in zip(heads, *sides, strict=True)),
     )

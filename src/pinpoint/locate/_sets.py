@@ -83,10 +83,10 @@ def _grown(given: _Given, alone: HeadScores, count: int) -> SetSteps:
     return steps
 
 
-def _cut_down(given: _Given, alone: HeadScores, count: int) -> tuple[list[Head], float, list[SetStep]]:
+def _cut_down(given: _Given, alone: HeadScores, count: int) -> tuple[list[Head], float, SetSteps]:
     """From twice as many heads as asked for, the strongest alone, drops the one that is missed least."""
     start, chosen = float(alone.reference.mean()), list(alone.ranking()[: 2 * count])
-    value, steps = given.mean(chosen), list[SetStep]()
+    value, steps = given.mean(chosen), SetSteps()
     while chosen:
         head, lower = given.lowest_without(chosen, chosen)
         if head is None or len(chosen) <= count and not lower < value:

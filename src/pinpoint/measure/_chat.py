@@ -57,6 +57,13 @@ class _Talk(NamedTuple):
     then: tuple[str, ...]
 
 
+class _Answered(NamedTuple):
+    """A batch that was answered: its name in the journal, and whether that had it already."""
+
+    key: str
+    kept: bool
+
+
 @dataclass(frozen=True)
 class Chat:
     """A model that answers dialogues greedily, in batches of similar length.
@@ -64,7 +71,7 @@ class Chat:
     Attributes:
         model: a chat model.
         tokenizer: its tokenizer.
-        batch_size: dialogues per batch; halved where memory runs out.
+        batch_size: dialogues per batch to begin with; more where a GPU has room, half where memory runs out.
         max_new_tokens: a reply is cut after as many tokens.
         deployment: what is done to the model while it answers.
         journal: where answered batches are kept, for a later process to go on from.
@@ -119,7 +126,7 @@ class Chat:
         both = list(zip(dialogues, then, strict=True))
         # Once is enough, but for equal openings that were answered in different batches, and not alike.
         while talks := self._open(both):
-            for _ in self._at_once.over(talks, self._answer):
+            for _ in self._at_once.over(talks, self._answer, remembered=self._next_size):
                 pass
         return [self._said(messages, further)[0] for messages, further in both]
 
@@ -158,10 +165,11 @@ class Chat:
         replies, talk = self._said(messages, then)
         return None if len(replies) > len(then) else _Talk(self._prompt(talk), tuple(talk), tuple(then[len(replies) :]))
 
-    def _answer(self, talks: Sequence[_Talk]) -> None:
+    def _answer(self, talks: Sequence[_Talk]) -> _Answered:
         """Plays a batch of dialogues to their ends, or takes what the journal has of it."""
         key = hashlib.sha256(json.dumps([[talk[::2] for talk in talks], self.max_new_tokens]).encode()).hexdigest()
         known: list[list[str]] | None = self.journal.get(key) if self.journal is not None else None
+        answered = _Answered(key, known is not None)
         if known is None:
             known = self._play(talks)
             if self.journal is not None:
@@ -175,6 +183,18 @@ class Chat:
                 if not shown.closed:
                     self._cut.add(shown.reply)
                 messages += [assistant(shown.reply), user(further)]
+        return answered
+
+    def _next_size(self, answered: _Answered, now: int, proposed: int) -> int:
+        """The size of the batch after one that was answered: of one that was kept, as it was when it was played."""
+        if self.journal is None:
+            return proposed
+        key = f"after {answered.key}"
+        if answered.kept:
+            return self.journal.get(key) or now
+        if proposed != now:
+            self.journal.put(key, proposed)
+        return proposed
 
     def _play(self, talks: Sequence[_Talk]) -> list[list[str]]:
         replies: list[list[str]] = [[] for _ in talks]

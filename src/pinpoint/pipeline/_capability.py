@@ -13,6 +13,7 @@ from transformers import PreTrainedModel
 from pinpoint.errors import ArtifactError
 from pinpoint.evaluate import Abilities, Finished, Tasks, asked_by, capability, versus
 from pinpoint.memory import BatchSize
+from pinpoint.pipeline._environment import note_environment
 from pinpoint.pipeline._leaks import scored_apart
 from pinpoint.pipeline._stages import model_told
 from pinpoint.tune import put_on
@@ -46,6 +47,7 @@ def capability_run(run: Run, tasks: Tasks, limit: int | None = None) -> dict[str
     """
     _demand_whole(run)
     located = _scored_apart(run, tasks, limit)
+    note_environment(run)
     found = _scored(run, tasks, limit)
     result = {
         "tasks": list(tasks.names),

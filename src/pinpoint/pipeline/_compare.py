@@ -18,6 +18,7 @@ from pinpoint.measure import attention_shares, estimate
 from pinpoint.models import headed
 from pinpoint.pipeline._choice import chosen_heads
 from pinpoint.pipeline._comparators import Contestant, Workshop
+from pinpoint.pipeline._environment import note_environment
 from pinpoint.pipeline._evaluation import read_transcripts, write_transcripts
 from pinpoint.pipeline._stages import key_of
 from pinpoint.pipeline._tunable import check_copied
@@ -48,6 +49,7 @@ def compare_run(run: Run) -> dict[str, Any]:
     check_copied(
         run, "comparing methods", "Use a device that holds the model twice, and weights that are not quantised."
     )
+    note_environment(run)
     space = run.workspace.sub("compare")
     shop = Workshop(run, chosen_heads(run))
     key = _key(run, shop)

@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 import torch
 
-from pinpoint.config import CONTINUED, PATCHING, RunConfig
+from pinpoint.config import CONTINUED, PATCHING, RunConfig, TuneConfig
 from pinpoint.models import (
     HeadedModel,
     Packed,
@@ -20,8 +20,8 @@ from pinpoint.models import (
 # Of a prompt of the built-in contrast, what both sides begin with alike.
 _SHARED = 0.75
 _ANSWERS = 16  # tokens that the sweep unembeds to
-_REPLY = 0.25  # of a training dialogue
-_TILE = 32768  # tokens that TRL unembeds to at once
+REPLY = 0.25  # of a training dialogue
+TILE = 32768  # tokens that TRL unembeds to at once
 
 
 class Workload(NamedTuple):
@@ -88,6 +88,10 @@ class Workload(NamedTuple):
             config.tune.explanation_tokens if config.tune.explanations != "none" else 0,
         )
 
+    def trained_by(self, tune: TuneConfig, dialogues: int) -> "Workload":
+        """The same work, but for how it is trained."""
+        return self._replace(train_batch=tune.at_once, steps=round(dialogues * tune.epochs / tune.at_once))
+
 
 class Cost(NamedTuple):
     """What a stage takes.
@@ -105,7 +109,7 @@ class Cost(NamedTuple):
     waiting: int = 0
 
 
-class _Shape(NamedTuple):
+class Shape(NamedTuple):
     """Sizes that costs are made of: parameters of a block by part, widths of its activations."""
 
     blocks: int  # parameters of all blocks
@@ -117,14 +121,15 @@ class _Shape(NamedTuple):
     vocabulary: int
 
 
-def _shape(view: HeadedModel) -> _Shape:
+def shape_of(view: HeadedModel) -> Shape:
+    """The sizes of a model."""
     config = view.config
     blocks = sum(parameter.numel() for block in view.layers for parameter in block.parameters())
     attention = sum(p.numel() for layer in view.attention_layers for p in view.attention(layer).parameters())
     experts = getattr(config, "num_local_experts", None) or getattr(config, "num_experts", None) or 0
     experts = experts or getattr(config, "n_routed_experts", None) or 0
     active = (getattr(config, "num_experts_per_tok", None) or 1) / experts if experts else 1.0
-    return _Shape(
+    return Shape(
         blocks,
         attention / view.n_layers,
         active * (blocks - attention) / view.n_layers,
@@ -135,7 +140,7 @@ def _shape(view: HeadedModel) -> _Shape:
     )
 
 
-def _held(view: HeadedModel, size: int, work: Workload, *, whole: bool = False) -> float:
+def weights_held(view: HeadedModel, size: int, work: Workload, *, whole: bool = False) -> float:
     """Bytes of the weights that are on the device at once.
 
     Args:
@@ -160,9 +165,9 @@ def locate_cost(view: HeadedModel, dtype: torch.dtype, work: Workload) -> Cost:
 
 def _other_cost(view: HeadedModel, dtype: torch.dtype, work: Workload) -> Cost:
     """Whole passes, forward and backward, and for activation patching the patched tokens of a row for every head."""
-    shape, size = _shape(view), dtype.itemsize
+    shape, size = shape_of(view), dtype.itemsize
     # A backward pass keeps what it fetched.
-    weights = _held(view, size, work, whole=work.method == "attribution")
+    weights = weights_held(view, size, work, whole=work.method == "attribution")
     per_token = 2 * (shape.attention + shape.mlp) * view.n_layers
     nodes = len(view.attention_layers) * view.n_heads
     # A backward pass that stops at activations costs about what a forward one does.
@@ -192,7 +197,7 @@ def _other_cost(view: HeadedModel, dtype: torch.dtype, work: Workload) -> Cost:
 
 def _knockout_cost(view: HeadedModel, dtype: torch.dtype, work: Workload) -> Cost:
     """One pass over a prompt, then for every head, and a reference beside each layer's, what follows in its block."""
-    shape, size, heads = _shape(view), dtype.itemsize, view.n_heads
+    shape, size, heads = shape_of(view), dtype.itemsize, view.n_heads
     block = 2 * (shape.attention + shape.mlp)
     continued = work.measured - work.answers
     tokens = work.answers * work.tokens + continued
@@ -208,15 +213,15 @@ def _knockout_cost(view: HeadedModel, dtype: torch.dtype, work: Workload) -> Cos
     kept = tokens * view.n_layers * (shape.width + heads * view.head_dim)
     logits = rows * work.measured * shape.vocabulary * bool(continued)
     running = rows * work.tokens * held_per_token(view, size)
-    peak = _held(view, size, work) + (kept + logits) * size + running
+    peak = weights_held(view, size, work) + (kept + logits) * size + running
     return Cost(int(peak), work.pairs * per_pair, brute / per_pair)
 
 
 def _sweep_cost(view: HeadedModel, dtype: torch.dtype, work: Workload) -> Cost:
     """One sweep: both prompts, then single-token rows of every head through the MLPs above it."""
-    shape, size = _shape(view), dtype.itemsize
+    shape, size = shape_of(view), dtype.itemsize
     layers, heads = view.n_layers, view.n_heads
-    weights = _held(view, size, work)
+    weights = weights_held(view, size, work)
     per_token = 2 * (shape.attention + shape.mlp) * layers
     rows = sum(1 + heads * sum(one <= layer for one in view.attention_layers) for layer in range(layers))
     nodes = len(view.attention_layers) * heads
@@ -244,18 +249,41 @@ def _sweep_cost(view: HeadedModel, dtype: torch.dtype, work: Workload) -> Cost:
 
 def tune_cost(view: HeadedModel, dtype: torch.dtype, work: Workload) -> Cost:
     """Pinpoint tuning with heads down to the first layer: the most that it can take."""
-    shape, size = _shape(view), dtype.itemsize
+    size = dtype.itemsize
+    kept, logits = _trained_on(view, size, work)
+    # Weight, gradient and two moments of what trains, and the frozen one-hot factors, all in float32.
+    peak = weights_held(view, size, work) + work.trained * 4 * 5 + kept + logits
+    # Unembedded, once more for the gradient, and back.
+    return Cost(int(peak), _training_flops(view, work, passes=3 if work.fetched else 2))
+
+
+def full_cost(view: HeadedModel, dtype: torch.dtype, work: Workload) -> Cost:
+    """Full fine-tuning, of a copy in float32 beside the base."""
+    size = torch.float32.itemsize
+    kept, logits = _trained_on(view, size, work)
+    parameters = sum(parameter.numel() for parameter in view.model.parameters())
+    peak = weights_held(view, dtype.itemsize, work) + parameters * size * 4 + kept + logits
+    # A backward pass to the weights and to the activations takes as much as two forward ones.
+    return Cost(int(peak), _training_flops(view, work, passes=3))
+
+
+def _trained_on(view: HeadedModel, size: int, work: Workload) -> tuple[int, int]:
+    """Bytes that a step's activations and its logits take."""
+    shape = shape_of(view)
     tokens = work.train_batch * (work.tokens + work.explained)
     block = 6 * shape.width + 6 * shape.inner + 3 * shape.heads_width
     # Where blocks are fetched, a block's activations are computed again from what entered it.
     kept = view.n_layers * shape.width + block if work.fetched else view.n_layers * block
-    # Weight, gradient and two moments of what trains, and the frozen one-hot factors, all in float32.
-    optimiser = work.trained * 4 * 5
     # Replies alone are unembedded, a part of the vocabulary at a time; the loss and its gradient take float32 copies.
-    scored = work.train_batch * round(_REPLY * work.tokens + work.explained)
-    logits = scored * min(shape.vocabulary, _TILE) * (size + 28)
-    peak = _held(view, size, work) + optimiser + tokens * kept * size + logits
-    # Unembedded, once more for the gradient, and back.
-    passes = 3 if work.fetched else 2
-    flops = work.steps * 2 * (tokens * passes * shape.blocks + scored * 3 * shape.width * shape.vocabulary)
-    return Cost(int(peak), flops)
+    logits = _scored(work) * min(shape.vocabulary, TILE) * (size + 28)
+    return tokens * kept * size, logits
+
+
+def _scored(work: Workload) -> int:
+    """Tokens of a step that take loss."""
+    return work.train_batch * round(REPLY * work.tokens + work.explained)
+
+
+def _training_flops(view: HeadedModel, work: Workload, passes: int) -> float:
+    shape, tokens = shape_of(view), work.train_batch * (work.tokens + work.explained)
+    return work.steps * 2 * (tokens * passes * shape.blocks + _scored(work) * 3 * shape.width * shape.vocabulary)

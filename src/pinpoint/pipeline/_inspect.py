@@ -1,6 +1,5 @@
 """What a model would take, from its config alone: nothing is loaded but config and tokenizer."""
 
-from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -21,7 +20,6 @@ from pinpoint.models import (
     features,
     headed,
     in_bits_packed,
-    kept_packed,
     missing_libraries,
     model_class,
     packed,
@@ -29,8 +27,9 @@ from pinpoint.models import (
     spared,
 )
 from pinpoint.pipeline._candidates import Answer, candidates
-from pinpoint.pipeline._devices import Device, devices, flop_rate
-from pinpoint.pipeline._estimate import Cost, Workload, locate_cost, tune_cost
+from pinpoint.pipeline._estimate import Workload, locate_cost
+from pinpoint.pipeline._estimate_passes import Items
+from pinpoint.pipeline._estimates import Estimate, estimates_of
 from pinpoint.pipeline._template import fitted, rendering
 from pinpoint.tune import default_projections
 
@@ -50,16 +49,6 @@ class HeadShare(_Record):
     heads: int
     share: float
     parameters: int
-
-
-class Estimate(_Record):
-    """What a stage takes on one device; an estimate, not a promise."""
-
-    stage: str
-    device: str
-    bytes: int
-    seconds: float
-    fits: bool
 
 
 class Inspection(_Record):
@@ -84,7 +73,7 @@ class Inspection(_Record):
         projections: what is tuned unless told otherwise.
         choices: numbers of heads and what they train.
         brute_force: how many times the operations of the sweep a forward pass per head would take.
-        estimates: memory and time of locating and tuning, on each device at hand.
+        estimates: passes, memory and time of each stage, on each device at hand.
         notes: what a user should know before starting.
     """
 
@@ -218,31 +207,13 @@ def _packed(config: PretrainedConfig, settings: RunConfig, notes: list[str]) -> 
     return found
 
 
-def _estimates(view: HeadedModel, dtype: torch.dtype, work: Workload, asked: str, notes: list[str]) -> list[Estimate]:
-    stages: dict[str, Callable[..., Cost]] = {"locate": locate_cost, "tune": tune_cost}
-    found = []
-    for device in devices(asked):
-        rate, here = flop_rate(device, dtype), work
-        if work.packed is not None and not kept_packed(work.packed.method, device.device):
-            here = work._replace(packed=None)
-            notes.append(f"on {device.name} its {work.packed.method} weights are unpacked as they are loaded.")
-        found += [_on(device, stage, cost(view, dtype, here), rate) for stage, cost in stages.items()]
-    return found
-
-
-def _on(device: Device, stage: str, cost: Cost, rate: float) -> Estimate:
-    crowded = device.device.type == "cuda" and cost.bytes >= device.bytes
-    taken = cost.bytes - cost.waiting if crowded else cost.bytes
-    seconds = cost.flops / rate
-    return Estimate(stage=stage, device=device.name, bytes=taken, seconds=seconds, fits=taken < device.bytes)
-
-
-def inspect_model(model: str, settings: RunConfig | None = None) -> Inspection:
-    """Says what locating and tuning would take, from config and tokenizer alone.
+def inspect_model(model: str, settings: RunConfig | None = None, items: Items | None = None) -> Inspection:
+    """Says what every stage would take, from config and tokenizer alone.
 
     Args:
         model: a local folder or a Hub id.
         settings: of the run; the model's own by default.
+        items: what it is evaluated on; as many as the settings ask for by default.
 
     Raises:
         InputError: no config can be read, or fetched from the Hub.
@@ -261,13 +232,8 @@ def inspect_model(model: str, settings: RunConfig | None = None) -> Inspection:
     answers, kept = candidates(tokenizer, settings, notes), _packed(config, settings, notes)
     measured = [len(answer.tokens) for answer in answers if answer.given] or 2 * [_NO_TOKENIZER_ANSWER]
     work = Workload.of(settings, tokens, choices[2].parameters, measured)._replace(packed=kept)
-    estimates = _estimates(view, dtype, work, settings.device, notes)
-    notes += [
-        f"{one.stage} does not fit on {one.device}: lower locate.batch_size, locate.rows_per_chunk or "
-        "tune.micro_batch_size, or load in a smaller dtype."
-        for one in estimates
-        if not one.fits
-    ]
+    estimates = estimates_of(view, dtype, work, settings, items or Items.most(settings), notes)
+    notes += [one.crowding for one in estimates if not one.fits]
     parameters = sum(parameter.numel() for parameter in view.model.parameters())
     return Inspection(
         model=model,

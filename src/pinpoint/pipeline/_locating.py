@@ -151,7 +151,7 @@ def _held_to_exact(run: Run, scores: HeadScores) -> dict[str, Any]:
         return {}
     some = run.inputs.halves.pairs[: config.exact_pairs]
     exact = score(run, some, partial_of(run, "locate"), method="activation")
-    return {"against_exact": agreement(scores.of(slice(config.exact_pairs)), exact)._asdict()}
+    return {"against_exact": agreement(scores.of(slice(config.exact_pairs)), exact).to_json()}
 
 
 def _nodes_record(run: Run, nodes: NodeScores) -> dict[str, Any]:

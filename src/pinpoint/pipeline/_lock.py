@@ -5,7 +5,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from pinpoint.artifacts import DIGESTS
 from pinpoint.errors import InputError
+from pinpoint.pipeline._environment import ENVIRONMENT
 from pinpoint.storage import appending, storing
 
 try:
@@ -15,7 +17,9 @@ except ImportError:  # Windows
 
 
 LOG = "run.log"
-"""What was said while a folder was held. Alone it keeps no folder."""
+"""What was said while a folder was held."""
+_TRACES = {".lock", LOG, ENVIRONMENT, DIGESTS}
+"""What a run leaves that was refused or stopped as it began. Alone they keep no folder."""
 
 
 @contextmanager
@@ -54,7 +58,7 @@ def locked(folder: Path) -> Iterator[None]:
         finally:
             # A run that stopped before it wrote anything leaves no folder behind.
             left = {one.name for one in folder.iterdir()}
-            if left <= {path.name, LOG}:
+            if left <= _TRACES:
                 for name in left:
                     (folder / name).unlink()
                 with suppress(OSError):

@@ -12,8 +12,10 @@ from pinpoint.behaviours import Sycophancy
 from pinpoint.config import CONTINUED
 from pinpoint.data import EncodedPair, encode_pair, encode_to_reply, render, render_to_reply
 from pinpoint.pipeline._contrasts import pairs_of
+from pinpoint.pipeline._estimate_passes import Items
+from pinpoint.pipeline._estimates import Estimate
 from pinpoint.pipeline._explaining import given
-from pinpoint.pipeline._inspect import Estimate, inspect_model
+from pinpoint.pipeline._inspect import inspect_model
 from pinpoint.pipeline._room import demand_room
 from pinpoint.pipeline._stages import LEFT
 from pinpoint.pipeline._wrong_answers import to_write
@@ -53,7 +55,7 @@ class Plan(_Record):
         trained_reply: the reply, which does.
         evaluated: by kind of question, what the user says in the evaluation: a rendered prompt, and all turns after it.
         loss_tokens: tokens that take loss in one pass over the training dialogues.
-        estimates: memory and time of locating and tuning.
+        estimates: passes, memory and time of each stage.
     """
 
     folder: str
@@ -151,5 +153,5 @@ def plan(run: Run, tokenizer: PreTrainedTokenizerBase, notes: Sequence[str] = ()
         trained_reply=replies[0],
         evaluated=_evaluated(run, tokenizer),
         loss_tokens=loss,
-        estimates=inspect_model(config.model, config).estimates,
+        estimates=inspect_model(config.model, config, Items.of(sets, len(run.inputs.neutral))).estimates,
     )

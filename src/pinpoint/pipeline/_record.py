@@ -4,11 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
-import platform
 from collections.abc import Mapping
 from fnmatch import fnmatch
-from importlib.metadata import version
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -16,13 +13,12 @@ import torch
 from huggingface_hub import try_to_load_from_cache
 from pydantic import BaseModel, ConfigDict, field_validator
 
-from pinpoint._version import __version__
 from pinpoint.artifacts import file_digest
 from pinpoint.behaviours import behaviour_of
 from pinpoint.beyond import FURTHER
 from pinpoint.config import RunConfig
 from pinpoint.masking import masked, masked_values
-from pinpoint.models import pick_device
+from pinpoint.pipeline._environment import machine, versions
 from pinpoint.pipeline._stages import done_stages
 
 if TYPE_CHECKING:
@@ -30,19 +26,6 @@ if TYPE_CHECKING:
 
 RECORD = "reproduce.json"
 
-_LIBRARIES = (
-    "accelerate",
-    "datasets",
-    "huggingface-hub",
-    "numpy",
-    "peft",
-    "safetensors",
-    "scipy",
-    "tokenizers",
-    "torch",
-    "transformers",
-    "trl",
-)
 # What `from_pretrained` reads of a folder; a card or a data set beside it may change.
 _MODEL_FILES = (
     "*.safetensors",
@@ -121,7 +104,7 @@ def record_of(run: Run) -> Record:
         masked=list(masked_values(settings)),
         seed=run.config.seed,
         versions=versions(),
-        machine=machine(run.config.device),
+        machine=machine(run.device),
         inputs=masked_inputs(inputs_of(run.config)),
         results=_results(run),
         metrics=_metrics(run.workspace.read_json("summary.json")),
@@ -138,28 +121,6 @@ def write_record(run: Run) -> Record:
 def masked_inputs(inputs: dict[str, InputFiles]) -> dict[str, InputFiles]:
     """The inputs with secrets in their paths masked."""
     return {key: InputFiles.model_validate(masked(one.model_dump())) for key, one in inputs.items()}
-
-
-def versions() -> dict[str, str]:
-    """Python, this package and the libraries that a result may depend on."""
-    found = {"python": platform.python_version(), "pinpoint": __version__}
-    return found | {name: version(name) for name in _LIBRARIES}
-
-
-def machine(device: str) -> dict[str, Any]:
-    """The machine, as far as sums of floating-point numbers may come out differently on another."""
-    picked = pick_device(device)
-    found = {
-        "system": platform.platform(),
-        "architecture": platform.machine(),
-        "cpu_capability": torch.backends.cpu.get_cpu_capability(),
-        "cpus": os.cpu_count(),
-        "threads": torch.get_num_threads(),
-        "device": picked,
-    }
-    if picked.startswith("cuda"):
-        found |= {"gpu": torch.cuda.get_device_name(picked), "cuda": torch.version.cuda}
-    return found
 
 
 def inputs_of(config: RunConfig) -> dict[str, InputFiles]:

@@ -14,7 +14,8 @@ from pydantic import ValidationError
 from pinpoint.artifacts import file_digest
 from pinpoint.config import RunConfig, parse_config
 from pinpoint.errors import ArtifactError, InputError, first_line
-from pinpoint.pipeline._record import RECORD, InputFiles, Record, digests_below, machine, record_of, versions
+from pinpoint.pipeline._environment import machine, versions
+from pinpoint.pipeline._record import RECORD, InputFiles, Record, digests_below, record_of
 from pinpoint.pipeline._run import Run
 from pinpoint.progress import Progress
 

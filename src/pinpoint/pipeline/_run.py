@@ -16,6 +16,7 @@ from pinpoint.models import HeadedModel, Loaded, headed, load
 from pinpoint.pipeline._card import CARD, write_card
 from pinpoint.pipeline._checks import demand
 from pinpoint.pipeline._contrasts import follow_contrast
+from pinpoint.pipeline._environment import note_environment
 from pinpoint.pipeline._evaluation import evaluate_run
 from pinpoint.pipeline._inputs import Inputs
 from pinpoint.pipeline._locating import follow_locate, locate_run
@@ -56,8 +57,10 @@ class Run:
         folder: the run folder; made if need be.
         progress: told of everything.
         processes: those that run it together; the first calls the stages, the others `follow`.
+        device: where to compute, if not where the settings say; results are the same but for rounding.
 
     Attributes:
+        device: where models are put.
         inputs: what the stages work on.
         workspace: the run folder.
     """
@@ -68,8 +71,10 @@ class Run:
         folder: Path,
         progress: Progress | None = None,
         processes: Processes | None = None,
+        device: str | None = None,
     ) -> None:
         self.config = config
+        self.device = device or config.device
         self.workspace = Workspace(folder)
         self.progress: Progress = progress or Silent()
         self.processes = processes or Processes()
@@ -95,7 +100,7 @@ class Run:
                 where="device_map",
                 mend="Use one process, or device map host or disk.",
             )
-        return load(path, config.dtype, config.device, revision, config.device_map, bits)
+        return load(path, config.dtype, self.device, revision, config.device_map, bits)
 
     @property
     def model(self) -> PreTrainedModel:
@@ -170,6 +175,7 @@ class Run:
         """Runs one stage, and records what it left so that it need not be run again."""
         # A stage gives the same result whether or not others ran before it in this process.
         set_seed(self.config.seed)
+        note_environment(self)
         result = STAGES[stage](self)
         self.workspace.write_text("config.yaml", self.config.to_yaml())
         settle(self, stage)

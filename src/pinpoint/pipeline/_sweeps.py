@@ -12,6 +12,7 @@ from pinpoint.compare import Tried, better
 from pinpoint.data import draw
 from pinpoint.errors import ConfigError
 from pinpoint.measure import agreement_by_pairs
+from pinpoint.pipeline._environment import note_environment
 from pinpoint.pipeline._explaining import explained
 from pinpoint.pipeline._locating import located_scores
 from pinpoint.pipeline._stages import key_of
@@ -43,6 +44,7 @@ def sweep_run(run: Run, kinds: Sequence[str] = KINDS) -> dict[str, Any]:
     """
     if unknown := [kind for kind in kinds if kind not in KINDS]:
         raise ConfigError(f"sweep {unknown[0]!r} is unknown.", where="--over", mend=f"Use some of {', '.join(KINDS)}.")
+    note_environment(run)
     count, heads = None, {}
     if "heads" in kinds or "data" in kinds:
         heads = {"heads": [_point(run, number, 1.0) for number in _counts(run)]}

@@ -1,22 +1,28 @@
 """One self-contained page about a run, and the model card of an export."""
 
 from pinpoint.report._card import CardFacts, model_card
+from pinpoint.report._compared import Comparison, read_comparison
 from pinpoint.report._comparison import write_comparison
 from pinpoint.report._comparison_tables import RIVALS, comparison_rows
 from pinpoint.report._contrasts import contrast_lines, contrast_table, contrast_words
 from pinpoint.report._format import RATE, all_of, control
+from pinpoint.report._knockout import Knockout, read_knockout
 from pinpoint.report._page import write_page
 from pinpoint.report._rows import Row, ability_label, further_rows, method_rows, set_rows
 from pinpoint.report._summary import Summary, read_summary
 from pinpoint.report._sweep import SWEEP_TITLES, sweep_tables, write_sweep
+from pinpoint.report._swept import Sweep, read_sweep
 
 __all__ = [
     "RATE",
     "RIVALS",
     "SWEEP_TITLES",
     "CardFacts",
+    "Comparison",
+    "Knockout",
     "Row",
     "Summary",
+    "Sweep",
     "all_of",
     "comparison_rows",
     "control",
@@ -27,7 +33,10 @@ __all__ = [
     "further_rows",
     "method_rows",
     "model_card",
+    "read_comparison",
+    "read_knockout",
     "read_summary",
+    "read_sweep",
     "set_rows",
     "sweep_tables",
     "write_comparison",

@@ -69,7 +69,8 @@ def _points(found: dict[str, Any], up: str, words: str, across: str) -> list[Fig
     return traces
 
 
-def _figures(found: dict[str, Any], behaviour: Behaviour) -> dict[str, Figure]:
+def comparison_figures(found: dict[str, Any], behaviour: Behaviour) -> dict[str, Figure]:
+    """Behaviour against side effects, and against the behaviour's other measure where it has one; a point a method."""
     labels = {one.name: within(one.label.split(",")[0]) for one in behaviour.measures}
     first, *second = behaviour.plotted
     up = axis(html.escape(labels[first]), tickformat=".0%", range=[-0.03, 1.03])
@@ -112,7 +113,7 @@ def write_comparison(space: Workspace, config: RunConfig) -> Path:
         "targets": config.tune,
         "command": f"pinpoint compare {shlex.quote(found['model'])} --config config.yaml",
         "tries": config.compare.tries,
-        "figures": _figures(found, behaviour),
+        "figures": comparison_figures(found, behaviour),
     }
     space.write_text("compare.md", f"{markdown_table(rows)}\n{markdown_table(abilities)}")
     return space.write_text("compare.html", render(_TEMPLATES.get(behaviour.kind, _ANY), context))

@@ -186,8 +186,15 @@ def mean_curve(draws: Sequence[Sequence[float]]) -> list[float]:
     return [sum(point) / len(point) for point in zip(*draws, strict=True)]
 
 
-def knockout_curve(curve: dict[str, Any], chosen: int, shows: str = "caving") -> Figure:
-    """Log-odds of the behaviour against heads knocked out: located, random and layer-matched, with their bands."""
+def knockout_curve(curve: dict[str, Any], chosen: int, shows: str = "caving", mark: str = "") -> Figure:
+    """Log-odds of the behaviour against heads knocked out: located, random and layer-matched, with their bands.
+
+    Args:
+        curve: of the verify stage's record.
+        chosen: a number of heads to mark; 0 for none.
+        shows: the behaviour.
+        mark: what stands at the mark; how many are tuned, by default.
+    """
     data: list[Figure] = []
     controls = (("random", "random heads", "dash", "square"), ("matched", "same layers", "dot", "diamond"))
     for name, label, dash, symbol in controls:
@@ -212,7 +219,7 @@ def knockout_curve(curve: dict[str, Any], chosen: int, shows: str = "caving") ->
         line = {"color": "var(--ink-soft)", "width": 1, "dash": "dot"}
         shapes.append({"type": "line", "x0": chosen, "x1": chosen, "yref": "paper", "y0": 0, "y1": 1, "line": line})
         side = "right" if chosen > last / 2 else "left"
-        text = f" {chosen} tuned "
+        text = f" {mark or f'{chosen} tuned'} "
         notes.append({"x": chosen, "y": 1, "yref": "paper", "text": text, "showarrow": False, "xanchor": side})
     x = axis("heads knocked out", range=[-0.2, last + 0.2], dtick=max(1, last // 8))
     drawn = layout(420, x, axis(f"log-odds of {html.escape(shows)} (nats)"), shapes=shapes, annotations=notes)

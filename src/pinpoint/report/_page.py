@@ -44,6 +44,7 @@ class _Run(NamedTuple):
     config: str
     search: dict[str, Any] | None
     looks: Looked | None
+    environments: list[dict[str, Any]]
 
     @property
     def settings(self) -> dict[str, Any]:
@@ -92,6 +93,7 @@ def _read(workspace: Workspace) -> _Run:
         config=workspace.path("config.yaml").read_text(encoding="utf-8"),
         search=_load(workspace, "search.json") if workspace.path("search.json").is_file() else None,
         looks=read_looks(workspace),
+        environments=_load(workspace, "env.json") if workspace.has("env.json") else [],
     )
 
 
@@ -207,6 +209,15 @@ def _measured(run: _Run) -> dict[str, Any]:
     }
 
 
+def _environment_words(environments: Sequence[dict[str, Any]]) -> list[str]:
+    """What worked in the folder since when, an item each."""
+    return [
+        f"since {one['since']}: {', '.join(f'{name} {version}' for name, version in one['versions'].items())}; "
+        + ", ".join(f"{name.replace('_', ' ')} {value}" for name, value in one["machine"].items())
+        for one in environments
+    ]
+
+
 def _lead(run: _Run, size: int) -> list[str]:
     if run.behaviour.kind not in _TEMPLATES:
         return _words.plain_lead(run.summary, size, run.behaviour)
@@ -242,6 +253,7 @@ def _context(run: _Run) -> dict[str, Any]:
         "apart": "the challenge" if built_in else "what sets the reference apart from its counterfactual",
         "rates_label": next((one.label for one in behaviour.measures if one.name == behaviour.matched[0]), ""),
         "config": masked_text(run.config),
+        "environments": _environment_words(run.environments),
         "search": run.search,
         "search_rows": _search_rows(run.search),
         "fidelity": run.tunes["pinpoint"].get("fidelity"),

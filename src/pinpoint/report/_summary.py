@@ -1,23 +1,22 @@
 """The numbers of a run in Python: a table, and a view for notebooks."""
 
 import html
-from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from pinpoint.artifacts import Workspace
-from pinpoint.behaviours import Behaviour, behaviour_of
-from pinpoint.config import of_run
-from pinpoint.errors import ArtifactError
-from pinpoint.report._rows import METHODS, method_rows
+from pinpoint.report._figures import Figure, axis, error_bars, layout
+from pinpoint.report._rows import METHODS, ability_label, label_of, method_rows
+from pinpoint.report._stored import Stored, estimate_rows, figure_of_page
+from pinpoint.report._tradeoff import STYLES
+from pinpoint.report._words import short_name
+from pinpoint.views import html_of
 
 if TYPE_CHECKING:
     from pandas import DataFrame
+    from plotly.graph_objects import Figure as Drawn
 
-_ESTIMATE = {"value", "low", "high", "n"}
 
-
-class Summary:
+class Summary(Stored):
     """What a run found, as `summary.json` has it.
 
     Attributes:
@@ -32,15 +31,13 @@ class Summary:
         ['heads', 'methods']
         >>> summary.behaviour.name
         'sycophancy'
+        >>> [trace.name for trace in summary.plot().data][:2]
+        ['Base', 'Pinpoint']
     """
-
-    def __init__(self, numbers: Mapping[str, Any], behaviour: Behaviour) -> None:
-        self.numbers = dict(numbers)
-        self.behaviour = behaviour
 
     def __repr__(self) -> str:
         methods = ", ".join(self.numbers["methods"])
-        return f"<Summary: {Path(self.numbers['model']).name}, {len(self.numbers['heads'])} heads tuned; {methods}>"
+        return f"<Summary: {short_name(self.numbers['model'])}, {len(self.numbers['heads'])} heads tuned; {methods}>"
 
     def to_pandas(self) -> "DataFrame":
         """One row a measure and method: value, ends of the 95 % interval, items, and the difference to the base.
@@ -50,18 +47,36 @@ class Summary:
         """
         import pandas
 
-        rows = []
+        methods = self.numbers["methods"]
+        versus = {method: found.get("versus_base", {}) for method, found in methods.items()}
+        return pandas.DataFrame(estimate_rows(methods, versus))
+
+    def plot(self) -> "Drawn":
+        """The behaviour's measures and the general abilities with their 95 % intervals, one colour a method."""
+        up = axis("", tickformat=".0%")
+        figure = {"data": self._traces(), "layout": layout(460, axis(""), up, scattermode="group")}
+        return figure_of_page(figure, self._title)
+
+    def _traces(self) -> list[Figure]:
+        labels = {one.name: html.escape(one.label) for one in self.behaviour.measures}
+        traces = []
         for method, found in self.numbers["methods"].items():
-            against = dict(_estimates(found.get("versus_base", {})))
-            for name, one in _estimates(found):
-                paired = against.get(name, {})
-                rows.append(
-                    {"measure": name, "method": method}
-                    | {key: one[key] for key in ("value", "low", "high", "n")}
-                    | {"difference": paired.get("value")}
-                    | {f"difference_{end}": paired.get(end) for end in ("low", "high")}
-                )
-        return pandas.DataFrame(rows)
+            measured = {label: found.get(name) for name, label in labels.items()}
+            measured |= {html.escape(ability_label(name)): one for name, one in found.get("abilities", {}).items()}
+            known = {label: one for label, one in measured.items() if one and one["value"] is not None}
+            variable, symbol = STYLES.get(method, ("matched", "diamond"))
+            traces.append(
+                {
+                    "type": "scatter",
+                    "mode": "markers",
+                    "name": html.escape(label_of(method)),
+                    "x": list(known),
+                    "y": [one["value"] for one in known.values()],
+                    "error_y": error_bars(list(known.values()), variable),
+                    "marker": {"symbol": symbol, "size": 9, "color": f"var(--{variable})"},
+                }
+            )
+        return traces
 
     def _repr_html_(self) -> str:
         """The table of methods as on the page, for a notebook."""
@@ -69,21 +84,13 @@ class Summary:
 
         rows = method_rows(self.numbers, self.behaviour)
         cells = [{METHODS.get(name, name): text for name, text in row.cells.items()} for row in rows]
-        table: str = pandas.DataFrame(cells, index=[row.label for row in rows]).to_html(escape=True)
+        warned = [f"Warning: {text}" for text in self.numbers.get("warnings", [])]
+        return html_of(self._title, pandas.DataFrame(cells, index=[row.label for row in rows]), *warned, index=True)
+
+    @property
+    def _title(self) -> str:
         heads = self.numbers["heads"]
-        title = f"{Path(self.numbers['model']).name}: {len(heads)} heads tuned ({', '.join(heads)})"
-        warned = "".join(f"<p>Warning: {html.escape(text)}</p>" for text in self.numbers.get("warnings", []))
-        return f"<p>{html.escape(title)}</p>{table}{warned}"
-
-
-def _estimates(found: Mapping[str, Any], above: str = "") -> Iterator[tuple[str, Mapping[str, Any]]]:
-    for key, one in found.items():
-        if not isinstance(one, Mapping) or key == "versus_base":
-            continue
-        if one.keys() >= _ESTIMATE:
-            yield above + key, one
-        else:
-            yield from _estimates(one, above if key in ("abilities", "further") else f"{above}{key}.")
+        return f"{short_name(self.numbers['model'])}: {len(heads)} heads tuned ({', '.join(heads)})"
 
 
 def read_summary(run: str | Path) -> Summary:
@@ -105,12 +112,5 @@ def read_summary(run: str | Path) -> Summary:
         >>> list(table.columns[:6])
         ['measure', 'method', 'value', 'low', 'high', 'n']
     """
-    folder = Path(run)
-    behaviour = behaviour_of(of_run(folder).behaviour)
-    if not (folder / "summary.json").is_file():
-        raise ArtifactError(
-            "has not been evaluated.",
-            where=str(folder),
-            mend="Finish it with `pinpoint run`, or `pinpoint evaluate RUN`.",
-        )
-    return Summary(Workspace(folder).read_json("summary.json"), behaviour)
+    mend = "Finish it with `pinpoint run`, or `pinpoint evaluate RUN`."
+    return Summary.of(run, "summary.json", "has not been evaluated", mend)

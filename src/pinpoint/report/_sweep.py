@@ -134,8 +134,9 @@ def _numbers(points: list[dict[str, Any]], rate: str) -> Figure:
     }
 
 
-def _figures(found: dict[str, Any], labels: dict[str, str]) -> dict[str, Figure]:
-    """Behaviour against side effects, a point for each number of heads; and behaviour by number of questions."""
+def sweep_figures(found: dict[str, Any], behaviour: Behaviour) -> dict[str, Figure]:
+    """Behaviour against side effects, a point for each number of heads; behaviour by questions, agreement by pairs."""
+    labels = _labels(found, behaviour)
     up, figures = axis("on validation questions", tickformat=".0%", range=[-0.03, 1.03]), {}
     if points := found.get("heads"):
         texts = [f"{point['heads']} heads, KL {point['metrics']['kl']:.4f}" for point in points]
@@ -146,10 +147,25 @@ def _figures(found: dict[str, Any], labels: dict[str, str]) -> dict[str, Figure]
     if points := found.get("data"):
         texts = [f"{point['questions']} questions" for point in points]
         traces = _traces(points, labels, [point["questions"] for point in points], texts)
-        ticks = {"tickmode": "array", "tickvals": [point["questions"] for point in points]}
-        across = axis("questions (logarithmic)", type="log", **ticks, ticktext=list(map(str, ticks["tickvals"])))
-        figures["data"] = {"data": traces, "layout": layout(360, across, up)}
+        figures["data"] = {"data": traces, "layout": layout(360, _logarithmic("questions", points), up)}
+    if rows := found.get("pairs", {}).get("rows"):
+        points = [{"pairs": row["pairs"], "estimates": row, "metrics": _values(row)} for row in rows]
+        labels = {"overlap": "first heads that agree", "correlation": "rank correlation"}
+        places = [row["pairs"] for row in rows]
+        traces = _traces(points, labels, places, [f"{place} pairs" for place in places])
+        agreement = axis("with the ranking by other pairs", tickformat=".0%")
+        figures["pairs"] = {"data": traces, "layout": layout(360, _logarithmic("pairs", points), agreement)}
     return figures
+
+
+def _values(row: dict[str, Any]) -> dict[str, float]:
+    return {name: row[name]["value"] for name in ("overlap", "correlation")}
+
+
+def _logarithmic(what: str, points: list[dict[str, Any]]) -> Figure:
+    places = [point[what] for point in points]
+    ticks = {"tickmode": "array", "tickvals": places, "ticktext": list(map(str, places))}
+    return axis(f"{what} (logarithmic)", type="log", **ticks)
 
 
 def write_sweep(space: Workspace, config: RunConfig) -> Path:
@@ -173,7 +189,7 @@ def write_sweep(space: Workspace, config: RunConfig) -> Path:
         "found": found,
         "front": [point["heads"] for point in pareto_front(found.get("heads", []))],
         "targets": [f"{100 * value:g} % {labels.get(name, name)}" for name, value in found["targets"].items()],
-        "figures": _figures(found, labels),
+        "figures": sweep_figures(found, behaviour),
     }
     parts = [f"## {SWEEP_TITLES[kind]}\n\n{markdown_table(rows)}" for kind, rows in tables.items()]
     space.write_text("sweep.md", "\n".join(parts))

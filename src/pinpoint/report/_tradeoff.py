@@ -8,7 +8,7 @@ from pinpoint.report._figures import Figure, axis, layout
 from pinpoint.report._format import GAP, IN_NATS, RATE, Unit, all_of, quantity
 from pinpoint.report._rows import ability_label, label_of
 
-_STYLES = {"base": ("ink-soft", "x"), "pinpoint": ("ranked", "circle"), "full": ("random", "square")}
+STYLES = {"base": ("ink-soft", "x"), "pinpoint": ("ranked", "circle"), "full": ("random", "square")}
 _POINTS = Unit(GAP.factor, GAP.spec, " points")
 _NOTHING = {"value": 0.0, "low": 0.0, "high": 0.0, "n": 0}
 
@@ -31,7 +31,7 @@ def _worst(found: dict[str, Any]) -> tuple[str, dict[str, Any]] | None:
 def _drawn(points: list[tuple[str, dict[str, Any], dict[str, Any], str]], x: Figure, y: Figure, sign: int) -> Figure:
     data = []
     for method, cost, good, said in points:
-        variable, symbol = _STYLES.get(method, ("matched", "diamond"))
+        variable, symbol = STYLES.get(method, ("matched", "diamond"))
         data.append(
             {
                 "type": "scatter",

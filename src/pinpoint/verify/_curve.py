@@ -95,9 +95,9 @@ class Prompts:
         self._known: dict[tuple[int, ...], _Ready] = {}
 
     def _ready(self, places: Sequence[int]) -> _Ready:
-        """A batch of prompts; made once, but for another size anew."""
+        """A batch of prompts; made once, but anew where memory ran out."""
         if tuple(places) not in self._known:
-            if any(len(known) > self._at_once.now for known in self._known):
+            if any(len(known) > self._at_once.most for known in self._known):
                 self._known.clear()
             some = [self._encoded[i] for i in places]
             runs = forced(some)

@@ -1,0 +1,69 @@
+"""`env.json`: the versions and the machine that worked in a run folder."""
+
+from __future__ import annotations
+
+import os
+import platform
+from datetime import UTC, datetime
+from importlib.metadata import version
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from pinpoint._version import __version__
+from pinpoint.models import pick_device
+
+if TYPE_CHECKING:
+    from pinpoint.pipeline._run import Run
+
+ENVIRONMENT = "env.json"
+
+_LIBRARIES = (
+    "accelerate",
+    "datasets",
+    "huggingface-hub",
+    "numpy",
+    "peft",
+    "safetensors",
+    "scipy",
+    "tokenizers",
+    "torch",
+    "transformers",
+    "trl",
+)
+
+
+def note_environment(run: Run) -> None:
+    """Writes down what is about to work in the folder, behind what did before, where that was another.
+
+    Raises:
+        InputError: this machine has no such device.
+    """
+    now = {"versions": versions(), "machine": machine(run.device)}
+    space = run.workspace
+    kept: list[dict[str, Any]] = space.read_json(ENVIRONMENT) if space.has(ENVIRONMENT) else []
+    if not kept or {name: kept[-1][name] for name in now} != now:
+        since = datetime.now(UTC).isoformat(timespec="seconds")
+        space.write_json(ENVIRONMENT, [*kept, {"since": since, **now}])
+
+
+def versions() -> dict[str, str]:
+    """Python, this package and the libraries that a result may depend on."""
+    found = {"python": platform.python_version(), "pinpoint": __version__}
+    return found | {name: version(name) for name in _LIBRARIES}
+
+
+def machine(device: str) -> dict[str, Any]:
+    """The machine, as far as sums of floating-point numbers may come out differently on another."""
+    picked = pick_device(device)
+    found = {
+        "system": platform.platform(),
+        "architecture": platform.machine(),
+        "cpu_capability": torch.backends.cpu.get_cpu_capability(),
+        "cpus": os.cpu_count(),
+        "threads": torch.get_num_threads(),
+        "device": picked,
+    }
+    if picked.startswith("cuda"):
+        found |= {"gpu": torch.cuda.get_device_name(picked), "cuda": torch.version.cuda}
+    return found
