@@ -94,10 +94,19 @@ def test_a_run_goes_without_a_system_message_that_is_not_rendered_and_says_so(
 def test_a_model_without_a_template_is_told_of_the_plain_one_and_planned_with_it(tmp_path: Path) -> None:
     folder, file = model(tmp_path / "base", None), tmp_path / "mine.jinja"
     file.write_text(TURNS, encoding="utf-8")
+    found = tmp_path / "found.yaml"
+    found.write_text("behaviour: {unwanted: auto, wanted: auto}\n", encoding="utf-8")
     code, _, told = tried("run", folder, "--dry-run")
     assert code != 0 and "the tokenizer has no chat template" in told and "--template plain" in told
-    for given, name, begins in (("plain", "plain", "Be kind.\n\nUser:\n"), (file, "given", "system: Be kind.\n")):
-        code, shown, told = tried("run", folder, "--dry-run", "--json", "--template", given, "--out", tmp_path / "run")
+    # The words that come with the model are cut otherwise where none of its own marks stands before them.
+    for given, name, begins, refused in (
+        ("plain", "plain", "Be kind.\n\nUser:\n", "share a first token"),
+        (file, "given", "system: Be kind.\n", "merges the end of the prompt"),
+    ):
+        dry = ("run", folder, "--dry-run", "--json", "--template", given, "--out", tmp_path / "run")
+        code, _, told = tried(*dry)
+        assert code == 1 and refused in told
+        code, shown, told = tried(*dry, "--config", found)
         assert code == 0, told
         plan = json.loads(shown)
         assert plan["template"] == name and plan["notes"] == []

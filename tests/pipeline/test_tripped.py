@@ -1,5 +1,6 @@
 """Checks that a run itself trips, on models and pairs that are really at fault."""
 
+import json
 import shutil
 from pathlib import Path
 from typing import Any
@@ -9,7 +10,8 @@ import torch
 
 from pinpoint.config import of_run
 from pinpoint.errors import CheckFailed
-from pinpoint.pipeline import Run
+from pinpoint.pipeline import Run, _checks
+from pinpoint.pipeline._tuning import MERGE_LIMIT
 
 STABLE = "the first heads stay first when the pairs are drawn again"
 MERGED = "the merged model equals its adapter"
@@ -29,6 +31,10 @@ def found(run: Run, name: str) -> dict[str, Any]:
     return dict(check)
 
 
+def finished_fidelity(run: Path) -> float:
+    return float(json.loads((run / "tune.json").read_text())["fidelity"])
+
+
 def test_heads_without_effect_on_what_comes_after_stop_a_run_before_their_knockouts_are_read(
     finished_run: Path, tmp_path: Path
 ) -> None:
@@ -42,16 +48,24 @@ def test_heads_without_effect_on_what_comes_after_stop_a_run_before_their_knocko
     assert not found(run, REACHES)["ok"]
 
 
-def test_more_heads_than_a_few_pairs_tell_apart_are_told_of(finished_run: Path, tmp_path: Path) -> None:
+def test_heads_that_do_not_all_stay_first_are_told_of(
+    finished_run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(_checks, "_STABLE", 0.999)
     run = gone_on(finished_run, tmp_path / "run", tune={"heads": 16})
     run.do("tune")
     check = found(run, STABLE)
-    assert not check["ok"] and check["detail"].startswith("of the first 16, ")
+    assert not check["ok"] and check["detail"].startswith("of the first 16, 9")
+    assert run.is_done("tune"), "it warns"
 
 
-def test_weights_so_large_that_rounding_decides_are_not_merged_unnoticed(finished_run: Path, tmp_path: Path) -> None:
-    run = gone_on(finished_run, tmp_path / "run", tune={"learning_rate": 100.0})
+def test_a_merged_model_further_from_its_adapter_than_the_limit_is_not_kept(
+    finished_run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Half of what rounding alone leaves between the two, which is measured.
+    monkeypatch.setitem(MERGE_LIMIT, torch.float32, finished_fidelity(finished_run) / 2)
+    run = gone_on(finished_run, tmp_path / "run", tune={"learning_rate": 2e-3})
     assert found(run, MERGED)["ok"]
-    with pytest.raises(CheckFailed, match=rf"'{MERGED}' failed: .*\(limit 1e-04\)\. Tune again in another --dtype"):
+    with pytest.raises(CheckFailed, match=rf"'{MERGED}' failed: .*\. Tune again in another --dtype"):
         run.do("tune")
     assert not found(run, MERGED)["ok"] and not run.is_done("tune")

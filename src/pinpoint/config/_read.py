@@ -1,6 +1,7 @@
 """Reading settings: files, layers of them, and every bad key in one message."""
 
 import difflib
+import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -42,6 +43,7 @@ def read_settings(path: Path) -> dict[str, Any]:
     """
     try:
         loaded = yaml.safe_load(path.read_text(encoding="utf-8"))
+        json.dumps(loaded, default=str, skipkeys=True)  # anchors can make a value that holds itself
     except OSError as error:
         reason = "no such file" if isinstance(error, FileNotFoundError) else error.strerror
         raise ConfigError(f"{reason}.", where=str(path), mend="Give a YAML file.") from error

@@ -175,8 +175,10 @@ class Run:
         """Runs one stage, and records what it left so that it need not be run again."""
         # A stage gives the same result whether or not others ran before it in this process.
         set_seed(self.config.seed)
-        note_environment(self)
+        if self.workspace.root.is_dir():  # else a stage that refuses its inputs leaves no folder
+            note_environment(self)
         result = STAGES[stage](self)
+        note_environment(self)
         self.workspace.write_text("config.yaml", self.config.to_yaml())
         settle(self, stage)
         return result
