@@ -15,7 +15,7 @@ from tests.test_configs import paper_data, stand_in_cache
 
 PAGE = ROOT / "docs" / "results" / "dry-run.md"
 # What differs between machines and times: the folder's name, and what the machine at hand can hold.
-_OURS = re.compile(r"^(?:run folder: .*|(?:locate|tune|tune_full) on .*)\n", re.MULTILINE)
+_OURS = re.compile(r"^(?:run folder: .*|(?:locate|verify|tune|tune_full|evaluate) on .*)\n", re.MULTILINE)
 TEXT = """<!-- Written by `python -m tests.dry_run`: edit that. -->
 
 # A dry run of the paper's experiment
