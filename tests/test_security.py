@@ -127,7 +127,7 @@ def test_code_in_a_checkpoint_is_neither_run_nor_asked_about(
     assert not (folder / "ran").exists()
 
 
-@pytest.mark.parametrize("command", [["check"], ["locate", "--pairs", "2", "--out", "new"]])
+@pytest.mark.parametrize("command", [["check"], ["locate", "--pairs", "2", "--out", "new", "--quiet"]])
 def test_a_checkpoint_that_needs_code_of_its_own_gets_one_error(
     command: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
