@@ -115,6 +115,10 @@ def test_a_batch_grows_while_the_card_has_room_for_twice_as_much_and_to_four_tim
     card = Card(40, 2, monkeypatch)
     list(BatchSize(8).over(range(14), card.work, weigh=lambda item: 2))
     assert card.batches == [4, 8, 2]
+    # Two items of weight 3 took 10 bytes: 16 at once would take 27, more than half of 52.
+    card = Card(52, 5, monkeypatch)
+    list(BatchSize(8).over(range(6), card.work, weigh=lambda item: 3))
+    assert card.batches == [2, 2, 2]
 
 
 def test_after_memory_has_run_out_nothing_grows_back(monkeypatch: pytest.MonkeyPatch) -> None:
