@@ -12,8 +12,8 @@ from transformers import PreTrainedModel
 
 import pinpoint
 from pinpoint.heads import Head
-from pinpoint.interventions import captured_heads, knockout, seen_whole_outputs
-from pinpoint.models import choices, headed
+from pinpoint.interventions import captured_heads, knockout, seen_choices
+from pinpoint.models import headed
 from pinpoint.nodes import KINDS
 from pinpoint.tune import attach, head_slices
 
@@ -203,7 +203,5 @@ def _assert_only_slices_moved(before: PreTrainedModel, after: PreTrainedModel, s
 def seen_experts(model: PreTrainedModel) -> Iterator[dict[tuple[int, str], list[Tensor]]]:
     """Collects which experts every token is sent to, [token expert], call by call, router by router."""
     seen: dict[tuple[int, str], list[Tensor]] = {}
-    with seen_whole_outputs(
-        headed(model).routers(), lambda key, output: seen.setdefault(key, []).append(choices(output).chosen)
-    ):
+    with seen_choices(headed(model).routers(), lambda key, found: seen.setdefault(key, []).append(found.chosen)):
         yield seen
