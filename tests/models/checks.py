@@ -8,16 +8,20 @@ from typing import Any
 import pytest
 import torch
 from torch import Tensor, nn
+from torch.overrides import TorchFunctionMode
 from transformers import PreTrainedModel
 
 import pinpoint
 from pinpoint.heads import Head
-from pinpoint.interventions import captured_heads, knockout, seen_whole_outputs
-from pinpoint.models import choices, headed
+from pinpoint.interventions import captured_heads, knockout, seen_choices
+from pinpoint.models import headed
 from pinpoint.nodes import KINDS
 from pinpoint.tune import attach, head_slices
 
 VOCAB = 97
+# Of the effects' root mean square. OPT-350m adds to its residual stream before it normalises it: effects are small.
+BFLOAT16 = 2**-3
+BFLOAT16_OF = {"opt-350m": 2**-2}
 IDS = torch.randint(3, VOCAB, (2, 12), generator=torch.Generator().manual_seed(0))
 
 
@@ -61,6 +65,41 @@ def locate_difference(model: PreTrainedModel) -> float:
         assert exact.effects.abs().max() > 1e-3, "the heads must matter for this to mean anything"
         differences.append(relative(pinpoint.locate(model, None, some).effects, exact.effects))
     return max(differences)
+
+
+class _Choosing(TorchFunctionMode):
+    """Keeps what `torch.topk` takes, call by call; or has it take what was kept."""
+
+    def __init__(self, taken: list[Tensor] | None = None) -> None:
+        super().__init__()
+        self.taken: list[Tensor] = []
+        self._again = None if taken is None else iter(taken)
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        output = func(*args, **(kwargs or {}))
+        if func not in (torch.topk, Tensor.topk):
+            return output
+        if self._again is None:
+            self.taken.append(output.indices)
+            return output
+        index = next(self._again)
+        return torch.return_types.topk((args[0].gather(-1, index), index))
+
+
+def bfloat16_difference(model: PreTrainedModel) -> float:
+    """Scores of a model in bfloat16 against float32 with the same weights: root mean square over that of the effects.
+
+    Experts, and positions that an indexer picks, are those that are chosen in bfloat16 in both: where two are all but
+    equal, rounding chooses, and what follows is another computation.
+    """
+    some = [*pairs(), *alike()]
+    narrow = copy.deepcopy(model).to(torch.bfloat16)
+    with _Choosing() as choosing:
+        found = pinpoint.locate(narrow, None, some, rows_per_chunk=64).effects
+    with _Choosing(choosing.taken):
+        exact = pinpoint.locate(narrow.float(), None, some, rows_per_chunk=64).effects
+    assert exact.abs().max() > 1e-3, "the heads must matter for this to mean anything"
+    return float((found - exact).norm() / exact.norm())
 
 
 @torch.no_grad()
@@ -203,7 +242,5 @@ def _assert_only_slices_moved(before: PreTrainedModel, after: PreTrainedModel, s
 def seen_experts(model: PreTrainedModel) -> Iterator[dict[tuple[int, str], list[Tensor]]]:
     """Collects which experts every token is sent to, [token expert], call by call, router by router."""
     seen: dict[tuple[int, str], list[Tensor]] = {}
-    with seen_whole_outputs(
-        headed(model).routers(), lambda key, output: seen.setdefault(key, []).append(choices(output).chosen)
-    ):
+    with seen_choices(headed(model).routers(), lambda key, found: seen.setdefault(key, []).append(found.chosen)):
         yield seen

@@ -13,6 +13,7 @@ from pinpoint.interventions._hooks import (
 from pinpoint.interventions._knockout import captured_heads, knockout, resample
 from pinpoint.interventions._offloading import at_hand, offloading, one_block_at_hand
 from pinpoint.interventions._residual import NARROW, residual_in_float32
+from pinpoint.interventions._routes import seen_choices
 from pinpoint.interventions._steer import Steering, steer
 from pinpoint.interventions._supply import final_logits, next_token_logits, run_block
 from pinpoint.interventions._unembedding import only_at
@@ -39,6 +40,7 @@ __all__ = [
     "resample",
     "residual_in_float32",
     "run_block",
+    "seen_choices",
     "seen_inputs",
     "seen_outputs",
     "seen_whole_outputs",

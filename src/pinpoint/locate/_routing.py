@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from pinpoint.measure import Sites, site_counts
-from pinpoint.models import HeadedModel, choices
+from pinpoint.models import Choices, HeadedModel
 
 Key = tuple[int, str]
 
@@ -15,8 +15,8 @@ Key = tuple[int, str]
 class Routes:
     """Holds the experts of each chunk's reference row to those of the full pass at the measured position.
 
-    A router chooses the largest of its logits. Where two are closer than a step of the dtype, rounding chooses: the
-    same token in a batch of another shape can go elsewhere, and its score with it.
+    A router chooses the largest of its logits, or of what a bias makes of them. Where two are closer than a step of the
+    dtype, rounding chooses: the same token in a batch of another shape can go elsewhere, and its score with it.
     """
 
     def __init__(self, view: HeadedModel, sites: Sites) -> None:
@@ -28,9 +28,8 @@ class Routes:
         self._ties: list[Tensor] = []
         self._others: list[Tensor] = []
 
-    def see(self, key: Key, output: Any) -> None:
-        """Takes what a router puts out: first in the model's own pass, then for rows, the reference's the first."""
-        found = choices(output)
+    def see(self, key: Key, found: Choices) -> None:
+        """Takes what a router chooses: first in the model's own pass, then for rows, the reference's the first."""
         if key not in self._full:
             self._full[key] = self._sites.at(found.chosen)[: self._count]
             self._ties.append(self._sites.at((found.margin <= self._step)[:, None])[: self._count, 0])

@@ -30,8 +30,8 @@ from pinpoint.interventions import (
     one_block_at_hand,
     residual_in_float32,
     run_block,
+    seen_choices,
     seen_inputs,
-    seen_whole_outputs,
 )
 from pinpoint.locate._prefix import sharing, whole
 from pinpoint.locate._protocol import Effects
@@ -221,7 +221,7 @@ def sweep(
         seen_inputs(view.out_projs(), run.see_heads),
         edited_outputs(mixers, run.see_mixer),
         edited_outputs(mlps, run.see_mlp),
-        seen_whole_outputs(routers, routes.see),
+        seen_choices(routers, routes.see),
         one_block_at_hand(view.layers),
         after_blocks(view.layers, run.visit),
     ):

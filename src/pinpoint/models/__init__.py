@@ -11,7 +11,7 @@ from pinpoint.models._placement import is_spread
 from pinpoint.models._qkv import PARTS, Projections, Which, features, fused, gated, grouped, interleaved, stacked
 from pinpoint.models._quantised import demand_gradients, demand_unquantised, is_quantised, quantisation
 from pinpoint.models._registry import headed, is_shipped, known_types, register
-from pinpoint.models._routers import Choices, choices
+from pinpoint.models._routers import Choices, Ranking, Router, choices
 from pinpoint.models._spec import HeadedModel
 
 __all__ = [
@@ -23,6 +23,8 @@ __all__ = [
     "PARTS",
     "Packed",
     "Projections",
+    "Ranking",
+    "Router",
     "Which",
     "asking_hub",
     "choices",

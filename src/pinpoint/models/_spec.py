@@ -14,7 +14,7 @@ from pinpoint.errors import ArchitectureError, InputError
 from pinpoint.heads import Head
 from pinpoint.models._layout import Layout
 from pinpoint.models._qkv import PARTS, Sizes, Which, features, latent
-from pinpoint.models._routers import routers_of
+from pinpoint.models._routers import Router, routers_of
 from pinpoint.nodes import Kind, Node, head_or_group
 
 
@@ -153,7 +153,7 @@ class HeadedModel:
         placed = getattr(block, self.layout.attention, None)
         return found | {self.layout.attention: placed} if mark and hasattr(placed, mark) else found
 
-    def routers(self) -> dict[tuple[int, str], nn.Module]:
+    def routers(self) -> dict[tuple[int, str], Router]:
         """The routers of all blocks, by layer and name; none without experts."""
         return {(i, name): module for i, block in enumerate(self.layers) for name, module in routers_of(block).items()}
 
