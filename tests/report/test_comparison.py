@@ -32,6 +32,8 @@ def record(method: str, like: str, **more: Any) -> dict[str, Any]:
         "steps": 47 if trained else 0,
         "loss_tokens": 12_345 if trained else 0,
         "peak_bytes": 3 * 2**29 if trained else None,
+        "peak_counted": "process" if trained else None,
+        "seconds_in_all": seconds + 30.0,
         "metrics": told,
         "versus_base": versus,
         **more,
@@ -123,7 +125,7 @@ def test_the_page_holds_the_table_the_search_and_the_heads_before_and_after(tmp_
     for text in ("random heads 1", "95.0 [93.0, 97.0]", "-1.200 [-1.300, -1.100]", "layer 3; strength 2"):
         assert text in page, text
     assert "0.001: 94.0 [93.9, 94.1] n=96, KL 0.0030 [0.0020, 0.0040] n=96" in page
-    assert "had held by the end" in page and "in 47 steps" in page
+    assert "as the kernel counts it anew for each" in page and "in 47 steps" in page
     figures = json.loads(re.search(r'id="figures">(.*?)</script>', page, re.S)[1])  # type: ignore[index]
     assert list(figures) == ["shift", "acceptance"]
     for figure in figures.values():

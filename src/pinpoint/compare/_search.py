@@ -33,9 +33,7 @@ def _lower(tried: Tried) -> float:
     return min(value for name, value in tried.metrics.items() if name != "kl")
 
 
-def climb(
-    start: float, factor: float, most: int, attempt: Callable[[float], Tried], *, settle: bool = False
-) -> list[Tried]:
+def climb(start: float, factor: float, most: int, attempt: Callable[[float], Tried]) -> list[Tried]:
     """Walks a geometric ladder to the smallest setting that reaches the targets, or else to the best.
 
     From a setting that reaches them it goes down for as long as they are reached at less KL. From one that does not it
@@ -46,14 +44,11 @@ def climb(
         factor: between neighbours.
         most: settings to try at the most.
         attempt: trains or steers at a setting and measures it.
-        settle: take the first setting that reaches the targets, and look for none with less KL.
 
     Returns:
         All that was tried, the best first.
     """
     tried = {0: attempt(start)}
-    if settle and tried[0].reached:
-        return [tried[0]]
 
     def walk(direction: int) -> None:
         step = 0

@@ -129,14 +129,19 @@ def _chosen(setting: dict[str, Any]) -> str:
     return "; ".join(parts) or DASH
 
 
+_COUNTED = {
+    "device": "the most that tensors held on the device during the method's training, the base among them",
+    "process": "the most that the process held during the method's training, libraries and the base among it, as the "
+    "kernel counts it anew for each",
+    "samples": "the most that the process was seen to hold during the method's training, libraries and the base among "
+    "it, at fifty looks a second",
+}
+
+
 def memory_words(found: dict[str, Any]) -> str:
     """What the column of peak memory holds."""
-    if found["device"] == "cpu":
-        return (
-            "on a CPU, the most that the process had held by the end of the method's training, so that no method "
-            "stands below the one before it"
-        )
-    return "the most that tensors held on the device during the method's training, the base among them"
+    counted = {record["peak_counted"] for record in found["methods"].values()} - {None}
+    return "; ".join(words for kind, words in _COUNTED.items() if kind in counted)
 
 
 def steps_words(found: dict[str, Any]) -> str:
