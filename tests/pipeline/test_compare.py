@@ -107,6 +107,8 @@ def test_every_method_runs_once_and_a_second_call_reads_it_back(
         assert all(one["n"] == 2 for one in paired["abilities"].values()) and paired["kl"]["n"] == 6, name
         ours, theirs = (one["metrics"]["kl"]["value"] for one in (record, found["methods"]["pinpoint"]))
         assert paired["kl"]["value"] == pytest.approx(ours - theirs, abs=1e-9), name
+    for method, places in (("caa", {2, 4, 5}), ("iti", {3, 12}), ("lora", {None})):
+        assert {one["place"] for one in found["methods"][method]["searched"]} == places, method
     alike = [one for one in found["methods"].values() if one["steps"]]
     assert len({one["steps"] for one in alike}) == 1
     # The same dialogues; DPO's have two replies each, and the model's own answers are other words.

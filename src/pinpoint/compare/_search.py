@@ -12,12 +12,14 @@ class Tried(NamedTuple):
         metrics: rates, and the KL to the base.
         reached: whether the rates are at their targets.
         estimates: the metrics with their intervals, as JSON objects.
+        place: the layer, or the number of heads, at which a strength was tried; None for what has no such place.
     """
 
     setting: float
     metrics: dict[str, float]
     reached: bool
     estimates: dict[str, dict[str, Any]] = {}
+    place: int | None = None
 
 
 def better(one: Tried, other: Tried) -> bool:

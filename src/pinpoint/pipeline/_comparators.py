@@ -265,7 +265,7 @@ class Workshop:
                 deployment = Deployment(steering=made(place, strength))
                 found = validation_check(run, run.config.tune, deployment)(run.model)
                 measured, targets = values_of(found), run.inputs.behaviour.targets(run.config.tune)
-                return Tried(strength, measured, reaches(measured, targets), estimates_of(found))
+                return Tried(strength, measured, reaches(measured, targets), estimates_of(found), place)
 
             searched = climb(start, 2.0, run.config.compare.tries + 2, attempt)
             tried += searched
