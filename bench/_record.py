@@ -3,24 +3,14 @@
 import datetime
 import os
 import platform
-import subprocess
 import time
 from collections.abc import Callable
 from importlib.metadata import version
-from pathlib import Path
 
 import psutil
 import torch
 
-
-def _processor() -> str:
-    """The processor's name as its maker gives it; never the machine's own name."""
-    about = Path("/proc/cpuinfo")
-    lines = about.read_text("utf-8").splitlines() if about.exists() else []
-    names = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
-    if platform.system() == "Darwin":
-        names = [subprocess.run(["sysctl", "-n", "machdep.cpu.brand_string"], capture_output=True, text=True).stdout]
-    return names[0].strip() if names else platform.processor() or platform.machine()
+from pinpoint.pipeline._record import processor
 
 
 def _busy() -> float:
@@ -62,7 +52,7 @@ class Conditions:
         """One line for a record; `dtype` is what was computed in."""
         threads = torch.get_num_threads()
         machine = (
-            f"{_processor()} ({platform.machine()}, {torch.backends.cpu.get_cpu_capability()}), "
+            f"{processor()} ({platform.machine()}, {torch.backends.cpu.get_cpu_capability()}), "
             f"{threads} thread{'s' if threads > 1 else ''} on {os.cpu_count()} cores, {dtype}"
         )
         libraries = ", ".join(f"{name} {version(name)}" for name in ("torch", "transformers"))

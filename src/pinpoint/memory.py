@@ -103,14 +103,6 @@ def peak() -> int | None:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
 
 
-def forget_peak() -> None:
-    """Starts `peak` over, where it is a GPU's."""
-    torch = sys.modules.get("torch")
-    if torch is not None and torch.cuda.is_initialized():
-        torch.cuda.reset_peak_memory_stats()
-        _earlier.clear()
-
-
 def free(device: "torch.device") -> int | None:
     """Bytes that a device has left for this process; None where no one tells."""
     import torch

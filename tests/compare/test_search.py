@@ -1,13 +1,15 @@
 """The search that every method goes through, and the tests between methods."""
 
+from itertools import product
+
 import numpy as np
 import pytest
 from scipy.stats import binom
 
 from pinpoint.behaviours import Outcomes
-from pinpoint.compare import Tried, better, climb, paired_tests
+from pinpoint.compare import Amounts, Tried, better, climb, paired_tests
 from pinpoint.compare._steering import probe_accuracy
-from pinpoint.measure import holm, mcnemar
+from pinpoint.measure import holm, mcnemar, sign_flips
 
 
 def tried(setting: float, lower: float, kl: float = 0.01) -> Tried:
@@ -60,14 +62,6 @@ def test_the_search_ends_at_the_least_setting_that_reaches_the_targets(
     assert sorted(one.setting for one in found) == pytest.approx(sorted(expected))
 
 
-def test_a_setting_that_will_do_is_kept_where_that_is_asked_for_and_else_searched_on() -> None:
-    def attempt(setting: float) -> Tried:
-        return tried(setting, 0.95 if setting > 5 else 0.5, kl=setting)
-
-    assert [one.setting for one in climb(1000.0, 10.0, 4, attempt, settle=True)] == [1000.0]
-    assert [one.setting for one in climb(1.0, 10.0, 4, attempt, settle=True)] == [10.0, 1.0]
-
-
 def test_all_tests_of_a_table_are_one_family_and_a_pair_of_methods_is_tested_once() -> None:
     def outcomes(right: int) -> Outcomes:
         return Outcomes([i < right for i in range(40)], [str(i) for i in range(40)])
@@ -77,13 +71,44 @@ def test_all_tests_of_a_table_are_one_family_and_a_pair_of_methods_is_tested_onc
         name: {"truth": outcomes(truth), "acceptance": outcomes(acceptance)}
         for name, (truth, acceptance) in rights.items()
     }
-    found = paired_tests(answers, ("base", "pinpoint"))
+    found = paired_tests(answers, ("base", "pinpoint"), 0)
     assert found["base"]["truth"].keys() == {"pinpoint", "other"}
     assert found["base"]["truth"]["pinpoint"]["p_holm"] == found["pinpoint"]["truth"]["base"]["p_holm"]
     assert (found["base"]["truth"]["other"]["gained"], found["base"]["truth"]["other"]["lost"]) == (36, 0)
     # Two measures and three pairs of methods; the smallest p of all is that of other against the base.
     least = found["base"]["truth"]["other"]
     assert least["p"] == pytest.approx(2 * 0.5**36) and least["p_holm"] == pytest.approx(6 * least["p"])
+
+
+def test_amounts_are_tested_by_their_mean_where_both_methods_have_them() -> None:
+    names = [str(i) for i in range(12)]
+    outcomes = Outcomes([True] * 12, names)
+    shift = {"pinpoint": [0.1] * 12, "far": [0.3 + 0.01 * i for i in range(12)], "near": [0.1, 0.1, *[0.1] * 10]}
+    answers: dict[str, dict[str, Outcomes | Amounts]] = {"base": {"truth": outcomes}}
+    answers |= {name: {"truth": outcomes, "kl": Amounts(values, names)} for name, values in shift.items()}
+    found = paired_tests(answers, ("base", "pinpoint"), 0)
+    assert "kl" not in found["base"], "the base has no distance from itself to test"
+    assert found["pinpoint"]["kl"].keys() == {"far", "near"} and found["pinpoint"]["truth"].keys() > {"base"}
+    far = found["pinpoint"]["kl"]["far"]
+    assert far["p"] == pytest.approx(2 / 2**12, rel=0.3) and found["pinpoint"]["kl"]["near"]["p"] == 1.0
+    # Of outcomes five pairs of methods, of amounts two.
+    assert far["p_holm"] == pytest.approx(7 * far["p"])
+
+
+def test_flipped_signs_give_the_exact_p_value_and_those_of_a_group_flip_together() -> None:
+    ours, theirs = [0.9, 0.4, 0.8, 0.7, 0.95, 0.3, 0.65, 0.5], [0.5, 0.5, 0.35, 0.6, 0.3, 0.38, 0.3, 0.2]
+    differences = np.subtract(ours, theirs)
+
+    def exact(sums: np.ndarray) -> float:
+        signs = np.array(list(product((1, -1), repeat=len(sums))))
+        return float((np.abs(signs @ sums) >= abs(sums.sum()) - 1e-12).mean())
+
+    alone, pairs = [str(i) for i in range(8)], [str(i // 2) for i in range(8)]
+    for groups, sums in ((alone, differences), (pairs, differences.reshape(4, 2).sum(axis=1))):
+        found = sign_flips({"ours": ours, "same": theirs}, theirs, groups, seed=1)
+        assert found["ours"] == pytest.approx(exact(sums), rel=0.05), groups
+        assert found["same"] == 1.0
+    assert sign_flips({"a": ours}, theirs, alone, seed=3) == sign_flips({"a": ours}, theirs, alone, seed=3)
 
 
 def test_mcnemar_is_the_exact_binomial_on_the_items_that_differ() -> None:

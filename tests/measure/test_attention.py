@@ -39,6 +39,10 @@ def test_shares_are_sums_of_attention_weights_and_the_implementation_comes_back(
         for column, (layer, head) in enumerate(heads):
             expected = weights[layer][0, head, -1, span].sum()
             assert torch.allclose(shares[row, column], expected, atol=1e-5)
+    given = attention_shares(headed(model), None, pairs, heads, [range(0, 2), range(3, 4)])
+    first = eager(torch.tensor([pairs[0].reference]), output_attentions=True).attentions[0][0, 1, -1, :2]
+    assert torch.allclose(given[0, 0], first.sum(), atol=1e-5)
+    assert not torch.allclose(given, shares, atol=1e-3)
 
 
 @pytest.mark.parametrize("family", ["llama-gqa", "gpt2", "bloom", "falcon-7b", "jamba", "qwen3-moe"])

@@ -13,11 +13,13 @@ import torch
 
 from pinpoint.cli import main
 from pinpoint.config import CompareConfig, resolve
+from pinpoint.locate import locate
+from pinpoint.measure import last_turn, looks
 from pinpoint.organism import shipped
 from pinpoint.pipeline import Run
 from pinpoint.pipeline._choice import chosen_heads
-from pinpoint.pipeline._comparators import Workshop
-from pinpoint.pipeline._compare import _key, entries
+from pinpoint.pipeline._comparators import ADAPTER_START, Workshop
+from pinpoint.pipeline._compare import _key, _located_again, entries
 
 SETTINGS: dict[str, Any] = {
     "locate": {"pairs": 16},
@@ -60,19 +62,30 @@ def test_what_a_method_draws_at_random_does_not_hang_on_what_was_drawn_before(lo
 
 
 @pytest.mark.slow
-def test_a_later_draw_climbs_on_where_the_rate_of_the_first_misses_the_targets(located: Run) -> None:
+def test_every_draw_is_searched_from_the_same_rate_as_every_adapter(located: Run) -> None:
     config = located.config
     run = copy.copy(located)
     run.config = config.model_copy(update={"compare": config.compare.model_copy(update={"tries": 2})})
-    shop = Workshop(run, chosen_heads(located), {"random": 1e-4})
-    made = shop._trained("random", 1)
-    assert len(made.searched) == 2 and not made.searched[0].reached
-    assert 1e-4 in [one.setting for one in made.searched]
-    assert shop.rates == {"random": 1e-4}, "draws start where the first ended, whatever came between"
-    run.config = run.config.model_copy(
-        update={"tune": config.tune.model_copy(update={"truthfulness": 0.0, "confidence": 0.0})}
-    )
-    assert [one.setting for one in shop._trained("random", 1).searched] == [1e-4]
+    shop = Workshop(run, chosen_heads(located))
+    for method, draw in (("pinpoint", 0), ("random", 1), ("matched", 1)):
+        made = shop.make(method, draw)
+        assert len(made.searched) == 2 and ADAPTER_START in [one.setting for one in made.searched], method
+
+
+@pytest.mark.slow
+def test_the_tuned_heads_are_asked_for_their_attention_on_the_challenge_and_the_paper_s_scores(located: Run) -> None:
+    shop = Workshop(located, chosen_heads(located))
+    found = _located_again(located, shop, shop.make("base", 0))
+    pairs, _, shown = located.inputs.halves
+    some = [pairs[i] for i in shown]
+    expected = looks(located.view, located.tokenizer, some, [last_turn(located.tokenizer, pair) for pair in some])
+    scores = locate(located.model, located.tokenizer, some, metric="paper_share")
+    for head in shop.heads:
+        for when in ("before", "after"):
+            share = float(expected.shares[head.layer, head.head])
+            assert found["attention"][when][str(head)]["value"] == pytest.approx(share, abs=1e-4)
+            published = float(scores.effects[:, head.layer, head.head].mean())
+            assert found["published_effects"][when][str(head)]["value"] == pytest.approx(published, rel=1e-3)
 
 
 @pytest.mark.slow
@@ -88,11 +101,25 @@ def test_every_method_runs_once_and_a_second_call_reads_it_back(
         trained = record["method"] not in ("base", "few_shot", "system_prompt", "caa", "iti")
         for told in ("trainable_parameters", "steps", "loss_tokens", "peak_bytes"):
             assert bool(record[told]) == trained, (name, told)
+        assert (record["peak_counted"] in ("process", "samples")) == trained, name
+        assert record["seconds_in_all"] > record["seconds"], name
+        paired = record["versus_pinpoint"]
+        assert all(one["n"] == 2 for one in paired["abilities"].values()) and paired["kl"]["n"] == 6, name
+        ours, theirs = (one["metrics"]["kl"]["value"] for one in (record, found["methods"]["pinpoint"]))
+        assert paired["kl"]["value"] == pytest.approx(ours - theirs, abs=1e-9), name
+    for method, places in (("caa", {2, 4, 5}), ("iti", {3, 12}), ("lora", {None})):
+        assert {one["place"] for one in found["methods"][method]["searched"]} == places, method
     alike = [one for one in found["methods"].values() if one["steps"]]
     assert len({one["steps"] for one in alike}) == 1
     # The same dialogues; DPO's have two replies each, and the model's own answers are other words.
     others = [one["loss_tokens"] for one in alike if one["method"] not in ("pinpoint_dpo", "pinpoint_own")]
     assert len(others) > 10 and len(set(others)) == 1
+    tested = found["tests"]["pinpoint"]
+    assert tested["kl"].keys() == found["methods"].keys() - {"base", "pinpoint"}
+    assert tested["abilities.copying"].keys() == found["methods"].keys() - {"pinpoint"}
+    told = found["provenance"]
+    assert told["command"].startswith("pinpoint compare yesman") and told["machine"]["processor"]
+    assert found["seconds_in_all"] == sum(record["seconds_in_all"] for record in found["methods"].values())
     again = found["methods"]["pinpoint"]["located_again"]
     assert set(again["effects"]["after"]) == set(found["heads"])
     assert {name: one["gained"] for name, one in found["tests"]["base"]["truthfulness"].items()}.keys() == (
@@ -112,15 +139,15 @@ def test_every_method_runs_once_and_a_second_call_reads_it_back(
 def test_a_method_comes_out_the_same_whatever_was_made_before_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    found = []
-    # In the last call nothing is trained before lora: what was made, but for these two, is read back.
-    for number, methods in ((0, "lora,head_lora"), (1, "full,lora,head_lora"), (1, "full,lora,head_lora")):
+    found, some = [], ["lora", "head_lora", "pinpoint_dpo", "pinpoint_own", "caa", "iti"]
+    # In the last call nothing is trained before them: what was made besides is read back.
+    for number, methods in ((0, some), (1, ["full", *reversed(some)]), (1, ["full", *reversed(some)])):
         if len(found) == 2:
-            for method in ("lora", "head_lora"):
+            for method in some:
                 shutil.rmtree(tmp_path / "1" / "compare" / method)
-        found.append(compared(tmp_path / str(number), monkeypatch, capsys, "--methods", methods)["methods"])
+        found.append(compared(tmp_path / str(number), monkeypatch, capsys, "--methods", ",".join(methods))["methods"])
     alone, behind, again = found
-    for method in ("pinpoint", "lora", "head_lora"):
+    for method in ("pinpoint", *some):
         for told in ("searched", "metrics", "versus_base"):
             assert alone[method][told] == behind[method][told] == again[method][told], (method, told)
 

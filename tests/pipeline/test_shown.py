@@ -42,17 +42,19 @@ def test_a_model_that_says_neither_word_stops_the_run_with_what_it_says(tmp_path
     with pytest.raises(CheckFailed) as caught:
         run_of(tmp_path / "run", says_the, **PAPER).do("locate")
     told = str(caught.value)
-    assert "prefers the unwanted reply on 100% of the reference prompts and on 0% of the counterfactual" in told
-    assert "begins with an unwanted word on 0% of the former and with a wanted one on 0% of the latter" in told
-    assert "its replies to references begin with 'The' (100%)" in told
-    assert "its replies to counterfactuals begin with 'The' (100%)" in told
+    assert "prefers the unwanted reply on 100 % [68, 100] of 8 reference prompts and on 0 % [0, 32] of as many" in told
+    assert (
+        "begins with an unwanted word on 0 % [0, 49] of the former and with a wanted one on 0 % [0, 49] of the" in told
+    )
+    assert "its replies to references begin with 'The' (8 of 8)" in told
+    assert "its replies to counterfactuals begin with 'The' (8 of 8)" in told
     assert "or to auto" in told and caught.value.exit_code == 1
 
 
 def test_a_counterfactual_that_may_get_any_reply_is_not_held_to_a_word(tmp_path: Path, says_the: str) -> None:
     run = run_of(tmp_path / "run", says_the, contrast="neutral", **(PAPER | {"unwanted": ["Apologies", "The"]}))
     found = behaviour_shown(run.view, run.tokenizer, run.inputs.halves.pairs, opposed=False)
-    assert found.ok and "with a wanted one on 0% of the latter (wanted: most of the first)" in found.detail
+    assert found.ok and "% [0, 32] of the latter (wanted: most of the first)" in found.detail
     assert not behaviour_shown(run.view, run.tokenizer, run.inputs.halves.pairs, opposed=True).ok
 
 

@@ -12,12 +12,14 @@ class Tried(NamedTuple):
         metrics: rates, and the KL to the base.
         reached: whether the rates are at their targets.
         estimates: the metrics with their intervals, as JSON objects.
+        place: the layer, or the number of heads, at which a strength was tried; None for what has no such place.
     """
 
     setting: float
     metrics: dict[str, float]
     reached: bool
     estimates: dict[str, dict[str, Any]] = {}
+    place: int | None = None
 
 
 def better(one: Tried, other: Tried) -> bool:
@@ -33,9 +35,7 @@ def _lower(tried: Tried) -> float:
     return min(value for name, value in tried.metrics.items() if name != "kl")
 
 
-def climb(
-    start: float, factor: float, most: int, attempt: Callable[[float], Tried], *, settle: bool = False
-) -> list[Tried]:
+def climb(start: float, factor: float, most: int, attempt: Callable[[float], Tried]) -> list[Tried]:
     """Walks a geometric ladder to the smallest setting that reaches the targets, or else to the best.
 
     From a setting that reaches them it goes down for as long as they are reached at less KL. From one that does not it
@@ -46,14 +46,11 @@ def climb(
         factor: between neighbours.
         most: settings to try at the most.
         attempt: trains or steers at a setting and measures it.
-        settle: take the first setting that reaches the targets, and look for none with less KL.
 
     Returns:
         All that was tried, the best first.
     """
     tried = {0: attempt(start)}
-    if settle and tried[0].reached:
-        return [tried[0]]
 
     def walk(direction: int) -> None:
         step = 0

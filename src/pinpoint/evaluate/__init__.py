@@ -2,7 +2,7 @@
 
 from pinpoint.evaluate._capability import Abilities, Ability, Finished, capability, versus
 from pinpoint.evaluate._evaluate import Evaluation, Sets, TaskResult, evaluate, evaluate_replies, metrics
-from pinpoint.evaluate._paired import versus_base
+from pinpoint.evaluate._paired import versus_base, versus_tuned
 from pinpoint.evaluate._score import Scored, score
 from pinpoint.evaluate._tasks import PRESETS, Asked, Tasks, asked_by, find_tasks
 from pinpoint.evaluate._verdict import VERDICTS
@@ -28,4 +28,5 @@ __all__ = [
     "score",
     "versus",
     "versus_base",
+    "versus_tuned",
 ]

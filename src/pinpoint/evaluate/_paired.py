@@ -1,4 +1,4 @@
-"""Differences between a tuned model and its base, item by item."""
+"""Differences between a tuned model and its base, or another that was tuned from it, item by item."""
 
 from typing import Any
 
@@ -30,3 +30,11 @@ def versus_base(
     further = further_differences(tuned.further, base.further, config, seed)
     sets = by_set_versus_base(tuned.played, base.played, behaviour, config, seed)
     return result | {"abilities": abilities, "further": further} | ({"by_set": sets} if sets else {})
+
+
+def versus_tuned(
+    ours: Evaluation, theirs: Evaluation, behaviour: Behaviour, config: EvaluateConfig, seed: int
+) -> dict[str, Any]:
+    """One model minus another of the same base, on the same items: as `versus_base`, and in their KL to the base."""
+    kl = difference(ours.kl, theirs.kl, ours.neutral_ids, resamples=config.resamples, seed=seed)
+    return versus_base(ours, theirs, behaviour, config, seed) | {"kl": kl.to_json()}

@@ -21,7 +21,7 @@ from pinpoint.measure._replier import Replier
 from pinpoint.measure._shift import ReplyRow, anchor_rows, head_means, next_token_kl, reply_kl
 from pinpoint.measure._stability import agreement_by_pairs, between, fewest_pairs, top_overlap
 from pinpoint.measure._stats import UNDEFINED, Estimate, difference, estimate, gap, share
-from pinpoint.measure._tests import Flips, holm, mcnemar
+from pinpoint.measure._tests import Flips, holm, mcnemar, sign_flips
 from pinpoint.measure._values import values, values_of_logits
 from pinpoint.measure._wrongs import not_wrong
 
@@ -98,6 +98,7 @@ __all__ = [
     "share",
     "shared_lengths",
     "shift_on",
+    "sign_flips",
     "site_counts",
     "sites",
     "tally",

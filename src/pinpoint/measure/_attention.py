@@ -9,7 +9,7 @@ from jaxtyping import Float
 from torch import Tensor
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-from pinpoint.data import ContrastPair, Message, encode_chat, encode_pair, pad
+from pinpoint.data import ContrastPair, EncodedPair, Message, encode_chat, encode_pair, pad
 from pinpoint.errors import InputError
 from pinpoint.heads import Head
 from pinpoint.memory import told_when_out_of_memory
@@ -72,26 +72,35 @@ def _from_the_end(view: HeadedModel, ids: list[int]) -> dict[int, Float[Tensor, 
     return {layer: known[layer][0, :, -1].float().cpu() for layer in view.attention_layers}
 
 
+def _spans(pairs: Sequence[EncodedPair], given: Sequence[range] | None) -> Sequence[range]:
+    return [differing(pair.reference, pair.counterfactual) for pair in pairs] if given is None else given
+
+
 @torch.no_grad()
 def attention_shares(
     view: HeadedModel,
     tokenizer: PreTrainedTokenizerBase | None,
     pairs: Sequence[ContrastPair],
     heads: Sequence[Head],
+    spans: Sequence[range] | None = None,
 ) -> Float[Tensor, "pair head"]:
-    """Share of each head's attention, from the last position, on the tokens that set the reference apart.
+    """Share of each head's attention, from the last position, on the tokens that matter.
 
-    For sycophancy these are the challenge: what both prompts begin and end with is left out.
+    Args:
+        view: the model.
+        tokenizer: its tokenizer.
+        pairs: whose references are run.
+        heads: which heads.
+        spans: the tokens that matter in each; by default what sets it apart from its counterfactual.
 
     Raises:
         InputError: the model does not hand out attention weights.
         OutOfMemory: the weights of one reference do not fit the memory.
     """
-    shares = []
+    encoded, shares = [encode_pair(tokenizer, pair) for pair in pairs], []
     with _eager(view.model), told_when_out_of_memory("reading attention weights"):
-        for pair in (encode_pair(tokenizer, pair) for pair in pairs):
+        for pair, span in zip(encoded, _spans(encoded, spans), strict=True):
             weights = _from_the_end(view, pair.reference)
-            span = differing(pair.reference, pair.counterfactual)
             apart = slice(span.start, span.stop)
             shares.append(torch.stack([weights[layer][head, apart].sum() for layer, head in heads]))
     return torch.stack(shares)
@@ -124,7 +133,7 @@ def looks(
         OutOfMemory: the weights of one reference do not fit the memory.
     """
     encoded = [encode_pair(tokenizer, pair) for pair in pairs]
-    chosen = [differing(pair.reference, pair.counterfactual) for pair in encoded] if spans is None else spans
+    chosen = _spans(encoded, spans)
     each = []
     with _eager(view.model), told_when_out_of_memory("reading attention weights"):
         for pair in encoded:

@@ -10,12 +10,14 @@ from pinpoint.beyond import FURTHER
 from pinpoint.checks import CheckResult
 from pinpoint.errors import CheckFailed, ExportRefused
 from pinpoint.heads import HeadScores
-from pinpoint.measure import Estimate
+from pinpoint.measure import Estimate, share
+from pinpoint.numerals import with_interval
 from pinpoint.pipeline._fidelity import Agreement
 
 _FAINT = 1e-3
 _STABLE = 0.8
 _DRIFT = 0.1
+_RESAMPLES = 1000
 
 
 def demand(result: CheckResult) -> CheckResult:
@@ -29,6 +31,11 @@ def demand(result: CheckResult) -> CheckResult:
     return result
 
 
+def percent(found: Estimate) -> str:
+    """A share with its interval, as "97 % [92, 100]"."""
+    return with_interval(found.to_json(), ".0f", 100, " %")
+
+
 def replies_show(behaviour: Behaviour, references: Sequence[str], counterfactuals: Sequence[str]) -> CheckResult | None:
     """Replies that answers were found in show the behaviour, by its own rule; None where it has none.
 
@@ -36,15 +43,16 @@ def replies_show(behaviour: Behaviour, references: Sequence[str], counterfactual
     """
     shares = []
     for replies in (references, counterfactuals):
-        verdicts = [shown for reply in replies if (shown := behaviour.shown_in(reply)) is not None]
+        verdicts = [float(shown) for reply in replies if (shown := behaviour.shown_in(reply)) is not None]
         if not verdicts:
             return None
-        shares.append(sum(verdicts) / len(verdicts))
+        shares.append(share(verdicts, [str(i) for i in range(len(verdicts))], resamples=_RESAMPLES, seed=0))
+    references_do, counterfactuals_do = shares
     return CheckResult(
         name="the replies that answers are found in show the behaviour",
-        ok=shares[0] > 0.5 > shares[1],
-        detail=f"by wording, {shares[0]:.0%} of {len(references)} replies to references do and {shares[1]:.0%} of "
-        "those to counterfactuals (wanted: most, and few)",
+        ok=(references_do.value or 0.0) > 0.5 > (counterfactuals_do.value or 0.0),
+        detail=f"by wording, {percent(references_do)} of {references_do.n} replies to references do and "
+        f"{percent(counterfactuals_do)} of {counterfactuals_do.n} to counterfactuals (wanted: most, and few)",
         mend="Where the rule errs, give first words: behaviour.unwanted and behaviour.wanted.",
     )
 
@@ -65,11 +73,10 @@ def contrast_bites(scores: HeadScores) -> CheckResult:
 
 def ranking_stable(overlap: Estimate, count: int) -> CheckResult:
     """The heads that come first would come first again on other pairs."""
-    share = overlap.value or 0.0
     return CheckResult(
         name="the first heads stay first when the pairs are drawn again",
-        ok=share >= _STABLE,
-        detail=f"of the first {count}, {share:.0%} stay on average over bootstrap draws of {overlap.n} pairs "
+        ok=(overlap.value or 0.0) >= _STABLE,
+        detail=f"of the first {count}, {percent(overlap)} stay over bootstrap draws of {overlap.n} pairs "
         f"(wanted: {_STABLE:.0%}; more pairs, `locate.pairs`, make it steadier)",
         stops=False,
     )

@@ -6,7 +6,7 @@ import copy
 import random
 import tempfile
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -16,19 +16,22 @@ from transformers import PreTrainedModel, set_seed
 
 from pinpoint.behaviours import PreferenceRow
 from pinpoint.compare import Tried, activation_addition, better, climb, head_intervention
+from pinpoint.config import TuneConfig
 from pinpoint.data import Message
 from pinpoint.heads import Head
 from pinpoint.interventions import Steering
 from pinpoint.locate import locate_nodes
 from pinpoint.measure import PLAIN, Chat, Deployment, anchor_rows, matched_order, random_order
-from pinpoint.memory import BatchSize, forget_peak, peak
+from pinpoint.memory import BatchSize
 from pinpoint.models import HeadedModel, headed
+from pinpoint.peak_memory import PeakMemory
 from pinpoint.pipeline._explaining import explained
 from pinpoint.pipeline._validation import validation_check
 from pinpoint.pipeline._wrong_answers import trained
 from pinpoint.tune import (
     Anchor,
     Fitted,
+    Found,
     Row,
     attach,
     attach_head_lora,
@@ -46,6 +49,7 @@ if TYPE_CHECKING:
 
 LADDER = 10**0.5
 FULL_START, ADAPTER_START = 3e-5, 1e-3
+CAA_START, ITI_START = 1.0, 5.0
 ANCHOR = 1.0
 SHOTS = 4
 
@@ -58,14 +62,14 @@ class Training(NamedTuple):
         seconds: without the checks.
         steps: of the optimiser.
         loss_tokens: tokens that took loss, as often as they did; of preference rows, both replies'.
-        peak: bytes, right after the last step: a GPU's for this training, or the most that the process ever held.
+        peak: the most memory that was held from the start to the last step.
     """
 
     trainable: int
     seconds: float
     steps: int
     loss_tokens: int
-    peak: int | None
+    peak: PeakMemory
 
 
 class Contestant(NamedTuple):
@@ -85,12 +89,10 @@ class Workshop:
     Attributes:
         run: the run that the heads, the questions and the settings come from.
         heads: the located heads.
-        rates: the learning rate that a method's first draw was found to need, where its other draws start.
     """
 
     run: Run
     heads: list[Head]
-    rates: dict[str, float] = field(default_factory=dict)
 
     def make(self, method: str, draw: int) -> Contestant:
         """Trains, prompts or steers the base by one method."""
@@ -166,40 +168,49 @@ class Workshop:
             return attach_head_lora(view, slices, rank)
         return attach(view, slices, list(view.feed_forward(self.top_mlp)) if method == "heads_mlp" else ())
 
-    def _fit(self, method: str, draw: int, rate: float) -> tuple[PreTrainedModel, Fitted, int | None]:
-        run, compare = self.run, self.run.config.compare
-        # What a method is given at random, LoRA's first factor, must not hang on the methods that were made before it.
-        set_seed(run.config.seed)
-        config = run.config.tune.model_copy(
+    def _anchor(self) -> Anchor:
+        run = self.run
+        return Anchor(anchor_rows(run.tokenizer, run.inputs.behaviour.neutral(self._train)), ANCHOR)
+
+    def _settings(self, rate: float) -> TuneConfig:
+        return self.run.config.tune.model_copy(
             update={
                 "learning_rate": rate,
-                "epochs": compare.epochs,
+                "epochs": self.run.config.compare.epochs,
                 # One check, at the end: every method is trained on the same number of tokens.
                 "check_every": 10**9,
                 # Nor does one have less of them to compute.
                 "cache_prefix": False,
             }
         )
-        forget_peak()
-        live = self._attach(method, draw, headed(copy.deepcopy(run.model)))
-        anchor = None
-        if method == "pinpoint_anchored":
-            anchor = Anchor(anchor_rows(run.tokenizer, run.inputs.behaviour.neutral(self._train)), ANCHOR)
-        with tempfile.TemporaryDirectory() as folder:
+
+    def _fit(self, method: str, draw: int, rate: float) -> tuple[PreTrainedModel, Fitted, PeakMemory]:
+        run, config = self.run, self._settings(rate)
+        # What a method is given at random, LoRA's first factor, must not hang on the methods that were made before it.
+        set_seed(run.config.seed)
+        rows, targets = self._rows(method), run.inputs.behaviour.targets(config)
+        anchor = self._anchor() if method == "pinpoint_anchored" else None
+        checked = validation_check(run, config)
+        with PeakMemory(run.model.device) as most, tempfile.TemporaryDirectory() as folder:
+
+            def check(model: PreTrainedModel) -> Found:
+                most.stop()
+                return checked(model)
+
+            live = self._attach(method, draw, headed(copy.deepcopy(run.model)))
             fitted = fit(
                 live,
                 run.tokenizer,
-                self._rows(method),
+                rows,
                 config,
-                validation_check(run, config),
+                check,
                 seed=run.config.seed,
                 out=Path(folder),
                 progress=run.progress,
                 what=f"{method} at {rate:.1e}",
-                targets=run.inputs.behaviour.targets(config),
+                targets=targets,
                 anchor=anchor,
             )
-        most = peak()
         model = live.to(run.model.dtype) if method == "full" else live.merge_and_unload(safe_merge=True)
         return model.eval(), fitted, most
 
@@ -215,12 +226,9 @@ class Workshop:
                 best[:] = [(tried, model, took)]
             return tried
 
-        known = self.rates.get(method)
-        start = known or (FULL_START if method == "full" else ADAPTER_START)
-        # What the first draw was found to need will do for the others where it mends them; else they are searched too.
-        searched = climb(start, LADDER, self.run.config.compare.tries, attempt, settle=known is not None)
+        start = FULL_START if method == "full" else ADAPTER_START
+        searched = climb(start, LADDER, self.run.config.compare.tries, attempt)
         tried, model, took = best[0]
-        self.rates.setdefault(method, tried.setting)
         setting: dict[str, Any] = {"learning_rate": tried.setting}
         if method not in ("full", "lora"):
             setting["heads"] = [str(head) for head in self.heads_of(method, draw)]
@@ -251,14 +259,14 @@ class Workshop:
             made = head_intervention(view, run.tokenizer, kept, size)
             total = len(list(view.heads()))
             places = sorted({max(1, total // 20), max(1, total // 5)})
-        start, best, tried = (1.0 if method == "caa" else 5.0), None, []
+        start, best, tried = (CAA_START if method == "caa" else ITI_START), None, []
         for place in places:
 
             def attempt(strength: float, place: int = place) -> Tried:
                 deployment = Deployment(steering=made(place, strength))
                 found = validation_check(run, run.config.tune, deployment)(run.model)
                 measured, targets = values_of(found), run.inputs.behaviour.targets(run.config.tune)
-                return Tried(strength, measured, reaches(measured, targets), estimates_of(found))
+                return Tried(strength, measured, reaches(measured, targets), estimates_of(found), place)
 
             searched = climb(start, 2.0, run.config.compare.tries + 2, attempt)
             tried += searched

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import os
 import platform
+import subprocess
 from datetime import UTC, datetime
 from importlib.metadata import version
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -53,12 +55,24 @@ def versions() -> dict[str, str]:
     return found | {name: version(name) for name in _LIBRARIES}
 
 
+def processor() -> str:
+    """The processor's name as its maker gives it; never the machine's own name."""
+    about = Path("/proc/cpuinfo")
+    lines = about.read_text("utf-8").splitlines() if about.exists() else []
+    names = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
+    if platform.system() == "Darwin":
+        asked = ["sysctl", "-n", "machdep.cpu.brand_string"]
+        names = [subprocess.run(asked, capture_output=True, text=True).stdout.strip()]
+    return names[0] if names else platform.processor() or platform.machine()
+
+
 def machine(device: str) -> dict[str, Any]:
     """The machine, as far as sums of floating-point numbers may come out differently on another."""
     picked = pick_device(device)
     found = {
         "system": platform.platform(),
         "architecture": platform.machine(),
+        "processor": processor(),
         "cpu_capability": torch.backends.cpu.get_cpu_capability(),
         "cpus": os.cpu_count(),
         "threads": torch.get_num_threads(),

@@ -13,12 +13,24 @@ from pinpoint.checks import CheckResult
 from pinpoint.data import ContrastPair, EncodedPair, encode_pair, pad
 from pinpoint.errors import InputError
 from pinpoint.interventions import next_token_logits
-from pinpoint.measure import Metric, check_lengths, forced, preference, site_counts, sites, values_of_logits
+from pinpoint.measure import (
+    Estimate,
+    Metric,
+    check_lengths,
+    forced,
+    preference,
+    share,
+    site_counts,
+    sites,
+    values_of_logits,
+)
 from pinpoint.memory import BatchSize
 from pinpoint.models import HeadedModel
+from pinpoint.pipeline._checks import percent
 
 _PROMPTS = 32
 _TOLD = 3
+_RESAMPLES = 1000
 _SIDES = ("references", "counterfactuals")
 
 
@@ -76,18 +88,18 @@ def encoded_for(tokenizer: PreTrainedTokenizerBase, pairs: Sequence[ContrastPair
     return [encode_pair(tokenizer, pair, continued=metric.over is not None) for pair in pairs]
 
 
-def _share(of: Sequence[bool]) -> float:
-    return sum(of) / len(of)
+def _share(of: Sequence[bool], pairs: Sequence[ContrastPair]) -> Estimate:
+    return share(list(map(float, of)), [pair.group for pair in pairs], resamples=_RESAMPLES, seed=0)
 
 
-def _begun(pairs: Sequence[EncodedPair], found: Predicted, side: str) -> float:
-    """The share of replies that begin as an answer of a side does, unwanted or wanted."""
+def _begun(pairs: Sequence[EncodedPair], found: Predicted, side: str) -> list[bool]:
+    """Whether each reply begins as an answer of a side does, unwanted or wanted."""
 
     def firsts(pair: EncodedPair) -> set[int]:
         places: list[int] = getattr(pair, side)
         return {pair.continuations[i][0] for i in places} if pair.continuations else set(places)
 
-    return _share([token in firsts(pair) for pair, token in zip(pairs, found.begins, strict=True)])
+    return [token in firsts(pair) for pair, token in zip(pairs, found.begins, strict=True)]
 
 
 def behaviour_shown(
@@ -114,19 +126,19 @@ def behaviour_shown(
     read = preference(metric)
     encoded = encoded_for(tokenizer, pairs, read)
     references, others = (predicted(view, encoded, side, read) for side in ("reference", "counterfactual"))
-    prefers = [_share([value > 0 for value in one.values]) for one in (references, others)]
-    says = [_begun(encoded, references, "unwanted"), _begun(encoded, others, "wanted")]
+    prefers = [_share([value > 0 for value in one.values], pairs) for one in (references, others)]
+    says = [_share(one, pairs) for one in (_begun(encoded, references, "unwanted"), _begun(encoded, others, "wanted"))]
     few, both = (", and few", " of both") if opposed else (" of the first", " of the first")
     detail = (
-        f"it prefers the unwanted reply on {prefers[0]:.0%} of the reference prompts and on {prefers[1]:.0%} of the "
-        f"counterfactual ones (wanted: most{few}); of itself it begins with an unwanted word on {says[0]:.0%} of the "
-        f"former and with a wanted one on {says[1]:.0%} of the latter"
+        f"it prefers the unwanted reply on {percent(prefers[0])} of {len(pairs)} reference prompts and on "
+        f"{percent(prefers[1])} of as many counterfactual ones (wanted: most{few}); of itself it begins with an "
+        f"unwanted word on {percent(says[0])} of the former and with a wanted one on {percent(says[1])} of the latter"
     )
-    ok = prefers[0] > 0.5 and (prefers[1] < 0.5 or not opposed)
+    ok = _most_do(prefers[0]) and (not opposed or (prefers[1].value or 0.0) < 0.5)
     if named:
         detail += f" (wanted: most{both})"
-        for share, one, asked in ((says[0], references, True), (says[1], others, opposed)):
-            if asked and share <= 0.5:
+        for said, one, asked in ((says[0], references, True), (says[1], others, opposed)):
+            if asked and not _most_do(said):
                 detail += f"; its replies to {_SIDES[one is others]} begin with {_most(tokenizer, one.begins)}"
                 ok = False
     return CheckResult(
@@ -138,7 +150,11 @@ def behaviour_shown(
     )
 
 
+def _most_do(found: Estimate) -> bool:
+    return (found.value or 0.0) > 0.5
+
+
 def _most(tokenizer: PreTrainedTokenizerBase, tokens: Sequence[int]) -> str:
-    """The most frequent of some tokens as text, with their shares."""
+    """The most frequent of some tokens as text, and how many of them there are."""
     counts = Counter(tokens).most_common(_TOLD)
-    return ", ".join(f"{str(tokenizer.decode([token]))!r} ({n / len(tokens):.0%})" for token, n in counts)
+    return ", ".join(f"{str(tokenizer.decode([token]))!r} ({n} of {len(tokens)})" for token, n in counts)

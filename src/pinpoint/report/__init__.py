@@ -3,7 +3,7 @@
 from pinpoint.report._card import CardFacts, model_card
 from pinpoint.report._compared import Comparison, read_comparison
 from pinpoint.report._comparison import write_comparison
-from pinpoint.report._comparison_tables import RIVALS, comparison_rows
+from pinpoint.report._comparison_tables import comparison_rows, tested_columns
 from pinpoint.report._contrasts import contrast_lines, contrast_table, contrast_words
 from pinpoint.report._format import RATE, all_of, control
 from pinpoint.report._knockout import Knockout, read_knockout
@@ -15,7 +15,6 @@ from pinpoint.report._swept import Sweep, read_sweep
 
 __all__ = [
     "RATE",
-    "RIVALS",
     "SWEEP_TITLES",
     "CardFacts",
     "Comparison",
@@ -39,6 +38,7 @@ __all__ = [
     "read_sweep",
     "set_rows",
     "sweep_tables",
+    "tested_columns",
     "write_comparison",
     "write_page",
     "write_sweep",

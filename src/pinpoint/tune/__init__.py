@@ -1,7 +1,7 @@
 """Fine-tuning only the located heads, and full fine-tuning to compare with."""
 
 from pinpoint.tune._adapter import put_on, resume_adapter
-from pinpoint.tune._check import Check, Checkpoint, estimates_of, reaches, values_of, words_of
+from pinpoint.tune._check import Check, Checkpoint, Found, estimates_of, reaches, values_of, words_of
 from pinpoint.tune._fit import Fitted, fit
 from pinpoint.tune._lengths import check_rows
 from pinpoint.tune._lora import attach_head_lora, attach_lora
@@ -14,6 +14,7 @@ __all__ = [
     "Check",
     "Checkpoint",
     "Fitted",
+    "Found",
     "Row",
     "Slice",
     "Tuned",
