@@ -10,7 +10,7 @@ from pinpoint.errors import PinpointWarning
 from pinpoint.models import Projections, headed, known_types, model_class
 from pinpoint.models._spec import HeadedModel
 from pinpoint.tune import default_projections
-from tests.families import FAMILIES, config_of, each, has_experts, tiny
+from tests.families import FAMILIES, built, config_of, each, has_experts, tiny
 from tests.models import checks
 
 MOE = [family for family in FAMILIES if has_experts(family)]
@@ -173,6 +173,13 @@ def test_the_gate_of_a_head_is_tuned_with_its_query(family: str) -> None:
     _, half = broken.projection_slice(layer, "q", 3)
     # Heads of queries alone would be halves of the heads before them.
     assert set(half) < set(view.projection_slice(layer, "q", 1)[1])
+
+
+@pytest.mark.parametrize("family", ["bailing-hybrid", "kimi-linear", "lfm3", "minimax", "olmo-hybrid", "qwen3.5"])
+def test_heads_are_those_of_the_blocks_with_attention(family: str) -> None:
+    with torch.device("meta"):
+        view = headed(built(config_of(family)))
+    assert view.attention_layers == [i for i, kind in enumerate(view.config.layer_types) if kind == "full_attention"]
 
 
 @pytest.mark.parametrize(("family", "text"), [("llama4-vision", "llama4_text"), ("qwen3.5-vision", "qwen3_5_text")])
