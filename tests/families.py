@@ -1,8 +1,12 @@
 """Tiny random models of every known architecture, with the features of each set so that they bite."""
 
 import copy
+import json
+from collections.abc import Iterable
+from pathlib import Path
 from typing import Any
 
+import pytest
 import torch
 from transformers import AutoConfig, AutoModelForImageTextToText, PreTrainedModel
 
@@ -30,6 +34,13 @@ LATENT = {
     "n_shared_experts": 1,
     "first_k_dense_replace": 1,
     "num_key_value_heads": 6,
+}
+DENSE_LATENT = {k: v for k, v in LATENT.items() if "exp" not in k and "dense" not in k} | {"q_lora_rank": 24}
+LATENT_HYBRID = {
+    **LATENT,
+    "num_local_experts": 4,
+    "layer_types": ["linear_attention", "full_attention", "full_attention"],
+    "mlp_layer_types": ["dense", "sparse", "sparse"],
 }
 # Each position looks at four: the prompts of the tests are longer. Few indexing heads would leave scores tied at zero.
 SPARSE = {"q_lora_rank": 24, "index_topk": 4, "index_head_dim": 8, "index_n_heads": 16}
@@ -221,7 +232,15 @@ FAMILIES: dict[str, tuple[str, dict[str, Any]]] = {
     "hunyuan-moe": ("hunyuan_v1_moe", {"head_dim": 8, "num_experts": 4, "moe_topk": 2}),
     "dots1": (
         "dots1",
-        {**MOE, "head_dim": 8, "n_routed_experts": 4, "n_shared_experts": 1, "first_k_dense_replace": 1},
+        {
+            **MOE,
+            "head_dim": 8,
+            "n_routed_experts": 4,
+            "n_shared_experts": 1,
+            "first_k_dense_replace": 1,
+            "sliding_window": 8,
+            "max_window_layers": 1,
+        },
     ),
     "flex-olmo": ("flex_olmo", {"num_experts": 4, "num_experts_per_tok": 2}),
     "vaultgemma": (
@@ -304,7 +323,7 @@ FAMILIES: dict[str, tuple[str, dict[str, Any]]] = {
             "global_attn_every_n_layers": 3,
         },
     ),
-    "youtu": ("youtu", {**{k: v for k, v in LATENT.items() if "exp" not in k and "dense" not in k}, "q_lora_rank": 24}),
+    "youtu": ("youtu", DENSE_LATENT),
     "minimax": (
         "minimax",
         {
@@ -330,6 +349,72 @@ FAMILIES: dict[str, tuple[str, dict[str, Any]]] = {
             "n_routed_experts": 4,
             "moe_intermediate_size": 40,
             "moe_shared_expert_intermediate_size": 40,
+        },
+    ),
+    "flint": (
+        "flint",
+        {
+            **MOE,
+            "head_dim": 8,
+            "num_experts": 4,
+            "shared_expert_intermediate_size": 40,
+            "sliding_window": 8,
+            "layer_types": ["full_attention", "sliding_attention", "full_attention"],
+            "mlp_only_layers": [0],
+        },
+    ),
+    "kolibri1": (
+        "kolibri1",
+        {**MOE, "head_dim": 8, "num_experts": 4, "shared_expert_intermediate_size": 40, "sliding_window": 8},
+    ),
+    "aria-text": ("aria_text", {"moe_num_experts": 4, "moe_topk": 2}),
+    "axk1": (
+        "axk1",
+        {
+            **MOE,
+            **LATENT,
+            "q_lora_rank": 24,
+            "n_group": 1,
+            "topk_group": 1,
+            "mlp_layer_types": ["dense", "sparse", "sparse"],
+        },
+    ),
+    "minicpm3": ("minicpm3", {**DENSE_LATENT, "scale_depth": 0.7, "scale_emb": 3, "dim_model_base": 12}),
+    "mistral4": ("mistral4", {**MOE, **LATENT, "q_lora_rank": 24, "n_group": 1, "topk_group": 1}),
+    "kimi-linear": ("kimi_linear", {**MOE, **LATENT_HYBRID, "linear_head_dim": 8, "linear_num_heads": 4}),
+    "bailing-hybrid": ("bailing_hybrid", {**MOE, **LATENT_HYBRID, "n_group": 1, "topk_group": 1}),
+    "lfm3": ("lfm3", {"layer_types": ["conv", "full_attention", "full_attention"]}),
+    "codegen": ("codegen", {"num_attention_heads": 8, "rotary_dim": 4}),
+    "biogpt": ("biogpt", {}),
+    "dbrx": (
+        "dbrx",
+        {
+            "d_model": 48,
+            "attn_config": {"kv_n_heads": 2, "clip_qkv": 0.5, "rope_theta": 1e4},
+            "ffn_config": {"ffn_hidden_size": 40, "moe_num_experts": 4, "moe_top_k": 2},
+        },
+    ),
+    "phi4-multimodal": (
+        "phi4_multimodal",
+        {
+            "sliding_window": 8,
+            "original_max_position_embeddings": 64,
+            "vision_config": {
+                "hidden_size": 16,
+                "intermediate_size": 24,
+                "num_hidden_layers": 1,
+                "num_attention_heads": 2,
+                "image_size": 28,
+                "crop_size": 28,
+            },
+            "audio_config": {
+                "hidden_size": 16,
+                "intermediate_size": 24,
+                "num_blocks": 1,
+                "num_attention_heads": 2,
+                "ext_pw_out_channel": 16,
+                "nemo_conv_channels": 16,
+            },
         },
     ),
 }
@@ -384,7 +469,7 @@ WRAPPERS: dict[str, tuple[str, dict[str, Any], dict[str, Any]]] = {
     ),
     "mistral3-vision": (
         "mistral3",
-        {"model_type": "mistral", "head_dim": 8},
+        {"model_type": "mistral", "head_dim": 8, "sliding_window": 8},
         {"vision_config": {**VISION, "model_type": "pixtral", "head_dim": 8}, "image_token_index": 96},
     ),
     "cohere2-vision": (
@@ -516,6 +601,26 @@ FAMILIES |= {
 }
 
 
+# What tells them from others of their layout is no feature of the table: orders of q, k and v, places of norms.
+OF_THEIR_OWN = {"bloom-post-norm", "deepseek-v3", "falcon-40b", "opt-350m"}
+
+
+def _aliases() -> set[str]:
+    """Families whose layout and features, by the record of the docs' table, are those of an earlier one."""
+    record = Path(__file__).resolve().parent.parent / "bench/results/families.json"
+    first: dict[tuple[str, ...], str] = {}
+    kinds = {row["family"]: (row["layout"], *row["features"]) for row in json.loads(record.read_text("utf-8"))["rows"]}
+    return {family for family, kind in kinds.items() if first.setdefault(kind, family) != family} - OF_THEIR_OWN
+
+
+ALIASES = _aliases()
+
+
+def each(families: Iterable[str]) -> list[Any]:
+    """Families as parameters of a quick test: aliases, which do what an earlier one does, are for the slow suite."""
+    return [pytest.param(family, marks=pytest.mark.slow if family in ALIASES else ()) for family in families]
+
+
 def config_of(family: str, **changes: Any) -> Any:
     """The tiny config of a family, with settings changed."""
     # What is nested in the settings is shared by families, and configs write to it.
@@ -527,16 +632,22 @@ def config_of(family: str, **changes: Any) -> Any:
 def has_experts(family: str) -> bool:
     """Whether a family has experts to choose from."""
     config = config_of(family).get_text_config(decoder=True)
-    return any(getattr(config, name, None) for name in ("num_local_experts", "num_experts", "n_routed_experts"))
+    named = [config, getattr(config, "ffn_config", None)]
+    counts = ("num_local_experts", "num_experts", "n_routed_experts", "moe_num_experts")
+    return any(getattr(one, name, None) for one in named for name in counts)
+
+
+def built(config: Any) -> PreTrainedModel:
+    """A model as transformers initialises it; of a wrapper, the whole of it."""
+    # Some wrappers load as the language model inside, which is a family of its own.
+    wraps = "text_config" in config.sub_configs and hasattr(config, "vision_config")
+    return (AutoModelForImageTextToText if wraps else model_class(config)).from_config(config)
 
 
 def tiny(family: str, seed: int = 0, **changes: Any) -> PreTrainedModel:
     """A random float32 model whose heads, biases and norms all matter."""
-    config = config_of(family, **changes)
     torch.manual_seed(seed)
-    # Some wrappers load as the language model inside, which is a family of its own.
-    build = AutoModelForImageTextToText if hasattr(config, "vision_config") else model_class(config)
-    model = build.from_config(config)
+    model = built(config_of(family, **changes))
     generator = torch.Generator().manual_seed(seed)
     for name, parameter in model.named_parameters():
         noise = torch.randn(parameter.shape, generator=generator)

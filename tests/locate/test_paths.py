@@ -18,7 +18,8 @@ from pinpoint.models import headed
 from tests.families import FAMILIES, tiny
 from tests.models import checks
 
-LATENT = ("deepseek-v2", "deepseek-v3", "deepseek-v3.2", "glm4-moe-lite", "youtu")
+LATENT = ("deepseek-v2", "deepseek-v3", "deepseek-v3.2", "glm4-moe-lite", "youtu", "axk1", "minicpm3", "mistral4")
+LATENT += ("kimi-linear", "bailing-hybrid")
 # Grouped keys; windows and sandwich norms; fused and parallel; learned positions; joint norms; routed.
 FEW = ("llama-gqa", "gemma3", "falcon-40b", "gpt2", "olmo2", "mixtral")
 RECEIVERS = [Head(1, 4), Head(2, 1), Head(2, 5)]

@@ -36,6 +36,9 @@ ANEW |= {
     "lfm2-vl",
     "minimax",
     "nemotron-h",
+    "kimi-linear",
+    "bailing-hybrid",
+    "lfm3",
 }
 
 

@@ -215,11 +215,12 @@ def tune_difference(model: PreTrainedModel, projections: str) -> float:
         assert (adapted - model(IDS).logits).abs().max() > 1e-3, "training must have done something"
         merged = live.merge_and_unload(safe_merge=True)
         difference = relative(merged(IDS).logits, adapted)
-    _assert_only_slices_moved(model, merged, slices)
+    assert_only_slices_moved(model, merged, slices)
     return difference
 
 
-def _assert_only_slices_moved(before: PreTrainedModel, after: PreTrainedModel, slices: list[Any]) -> None:
+def assert_only_slices_moved(before: PreTrainedModel, after: PreTrainedModel, slices: list[Any]) -> None:
+    """Holds every weight outside the slices to what it was, and finds most of those inside changed."""
     masks: dict[str, Tensor] = {}
     for piece in slices:
         module = before.get_submodule(piece.module)

@@ -10,7 +10,7 @@ from pinpoint.errors import PinpointWarning
 from pinpoint.models import Projections, headed, known_types, model_class
 from pinpoint.models._spec import HeadedModel
 from pinpoint.tune import default_projections
-from tests.families import FAMILIES, config_of, has_experts, tiny
+from tests.families import FAMILIES, built, config_of, each, has_experts, tiny
 from tests.models import checks
 
 MOE = [family for family in FAMILIES if has_experts(family)]
@@ -28,6 +28,7 @@ FEATURES = {
     "a logit scale": ("cohere", {"logit_scale": 1.0}),
     "a divided logit": ("granite", {"logits_scaling": 1.0}),
     "a scaled residual": ("granite", {"residual_multiplier": 1.0}),
+    "a residual scaled by the depth": ("minicpm3", {"scale_depth": 3**0.5}),
     "a scaled attention score": ("granite", {"attention_multiplier": 1.0}),
     "a parallel block": ("gpt-neox", {"use_parallel_residual": False}),
     "the residual after the norm": ("bloom-post-norm", {"apply_residual_connection_post_layernorm": False}),
@@ -42,7 +43,7 @@ FEATURES = {
 }
 
 
-@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize("family", each(FAMILIES))
 def test_the_sweep_equals_a_forward_pass_per_head(family: str) -> None:
     assert checks.locate_difference(tiny(family)) < 1e-4
 
@@ -65,23 +66,23 @@ def test_in_bfloat16_experts_are_those_of_brute_force(family: str) -> None:
     assert (fast.effects - exact.effects).abs().max() <= step < exact.effects.abs().max()
 
 
-@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize("family", each(FAMILIES))
 def test_reference_metric_is_that_of_the_unhooked_model(family: str) -> None:
     assert checks.reference_difference(tiny(family)) < 1e-4
 
 
-@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize("family", each(FAMILIES))
 def test_all_logits_of_the_pass_under_the_hooks_are_those_of_the_unhooked_model(family: str) -> None:
     hooked, plain = checks.logits_under_the_hooks(tiny(family))
     assert torch.equal(hooked, plain)
 
 
-@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize("family", each(FAMILIES))
 def test_padding_batching_and_chunking_do_not_change_a_score(family: str) -> None:
     assert checks.padding_difference(tiny(family)) < 1e-4
 
 
-@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize("family", each(FAMILIES))
 def test_patching_the_reference_into_itself_is_exactly_zero(family: str) -> None:
     same = [dataclasses.replace(pair, counterfactual=pair.reference) for pair in checks.pairs()]
     with pytest.warns(PinpointWarning, match="same reference and counterfactual"):
@@ -89,7 +90,7 @@ def test_patching_the_reference_into_itself_is_exactly_zero(family: str) -> None
     assert torch.equal(scores.effects, torch.zeros_like(scores.effects))
 
 
-@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize("family", each(FAMILIES))
 def test_a_zero_knockout_is_zeroed_columns_of_the_out_projection(family: str) -> None:
     assert checks.knockout_difference(tiny(family)) < 1e-5
 
@@ -98,7 +99,7 @@ def test_a_zero_knockout_is_zeroed_columns_of_the_out_projection(family: str) ->
 JOINT_NORMS = ("flex-olmo", "minimax-m2", "olmo-hybrid", "olmo2", "olmo3", "olmoe")
 
 
-@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize("family", each(FAMILIES))
 def test_the_rows_of_a_head_move_that_head_alone(family: str) -> None:
     model = tiny(family)
     view = headed(model)
@@ -114,7 +115,7 @@ def test_the_rows_of_a_head_move_that_head_alone(family: str) -> None:
             assert checks.heads_moved_by(model, layer, which, unit) == expected
 
 
-@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize("family", each(FAMILIES))
 def test_the_rows_of_all_heads_are_disjoint(family: str) -> None:
     view = headed(tiny(family))
     taken: dict[str, list[int]] = {}
@@ -126,14 +127,14 @@ def test_the_rows_of_all_heads_are_disjoint(family: str) -> None:
 
 
 @pytest.mark.parametrize("projections", ["default", "q,k,v,o"])
-@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize("family", each(FAMILIES))
 def test_tuning_moves_the_slices_alone_and_the_merge_equals_the_adapter(family: str, projections: str) -> None:
     model = tiny(family)
     which = default_projections(headed(model)) if projections == "default" else projections
     assert checks.tune_difference(model, which) < 1e-5
 
 
-@pytest.mark.parametrize("family", MOE)
+@pytest.mark.parametrize("family", each(MOE))
 def test_sweep_and_oracle_send_tokens_to_the_same_experts(family: str) -> None:
     model, pair = tiny(family), checks.pairs()[:1]
     view = headed(model)
@@ -172,6 +173,13 @@ def test_the_gate_of_a_head_is_tuned_with_its_query(family: str) -> None:
     _, half = broken.projection_slice(layer, "q", 3)
     # Heads of queries alone would be halves of the heads before them.
     assert set(half) < set(view.projection_slice(layer, "q", 1)[1])
+
+
+@pytest.mark.parametrize("family", ["bailing-hybrid", "kimi-linear", "lfm3", "minimax", "olmo-hybrid", "qwen3.5"])
+def test_heads_are_those_of_the_blocks_with_attention(family: str) -> None:
+    with torch.device("meta"):
+        view = headed(built(config_of(family)))
+    assert view.attention_layers == [i for i, kind in enumerate(view.config.layer_types) if kind == "full_attention"]
 
 
 @pytest.mark.parametrize(("family", "text"), [("llama4-vision", "llama4_text"), ("qwen3.5-vision", "qwen3_5_text")])

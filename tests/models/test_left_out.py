@@ -92,6 +92,8 @@ def test_attention_is_told_from_the_mixers_in_its_place(family: str, monkeypatch
         ("falcon-rw", "query_key_value", stacked),
         ("mpt", "Wqkv", interleaved),
         ("phi3", "qkv_proj", grouped),
+        ("codegen", "qkv_proj", stacked),
+        ("dbrx", "Wqkv", interleaved),
         ("qwen3.5", "", None),
     ],
 )

@@ -19,7 +19,8 @@ from pinpoint.organism import shipped
 from pinpoint.pipeline._checks import merge_unquantised
 from pinpoint.pipeline._estimate import Workload, tune_cost
 from pinpoint.pipeline._inspect import skeleton
-from pinpoint.tune import Tuned, put_on, tune_full, tune_heads
+from pinpoint.tune import Tuned, head_slices, put_on, tune_full, tune_heads
+from tests.families import tiny
 from tests.models import checks
 from tests.tune.test_resume import ROWS
 
@@ -87,6 +88,46 @@ def test_slices_are_tuned_over_a_quantised_model_and_merged_into_the_one_it_was_
         theirs = merged(ids).logits
     assert torch.equal(again, ours)
     assert (ours - base).abs().max() > (ours - theirs).abs().max() > 0
+
+
+# Weights the other way round (Conv1D); q, k and v in one; experts, which bitsandbytes leaves as they are.
+IN_BITS: dict[str, tuple[str, dict[str, float]]] = {
+    "gpt2": ("transformer.h.1.attn.c_attn", {"resid_pdrop": 0.0, "embd_pdrop": 0.0, "attn_pdrop": 0.0}),
+    "phi3": ("model.layers.1.self_attn.qkv_proj", {}),
+    "gpt-neox": ("gpt_neox.layers.1.attention.query_key_value", {}),
+    "mixtral": ("model.layers.1.self_attn.q_proj", {}),
+}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("bits", TOLERANCE)
+@pytest.mark.parametrize("family", IN_BITS)
+def test_other_layouts_are_located_with_and_tuned_over_in_bits(
+    family: str, bits: Bits, tokenizer: PreTrainedTokenizerBase, tmp_path: Path
+) -> None:
+    bitsandbytes = pytest.importorskip("bitsandbytes")
+    name, quiet = IN_BITS[family]
+    tiny(family, vocab_size=len(tokenizer), **quiet).save_pretrained(tmp_path / "source")
+    tokenizer.save_pretrained(tmp_path / "source")
+    source = str(tmp_path / "source")
+    model = pinpoint.load(source, "float32", "cpu", bits=bits).model
+    kind = {4: bitsandbytes.nn.Linear4bit, 8: bitsandbytes.nn.Linear8bitLt}[bits]
+    assert isinstance(model.get_submodule(name), kind)
+    exact = pinpoint.locate(model, None, checks.alike(), engine="naive").effects
+    assert exact.abs().max() > 1e-3
+    assert checks.relative(pinpoint.locate(model, None, checks.alike()).effects, exact) < TOLERANCE[bits]
+    heads = checks.chosen_heads(model)
+    more = {"base_path": source, "seed": 0, "targets": {}}
+    whole = pinpoint.load(source, "float32", "cpu").model
+    tuned = tune_heads(
+        model, tokenizer, heads, ROWS, CONFIG, lambda _: {}, Workspace(tmp_path), unquantised=lambda: whole, **more
+    )
+    losses = tuned.fitted.losses
+    assert sum(losses[-2:]) < sum(losses[:2]), losses
+    assert tuned.fidelity is not None and tuned.fidelity < 1e-5 and tuned.drift is not None
+    before = pinpoint.load(source, "float32", "cpu").model
+    merged = AutoModelForCausalLM.from_pretrained(tmp_path / "merged")
+    checks.assert_only_slices_moved(before, merged, head_slices(headed(before), heads, "q,o"))
 
 
 def test_gradients_through_4_bits_are_those_of_the_weights_that_they_stand_for() -> None:

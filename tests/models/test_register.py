@@ -60,6 +60,8 @@ def unlike(model_type: str, **changes: Any) -> PreTrainedModel:
             lambda: unlike("mimo_v2_flash", moe_intermediate_size=40, n_routed_experts=4, head_dim=8, v_head_dim=8),
             r"MiMo-V2-Flash .* blocks with a window have twice as many key/value heads",
         ),
+        (lambda: unlike("bitnet"), r"BitNet .* a norm over all heads at once stands between"),
+        (lambda: unlike("recurrent_gemma"), r"RecurrentGemma .* read the padding of a batch as they read text"),
     ],
 )
 def test_what_is_left_out_says_why(model: Callable[[], PreTrainedModel], message: str) -> None:

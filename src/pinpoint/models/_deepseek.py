@@ -9,12 +9,12 @@ from pinpoint.models._qkv import Projections, latent
 
 
 def _projections(config: PretrainedConfig) -> Projections:
-    query = "q_proj" if config.q_lora_rank is None else "q_b_proj"
+    query = "q_proj" if getattr(config, "q_lora_rank", None) is None else "q_b_proj"
     return Projections(query, "kv_b_proj", "kv_b_proj", latent)
 
 
 DEEPSEEK = Layout(
-    model_types=("deepseek_v2", "deepseek_v3", "glm4_moe_lite", "youtu"),
+    model_types=("axk1", "deepseek_v2", "deepseek_v3", "glm4_moe_lite", "minicpm3", "mistral4", "youtu"),
     projections=_projections,
     kv_heads=one_each,
     notes="latent attention: a head's up-projections are its own, the latents are shared",
@@ -25,4 +25,12 @@ DEEPSEEK_SPARSE = replace(
     model_types=("deepseek_v32",),
     shares_prefix=False,
     notes=f"{DEEPSEEK.notes}; an indexer chooses the positions that all heads look at",
+)
+# Blocks of linear attention keep it where others keep theirs; it too has an out projection.
+DEEPSEEK_HYBRID = replace(
+    DEEPSEEK,
+    model_types=("bailing_hybrid", "kimi_linear"),
+    mixer_mark="forget_gate",
+    shares_prefix=False,
+    notes=f"{DEEPSEEK.notes}; linear attention stays frozen",
 )

@@ -1,9 +1,9 @@
-"""The GPT layouts: GPT-2, GPT-BigCode, GPT-Neo, GPT-J and GPT-NeoX (Pythia)."""
+"""The GPT layouts: GPT-2, GPT-BigCode, GPT-Neo, GPT-J, CodeGen and GPT-NeoX (Pythia)."""
 
 from transformers import PretrainedConfig
 
 from pinpoint.models._layout import Layout, one_each
-from pinpoint.models._qkv import Projections, fused, interleaved, stacked
+from pinpoint.models._qkv import Projections, fused, in_parts, interleaved, stacked
 
 
 def _bigcode(config: PretrainedConfig) -> Projections:
@@ -49,6 +49,17 @@ GPTJ = Layout(
     tail=("transformer.ln_f",),
     attention="attn",
     out_proj="out_proj",
+    kv_heads=one_each,
+)
+CODEGEN = Layout(
+    model_types=("codegen",),
+    backbone="transformer",
+    layers="transformer.h",
+    tail=("transformer.ln_f",),
+    attention="attn",
+    out_proj="out_proj",
+    projections=lambda _config: fused("qkv_proj", in_parts),
+    notes="fused q, k, v, in four parts",
     kv_heads=one_each,
 )
 GPT_NEOX = Layout(

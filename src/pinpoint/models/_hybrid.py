@@ -24,6 +24,7 @@ LFM2 = Layout(
     shares_prefix=False,
     notes="convolutions stay frozen",
 )
+LFM3 = replace(LFM2, model_types=("lfm3",), out_proj="o_proj")
 LFM2_OF_WRAPPER = replace(
     LFM2,
     model_types=("lfm2_vl",),

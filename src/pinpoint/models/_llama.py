@@ -14,6 +14,7 @@ LLAMA = Layout(
         "afmoe",
         "apertus",
         "arcee",
+        "aria_text",
         "cohere",
         "cohere2",
         "cohere2_moe",
@@ -24,6 +25,7 @@ LLAMA = Layout(
         "exaone4",
         "exaone_moe",
         "flex_olmo",
+        "flint",
         "gemma",
         "gemma2",
         "gemma3_text",
@@ -44,6 +46,7 @@ LLAMA = Layout(
         "internlm3",
         "iquestcoder",
         "jais2",
+        "kolibri1",
         "llama",
         "llama4_text",
         "mellum",
@@ -72,7 +75,11 @@ LLAMA = Layout(
     ),
 )
 PHI = Layout(model_types=("phi",), tail=("model.final_layernorm",), out_proj="dense")
-PHI3 = Layout(model_types=("phi3",), projections=lambda _config: fused("qkv_proj", stacked), notes="fused q, k, v")
+PHI3 = Layout(
+    model_types=("phi3", "phi4_multimodal"),
+    projections=lambda _config: fused("qkv_proj", stacked),
+    notes="fused q, k, v",
+)
 # Wrappers with a text decoder inside: images are left to them, text goes through the same blocks.
 TEXT_OF_WRAPPER = Layout(
     model_types=(

@@ -1,4 +1,4 @@
-"""Layouts that are alone in their kind: OPT, BLOOM, Falcon, MPT, Persimmon."""
+"""Layouts that are alone in their kind: OPT, BioGPT, BLOOM, Falcon, MPT, Persimmon, DBRX."""
 
 from transformers import PretrainedConfig
 
@@ -23,6 +23,14 @@ OPT = Layout(
     backbone="model.decoder",
     layers="model.decoder.layers",
     tail=("model.decoder.final_layer_norm", "model.decoder.project_out"),
+    out_proj="out_proj",
+    kv_heads=one_each,
+)
+BIOGPT = Layout(
+    model_types=("biogpt",),
+    backbone="biogpt",
+    layers="biogpt.layers",
+    tail=("biogpt.layer_norm",),
     out_proj="out_proj",
     kv_heads=one_each,
 )
@@ -69,4 +77,14 @@ PERSIMMON = Layout(
     projections=lambda _config: fused("query_key_value", interleaved),
     notes="fused q, k, v, head by head",
     kv_heads=one_each,
+)
+DBRX = Layout(
+    model_types=("dbrx",),
+    backbone="transformer",
+    layers="transformer.blocks",
+    tail=("transformer.norm_f",),
+    attention="norm_attn_norm.attn",
+    out_proj="out_proj",
+    projections=lambda _config: fused("Wqkv", stacked),
+    notes="fused q, k, v",
 )

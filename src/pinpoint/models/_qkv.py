@@ -75,6 +75,13 @@ def grouped(which: Which, unit: int, sizes: Sizes) -> range:
     return _slot(unit * (per + 2) + per + "kv".index(which), sizes.width)
 
 
+def in_parts(which: Which, unit: int, sizes: Sizes) -> range:
+    """One projection in four parts, as it was trained on four devices: queries, values and keys of each (CodeGen)."""
+    per = sizes.heads // 4
+    part, own = divmod(unit, per)
+    return _slot(3 * part * per + "qvk".index(which) * per + own, sizes.width)
+
+
 def latent(which: Which, unit: int, sizes: Sizes) -> range:
     """Multi-head latent attention: up-projections per head, of key and value in one (DeepSeek).
 

@@ -3,14 +3,15 @@
 from transformers import PreTrainedModel
 
 from pinpoint.errors import ArchitectureError, ConfigError
-from pinpoint.models._deepseek import DEEPSEEK, DEEPSEEK_SPARSE
-from pinpoint.models._gpt import GPT2, GPT_BIGCODE, GPT_NEO, GPT_NEOX, GPTJ
+from pinpoint.models._deepseek import DEEPSEEK, DEEPSEEK_HYBRID, DEEPSEEK_SPARSE
+from pinpoint.models._gpt import CODEGEN, GPT2, GPT_BIGCODE, GPT_NEO, GPT_NEOX, GPTJ
 from pinpoint.models._hybrid import (
     GATED_DELTA,
     GATED_DELTA_OF_WRAPPER,
     GRANITE_HYBRID,
     LFM2,
     LFM2_OF_WRAPPER,
+    LFM3,
     MINIMAX,
     NEMOTRON_H,
     OLMO_HYBRID,
@@ -19,7 +20,7 @@ from pinpoint.models._hybrid import (
 from pinpoint.models._layout import Layout
 from pinpoint.models._left_out import left_out
 from pinpoint.models._llama import EXAONE4_5, IDEFICS3, LLAMA, LLAMA4, PHI, PHI3, TEXT_OF_WRAPPER
-from pinpoint.models._others import BLOOM, FALCON, MPT, OPT, PERSIMMON
+from pinpoint.models._others import BIOGPT, BLOOM, DBRX, FALCON, MPT, OPT, PERSIMMON
 from pinpoint.models._spec import HeadedModel
 
 LAYOUTS: tuple[Layout, ...] = (
@@ -34,17 +35,22 @@ LAYOUTS: tuple[Layout, ...] = (
     GPT_BIGCODE,
     GPT_NEO,
     GPTJ,
+    CODEGEN,
     GPT_NEOX,
     OPT,
+    BIOGPT,
     BLOOM,
     FALCON,
     MPT,
     PERSIMMON,
+    DBRX,
     DEEPSEEK,
     DEEPSEEK_SPARSE,
+    DEEPSEEK_HYBRID,
     STATE_SPACE,
     LFM2,
     LFM2_OF_WRAPPER,
+    LFM3,
     GRANITE_HYBRID,
     GATED_DELTA,
     GATED_DELTA_OF_WRAPPER,

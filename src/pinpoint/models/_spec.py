@@ -78,10 +78,19 @@ class HeadedModel:
     @cached_property
     def attention_layers(self) -> list[int]:
         """The blocks that have attention heads; all but in hybrids."""
-        placed = [getattr(block, self.layout.attention, None) for block in self.layers]
-        if self.layout.mixer_mark:
-            placed = [module if hasattr(module, self.layout.out_proj) else None for module in placed]
-        return [i for i, module in enumerate(placed) if module is not None]
+        return [i for i, block in enumerate(self.layers) if self._has_heads(self._in_attentions_place(block))]
+
+    def _has_heads(self, module: nn.Module | None) -> bool:
+        mark = self.layout.mixer_mark
+        if module is None or not mark:
+            return module is not None
+        return hasattr(module, self.layout.out_proj) and not hasattr(module, mark)
+
+    def _in_attentions_place(self, block: nn.Module) -> nn.Module | None:
+        try:
+            return block.get_submodule(self.layout.attention)
+        except AttributeError:
+            return None
 
     def heads(self) -> Iterator[Head]:
         """Every head, layer by layer."""
@@ -150,12 +159,14 @@ class HeadedModel:
         """The modules of a block that mix positions and have no heads, by name."""
         block, mark = self.layers[layer], self.layout.mixer_mark
         found = {name: getattr(block, name) for name in self.layout.mixers if getattr(block, name, None) is not None}
-        placed = getattr(block, self.layout.attention, None)
-        return found | {self.layout.attention: placed} if mark and hasattr(placed, mark) else found
+        placed = self._in_attentions_place(block)
+        if placed is not None and mark and hasattr(placed, mark):
+            found[self.layout.attention] = placed
+        return found
 
     def routers(self) -> dict[tuple[int, str], Router]:
         """The routers of all blocks, by layer and name; none without experts."""
-        return {(i, name): module for i, block in enumerate(self.layers) for name, module in routers_of(block).items()}
+        return {(i, name): router for i, block in enumerate(self.layers) for name, router in routers_of(block).items()}
 
     def feed_forward(self, layer: int) -> dict[str, nn.Module]:
         """The modules of a block that hold matrices and are neither attention nor mixer, by full name, in order."""
