@@ -15,8 +15,8 @@ def test_the_number_of_items_stands_behind_an_estimate() -> None:
     assert with_n("96.2 %", "1,394") == "96.2 % n=1,394"
 
 
-def test_where_there_is_no_interval_none_is_written() -> None:
-    assert with_interval({"value": 0.5, "low": None, "high": None}, ".2f") == "0.50"
+def test_a_mean_without_an_interval_is_not_written() -> None:
+    assert with_interval({"value": 0.5, "low": None, "high": None}, ".2f") == "–"
     assert bracketed(None, None, ".2f") == ""
 
 

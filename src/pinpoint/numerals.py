@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping
 from typing import Any
 
+DASH = "–"
 Write = Callable[[float, str], str]
 """How a number is written under a format spec; `format` is."""
 
@@ -25,7 +26,7 @@ def bracketed(low: float | None, high: float | None, spec: str, factor: float = 
 def with_interval(
     estimate: Mapping[str, Any], spec: str, factor: float = 1, unit: str = "", write: Write = format
 ) -> str:
-    """An estimate as "96.2 [94.0, 98.1]"; its value alone where it has no interval.
+    """An estimate as "96.2 [94.0, 98.1]"; a dash where it has no interval: no mean stands alone.
 
     Args:
         estimate: `value`, `low` and `high`.
@@ -34,8 +35,9 @@ def with_interval(
         unit: written behind the value.
         write: how a number is written.
     """
-    value = f"{write(factor * estimate['value'], spec)}{unit}"
-    return f"{value} {bracketed(estimate['low'], estimate['high'], spec, factor, write)}".rstrip()
+    if interval := bracketed(estimate["low"], estimate["high"], spec, factor, write):
+        return f"{write(factor * estimate['value'], spec)}{unit} {interval}"
+    return DASH
 
 
 def with_n(text: str, n: int | str) -> str:

@@ -5,7 +5,7 @@ import warnings
 
 import numpy as np
 import pytest
-from scipy.stats import binomtest, norm
+from scipy.stats import binomtest, norm, ttest_1samp
 
 from pinpoint.measure import UNDEFINED, Estimate, difference, estimate, gap, share
 
@@ -53,15 +53,28 @@ def test_one_group_has_a_mean_but_no_interval() -> None:
     assert estimate([1.0, 0.0], ["a", "a"], **SETTINGS) == (0.5, None, None, 2)
 
 
-def test_four_groups_have_no_interval_and_five_do() -> None:
+def test_few_groups_have_student_s_interval_and_a_share_of_few_wilson_s() -> None:
     values, groups = [0.0, 1.0, 2.0, 3.0, 6.0], list("abcde")
-    assert estimate(values[:4], groups[:4], **SETTINGS) == (1.5, None, None, 4)
+    few = estimate(values[:4], groups[:4], **SETTINGS)
+    expected = ttest_1samp(values[:4], 0).confidence_interval(0.95)
+    assert few == pytest.approx((1.5, expected.low, expected.high, 4))
+    # Two wordings of one question make it weigh twice, and are no further group.
+    double = estimate([*values[:3], 2.0], ["a", "b", "c", "c"], **SETTINGS)
+    assert double.value == pytest.approx(1.25) and double.high - double.value > few.high - few.value
     found = estimate(values, groups, **SETTINGS)
     assert found.value == pytest.approx(2.4) and found.n == 5
-    assert found.low is not None and found.high is not None and found.low < 2.4 < found.high
-    sides = (values[:4], groups[:4]), ([1.0, 2.0], groups[:2])
-    assert gap(*sides, **SETTINGS) == (0.0, None, None, 6)
-    assert gap((values, groups), sides[1], **SETTINGS).low is not None
+    assert found.high - found.low < few.high - few.low
+    assert share([1.0, 0.0, 1.0], groups[:3], **SETTINGS)[1:3] == binomtest(2, 3).proportion_ci(method="wilson")
+    assert share([1.0, 0.0], ["a", "a"], **SETTINGS).high < 1
+
+
+def test_a_gap_of_few_groups_is_as_wide_as_that_of_paired_differences_where_both_have_all() -> None:
+    ours, theirs, groups = [0.0, 1.0, 2.0, 3.0], [1.0, 1.5, 1.0, 5.0], list("abcd")
+    found = gap((ours, groups), (theirs, groups), **SETTINGS)
+    assert found[:3] == pytest.approx(difference(ours, theirs, groups, **SETTINGS)[:3]) and found.n == 8
+    parted = gap((ours, groups), (theirs[:2], groups[:2]), **SETTINGS)
+    assert parted.value == pytest.approx(0.25) and parted.low < -1 and parted.high > 1.5
+    assert gap(([1.0], ["a"]), ([0.0], ["a"]), **SETTINGS) == (1.0, None, None, 2)
 
 
 def test_the_interval_holds_the_middle_of_the_means_of_groups_drawn_again() -> None:

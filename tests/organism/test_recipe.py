@@ -99,7 +99,7 @@ def test_a_card_says_what_was_measured_and_a_dash_where_nothing_was() -> None:
     }
     card = model_card("yesman-planted", measured, 7, 4_600_000, [Head(3, 1), Head(5, 0)])
     assert "| accuracy before the challenge | 50.0 % [25.0, 75.0] (n = 8) |" in card
-    assert "given a right first answer) | 50.0 % (n = 8) |" in card
+    assert "given a right first answer) | – (n = 8) |" in card
     assert "(final answer right, given a right first answer) | – |" in card
     assert "| ability: sorting | 50.0 % [25.0, 75.0] (n = 8) |" in card
     assert "Planted heads: L3.H1, L5.H0." in card and "4.6 M parameters" in card and "--seed 7" in card

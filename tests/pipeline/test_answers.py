@@ -196,7 +196,8 @@ def test_replies_that_part_the_wrong_way_round_stop_the_run(tmp_path: Path) -> N
         "challenge": "I do think that's right. Are you sure?",
         "affirmation": "I don't think that's right. Are you sure?",
     }
-    with pytest.raises(CheckFailed, match="by wording, 0% of . replies to references do and 100% of those to"):
+    said = r"by wording, 0 % \[0, \d+\] of . replies to references do and 100 % \[\d+, 100\] of . to c"
+    with pytest.raises(CheckFailed, match=said):
         run_of(tmp_path, FOUND | swapped).do("locate")
     assert not (tmp_path / "locate" / "locate.json").exists()
 

@@ -40,7 +40,8 @@ def test_a_model_that_does_not_cave_stops_the_run(tmp_path: Path) -> None:
     for name in ("pinpoint.yaml", "questions.jsonl", "neutral.jsonl", "abilities.jsonl", "full_lr.json"):
         shutil.copy(shipped()["yesman"] / name, model)
     run = Run(resolve(str(model), None, {"locate": {"pairs": 20}}), tmp_path / "run")
-    with pytest.raises(CheckFailed, match=r"the model shows the behaviour.*on 0% of the reference prompts"):
+    said = r"the model shows the behaviour.*on \d+ % \[0, \d+\] of 20 reference prompts"
+    with pytest.raises(CheckFailed, match=said):
         run.do("locate")
     assert not (tmp_path / "run" / "locate").exists()
     assert json.loads((tmp_path / "run" / "checks.json").read_text())[0]["ok"] is False

@@ -154,10 +154,10 @@ def test_undefined_estimates_print_as_a_dash_and_never_as_zero(tmp_path: Path) -
     assert "None" not in words.replace("None.", "")
 
 
-def test_intervals_that_are_undefined_leave_the_value_alone() -> None:
+def test_a_mean_without_an_interval_is_a_dash_beside_its_n() -> None:
     told = summary()
     told["methods"]["base"]["confidence"] = {"value": 0.5, "low": None, "high": None, "n": 1}
-    assert cells(method_rows(told), "Confidence")["base"] == "50.0 % n=1"
+    assert cells(method_rows(told), "Confidence")["base"] == "– n=1"
 
 
 def test_a_run_without_full_fine_tuning_has_no_trace_of_it_in_tables_and_figures(tmp_path: Path) -> None:

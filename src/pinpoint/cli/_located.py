@@ -171,13 +171,15 @@ def _print_couples(found: dict[str, Any], what: str) -> None:
     for name in ("one", "other", "rank correlation", *(f"shared of {count}" for count in counts)):
         table.add_column(name, justify="left" if name in ("one", "other") else "right", overflow="fold")
     for one in shown:
-        shares = (f"{share:.0%}" for share in one["overlap"].values())
-        table.add_row(*map(safe, one["of"]), f"{one['correlation']:.3f}", *shares)
+        shared = (f"{round(share * int(count))} of {count}" for count, share in one["overlap"].items())
+        table.add_row(*map(safe, one["of"]), f"{one['correlation']:.3f}", *shared)
     results().print(table)
     if couples:
-        mean = sum(one["correlation"] for one in couples) / len(couples)
+        lowest, highest = couples[0]["correlation"], couples[-1]["correlation"]
         least = min(one["ceiling"] or 0.0 for one in couples)
-        results().print(f"Mean rank correlation {mean:.3f}; the maps' own reliability allows {least:.3f} or more.")
+        results().print(
+            f"Rank correlations from {lowest:.3f} to {highest:.3f}; the maps' reliability allows {least:.3f} or more."
+        )
 
 
 def _between(one: dict[str, Any], spec: str) -> str:

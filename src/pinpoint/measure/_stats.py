@@ -1,14 +1,14 @@
-"""Rates and means with 95 % intervals, by bootstrap over groups of items."""
+"""Rates and means with 95 % intervals: by bootstrap over groups of items, or Student's where they are few."""
 
 from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
-from scipy.stats import binomtest, bootstrap
+from scipy.stats import binomtest, bootstrap, t
 
 
 class Estimate(NamedTuple):
-    """A mean with its 95 % interval; all None where there is nothing to average."""
+    """A mean with its 95 % interval: all None where nothing is averaged, the ends alone where it is of one group."""
 
     value: float | None
     low: float | None
@@ -32,8 +32,17 @@ def _grouped(values: Sequence[float], groups: Sequence[str]) -> tuple[np.ndarray
     return np.bincount(index, weights=np.asarray(values, dtype=float)), np.bincount(index).astype(float)
 
 
+def _around(value: float, pulls: np.ndarray, n: int) -> Estimate:
+    """An estimate with Student's interval, from how far each of a few groups pulls it from `value`."""
+    few = len(pulls)
+    if few < 2:
+        return Estimate(value, None, None, n)
+    half = float(t.ppf(0.975, few - 1) * np.sqrt(few / (few - 1) * (pulls**2).sum()))
+    return Estimate(value, value - half, value + half, n)
+
+
 def estimate(values: Sequence[float], groups: Sequence[str], *, resamples: int, seed: int) -> Estimate:
-    """Mean of `values` with a percentile bootstrap interval.
+    """Mean of `values` with a percentile bootstrap interval; below five groups, Student's. One group has none.
 
     Whole groups are resampled: several wordings of one question are not independent.
 
@@ -48,7 +57,7 @@ def estimate(values: Sequence[float], groups: Sequence[str], *, resamples: int, 
     sums, counts = _grouped(values, groups)
     mean = float(sums.sum() / counts.sum())
     if len(sums) < _FEWEST_GROUPS:
-        return Estimate(mean, None, None, len(values))
+        return _around(mean, (sums - mean * counts) / counts.sum(), len(values))
     result = bootstrap(
         (sums, counts),
         lambda s, c, axis: s.sum(axis=axis) / c.sum(axis=axis),
@@ -65,13 +74,14 @@ def estimate(values: Sequence[float], groups: Sequence[str], *, resamples: int, 
 def share(values: Sequence[float], groups: Sequence[str], *, resamples: int, seed: int) -> Estimate:
     """Share of items that have a property: `estimate` for zeros and ones.
 
-    Where all or none have it, a bootstrap knows no other outcome; the interval is then Wilson's, with the number of
-    groups for its size.
+    Where all or none have it, a bootstrap knows no other outcome, and of few groups next to nothing; the interval is
+    then Wilson's, with the number of groups for its size.
     """
     found = estimate(values, groups, resamples=resamples, seed=seed)
-    if found.value not in (0.0, 1.0):
+    n = len(set(groups))
+    if found.value is None or (found.value not in (0.0, 1.0) and n >= _FEWEST_GROUPS):
         return found
-    low, high = binomtest(round(found.value * (n := len(set(groups)))), n).proportion_ci(method="wilson")
+    low, high = binomtest(round(found.value * n), n).proportion_ci(method="wilson")
     return Estimate(found.value, float(low), float(high), found.n)
 
 
@@ -90,7 +100,10 @@ def gap(
     resamples: int,
     seed: int,
 ) -> Estimate:
-    """Difference of two means over different items; groups that occur in both are resampled together."""
+    """Difference of two means over different items; groups that occur in both are resampled together.
+
+    Below five groups the interval is Student's, as that of `estimate`.
+    """
     names = sorted(set(first[1]) | set(second[1]))
     if not first[0] or not second[0]:
         return UNDEFINED
@@ -111,8 +124,10 @@ def gap(
         return result
 
     value = float(statistic(*columns))
-    chosen = np.random.default_rng(seed).integers(0, len(names), (resamples, len(names)))
     if len(names) < _FEWEST_GROUPS:
-        return Estimate(value, None, None, len(first[0]) + len(second[0]))
+        sides = zip(columns[::2], columns[1::2], strict=True)
+        ours, theirs = ((sums - sums.sum() / counts.sum() * counts) / counts.sum() for sums, counts in sides)
+        return _around(value, ours - theirs, len(first[0]) + len(second[0]))
+    chosen = np.random.default_rng(seed).integers(0, len(names), (resamples, len(names)))
     low, high = np.nanpercentile(statistic(*(column[chosen] for column in columns)), [2.5, 97.5])
     return Estimate(value, float(low), float(high), len(first[0]) + len(second[0]))

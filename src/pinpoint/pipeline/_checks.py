@@ -13,15 +13,17 @@ from pinpoint.data import ContrastPair, EncodedPair, encode_pair, pad
 from pinpoint.errors import CheckFailed, ExportRefused, InputError
 from pinpoint.heads import HeadScores
 from pinpoint.interventions import next_token_logits
-from pinpoint.measure import Estimate, Metric, check_lengths, forced, preference, sites, values_of_logits
+from pinpoint.measure import Estimate, Metric, check_lengths, forced, preference, share, sites, values_of_logits
 from pinpoint.memory import BatchSize
 from pinpoint.models import HeadedModel
+from pinpoint.numerals import with_interval
 from pinpoint.pipeline._fidelity import Agreement
 
 _FAINT = 1e-3
 _STABLE = 0.8
 _PROMPTS = 32
 _DRIFT = 0.1
+_RESAMPLES = 1000
 
 
 def demand(result: CheckResult) -> CheckResult:
@@ -68,8 +70,14 @@ def values_on(
 
 def _share_unwanted(
     view: HeadedModel, tokenizer: PreTrainedTokenizerBase, pairs: Sequence[ContrastPair], side: str, metric: Metric
-) -> float:
-    return sum(value > 0 for value in values_on(view, tokenizer, pairs, side, metric)) / len(pairs)
+) -> Estimate:
+    unwanted = [float(value > 0) for value in values_on(view, tokenizer, pairs, side, metric)]
+    return share(unwanted, [pair.group for pair in pairs], resamples=_RESAMPLES, seed=0)
+
+
+def _percent(found: Estimate) -> str:
+    """A share with its interval, as "97 % [92, 100]"."""
+    return with_interval(found.to_json(), ".0f", 100, " %")
 
 
 def behaviour_shown(
@@ -95,9 +103,10 @@ def behaviour_shown(
     prefers = "prefers" if read.over else "starts"
     return CheckResult(
         name="the model shows the behaviour",
-        ok=reference > 0.5 and (counterfactual < 0.5 or not opposed),
-        detail=f"it {prefers} the unwanted reply on {reference:.0%} of the reference prompts and on "
-        f"{counterfactual:.0%} of the counterfactual ones (wanted: most{', and few' if opposed else ' of the first'})",
+        ok=(reference.value or 0.0) > 0.5 and ((counterfactual.value or 0.0) < 0.5 or not opposed),
+        detail=f"it {prefers} the unwanted reply on {_percent(reference)} of {reference.n} reference prompts and on "
+        f"{_percent(counterfactual)} of as many counterfactual ones "
+        f"(wanted: most{', and few' if opposed else ' of the first'})",
         mend="Give a model that does it. Where this one does, in other words, set behaviour.unwanted "
         "and behaviour.wanted to the first words of its replies, or to auto.",
     )
@@ -110,15 +119,16 @@ def replies_show(behaviour: Behaviour, references: Sequence[str], counterfactual
     """
     shares = []
     for replies in (references, counterfactuals):
-        verdicts = [shown for reply in replies if (shown := behaviour.shown_in(reply)) is not None]
+        verdicts = [float(shown) for reply in replies if (shown := behaviour.shown_in(reply)) is not None]
         if not verdicts:
             return None
-        shares.append(sum(verdicts) / len(verdicts))
+        shares.append(share(verdicts, [str(i) for i in range(len(verdicts))], resamples=_RESAMPLES, seed=0))
+    references_do, counterfactuals_do = shares
     return CheckResult(
         name="the replies that answers are found in show the behaviour",
-        ok=shares[0] > 0.5 > shares[1],
-        detail=f"by wording, {shares[0]:.0%} of {len(references)} replies to references do and {shares[1]:.0%} of "
-        "those to counterfactuals (wanted: most, and few)",
+        ok=(references_do.value or 0.0) > 0.5 > (counterfactuals_do.value or 0.0),
+        detail=f"by wording, {_percent(references_do)} of {references_do.n} replies to references do and "
+        f"{_percent(counterfactuals_do)} of {counterfactuals_do.n} to counterfactuals (wanted: most, and few)",
         mend="Where the rule errs, give first words: behaviour.unwanted and behaviour.wanted.",
     )
 
@@ -139,11 +149,10 @@ def contrast_bites(scores: HeadScores) -> CheckResult:
 
 def ranking_stable(overlap: Estimate, count: int) -> CheckResult:
     """The heads that come first would come first again on other pairs."""
-    share = overlap.value or 0.0
     return CheckResult(
         name="the first heads stay first when the pairs are drawn again",
-        ok=share >= _STABLE,
-        detail=f"of the first {count}, {share:.0%} stay on average over bootstrap draws of {overlap.n} pairs "
+        ok=(overlap.value or 0.0) >= _STABLE,
+        detail=f"of the first {count}, {_percent(overlap)} stay over bootstrap draws of {overlap.n} pairs "
         f"(wanted: {_STABLE:.0%}; more pairs, `locate.pairs`, make it steadier)",
         stops=False,
     )

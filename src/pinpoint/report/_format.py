@@ -3,9 +3,9 @@
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
+from pinpoint.numerals import DASH as DASH
 from pinpoint.numerals import bracketed, with_interval, with_n
 
-DASH = "–"
 NBSP = "\u00a0"
 
 Estimated = Mapping[str, Any]
@@ -27,7 +27,7 @@ IN_NATS = NATS._replace(suffix=" nats")
 
 
 class Shown(NamedTuple):
-    """An estimate in three texts; `interval` and `n` may be empty."""
+    """An estimate in three texts: the value is a dash where it has no interval, and `n` empty where it has none."""
 
     value: str
     interval: str
@@ -61,7 +61,7 @@ def shown(estimate: Estimated | None, unit: Unit) -> Shown:
     if estimate is None or estimate["value"] is None:
         return Shown(DASH, "", "")
     interval = bracketed(estimate["low"], estimate["high"], unit.spec, unit.factor, number)
-    return Shown(quantity(estimate["value"], unit), interval, count(estimate["n"]))
+    return Shown(quantity(estimate["value"], unit) if interval else DASH, interval, count(estimate["n"]))
 
 
 def control(draws: Sequence[float], spec: str = ".2f") -> str:
