@@ -21,7 +21,7 @@ from _scatter import scatter
 from scipy.stats import rankdata
 
 from pinpoint.heads import Head
-from pinpoint.measure import estimate
+from pinpoint.measure import estimate, holm
 from pinpoint.pipeline._validation import validation_check
 from pinpoint.tune import fit_heads, values_of
 
@@ -105,12 +105,17 @@ def _ahead(organisms: list[dict[str, Any]]) -> dict[str, Any]:
 
 
 def summary(organisms: list[dict[str, Any]]) -> dict[str, Any]:
-    """Correlations by effect and by how sets were drawn; and what sets of the first quarter gain beyond the others."""
+    """Correlations by effect and by how sets were drawn, their p values by Holm's correction over all; and what sets of
+    the first quarter gain beyond the others.
+    """
     effects = (*EFFECTS, "owed")
+    correlations = {effect: {drawn: _correlation(organisms, effect, drawn) for drawn in DRAWN} for effect in effects}
+    table = {(effect, drawn): one for effect, row in correlations.items() for drawn, one in row.items()}
+    corrected = holm({f"{key}": one["p"] for key, one in table.items() if one["p"] is not None})
+    for key, one in table.items():
+        one["p_holm"] = corrected.get(f"{key}")
     return {
-        "correlations": {
-            effect: {drawn: _correlation(organisms, effect, drawn) for drawn in DRAWN} for effect in effects
-        },
+        "correlations": correlations,
         "top_minus_random": _ahead(organisms),
         "shuffles": SHUFFLES,
     }
