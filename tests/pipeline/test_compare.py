@@ -139,15 +139,15 @@ def test_every_method_runs_once_and_a_second_call_reads_it_back(
 def test_a_method_comes_out_the_same_whatever_was_made_before_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    found = []
-    # In the last call nothing is trained before lora: what was made, but for these two, is read back.
-    for number, methods in ((0, "lora,head_lora"), (1, "full,lora,head_lora"), (1, "full,lora,head_lora")):
+    found, some = [], ["lora", "head_lora", "pinpoint_dpo", "pinpoint_own", "caa", "iti"]
+    # In the last call nothing is trained before them: what was made besides is read back.
+    for number, methods in ((0, some), (1, ["full", *reversed(some)]), (1, ["full", *reversed(some)])):
         if len(found) == 2:
-            for method in ("lora", "head_lora"):
+            for method in some:
                 shutil.rmtree(tmp_path / "1" / "compare" / method)
-        found.append(compared(tmp_path / str(number), monkeypatch, capsys, "--methods", methods)["methods"])
+        found.append(compared(tmp_path / str(number), monkeypatch, capsys, "--methods", ",".join(methods))["methods"])
     alone, behind, again = found
-    for method in ("pinpoint", "lora", "head_lora"):
+    for method in ("pinpoint", *some):
         for told in ("searched", "metrics", "versus_base"):
             assert alone[method][told] == behind[method][told] == again[method][told], (method, told)
 

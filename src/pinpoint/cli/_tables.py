@@ -209,11 +209,11 @@ def _paired(row: dict[str, Any]) -> str:
 
 def print_comparison(found: dict[str, Any], behaviour: Behaviour, page: Path) -> None:
     """Every method in a line, in three tables that fit a narrow terminal."""
-    from pinpoint.report import RIVALS, comparison_rows
+    from pinpoint.report import comparison_rows, tested_columns
 
     header, *rows = comparison_rows(found, behaviour)
     title = safe(f"{found['model']}: {len(found['heads'])} heads located ({', '.join(found['heads'])})")
-    rates, tests = sum(bool(one.short) for one in behaviour.measures), len(RIVALS) * len(behaviour.tested)
+    rates, tests = sum(bool(one.short) for one in behaviour.measures), len(tested_columns(behaviour))
     shown = (range(1, min(rates, 3) + 1), (rates + 1, rates + 2), range(len(header) - tests, len(header)))
     for number, some in enumerate(shown):
         table = Table(title=None if number else title, title_justify="left")
@@ -222,8 +222,8 @@ def print_comparison(found: dict[str, Any], behaviour: Behaviour, page: Path) ->
         for row in rows:
             table.add_row(*(safe(row[i]) for i in (0, *some)))
         results().print(table)
-    said = "rates in %, with 95 % intervals; p: exact McNemar, Holm over all of them. "
-    more = "Every ability, tokens, seconds and memory are on the page: "
+    said = "rates in %, with 95 % intervals; p: exact McNemar, of KL sign flips; Holm over all of them. "
+    more = "Differences to pinpoint, every ability, tokens, seconds and memory are on the page: "
     results(soft_wrap=True).print(f"{said}{more}{safe(str(page))}")
 
 

@@ -30,8 +30,8 @@ class TuneConfig(Settings):
 
     heads: _Heads = "auto"
     """How many heads of the ranking to tune, which ones ("L12.H5", or "L12.G1" for all heads of a key/value group),
-    `auto` (see `verify.share`), or `validation`: the number that does best on the validation questions (see
-    `sweep.counts`)."""
+    `auto`, the number that knocking out says (see `verify.share`), which needs no training, or `validation`, the number
+    that does best on the validation questions when it is tuned (see `sweep.counts`)."""
     max_heads: int = Field(64, ge=1)
     """`auto` never takes more than this."""
     projections: Literal["q,o", "q,k,v,o"] | None = None

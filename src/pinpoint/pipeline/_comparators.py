@@ -49,6 +49,7 @@ if TYPE_CHECKING:
 
 LADDER = 10**0.5
 FULL_START, ADAPTER_START = 3e-5, 1e-3
+CAA_START, ITI_START = 1.0, 5.0
 ANCHOR = 1.0
 SHOTS = 4
 
@@ -258,7 +259,7 @@ class Workshop:
             made = head_intervention(view, run.tokenizer, kept, size)
             total = len(list(view.heads()))
             places = sorted({max(1, total // 20), max(1, total // 5)})
-        start, best, tried = (1.0 if method == "caa" else 5.0), None, []
+        start, best, tried = (CAA_START if method == "caa" else ITI_START), None, []
         for place in places:
 
             def attempt(strength: float, place: int = place) -> Tried:

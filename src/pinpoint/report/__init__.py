@@ -2,7 +2,7 @@
 
 from pinpoint.report._card import CardFacts, model_card
 from pinpoint.report._comparison import write_comparison
-from pinpoint.report._comparison_tables import RIVALS, comparison_rows
+from pinpoint.report._comparison_tables import comparison_rows, tested_columns
 from pinpoint.report._contrasts import contrast_lines, contrast_table, contrast_words
 from pinpoint.report._format import RATE, all_of, control
 from pinpoint.report._page import write_page
@@ -12,7 +12,6 @@ from pinpoint.report._sweep import SWEEP_TITLES, sweep_tables, write_sweep
 
 __all__ = [
     "RATE",
-    "RIVALS",
     "SWEEP_TITLES",
     "CardFacts",
     "Row",
@@ -30,6 +29,7 @@ __all__ = [
     "read_summary",
     "set_rows",
     "sweep_tables",
+    "tested_columns",
     "write_comparison",
     "write_page",
     "write_sweep",

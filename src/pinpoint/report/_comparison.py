@@ -9,14 +9,15 @@ from pinpoint.artifacts import Workspace
 from pinpoint.behaviours import Behaviour, behaviour_of
 from pinpoint.config import RunConfig
 from pinpoint.report._comparison_tables import (
-    RIVALS,
     ability_rows,
     again_rows,
     comparison_rows,
     label_of_entry,
     memory_words,
+    pinpoint_rows,
     searched_rows,
     steps_words,
+    tested_columns,
 )
 from pinpoint.report._figures import Figure, axis, error_bars, layout
 from pinpoint.report._format import within
@@ -94,15 +95,16 @@ def write_comparison(space: Workspace, config: RunConfig) -> Path:
     """
     found = space.read_json("compare.json")
     behaviour = behaviour_of(config.behaviour)
-    rows, abilities = comparison_rows(found, behaviour), ability_rows(found)
+    rows, abilities, paired = comparison_rows(found, behaviour), ability_rows(found), pinpoint_rows(found, behaviour)
     labels = {one.name: one.short or one.label for one in behaviour.measures}
     context = {
         "name": short_name(found["model"]),
         "rows": rows,
         "abilities": abilities,
+        "paired": paired,
         "memory": memory_words(found),
         "steps": steps_words(found),
-        "tests": len(RIVALS) * len(behaviour.tested),
+        "tests": len(tested_columns(behaviour)),
         "again": again_rows(found),
         "metric": config.locate.metric.replace("_", " "),
         "searched": searched_rows(found, behaviour.matched[0]),
@@ -114,5 +116,5 @@ def write_comparison(space: Workspace, config: RunConfig) -> Path:
         "tries": config.compare.tries,
         "figures": _figures(found, behaviour),
     }
-    space.write_text("compare.md", f"{markdown_table(rows)}\n{markdown_table(abilities)}")
+    space.write_text("compare.md", "\n".join(map(markdown_table, (rows, paired, abilities))))
     return space.write_text("compare.html", render(_TEMPLATES.get(behaviour.kind, _ANY), context))

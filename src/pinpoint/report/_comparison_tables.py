@@ -26,6 +26,7 @@ LABELS = {
     "iti": "inference-time intervention",
 }
 RIVALS = ("base", "pinpoint")
+_WHEN = ("before", "after")
 
 
 def rate(estimate: dict[str, Any] | None, spec: str = ".1f", factor: float = 100) -> str:
@@ -53,8 +54,26 @@ def _p(tests: dict[str, Any], name: str) -> str:
     return p_value(tests[name]["p_holm"]) if name in tests else DASH
 
 
+def _with_p(text: str, tests: dict[str, Any], name: str) -> str:
+    return f"{text}, p {_p(tests, name)}" if name in tests and text != DASH else text
+
+
 def _count(value: int) -> str:
     return f"{value:,}" if value else DASH
+
+
+def _seconds(value: float) -> str:
+    return f"{value:.0f}" if value else DASH
+
+
+def tested_columns(behaviour: Behaviour) -> list[tuple[str, str, str]]:
+    """Of the tests that have a column in the table: the rival, the key of what is tested, and the column's name."""
+    found = [
+        (rival, measure, f"p {label}, against {rival}")
+        for measure, label in behaviour.tested.items()
+        for rival in RIVALS
+    ]
+    return [*found, ("pinpoint", "kl", "p KL, against pinpoint")]
 
 
 def comparison_rows(found: dict[str, Any], behaviour: Behaviour = BUILT_IN) -> list[list[str]]:
@@ -65,10 +84,10 @@ def comparison_rows(found: dict[str, Any], behaviour: Behaviour = BUILT_IN) -> l
         behaviour: whose measures it holds.
     """
     rates = [one for one in behaviour.measures if one.short]
-    tested = [(rival, measure) for measure in behaviour.tested for rival in RIVALS]
+    tested = tested_columns(behaviour)
     header = ["method", *(one.short for one in rates), "worst ability, points", "KL to base", "trained parameters"]
-    header += ["tokens with loss", "seconds", "peak memory, GiB"]
-    rows = [header + [f"p {behaviour.tested[measure]}, against {rival}" for rival, measure in tested]]
+    header += ["tokens with loss", "seconds", "seconds in all", "peak memory, GiB"]
+    rows = [header + [label for _, _, label in tested]]
     for name, record in found["methods"].items():
         measured, peak = record["metrics"], record["peak_bytes"]
         rows.append(
@@ -79,9 +98,10 @@ def comparison_rows(found: dict[str, Any], behaviour: Behaviour = BUILT_IN) -> l
                 DASH if name == "base" else rate(measured["kl"], ".4f", 1),
                 _count(record["trainable_parameters"]),
                 _count(record["loss_tokens"]),
-                f"{record['seconds']:.0f}" if record["seconds"] else DASH,
+                _seconds(record["seconds"]),
+                _seconds(record["seconds_in_all"]),
                 DASH if peak is None else f"{peak / 2**30:.2f}",
-                *(_p(found["tests"][rival][measure], name) for rival, measure in tested),
+                *(_p(found["tests"][rival].get(measure, {}), name) for rival, measure, _ in tested),
             ]
         )
     return rows
@@ -93,12 +113,33 @@ def ability_rows(found: dict[str, Any]) -> list[list[str]]:
     Args:
         found: the content of `compare/compare.json`.
     """
-    abilities = list(found["methods"]["base"]["metrics"]["abilities"])
+    abilities, tests = list(found["methods"]["base"]["metrics"]["abilities"]), found["tests"]["base"]
     rows = [["method", *(name.replace("_", " ") for name in abilities)]]
     for name, record in found["methods"].items():
         scores = record["metrics"]["abilities"] if name == "base" else record["versus_base"]["abilities"]
         spec = ".1f" if name == "base" else "+.1f"
-        rows.append([label_of_entry(name, record), *(rate(scores.get(ability), spec) for ability in abilities)])
+        cells = ((rate(scores.get(one), spec), tests[f"abilities.{one}"]) for one in abilities)
+        rows.append([label_of_entry(name, record), *(_with_p(text, tested, name) for text, tested in cells)])
+    return rows
+
+
+def pinpoint_rows(found: dict[str, Any], behaviour: Behaviour = BUILT_IN) -> list[list[str]]:
+    """Every method minus pinpoint tuning, item by item: rates and abilities in points, KL in nats; header first.
+
+    Args:
+        found: the content of `compare/compare.json`.
+        behaviour: whose measures it holds.
+    """
+    abilities, tests = list(found["methods"]["base"]["metrics"]["abilities"]), found["tests"]["pinpoint"]
+    rows = [["method", *behaviour.tested.values(), "KL", *(name.replace("_", " ") for name in abilities)]]
+    for name, record in found["methods"].items():
+        if name == "pinpoint":
+            continue
+        paired = record["versus_pinpoint"]
+        cells = [(rate(paired[measure], "+.1f"), measure) for measure in behaviour.tested]
+        cells += [(DASH if name == "base" else rate(paired["kl"], "+.4f", 1), "kl")]
+        cells += [(rate(paired["abilities"].get(one), "+.1f"), f"abilities.{one}") for one in abilities]
+        rows.append([label_of_entry(name, record), *(_with_p(text, tests.get(key, {}), name) for text, key in cells)])
     return rows
 
 
@@ -112,9 +153,11 @@ def searched_rows(found: dict[str, Any], name_of_rate: str) -> list[list[str]]:
     rows = []
     for name, record in found["methods"].items():
         if record["setting"]:
+            place = "layer" if "layer" in record["setting"] else "heads"
             tried = [
-                f"{one['setting']:.2g}: {rate(one['estimates'][name_of_rate])}, "
-                f"KL {rate(one['estimates']['kl'], '.4f', 1)}"
+                (f"{place} {one['place']}, " if one["place"] is not None else "")
+                + f"{one['setting']:.2g}: {rate(one['estimates'][name_of_rate])}, "
+                + f"KL {rate(one['estimates']['kl'], '.4f', 1)}"
                 for one in record["searched"]
             ]
             rows.append([label_of_entry(name, record), _chosen(record["setting"]), "; ".join(tried)])
@@ -151,15 +194,17 @@ def steps_words(found: dict[str, Any]) -> str:
 
 
 def again_rows(found: dict[str, Any]) -> list[list[str]]:
-    """Effect and attention of each tuned head before and after, with intervals and n; none, where nothing was tuned."""
+    """Of each tuned head before and after, with intervals and n: effects, the paper's scores in %, and attention in %.
+
+    Header first; nothing, where nothing was tuned. The paper's scores are not there where answers are read whole.
+    """
     again = found["methods"]["pinpoint"].get("located_again")
     if not again:
         return []
-    return [
-        [
-            head,
-            *(rate(again["effects"][when][head], "+.3f", 1) for when in ("before", "after")),
-            *(rate(again["attention"][when][head], ".0f") for when in ("before", "after")),
-        ]
-        for head in found["heads"]
-    ]
+    columns = [("effects", "effect", "+.3f", 1), ("published_effects", "published score, %", "+.2f", 1)]
+    columns = [*(one for one in columns if one[0] in again), ("attention", "attention, %", ".1f", 100)]
+    rows = [["head", *(f"{label}, {when}" for _, label, _, _ in columns for when in _WHEN)]]
+    for head in found["heads"]:
+        cells = (rate(again[told][when][head], spec, factor) for told, _, spec, factor in columns for when in _WHEN)
+        rows.append([head, *cells])
+    return rows
