@@ -41,6 +41,8 @@ def main() -> None:
         "machine": conditions.told(),
         "seconds": round(time.perf_counter() - began),
         **found,
+        # Not where it lies on this machine.
+        "model": Path(found["model"]).name,
     }
     name = "compare_quick.json" if given.quick else "compare.json"
     (HERE / "results" / name).write_text(json.dumps(record, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")

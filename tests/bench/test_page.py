@@ -149,12 +149,13 @@ def test_repair_and_gain_have_sections_once_they_are_summed_up(
     assert "| before repair | – | 0.5000 [0.5000, 0.5000] | 1.0000 [1.0000, 1.0000] |" in page
     assert "| located heads | 7 of 7 | 0.0100" in page and "| full | 0 of 7 | 0.2500" in page
     assert "| before repair | -0.4900 [-0.4900, -0.4900] | -0.9800 [-0.9800, -0.9800] |" in page
-    assert "**Undone for the most part" in page and "takes 98 % of the distance" in page
-    assert "| direct effect | all (2 × 10) | 1.00 | <0.001 | 1.00, 1.00 |" in page
-    assert "| total effect | random (2 × 5) | -1.00 |" in page
+    assert "**Undone for the most part" in page and "leaves 2 [2, 2] % (n = 7) of the distance" in page
+    assert "| direct effect | all (2 × 10) | 1.00 [1.00, 1.00] | <0.001 | 1.00, 1.00 |" in page
+    assert "| total effect | random (2 × 5) | -1.00 [-1.00, -1.00] |" in page
     assert "| what the planted heads are owed | top (2 × 5) | – | – | –, – |" in page
     # Top sets are those with even numbers here, and gain a tenth less each.
-    assert "gained -10.0 points more" in page and "**Yes, somewhat:" in page and "less is shown" not in page
+    assert "gained -10.0 [-10.0, -10.0] points more" in page
+    assert "**Yes, somewhat:" in page and "less is shown" not in page
 
     (results / "repair.json").write_text(json.dumps(command))
     (results / "gain.json").unlink()
@@ -183,7 +184,11 @@ def test_the_stability_page_has_every_comparison_or_is_not_there(scripts: Script
     for name, title in scripts.page.COMPARED.items():
         found = record[name]
         assert (f"| {title} |" in page) == (found is not None), name
-        assert found is None or f"| {title} | {len(found['maps'])} | {found['correlation']['mean']:.3f} |" in page
+        if found is not None:
+            values = [one["correlation"] for one in found["couples"]]
+            spread = f" [{min(values):.3f}, {max(values):.3f}]" if len(values) > 1 else ""
+            shown = f"{sum(values) / len(values):.3f}{spread}"
+            assert f"| {title} | {len(found['maps'])} | {len(values)} | {shown} |" in page
     for row in record["rounding"]["rows"]:
         assert f"| {row['dtype']} (against {row['against']}) | {row['self']:g} |" in page
     assert "results/stability\n```" in (docs / "benchmarks.md").read_text()
@@ -238,10 +243,12 @@ def test_repair_and_gain_rank_heads_alike(
 def test_the_pages_are_those_of_the_records(scripts: Scripts, tmp_path: Path) -> None:
     (tmp_path / "results").mkdir()
     scripts.page.write(ROOT / "bench" / "results", tmp_path)
-    for path in tmp_path.rglob("*.md"):
-        name = path.relative_to(tmp_path)
-        assert path.read_text() == (ROOT / "docs" / name).read_text(), f"run `python bench/page.py`: docs/{name}"
-    assert (tmp_path / "benchmarks.md").exists() and (tmp_path / "planted.md").exists()
+    written = [path.relative_to(tmp_path) for path in (*tmp_path.rglob("*.md"), *tmp_path.rglob("*.svg"))]
+    for name in written:
+        same = (tmp_path / name).read_text() == (ROOT / "docs" / name).read_text()
+        assert same, f"run `python bench/page.py`: docs/{name}"
+    results = {f"results/{name}" for name in ("stability.md", "compare.md", "compare.svg", "sweep.svg")}
+    assert {str(name) for name in written} == {"benchmarks.md", "planted.md"} | results
 
 
 def test_gains_that_follow_no_effect_are_often_met_by_shuffling_and_the_figure_has_every_set(scripts: Scripts) -> None:
