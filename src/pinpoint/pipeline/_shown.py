@@ -141,4 +141,6 @@ def behaviour_shown(
 def _most(tokenizer: PreTrainedTokenizerBase, tokens: Sequence[int]) -> str:
     """The most frequent of some tokens as text, with their shares."""
     counts = Counter(tokens).most_common(_TOLD)
-    return ", ".join(f"{str(tokenizer.decode([token]))!r} ({n / len(tokens):.0%})" for token, n in counts)
+    texts = {token: str(tokenizer.decode([token])) for token, _ in counts}
+    # Many vocabularies write the space before a word into its token.
+    return ", ".join(f"{(texts[token].strip() or texts[token])!r} ({n / len(tokens):.0%})" for token, n in counts)
