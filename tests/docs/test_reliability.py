@@ -69,7 +69,7 @@ def test_mutants() -> None:
     found, told = record("mutants"), row("mutants")
     low, high = found["interval"]
     assert f"| {found['tried']:,} of {found['mutants']:,}, drawn at random |" in told
-    assert f"{found['killed']} killed: {found['rate']:.1%} [{low:.1%}, {high:.1%}]" in told
+    assert f"{found['killed']:,} killed: {found['rate']:.1%} [{low:.1%}, {high:.1%}]" in told
     slices = ("tune/_slices.py", "tune/_lora.py")
     groups = {"locate": ("locate/", "interventions/"), "measure": ("measure/",), "head slices": slices}
     for name, begins in groups.items():

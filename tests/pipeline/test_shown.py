@@ -44,8 +44,8 @@ def test_a_model_that_says_neither_word_stops_the_run_with_what_it_says(tmp_path
     told = str(caught.value)
     assert "prefers the unwanted reply on 100 % [68, 100] of 8 reference prompts and on 0 % [0, 32] of as many" in told
     assert "an unwanted word on 0 % [0, 32] of the former and with a wanted one on 0 % [0, 32] of the latter" in told
-    assert "its replies to references begin with ' The' (8 of 8)" in told
-    assert "its replies to counterfactuals begin with ' The' (8 of 8)" in told
+    assert "its replies to references begin with 'The' (8 of 8)" in told
+    assert "its replies to counterfactuals begin with 'The' (8 of 8)" in told
     assert "or to auto" in told and caught.value.exit_code == 1
 
 

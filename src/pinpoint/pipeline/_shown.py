@@ -157,4 +157,6 @@ def _most_do(found: Estimate) -> bool:
 def _most(tokenizer: PreTrainedTokenizerBase, tokens: Sequence[int]) -> str:
     """The most frequent of some tokens as text, and how many of them there are."""
     counts = Counter(tokens).most_common(_TOLD)
-    return ", ".join(f"{str(tokenizer.decode([token]))!r} ({n} of {len(tokens)})" for token, n in counts)
+    texts = {token: str(tokenizer.decode([token])) for token, _ in counts}
+    # Many vocabularies write the space before a word into its token.
+    return ", ".join(f"{(texts[token].strip() or texts[token])!r} ({n} of {len(tokens)})" for token, n in counts)
