@@ -12,7 +12,6 @@ from pinpoint.models import (
     held_per_token,
     in_bits_packed,
     inner_width,
-    pick_device,
     residual_size,
     spared,
 )
@@ -42,6 +41,7 @@ class Workload(NamedTuple):
         fetched: blocks are fetched as they run, from disk or from another memory.
         packed: how the weights of blocks are kept, where they are quantised.
         explained: tokens by which an explanation makes a training dialogue and its reply longer.
+        mapped: embeddings stay in the checkpoint's files, which are mapped into memory: what is not read takes none.
     """
 
     pairs: int
@@ -58,6 +58,7 @@ class Workload(NamedTuple):
     fetched: bool = False
     packed: Packed | None = None
     explained: int = 0
+    mapped: bool = False
 
     @classmethod
     def of(cls, config: RunConfig, tokens: int, trained: int, answers: Sequence[int] = (1,)) -> "Workload":
@@ -83,9 +84,8 @@ class Workload(NamedTuple):
             locate.method,
             locate.positions,
             *((sum(answers), len(answers)) if locate.metric in CONTINUED else (1, 1)),
-            config.device_map == "disk" or config.device_map == "host" and pick_device(config.device) != "cpu",
-            None if config.bits is None else in_bits_packed(config.bits),
-            config.tune.explanation_tokens if config.tune.explanations != "none" else 0,
+            packed=None if config.bits is None else in_bits_packed(config.bits),
+            explained=config.tune.explanation_tokens if config.tune.explanations != "none" else 0,
         )
 
 
@@ -95,12 +95,14 @@ class Cost(NamedTuple):
     Attributes:
         bytes: peak memory, weights included.
         flops: operations.
+        layered: of the bytes, those that lie with the layers: weights, and what is kept of each.
         brute_force: times the operations that a forward pass per head would take; 1 for other stages.
         waiting: of the bytes, those of rows that wait in the host's memory where a card has no room for them.
     """
 
     bytes: int
     flops: float
+    layered: int
     brute_force: float = 1.0
     waiting: int = 0
 
@@ -108,7 +110,6 @@ class Cost(NamedTuple):
 class _Shape(NamedTuple):
     """Sizes that costs are made of: parameters of a block by part, widths of its activations."""
 
-    blocks: int  # parameters of all blocks
     attention: float  # of one block's attention, on average
     mlp: float  # of the rest of one block that a token passes through
     width: int
@@ -125,7 +126,6 @@ def _shape(view: HeadedModel) -> _Shape:
     experts = experts or getattr(config, "n_routed_experts", None) or 0
     active = (getattr(config, "num_experts_per_tok", None) or 1) / experts if experts else 1.0
     return _Shape(
-        blocks,
         attention / view.n_layers,
         active * (blocks - attention) / view.n_layers,
         int(config.hidden_size),
@@ -135,21 +135,38 @@ def _shape(view: HeadedModel) -> _Shape:
     )
 
 
-def _held(view: HeadedModel, size: int, work: Workload, *, whole: bool = False) -> float:
+def weight_bytes(view: HeadedModel, size: int, found: Packed | None) -> float:
+    """Bytes of all weights, as they are kept."""
+    return size * sum(parameter.numel() for parameter in view.model.parameters()) - sum(spared(view, size, found))
+
+
+def _unread(view: HeadedModel, tokens: int) -> int:
+    """Numbers of the input embeddings that so many tokens leave unread, where nothing is unembedded by them too."""
+    entering, leaving = view.model.get_input_embeddings(), view.model.get_output_embeddings()
+    weight = entering.weight
+    assert isinstance(weight, torch.Tensor)
+    if leaving is None or leaving.weight is weight:
+        return 0
+    rows, width = weight.shape
+    return int(max(0, rows - tokens) * width)
+
+
+def _held(view: HeadedModel, size: int, work: Workload, tokens: int, *, whole: bool = False) -> float:
     """Bytes of the weights that are on the device at once.
 
     Args:
         view: the model.
         size: bytes of a number.
         work: what is done.
+        tokens: that go through the model at once.
         whole: all of them stay there that were fetched.
     """
-    parameters = sum(parameter.numel() for parameter in view.model.parameters())
-    less = spared(view, size, work.packed)
+    total = weight_bytes(view, size, work.packed) - (size * _unread(view, tokens) if work.mapped else 0)
     if not work.fetched or whole:
-        return parameters * size - sum(less)
-    blocks = [size * sum(parameter.numel() for parameter in block.parameters()) for block in view.layers]
-    return parameters * size - sum(blocks) + max(block - own for block, own in zip(blocks, less, strict=True))
+        return total
+    sizes = (size * sum(parameter.numel() for parameter in block.parameters()) for block in view.layers)
+    blocks = [block - less for block, less in zip(sizes, spared(view, size, work.packed), strict=True)]
+    return total - sum(blocks) + max(blocks)
 
 
 def locate_cost(view: HeadedModel, dtype: torch.dtype, work: Workload) -> Cost:
@@ -162,7 +179,7 @@ def _other_cost(view: HeadedModel, dtype: torch.dtype, work: Workload) -> Cost:
     """Whole passes, forward and backward, and for activation patching the patched tokens of a row for every head."""
     shape, size = _shape(view), dtype.itemsize
     # A backward pass keeps what it fetched.
-    weights = _held(view, size, work, whole=work.method == "attribution")
+    weights = _held(view, size, work, work.batch * work.tokens, whole=work.method == "attribution")
     per_token = 2 * (shape.attention + shape.mlp) * view.n_layers
     nodes = len(view.attention_layers) * view.n_heads
     # A backward pass that stops at activations costs about what a forward one does.
@@ -187,7 +204,9 @@ def _other_cost(view: HeadedModel, dtype: torch.dtype, work: Workload) -> Cost:
         held = round(work.batch * row + answers * work.tokens * cache)
     else:
         held = 2 * at_once * per_layer
-    return Cost(int(weights + held * size), work.pairs * per_pair, brute / per_pair if per_pair else 1.0)
+    kept = held * size if work.method == "attribution" else 0
+    times = brute / per_pair if per_pair else 1.0
+    return Cost(int(weights + held * size), work.pairs * per_pair, int(weights + kept), times)
 
 
 def _knockout_cost(view: HeadedModel, dtype: torch.dtype, work: Workload) -> Cost:
@@ -208,15 +227,17 @@ def _knockout_cost(view: HeadedModel, dtype: torch.dtype, work: Workload) -> Cos
     kept = tokens * view.n_layers * (shape.width + heads * view.head_dim)
     logits = rows * work.measured * shape.vocabulary * bool(continued)
     running = rows * work.tokens * held_per_token(view, size)
-    peak = _held(view, size, work) + (kept + logits) * size + running
-    return Cost(int(peak), work.pairs * per_pair, brute / per_pair)
+    weights = _held(view, size, work, work.batch * work.tokens)
+    layered = weights + kept * size
+    peak = layered + logits * size + running
+    return Cost(int(peak), work.pairs * per_pair, int(layered), brute / per_pair)
 
 
 def _sweep_cost(view: HeadedModel, dtype: torch.dtype, work: Workload) -> Cost:
     """One sweep: both prompts, then single-token rows of every head through the MLPs above it."""
     shape, size = _shape(view), dtype.itemsize
     layers, heads = view.n_layers, view.n_heads
-    weights = _held(view, size, work)
+    weights = _held(view, size, work, work.batch * work.tokens)
     per_token = 2 * (shape.attention + shape.mlp) * layers
     rows = sum(1 + heads * sum(one <= layer for one in view.attention_layers) for layer in range(layers))
     nodes = len(view.attention_layers) * heads
@@ -239,7 +260,8 @@ def _sweep_cost(view: HeadedModel, dtype: torch.dtype, work: Workload) -> Cost:
     prompts, rows_run = run * held_per_token(view, size), rows_at_once * held_per_token(view, size, residual)
     running = max(prompts, flying * shape.width * residual + rows_run)
     waiting = running - max(prompts, rows_run)
-    return Cost(int(weights + kept * size + running), work.pairs * per_pair, brute / per_pair, int(waiting))
+    layered = weights + kept * size
+    return Cost(int(layered + running), work.pairs * per_pair, int(layered), brute / per_pair, int(waiting))
 
 
 def tune_cost(view: HeadedModel, dtype: torch.dtype, work: Workload) -> Cost:
@@ -254,8 +276,11 @@ def tune_cost(view: HeadedModel, dtype: torch.dtype, work: Workload) -> Cost:
     # Replies alone are unembedded, a part of the vocabulary at a time; the loss and its gradient take float32 copies.
     scored = work.train_batch * round(_REPLY * work.tokens + work.explained)
     logits = scored * min(shape.vocabulary, _TILE) * (size + 28)
-    peak = _held(view, size, work) + optimiser + tokens * kept * size + logits
+    weights = _held(view, size, work, tokens)
+    layered = weights + tokens * kept * size
+    peak = layered + optimiser + logits
     # Unembedded, once more for the gradient, and back.
     passes = 3 if work.fetched else 2
-    flops = work.steps * 2 * (tokens * passes * shape.blocks + scored * 3 * shape.width * shape.vocabulary)
-    return Cost(int(peak), flops)
+    blocks = view.n_layers * (shape.attention + shape.mlp)
+    flops = work.steps * 2 * (tokens * passes * blocks + scored * 3 * shape.width * shape.vocabulary)
+    return Cost(int(peak), flops, int(layered))

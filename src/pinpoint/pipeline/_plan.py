@@ -12,7 +12,8 @@ from pinpoint.config import CONTINUED
 from pinpoint.data import EncodedPair, encode_pair, encode_to_reply, render, render_to_reply
 from pinpoint.pipeline._contrasts import pairs_of
 from pinpoint.pipeline._explaining import given
-from pinpoint.pipeline._inspect import Estimate, inspect_model
+from pinpoint.pipeline._fitting import Estimate
+from pinpoint.pipeline._inspect import inspect_model
 from pinpoint.pipeline._stages import LEFT
 from pinpoint.pipeline._wrong_answers import to_write
 
@@ -135,5 +136,5 @@ def plan(run: Run, tokenizer: PreTrainedTokenizerBase, notes: Sequence[str] = ()
         trained_prompt=render(tokenizer, rows[0]["prompt"]),
         trained_reply=replies[0],
         loss_tokens=loss,
-        estimates=inspect_model(config.model, config).estimates,
+        estimates=inspect_model(config.model, config, pairs).estimates,
     )

@@ -1,0 +1,170 @@
+"""What fits on which device, and how long it takes: free memory, cards together, operations counted by torch."""
+
+import itertools
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+import torch
+from torch.utils.flop_counter import FlopCounterMode
+from transformers import AutoConfig
+
+import pinpoint
+from bench._shapes import Shape, make_model, make_pairs
+from pinpoint.config import RunConfig, settings_of
+from pinpoint.models import headed
+from pinpoint.pipeline import _devices, _fitting, inspect_model
+from pinpoint.pipeline._devices import Device, devices, flop_rate
+from pinpoint.pipeline._estimate import Workload, locate_cost, tune_cost, weight_bytes
+from pinpoint.pipeline._fitting import Estimate, estimates
+from pinpoint.pipeline._inspect import skeleton
+from tests.pipeline.test_inspect import PUBLISHED, folder
+
+CARD = 80 * 1000**3
+RATE = 1e12
+
+
+@pytest.fixture
+def at_hand(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
+    """Has so many cards of a size, and so much of the host's memory, be free."""
+
+    def have(*cards: int, host: int = CARD) -> None:
+        found = [Device(f"cuda:{i} (card)", torch.device("cuda", i), size) for i, size in enumerate(cards)]
+        found.append(Device("cpu", torch.device("cpu"), host))
+        some = {"auto": found, "cpu": found[-1:]}
+        monkeypatch.setattr(_fitting, "devices", lambda asked: some[asked])
+        monkeypatch.setattr(_fitting, "flop_rate", lambda device, dtype: RATE)
+
+    return have
+
+
+def fits(path: str, **settings: Any) -> dict[tuple[str, str], bool]:
+    found = inspect_model(path, settings_of(path, None, settings))
+    return {(one.stage, one.device): one.fits for one in found.estimates}
+
+
+def test_cards_hold_together_what_none_holds_alone(tmp_path: Path, at_hand: Callable[..., None]) -> None:
+    path = folder(tmp_path, PUBLISHED["Qwen2.5-72B-Instruct"][0])
+    at_hand(CARD, CARD)
+    few: Any = {"tune": {"micro_batch_size": 2}}
+    alone = {(stage, f"cuda:{i} (card)"): False for i in range(2) for stage in ("locate", "tune")}
+    both = {(stage, "each of 2 cards, --device-map auto"): True for stage in ("locate", "tune")}
+    assert fits(path, **few) == alone | both | {("locate", "cpu"): False, ("tune", "cpu"): False}
+    together = {("locate", "each of 2 cards"): True, ("tune", "each of 2 cards"): True}
+    assert fits(path, device_map="auto", **few) == together
+    assert fits(path, device_map="auto") == together | {("tune", "each of 2 cards"): False}, "32 dialogues at once"
+    at_hand(CARD // 2, CARD // 2)
+    assert not any(fits(path, device_map="auto", **few).values())
+    found = inspect_model(path, settings_of(path, None, {"device_map": "auto"}))
+    assert "locate does not fit on each of 2 cards: " in " ".join(found.notes)
+    at_hand(3 * CARD, 3 * CARD)
+    assert not any("each" in device for _, device in fits(path, **few)), "one card does"
+
+
+def test_each_card_has_its_share_of_the_layers_and_all_that_runs(tmp_path: Path, at_hand: Callable[..., None]) -> None:
+    path = folder(tmp_path, PUBLISHED["Mistral-7B-Instruct-v0.2"][0])
+    view, settings = skeleton(AutoConfig.from_pretrained(path)), settings_of(path, None, {"device_map": "balanced"})
+    work = Workload.of(settings, 64, 1000)
+
+    def taken(*cards: int) -> list[int]:
+        at_hand(*cards)
+        return [one.bytes for one in estimates(view, torch.bfloat16, work, settings, [])]
+
+    costs = [cost_of(view, torch.bfloat16, work) for cost_of in (locate_cost, tune_cost)]
+    weights = weight_bytes(view, 2, None)
+    assert all(weights < cost.layered < cost.bytes for cost in costs), "and keys, values and activations of each layer"
+    less = [cost.layered - cost.layered // 4 for cost in costs]
+    assert [one - four for one, four in zip(taken(1 << 40), taken(*4 * (1 << 40,)), strict=True)] == less
+
+
+def test_blocks_that_the_host_keeps_need_its_memory_too(tmp_path: Path, at_hand: Callable[..., None]) -> None:
+    path = folder(tmp_path, PUBLISHED["Qwen2.5-72B-Instruct"][0])
+    kept = {"device_map": "host", "device": "auto"}
+    at_hand(CARD, host=2 * CARD)
+    assert fits(path, **kept)["locate", "cuda:0 (card)"]
+    at_hand(CARD, host=CARD)
+    assert not fits(path, **kept)["locate", "cuda:0 (card)"], "145 GB of weights"
+    assert fits(path, device_map="disk")["locate", "cuda:0 (card)"]
+    assert not fits(path, **kept)["locate", "cpu"], "beside a CPU nothing is fetched"
+
+
+def test_rows_that_a_card_has_no_room_for_are_not_counted_on_it(tmp_path: Path, at_hand: Callable[..., None]) -> None:
+    path = folder(tmp_path, PUBLISHED["Mistral-7B-Instruct-v0.2"][0])
+    settings = settings_of(path, None, {"locate": {"batch_size": 100}})
+    view, work = skeleton(AutoConfig.from_pretrained(path)), Workload.of(settings, 100, 1000)
+    cost = locate_cost(view, torch.bfloat16, work)
+    rows = 100 * (1 + 32 * 32) * 4096 * 4
+    assert 0 < cost.waiting <= rows < cost.bytes
+
+    def located(size: int) -> list[Estimate]:
+        at_hand(size, host=size)
+        return [one for one in estimates(view, torch.bfloat16, work, settings, []) if one.stage == "locate"]
+
+    assert [one.bytes for one in located(cost.bytes + 1)] == [cost.bytes, cost.bytes]
+    on_card, on_host = located(cost.bytes - 1)
+    assert on_card.fits and on_card.bytes == cost.bytes - cost.waiting
+    assert not on_host.fits and on_host.bytes == cost.bytes, "the host's memory is the only one"
+
+
+def test_the_devices_are_every_gpu_and_the_cpu_with_what_they_have_left(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert 0 < devices("cpu")[-1].bytes < psutil.virtual_memory().total
+    left = {"cpu": 5 << 30, "mps": 7 << 30}
+    monkeypatch.setattr(_devices, "free", lambda device: left[device.type])
+    monkeypatch.setattr("torch.backends.mps.is_available", lambda: True)
+    assert [(one.name, one.bytes) for one in devices() if one.name in left] == [("mps", 7 << 30), ("cpu", 5 << 30)]
+
+
+@pytest.mark.parametrize(("tick", "products", "ticks"), [(0.06, 3, 4), (1.0, 1, 1)])
+def test_a_rate_is_products_over_the_time_that_they_took(tick: float, products: int, ticks: int) -> None:
+    clock = itertools.count()
+    # Products that warm up are not counted; one that takes longer than all may, is.
+    rate = flop_rate(devices("cpu")[-1], torch.float32, lambda: tick * next(clock))
+    assert rate == pytest.approx(products * 2 * 1024**3 / (ticks * tick))
+
+
+def test_the_time_is_the_operations_at_the_device_s_rate(tmp_path: Path, at_hand: Callable[..., None]) -> None:
+    path = folder(tmp_path, PUBLISHED["Mistral-7B-Instruct-v0.2"][0])
+    at_hand()
+    view, settings = skeleton(AutoConfig.from_pretrained(path)), settings_of(path, None, {})
+    work = Workload.of(settings, 64, 1000)
+    locate, tune = estimates(view, torch.bfloat16, work, settings, [])
+    assert locate.seconds == locate_cost(view, torch.bfloat16, work).flops / RATE
+    assert tune.seconds == tune_cost(view, torch.bfloat16, work).flops / RATE
+
+
+def test_what_is_not_read_of_a_mapped_checkpoint_takes_no_memory(tmp_path: Path, at_hand: Callable[..., None]) -> None:
+    at_hand(CARD)
+
+    def taken(**more: Any) -> list[int]:
+        config = PUBLISHED["Mistral-7B-Instruct-v0.2"][0] | {"tie_word_embeddings": False, **more.pop("config", {})}
+        path = folder(tmp_path, config)
+        found = inspect_model(path, settings_of(path, None, {"device_map": "disk", **more})).estimates
+        return [one.bytes for one in found]
+
+    card, cpu = taken()[:2], taken()[2:]
+    # 32 prompts, or dialogues, of 128 tokens read a row for each.
+    assert [whole - less for whole, less in zip(card, cpu, strict=True)] == 2 * [(32000 - 32 * 128) * 4096 * 2]
+    copied = taken(dtype="float16")
+    assert copied[:2] == card and copied[2:] == card, "weights in another dtype are read as they are loaded"
+    tied = taken(config={"tie_word_embeddings": True})
+    assert tied[:2] == tied[2:], "they are unembedded by"
+    assert all(whole - one == 32000 * 4096 * 2 for whole, one in zip(card, tied, strict=False))
+
+
+SHAPE = Shape(layers=4, heads=4, groups=2, d_head=32, inner=512, vocabulary=64, pairs=3, shared=48, after=16)
+
+
+@pytest.mark.parametrize("method", ["path", "activation", "attribution", "knockout"])
+def test_the_operations_of_locating_are_those_that_torch_counts(method: str) -> None:
+    model, some = make_model(SHAPE, attention="eager"), make_pairs(SHAPE)
+    means = {"means": torch.zeros(SHAPE.layers, SHAPE.heads, SHAPE.d_head)} if method == "knockout" else {}
+    with FlopCounterMode(display=False) as counter:
+        pinpoint.locate(model, None, some, method=method, **means)
+    asked = {"method": method, "pairs": SHAPE.pairs, "contrasts": []}
+    work = Workload.of(RunConfig.model_validate({"model": "", "locate": asked}), SHAPE.tokens, 0)
+    assert work.pairs == SHAPE.pairs
+    counted = locate_cost(headed(model), torch.float32, work).flops
+    # Attention's own products are not counted: less than a tenth of all at such lengths.
+    assert 0.9 < counted / counter.get_total_flops() < 1.05
