@@ -66,7 +66,7 @@ def prompts_of(
     text = render(tokenizer, [*system(config.behaviour.system), *asked])
     if not pairs:
         length = len(tokenizer(text, add_special_tokens=False)["input_ids"])
-        return Prompts(text[-60:], length, "a usual question: the settings name none")
+        return Prompts(text[-60:], length, "a usual question: no file of questions is used")
     ids = [encode_to_reply(tokenizer, pair.reference) for pair in pairs]  # type: ignore[arg-type]
     files = ", ".join(dict.fromkeys(Path(name).name for name in config.behaviour.files(config.data).values()))
     return Prompts(tokenizer.decode(ids[0])[-60:], max(map(len, ids)), f"the longest of {len(ids)} of {files}")
