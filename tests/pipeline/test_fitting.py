@@ -22,7 +22,7 @@ from pinpoint.pipeline._fitting import Estimate, estimates
 from pinpoint.pipeline._inspect import skeleton
 from tests.pipeline.test_inspect import PUBLISHED, folder
 
-CARD = 80 * 1000**3
+CARD = 80 << 30
 RATE = 1e12
 
 

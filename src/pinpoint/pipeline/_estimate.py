@@ -95,7 +95,7 @@ class Cost(NamedTuple):
     Attributes:
         bytes: peak memory, weights included.
         flops: operations.
-        layered: of the bytes, those that lie with the layers: weights, and what is kept of each.
+        layered: of the bytes, those that lie with the layers: weights, what is kept of each, and what trains.
         brute_force: times the operations that a forward pass per head would take; 1 for other stages.
         waiting: of the bytes, those of rows that wait in the host's memory where a card has no room for them.
     """
@@ -277,10 +277,9 @@ def tune_cost(view: HeadedModel, dtype: torch.dtype, work: Workload) -> Cost:
     scored = work.train_batch * round(_REPLY * work.tokens + work.explained)
     logits = scored * min(shape.vocabulary, _TILE) * (size + 28)
     weights = _held(view, size, work, tokens)
-    layered = weights + tokens * kept * size
-    peak = layered + optimiser + logits
+    layered = weights + optimiser + tokens * kept * size
     # Unembedded, once more for the gradient, and back.
     passes = 3 if work.fetched else 2
     blocks = view.n_layers * (shape.attention + shape.mlp)
     flops = work.steps * 2 * (tokens * passes * blocks + scored * 3 * shape.width * shape.vocabulary)
-    return Cost(int(peak), flops, int(layered))
+    return Cost(int(layered + logits), flops, int(layered))
