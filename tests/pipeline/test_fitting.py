@@ -9,18 +9,21 @@ import psutil
 import pytest
 import torch
 from torch.utils.flop_counter import FlopCounterMode
-from transformers import AutoConfig
+from transformers import AutoConfig, PreTrainedTokenizerBase
 
 import pinpoint
 from bench._shapes import Shape, make_model, make_pairs
 from pinpoint.config import RunConfig, settings_of
 from pinpoint.models import headed
-from pinpoint.pipeline import _devices, _fitting, inspect_model
+from pinpoint.pipeline import _devices, _estimate, _fitting, inspect_model
 from pinpoint.pipeline._devices import Device, devices, flop_rate
 from pinpoint.pipeline._estimate import Workload, locate_cost, tune_cost, weight_bytes
 from pinpoint.pipeline._fitting import Estimate, estimates
 from pinpoint.pipeline._inspect import skeleton
+from tests.families import tiny
 from tests.pipeline.test_inspect import PUBLISHED, folder
+from tests.tune.test_resume import ROWS
+from tests.tune.test_trainer import Watched
 
 CARD = 80 << 30
 RATE = 1e12
@@ -168,3 +171,21 @@ def test_the_operations_of_locating_are_those_that_torch_counts(method: str) -> 
     counted = locate_cost(headed(model), torch.float32, work).flops
     # Attention's own products are not counted: less than a tenth of all at such lengths.
     assert 0.9 < counted / counter.get_total_flops() < 1.05
+
+
+def test_the_operations_of_tuning_are_those_that_torch_counts(
+    tokenizer: PreTrainedTokenizerBase, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    watched = Watched(0, tokenizer, tmp_path, monkeypatch)
+
+    def length(messages: list[Any], **more: Any) -> int:
+        text = str(tokenizer.apply_chat_template(messages, tokenize=False, **more))
+        return len(tokenizer(text, add_special_tokens=False)["input_ids"])
+
+    rows = [(row["prompt"], row["prompt"] + row["completion"]) for row in ROWS[:4]]
+    # One epoch.
+    scored = sum(length(whole) - length(prompt, add_generation_prompt=True) for prompt, whole in rows)
+    monkeypatch.setattr(_estimate, "_REPLY", scored / watched.tokens)
+    view = headed(tiny("llama-gqa", vocab_size=len(tokenizer)))
+    work = Workload(1, 1, 1, watched.tokens, 1, 1, watched.fitted.trainable)
+    assert 0.9 < tune_cost(view, torch.float32, work).flops / watched.operations < 1.1
