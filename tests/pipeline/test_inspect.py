@@ -16,7 +16,7 @@ from pinpoint.config import settings_of
 from pinpoint.errors import ArchitectureError, InputError
 from pinpoint.models import headed, held_per_token, load, rounds_by_batch
 from pinpoint.organism import shipped
-from pinpoint.pipeline import _one_pair, compare_on_one_pair, inspect_model
+from pinpoint.pipeline import _fitting, _one_pair, compare_on_one_pair, inspect_model
 from pinpoint.pipeline._estimate import Workload, locate_cost
 from tests.command import said
 from tests.families import tiny
@@ -241,7 +241,8 @@ def test_check_says_which_answers_it_shows(tmp_path: Path) -> None:
     assert "Apologies" in said and "locate finds in the model's own replies" in said
 
 
-def test_other_locators_cost_what_they_run(tmp_path: Path) -> None:
+def test_other_locators_cost_what_they_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(_fitting, "flop_rate", lambda device, dtype: 1e12)
     model = folder(tmp_path, PUBLISHED["Mistral-7B-Instruct-v0.2"][0])
 
     def located(**section: str) -> Any:

@@ -8,7 +8,7 @@ from transformers import PreTrainedTokenizerBase
 
 from pinpoint.behaviours import CHALLENGES
 from pinpoint.config import RunConfig
-from pinpoint.data import ContrastPair, assistant, encode_to_reply, render, system, user
+from pinpoint.data import ContrastPair, assistant, encode_to_reply, render, render_to_reply, system, user
 from pinpoint.errors import InputError
 from pinpoint.pipeline._inputs import Inputs
 from pinpoint.pipeline._template import fitted, rendering
@@ -69,7 +69,8 @@ def prompts_of(
         return Prompts(text[-60:], length, "a usual question: no file of questions is used")
     ids = [encode_to_reply(tokenizer, pair.reference) for pair in pairs]  # type: ignore[arg-type]
     files = ", ".join(dict.fromkeys(Path(name).name for name in config.behaviour.files(config.data).values()))
-    return Prompts(tokenizer.decode(ids[0])[-60:], max(map(len, ids)), f"the longest of {len(ids)} of {files}")
+    end = render_to_reply(tokenizer, pairs[0].reference)[-60:]  # type: ignore[arg-type]
+    return Prompts(end, max(map(len, ids)), f"the longest of {len(ids)} of {files}")
 
 
 def _read(config: RunConfig, notes: list[str]) -> list[ContrastPair]:
