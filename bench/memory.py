@@ -18,7 +18,6 @@ from transformers import (
     Gemma2Config,
     GPT2Config,
     LlamaConfig,
-    MixtralConfig,
     PretrainedConfig,
 )
 
@@ -41,17 +40,14 @@ STAGES = ("locate", "locate from disk", "tune", "tune from disk")
 
 
 def configs() -> dict[str, PretrainedConfig]:
-    """Layouts of sizes that a laptop holds; weights are random, in float32 where a config does not say otherwise."""
+    """Three layouts of sizes that a laptop holds; weights are random, in float32."""
     gemma = {"num_hidden_layers": 8, "num_attention_heads": 8, "num_key_value_heads": 4, "head_dim": 96}
     llama = {"num_hidden_layers": 12, "num_attention_heads": 12, "num_key_value_heads": 4}
     wide = {"vocab_size": 32000, "hidden_size": 768}
-    experts = {"num_hidden_layers": 8, "num_attention_heads": 8, "num_key_value_heads": 4, "num_local_experts": 4}
     return {
         "gpt2": GPT2Config(vocab_size=50257),
         "llama": LlamaConfig(**wide, intermediate_size=2048, **llama),
         "gemma2": Gemma2Config(**wide, intermediate_size=3072, **gemma),
-        "mixtral": MixtralConfig(**wide, intermediate_size=1024, **experts),
-        "llama in bfloat16": LlamaConfig(**wide, intermediate_size=2048, dtype="bfloat16", **llama),
     }
 
 
@@ -130,7 +126,7 @@ def predicted(name: str, stage: str, trained: int) -> Cost:
     config = configs()[name]
     asked = work(str(shipped()["yesman"]), trained)._replace(fetched=stage.endswith("from disk"), mapped=True)
     cost_of = tune_cost if stage.startswith("tune") else locate_cost
-    return cost_of(skeleton(config), config.dtype or torch.float32, asked)
+    return cost_of(skeleton(config), torch.float32, asked)
 
 
 def measured(name: str, stage: str, folder: str, of: str) -> dict[str, Any]:
@@ -167,7 +163,7 @@ def main(*asked: str) -> None:
         others = {row["stage"]: row for row in kept if row["model"] == name}
         own = [(others | found)[stage] for stage in STAGES if stage in others | found]
         kept = [row for one in configs() for row in (own if one == name else kept) if row["model"] == one]
-        record = {"command": "python bench/memory.py", "machine": conditions.told("float32 and bfloat16")}
+        record = {"command": "python bench/memory.py", "machine": conditions.told()}
         record |= {"tokens": TOKENS, "pairs": PAIRS, "dialogues": DIALOGUES, "rows": list(map(with_prediction, kept))}
         path.write_text(json.dumps(record, indent=1) + "\n")
 

@@ -59,9 +59,7 @@ def test_the_page_s_table_of_memory_is_the_record_s() -> None:
         for row in MEMORY
     ]
     labels = [row[0] for row in shown if row[0]]
-    assert [label.split(" layout")[0].lower().replace("-", "") for label in labels] == [
-        name.split(" in ")[0] for name in configs()
-    ]
+    assert [label.split(" layout")[0].lower().replace("-", "") for label in labels] == [*configs()]
 
 
 def test_the_page_s_table_of_time_is_the_record_s() -> None:
@@ -88,7 +86,8 @@ def test_the_four_checks_are_the_record_s_and_take_less_than_ten_seconds() -> No
     assert {row["model"]: row["parameters"] for row in rows} == {
         name: parameters for name, (_, parameters) in PUBLISHED.items()
     }
-    assert all(row["seconds"] < 10 and row["chat_template"] and "stand-in" in row["tokenizer"] for row in rows)
+    assert all(row["processor_seconds"] < 10 for row in rows), "on one thread; the wall's seconds are of a busy machine"
+    assert all(row["chat_template"] and "stand-in" in row["tokenizer"] for row in rows)
     shown = cells(page("usage.md"), "## What it would take", "config")
     assert shown == [
         [
@@ -96,7 +95,7 @@ def test_the_four_checks_are_the_record_s_and_take_less_than_ten_seconds() -> No
             f"{row['layers']} x {row['heads']} ({row['kv_heads']})",
             f"{row['parameters']:,}",
             "stand-in",
-            f"{row['seconds']:.1f} s",
+            f"{row['processor_seconds']:.1f} s",
         ]
         for row in rows
     ]

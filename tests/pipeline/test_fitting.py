@@ -188,4 +188,6 @@ def test_the_operations_of_tuning_are_those_that_torch_counts(
     monkeypatch.setattr(_estimate, "_REPLY", scored / watched.tokens)
     view = headed(tiny("llama-gqa", vocab_size=len(tokenizer)))
     work = Workload(1, 1, 1, watched.tokens, 1, 1, watched.fitted.trainable)
-    assert 0.9 < tune_cost(view, torch.float32, work).flops / watched.operations < 1.1
+    # A kernel of TRL's unembeds once more for the gradient; it is for GPUs.
+    once_more = 2 * scored * view.config.hidden_size * view.config.vocab_size
+    assert 0.97 < (tune_cost(view, torch.float32, work).flops - once_more) / watched.operations < 1.03
