@@ -25,8 +25,8 @@ def held_per_token(view: HeadedModel, size: int, residual: int | None = None, *,
         view: the model.
         size: bytes of a number that its matrices compute.
         residual: bytes of a number of the residual stream; None where that is no wider.
-        handed_back: freed memory goes back to the system at once. Then GELU's four copies are all; left alone, as much as
-            a fifth lies idle.
+        handed_back: freed memory goes back to the system at once. Then GELU's four copies are all; left alone, about
+            as much as one of them lies idle.
     """
     heads_width = (view.n_heads + 2 * view.n_kv_heads) * view.head_dim
     inner = max((4 if handed_back else 5) * inner_width(view), 2 * heads_width)
