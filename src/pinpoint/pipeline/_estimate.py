@@ -261,7 +261,8 @@ def _sweep_cost(view: HeadedModel, dtype: torch.dtype, work: Workload) -> Cost:
     flying = at_once * (1 + nodes)
     rows_at_once = min(work.rows + at_once, flying)
     residual = residual_size(view, size)
-    prompts, rows_run = run * held_per_token(view, size), rows_at_once * held_per_token(view, size, residual)
+    prompts = run * held_per_token(view, size, handed_back=work.fetched)
+    rows_run = rows_at_once * held_per_token(view, size, residual, handed_back=work.fetched)
     running = max(prompts, flying * shape.width * residual + rows_run)
     waiting = running - max(prompts, rows_run)
     layered = weights + kept * size
