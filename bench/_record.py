@@ -10,7 +10,7 @@ from importlib.metadata import version
 import psutil
 import torch
 
-from pinpoint.pipeline._record import processor
+from pinpoint.pipeline._environment import processor
 
 
 def _busy() -> float:
