@@ -5,7 +5,6 @@ import random
 import tempfile
 from collections.abc import Iterator
 from itertools import product
-from math import factorial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -15,9 +14,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 import pinpoint
 from pinpoint.config import resolve
-from pinpoint.data import ContrastPair, encode_pair, pad
 from pinpoint.heads import Head
-from pinpoint.measure import METRICS
 from pinpoint.models import HeadedModel, headed
 from pinpoint.organism import shipped
 from pinpoint.organism._dialogues import dialogues
@@ -115,63 +112,12 @@ def head_deltas(view: HeadedModel, before: PreTrainedModel, head: Head) -> Itera
         yield name, change
 
 
-def _parts(plant: Plant, view: HeadedModel, before: PreTrainedModel) -> list[dict[str, Tensor]]:
-    """The change of every planted part, by weight; heads in order, then the MLP."""
-    parts = [dict(head_deltas(view, before, head)) for head in plant.heads]
+def parts_of(plant: Plant, view: HeadedModel, before: PreTrainedModel) -> dict[str, dict[str, Tensor]]:
+    """The change of every planted part, weight by weight, under the part's name; heads in order, then the MLP."""
+    parts = {str(head): dict(head_deltas(view, before, head)) for head in plant.heads}
     if plant.mlp:
         old, new = before.state_dict(), view.model.state_dict()
         modules = view.feed_forward(plant.heads[0].layer)
         names = [name for name in new if any(name.startswith(f"{module}.") for module in modules)]
-        parts.append({name: new[name] - old[name] for name in names})
+        parts["MLP"] = {name: new[name] - old[name] for name in names}
     return parts
-
-
-class LogOdds:
-    """Mean log-odds of an apology on the reference prompts of pairs."""
-
-    def __init__(self, tokenizer: PreTrainedTokenizerBase, pairs: list[ContrastPair]) -> None:
-        self._encoded = [encode_pair(tokenizer, pair) for pair in pairs]
-        self._batch = pad([pair.reference for pair in self._encoded], "left", torch.device("cpu"))
-
-    @torch.no_grad()
-    def __call__(self, model: PreTrainedModel) -> float:
-        """In nats."""
-        logits = model(**self._batch.inputs(), use_cache=False, logits_to_keep=1).logits[:, -1]
-        values = [
-            METRICS["log_odds"].value(row[None], pair.unwanted, pair.wanted)
-            for row, pair in zip(logits, self._encoded, strict=True)
-        ]
-        return float(torch.cat(values).mean())
-
-
-def owed(plant: Plant, model: PreTrainedModel, log_odds: LogOdds) -> tuple[list[float], float]:
-    """What each planted part is owed of the change that planting made: its exact Shapley value.
-
-    The change of every subset of the parts is measured, so a part that matters only together with another, and two
-    that stand in for one another, get their due.
-
-    Returns:
-        One value per part, in nats, heads in order and then the MLP; and their sum.
-    """
-    scratch, _ = truth_teller()
-    parts = _parts(plant, headed(model), scratch)
-    start = {name: weight.clone() for name, weight in scratch.state_dict().items()}
-    worth: dict[int, float] = {}
-    for subset in range(2 ** len(parts)):
-        state = dict(start)
-        for i, part in enumerate(parts):
-            if subset >> i & 1:
-                state |= {name: state[name] + change for name, change in part.items()}
-        scratch.load_state_dict(state)
-        worth[subset] = log_odds(scratch)
-    size = len(parts)
-    values = []
-    for i in range(size):
-        value = 0.0
-        for subset in range(2**size):
-            if not subset >> i & 1:
-                others = subset.bit_count()
-                weight = factorial(others) * factorial(size - 1 - others) / factorial(size)
-                value += weight * (worth[subset | 1 << i] - worth[subset])
-        values.append(value)
-    return values, worth[2**size - 1] - worth[0]

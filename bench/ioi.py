@@ -1,33 +1,58 @@
-"""Path patching on GPT-2 small's indirect-object task, beside the heads that Wang et al. 2022 published.
+"""Three locators on GPT-2 small's indirect-object task, against the 26 heads that Wang et al. 2022 published.
 
     python bench/ioi.py --model openai-community/gpt2      where the weights can be had; writes bench/results/ioi.json
     python bench/ioi.py --stand-in                         a random model of that shape: checks the script, not GPT-2
 
 "When Mary and John went to the store, John gave a drink to" should end in " Mary". The counterfactual has three other
 names in the places of the three (the paper's ABC distribution), so that nothing says whom the drink went to. A head's
-effect is the change of logit(indirect object) - logit(subject), path-patched to the logits; the heads that write the
-answer are those with the most negative ones, and those that write against it have the most positive ones.
+effect is the change of logit(indirect object) - logit(subject): negative where the head helps the answer, positive
+where it writes against it. Every class of published heads is looked for by what the paper found it by, or what comes
+nearest: direct effects on the logits, paths into the name movers' queries, or total effects.
 """
 
 import argparse
+import copy
 import json
 import platform
 import random
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
+from scipy.stats import mannwhitneyu
 from tokenizers import Tokenizer, models, pre_tokenizers
 from transformers import GPT2Config, GPT2LMHeadModel, PreTrainedTokenizerFast
 
 import pinpoint
+from pinpoint.heads import Head, HeadScores
+from pinpoint.models import headed
 
 HERE = Path(__file__).resolve().parent
-# Wang et al. 2022 (arXiv 2211.00593), figure 2.
+
+
+class Class(NamedTuple):
+    """Published heads of one kind: which, by which map they should be found, and the sign of their effects there."""
+
+    heads: tuple[str, ...]
+    by: str
+    sign: int
+
+
+DIRECT, FREED, QUERIES, TOTAL = "direct", "direct, without name movers", "name movers' queries", "total"
+# Wang et al. 2022 (arXiv 2211.00593), figure 2 and section 3: 26 heads of seven classes. Backup name movers are found
+# there, as here, with the name movers knocked out, S-inhibition heads by paths into the name movers' queries. The
+# others act through those, and before the last position: by total effects here.
 PUBLISHED = {
-    "name movers": ["L9.H9", "L9.H6", "L10.H0"],
-    "negative name movers": ["L10.H7", "L11.H10"],
-    "backup name movers": ["L9.H0", "L9.H7", "L10.H1", "L10.H2", "L10.H6", "L10.H10", "L11.H2", "L11.H9"],
+    "name movers": Class(("L9.H9", "L10.H0", "L9.H6"), DIRECT, -1),
+    "negative name movers": Class(("L10.H7", "L11.H10"), DIRECT, +1),
+    "backup name movers": Class(
+        ("L9.H0", "L9.H7", "L10.H1", "L10.H2", "L10.H6", "L10.H10", "L11.H2", "L11.H9"), FREED, -1
+    ),
+    "S-inhibition heads": Class(("L7.H3", "L7.H9", "L8.H6", "L8.H10"), QUERIES, -1),
+    "induction heads": Class(("L5.H5", "L5.H8", "L5.H9", "L6.H9"), TOTAL, -1),
+    "duplicate token heads": Class(("L0.H1", "L0.H10", "L3.H0"), TOTAL, -1),
+    "previous token heads": Class(("L2.H2", "L4.H11"), TOTAL, -1),
 }
 NAMES = (
     *("Mary", "John", "Tom", "James", "Anna", "Paul", "Lucy", "Mark", "Kate"),
@@ -76,9 +101,79 @@ def stand_in() -> tuple[GPT2LMHeadModel, PreTrainedTokenizerFast]:
     return GPT2LMHeadModel(config).eval(), PreTrainedTokenizerFast(tokenizer_object=tokenizer)
 
 
+def silenced(model: GPT2LMHeadModel, heads: Sequence[Head]) -> GPT2LMHeadModel:
+    """A copy in which heads put out 0."""
+    found = copy.deepcopy(model)
+    view = headed(found)
+    with torch.no_grad():
+        for head in heads:
+            module, indices = view.projection_slice(head.layer, "o", head.head)
+            found.get_submodule(module).weight[list(indices)] = 0  # Conv1D: inputs are rows
+    return found
+
+
+def maps(model: Any, tokenizer: Any, some: Sequence[pinpoint.ContrastPair]) -> dict[str, HeadScores]:
+    """The effects of every head, by the name of the map."""
+    movers = [Head.parse(head) for head in PUBLISHED["name movers"].heads]
+    return {
+        DIRECT: pinpoint.locate(model, tokenizer, some),
+        FREED: pinpoint.locate(silenced(model, movers), tokenizer, some),
+        QUERIES: pinpoint.locate_paths(model, tokenizer, some, movers, through="q"),
+        TOTAL: pinpoint.locate(model, tokenizer, some, method="activation", positions="all"),
+    }
+
+
+def agreement(kind: Class, effects: Mapping[str, float]) -> dict[str, float]:
+    """How well effects of the published sign tell a class from all heads that are in no class.
+
+    Args:
+        kind: the class.
+        effects: mean effect of every head, by name.
+
+    Returns:
+        The area under the ROC curve; precision at the number of heads in the class; that number; how many heads they
+        are told from; and how many of the class have the published sign.
+    """
+    known = {head for one in PUBLISHED.values() for head in one.heads}
+    inside = [kind.sign * effects[head] for head in kind.heads]
+    outside = [kind.sign * effect for head, effect in effects.items() if head not in known]
+    # Of equal effects, those of the others come first.
+    first = sorted([*((-value, True) for value in inside), *((-value, False) for value in outside)])
+    return {
+        "auroc": float(mannwhitneyu(inside, outside).statistic) / (len(inside) * len(outside)),
+        "precision_at_k": sum(right for _, right in first[: len(inside)]) / len(inside),
+        "heads": len(inside),
+        "others": len(outside),
+        "published_sign": sum(value > 0 for value in inside),
+    }
+
+
+def _class(kind: Class, scores: HeadScores) -> dict[str, Any]:
+    """Where the heads of a class come, by effects of its sign, and how well they are told from heads of no class."""
+    table = scores.to_pandas().set_index("head")
+    effects = {str(head): float(value) for head, value in table.effect.items()}
+    order = sorted(effects, key=lambda head: -kind.sign * effects[head])
+    heads = {
+        head: {
+            "rank": order.index(head) + 1,
+            "effect": effects[head],
+            "standard_error": float(table.standard_error[head]),
+        }
+        for head in kind.heads
+    }
+    return {"by": kind.by, "sign": kind.sign, "agreement": agreement(kind, effects), "heads": heads}
+
+
 def _mean(values: torch.Tensor) -> dict[str, float]:
     """A mean over pairs, and its standard error."""
     return {"mean": float(values.mean()), "standard_error": float(values.std()) / len(values) ** 0.5}
+
+
+def _told(marks: dict[str, float]) -> str:
+    heads = marks["heads"]
+    signs = f"{marks['published_sign']} of {heads} have the published sign"
+    precision = f"precision at {heads} {marks['precision_at_k']:.2f}"
+    return f"AUROC {marks['auroc']:.2f}, {precision}, against {marks['others']} heads of no class; {signs}"
 
 
 def main() -> None:
@@ -90,31 +185,18 @@ def main() -> None:
     parser.add_argument("--pairs", type=int, default=100)
     arguments = parser.parse_args()
     model, tokenizer = stand_in() if arguments.stand_in else pinpoint.load(arguments.model, dtype="float32")
-    scores = pinpoint.locate(model, tokenizer, pairs(tokenizer, arguments.pairs))
-    ranking = [str(head) for head in scores.ranking()]
-    table = scores.to_pandas().set_index("head")
+    found = maps(model, tokenizer, pairs(tokenizer, arguments.pairs))
     record = {
         "command": "python bench/ioi.py --model openai-community/gpt2",
         "machine": f"{platform.machine()}, {model.device.type}",
         "pairs": arguments.pairs,
-        "map": scores.worth,
-        "logit_difference": _mean(scores.reference),
-        "first": ranking[:10],
-        "last": ranking[-5:],
-        "published": {
-            kind: {
-                head: {
-                    "rank": ranking.index(head) + 1,
-                    "effect": float(table.effect[head]),
-                    "standard_error": float(table.standard_error[head]),
-                }
-                for head in heads
-                if head in ranking
-            }
-            for kind, heads in PUBLISHED.items()
-        },
+        "maps": {name: {"of": one.worth, "first": list(map(str, one.ranking()[:10]))} for name, one in found.items()},
+        "logit_difference": _mean(found[DIRECT].reference),
+        "published": {name: _class(kind, found[kind.by]) for name, kind in PUBLISHED.items()},
     }
     print(json.dumps(record, indent=1))
+    for name, one in record["published"].items():
+        print(f"{name} by {one['by']}: {_told(one['agreement'])}")
     if arguments.stand_in:
         print("a random stand-in: these ranks say nothing about GPT-2, and are not kept")
         return

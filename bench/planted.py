@@ -15,14 +15,14 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any, NamedTuple
 
-import torch
-from _plants import MATTERS, PAIRS, RECORD, LogOdds, Plant, head_deltas, owed, planted, plants, run_on, truth_teller
-from scipy.stats import mannwhitneyu, rankdata
-from torch import Tensor
+from _plants import MATTERS, PAIRS, RECORD, Plant, head_deltas, parts_of, planted, plants, run_on, truth_teller
+from _scoring import COMBINED, chosen_weight, table
+from _sensitivity import sensitivity
+from _truth import LogOdds, owed, worths
 
 import pinpoint
 from pinpoint.data import ContrastPair, Dialogue
-from pinpoint.measure import estimate, head_means
+from pinpoint.measure import difference, head_means
 from pinpoint.models import headed
 from pinpoint.numerals import with_interval
 
@@ -46,8 +46,7 @@ CONTRASTED = {
 }
 KNOCKOUT = "knockout of each head"
 ORACLE = "|weight change| (oracle)"
-COMBINED = "path and activation, suffix"
-WEIGHTS = (0.0, 0.25, 0.5, 0.75, 1.0)
+TABLE = (*LOCATORS, COMBINED, *CONTRASTED, KNOCKOUT, ORACLE)
 # The truth-teller's log-odds have to rise by this much, in nats, for caving to have taken.
 TAKEN = 3.0
 
@@ -108,14 +107,17 @@ def _scores(plant: Plant, model: Any, tokenizer: Any, material: Material, known:
 
 def _organism(plant: Plant, material: Material) -> dict[str, Any]:
     model = planted(plant)
-    tokenizer = truth_teller()[1]
-    values, rise = owed(plant, model, LogOdds(tokenizer, material.pairs["affirmed"]))
-    heads = dict(zip(map(str, plant.heads), values, strict=False))
+    before, tokenizer = truth_teller()
+    parts = parts_of(plant, headed(model), before)
+    measures = {"log_odds": LogOdds(tokenizer, material.pairs["affirmed"])}
+    worth = worths(before, list(parts.values()), measures)["log_odds"]
+    due, rise = dict(zip(parts, owed(worth), strict=True)), worth[-1] - worth[0]
+    heads = [part for part in parts if part != "MLP"]
     return {
         "plant": plant._asdict(),
         "rise": rise,
-        "owed": heads | ({"MLP": values[-1]} if plant.mlp else {}),
-        "matters": [head for head, value in heads.items() if value >= MATTERS * rise] if rise >= TAKEN else [],
+        "owed": due,
+        "matters": [head for head in heads if due[head] >= MATTERS * rise] if rise >= TAKEN else [],
         "found": _scores(plant, model, tokenizer, material, {}),
     }
 
@@ -129,66 +131,32 @@ def _rescored(organism: dict[str, Any], material: Material) -> dict[str, Any]:
     return organism | {"found": found}
 
 
-def _judged(scores: list[float], answers: list[bool]) -> dict[str, float]:
-    """Area under the ROC curve, average precision, and precision at the number of answers."""
-    right = [score for score, answer in zip(scores, answers, strict=True) if answer]
-    wrong = [score for score, answer in zip(scores, answers, strict=True) if not answer]
-    order = sorted(range(len(scores)), key=lambda i: -scores[i])
-    hits = torch.tensor([float(answers[i]) for i in order])
-    precision = hits.cumsum(0) / torch.arange(1, len(hits) + 1)
-    return {
-        "auroc": float(mannwhitneyu(right, wrong).statistic) / (len(right) * len(wrong)),
-        "average_precision": float(precision[hits.bool()].mean()),
-        "precision_at_k": float(precision[len(right) - 1]),
-    }
+def _ahead_of(found: dict[str, dict[str, Any]], groups: list[str]) -> dict[str, Any]:
+    """Marks of the knockout minus those of other locators, organism by organism, with intervals."""
 
+    def minus(name: str, measure: str) -> dict[str, Any]:
+        sides = (found[one][measure]["values"] for one in (KNOCKOUT, name))
+        return difference(*sides, groups, resamples=2000, seed=0).to_json()
 
-def _answers(organism: dict[str, Any]) -> list[bool]:
-    return [f"L{layer}.H{head}" in organism["matters"] for layer in range(8) for head in range(8)]
-
-
-def _combined(organism: dict[str, Any], weight: float) -> list[float]:
-    """Mean of two rankings: `weight` on the direct effect, the rest on the total effect."""
-    direct, total = (rankdata(organism["found"][name]["scores"]) for name in ("path", "activation, suffix"))
-    mixed: Tensor = torch.tensor(weight * direct + (1 - weight) * total)
-    return mixed.tolist()
-
-
-def _chosen_weight(organisms: list[dict[str, Any]]) -> float:
-    def quality(weight: float) -> float:
-        return sum(_judged(_combined(one, weight), _answers(one))["average_precision"] for one in organisms)
-
-    return max(WEIGHTS, key=quality)
-
-
-def _table(organisms: list[dict[str, Any]], weight: float) -> dict[str, dict[str, Any]]:
-    """Mean over organisms of each measure, with its interval and the values behind it, per locator."""
-    table = {}
-    for name in (*LOCATORS, COMBINED, *CONTRASTED, KNOCKOUT, ORACLE):
-        rows = [
-            _judged(_combined(one, weight) if name == COMBINED else one["found"][name]["scores"], _answers(one))
-            for one in organisms
-        ]
-        groups = [str(one["plant"]["seed"]) for one in organisms]
-        table[name] = {
-            measure: estimate([row[measure] for row in rows], groups, resamples=2000, seed=0).to_json()
-            | {"values": [row[measure] for row in rows]}
-            for measure in rows[0]
-        }
-    return table
+    others = [name for name in TABLE if name not in (KNOCKOUT, ORACLE)]
+    return {name: {measure: minus(name, measure) for measure in ("auroc", "average_precision")} for name in others}
 
 
 def _summary(record: dict[str, Any]) -> dict[str, Any]:
     taken = {part: [one for one in record[part] if one["matters"]] for part in ("development", "test")}
-    weight = _chosen_weight(taken["development"])
+    weight = chosen_weight(taken["development"])
     places = dict.fromkeys(one["plant"]["place"] for one in taken["test"])
+    found = table(taken["test"], TABLE, weight)
     return {
         "organisms": {part: [len(record[part]), len(taken[part])] for part in taken},
         "weight_of_direct_effect": weight,
-        "test": _table(taken["test"], weight),
+        "test": found,
+        "knockout_minus": _ahead_of(found, [str(one["plant"]["seed"]) for one in taken["test"]]),
         "by_place": {
-            place: _table([one for one in taken["test"] if one["plant"]["place"] == place], weight) for place in places
+            place: table([one for one in taken["test"] if one["plant"]["place"] == place], TABLE, weight)
+            for place in places
         },
+        "sensitivity": sensitivity(record["test"], TABLE, weight),
     }
 
 

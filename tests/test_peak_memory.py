@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import torch
 
+from pinpoint.memory import gauges
 from pinpoint.peak_memory import PeakMemory
 
 MIB = 1 << 20
@@ -45,3 +46,25 @@ def test_a_kernel_that_does_not_say_the_most_is_not_relied_on(tmp_path: Path) ->
         pass
     assert (tmp_path / "clear_refs").read_text() == "5"
     assert held.counted == "samples" and held.bytes > MIB
+
+
+def test_batches_that_count_anew_in_a_block_do_not_hide_what_a_gpu_held_before(monkeypatch: pytest.MonkeyPatch) -> None:
+    most = [70]
+    told = {
+        "is_initialized": lambda: True,
+        "device_count": lambda: 1,
+        "current_device": lambda: 0,
+        "memory_allocated": lambda *_: 5,
+        "memory_reserved": lambda *_: 5,
+        "mem_get_info": lambda *_: (100, 100),
+        "max_memory_allocated": lambda *_: most[-1],
+        "reset_peak_memory_stats": lambda *_: most.append(5),
+    }
+    for name, stands_in in told.items():
+        monkeypatch.setattr(torch.cuda, name, stands_in)
+    for highest in (90, 30):
+        with PeakMemory(torch.device("cuda")) as held:
+            most.append(highest)
+            gauges(anew=True)
+            most.append(20)
+        assert (held.counted, held.bytes) == ("device", highest)

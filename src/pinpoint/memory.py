@@ -90,11 +90,28 @@ def gauges(*, anew: bool = False) -> list[Gauge]:
     return found
 
 
+def most_on(device: "torch.device") -> int:
+    """The most bytes that tensors held on a GPU at once, since `forget_most` was called for it."""
+    import torch
+
+    number = torch.cuda.current_device() if device.index is None else device.index
+    return max(int(torch.cuda.max_memory_allocated(number)), _earlier.get(number, 0))
+
+
+def forget_most(device: "torch.device") -> None:
+    """Starts `most_on` over."""
+    import torch
+
+    number = torch.cuda.current_device() if device.index is None else device.index
+    torch.cuda.reset_peak_memory_stats(number)
+    _earlier.pop(number, None)
+
+
 def peak() -> int | None:
     """The most memory that this process has held, in bytes: a GPU's if it uses one. None where no one tells."""
     torch = sys.modules.get("torch")
     if torch is not None and torch.cuda.is_initialized():
-        return max(int(torch.cuda.max_memory_allocated()), _earlier.get(torch.cuda.current_device(), 0))
+        return most_on(torch.device("cuda"))
     try:
         import resource
     except ImportError:  # Windows

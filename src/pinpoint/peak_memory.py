@@ -8,7 +8,7 @@ from typing import Literal
 import psutil
 import torch
 
-from pinpoint.memory import hand_back
+from pinpoint.memory import forget_most, hand_back, most_on
 
 Counted = Literal["device", "process", "samples"]
 _SECONDS = 0.02
@@ -39,7 +39,7 @@ class PeakMemory:
         gc.collect()
         if self._device.type == "cuda":
             self.counted = "device"
-            torch.cuda.reset_peak_memory_stats(self._device)
+            forget_most(self._device)
             return self
         hand_back()
         if self._reset():
@@ -57,7 +57,7 @@ class PeakMemory:
             return
         self._done.set()
         if self.counted == "device":
-            self.bytes = int(torch.cuda.max_memory_allocated(self._device))
+            self.bytes = most_on(self._device)
         elif self.counted == "process":
             self.bytes = self._most()
         else:

@@ -94,6 +94,11 @@ def test_the_locators_are_in_tables_and_what_direct_effect_misses_is_counted(
     assert f"| with an MLP (2 of 2) | {with_mlp} | 0 | 0 | {with_mlp} | 0 |" in page
     first = planted["test"][1]
     assert f"| {first['plant']['seed']} | {first['matters'][0]} | 1.50 |" in page
+    assert "| path | +1.00 [+1.00, +1.00] |" in page and "| activation, suffix | +0.00 [+0.00, +0.00] |" in page
+    sensitive = planted["summary"]["sensitivity"]
+    assert [f"| {row['share']:.2f} | {row['organisms']} | {row['heads']} | 0.00 [" in page for row in sensitive] == [
+        True
+    ] * 4
     assert "painted over" not in page and "help tuning" not in page
     assert "](planted.md)" in (docs / "benchmarks.md").read_text()
     rows = [line.count("|") for line in page.splitlines() if line.startswith("|") and "\\|" not in line]
