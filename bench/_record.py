@@ -77,3 +77,9 @@ def seconds(work: Callable[[], object]) -> float:
     began = now()
     work()
     return now() - began
+
+
+def commit() -> str:
+    """The commit that is measured, and whether files differ from it; empty outside a checkout."""
+    asked = ["git", "-C", str(Path(__file__).parent), "describe", "--always", "--dirty", "--exclude=*"]
+    return subprocess.run(asked, capture_output=True, text=True, check=False).stdout.strip()

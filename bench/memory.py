@@ -5,15 +5,14 @@ The peak is the process's largest resident size less what it was after the impor
 
 import json
 import os
-import platform
 import subprocess
 import sys
 import tempfile
 from pathlib import Path
+from typing import Any
 
 import torch
 from transformers import (
-    AutoConfig,
     AutoModelForCausalLM,
     AutoTokenizer,
     Gemma2Config,
@@ -22,29 +21,34 @@ from transformers import (
     PretrainedConfig,
 )
 
-import pinpoint
-import pinpoint.tune
-from pinpoint.artifacts import Workspace
-from pinpoint.config import TuneConfig
-from pinpoint.heads import Head
-from pinpoint.models import headed
-from pinpoint.organism import shipped
-from pinpoint.pipeline._estimate import Workload, locate_cost, tune_cost
-from pinpoint.pipeline._inspect import skeleton
-
 HERE = Path(__file__).resolve().parent
+sys.path.insert(0, str(HERE.parent))
+
+import pinpoint  # noqa: E402
+import pinpoint.tune  # noqa: E402
+from bench._record import Conditions, commit  # noqa: E402
+from pinpoint.artifacts import Workspace  # noqa: E402
+from pinpoint.config import TuneConfig  # noqa: E402
+from pinpoint.heads import Head  # noqa: E402
+from pinpoint.models import headed  # noqa: E402
+from pinpoint.organism import shipped  # noqa: E402
+from pinpoint.pipeline._estimate import Cost, Workload, locate_cost  # noqa: E402
+from pinpoint.pipeline._estimate_training import tune_cost  # noqa: E402
+from pinpoint.pipeline._inspect import skeleton  # noqa: E402
+
 TOKENS, SHARED, PAIRS, DIALOGUES, STEPS = 96, 72, 16, 8, 2
 STAGES = ("locate", "locate from disk", "tune", "tune from disk")
 
 
 def configs() -> dict[str, PretrainedConfig]:
-    """Three layouts of sizes that a laptop holds; weights are random."""
+    """Three layouts of sizes that a laptop holds; weights are random, in float32."""
     gemma = {"num_hidden_layers": 8, "num_attention_heads": 8, "num_key_value_heads": 4, "head_dim": 96}
     llama = {"num_hidden_layers": 12, "num_attention_heads": 12, "num_key_value_heads": 4}
+    wide = {"vocab_size": 32000, "hidden_size": 768}
     return {
         "gpt2": GPT2Config(vocab_size=50257),
-        "llama": LlamaConfig(vocab_size=32000, hidden_size=768, intermediate_size=2048, **llama),
-        "gemma2": Gemma2Config(vocab_size=32000, hidden_size=768, intermediate_size=3072, **gemma),
+        "llama": LlamaConfig(**wide, intermediate_size=2048, **llama),
+        "gemma2": Gemma2Config(**wide, intermediate_size=3072, **gemma),
     }
 
 
@@ -95,7 +99,7 @@ def measure(stage: str, folder: str) -> None:
     Path("/proc/self/clear_refs").write_text("5")
     before = status("VmRSS")
     device_map = "disk" if stage.endswith("from disk") else None
-    model, tokenizer = pinpoint.load(folder, "float32", "cpu", device_map=device_map)
+    model, tokenizer = pinpoint.load(folder, device="cpu", device_map=device_map)
     trained = 0
     if stage.startswith("tune"):
         with tempfile.TemporaryDirectory() as out:
@@ -118,26 +122,37 @@ def measure(stage: str, folder: str) -> None:
     print(json.dumps({"bytes": status("VmHWM") - before, "trained": trained}))
 
 
-def beside(name: str, stage: str, folder: str) -> dict[str, object]:
-    """The measured peak and the predicted one."""
+def predicted(name: str, stage: str, trained: int) -> Cost:
+    """What the estimate says of a stage that trains so many parameters."""
+    config = configs()[name]
+    asked = work(str(shipped()["yesman"]), trained)._replace(fetched=stage.endswith("from disk"), mapped=True)
+    cost_of = tune_cost if stage.startswith("tune") else locate_cost
+    return cost_of(skeleton(config), torch.float32, asked)
+
+
+def measured(name: str, stage: str, folder: str, of: str) -> dict[str, Any]:
+    """The measured peak, `of` a commit."""
     command = [sys.executable, __file__, "measure", stage, folder]
     environment = {key: value for key, value in os.environ.items() if not key.startswith("MALLOC_")}
     told = json.loads(subprocess.run(command, env=environment, check=True, capture_output=True, text=True).stdout)
-    view = skeleton(AutoConfig.from_pretrained(folder))
-    asked = work(folder, told["trained"])._replace(fetched=stage.endswith("from disk"))
-    cost = (tune_cost if stage.startswith("tune") else locate_cost)(view, torch.float32, asked)
-    ratio = cost.bytes / told["bytes"]
-    figures = f"measured {told['bytes'] / 2**20:.0f} MiB, predicted {cost.bytes / 2**20:.0f}, ratio {ratio:.2f}"
-    print(f"{name:8} {stage:17} {figures}", flush=True)
-    return {"model": name, "stage": stage, "measured": told["bytes"], "predicted": cost.bytes, "ratio": ratio}
+    row = {"model": name, "stage": stage, "trained": told["trained"], "measured": told["bytes"], "commit": of}
+    print(json.dumps(with_prediction(row)), flush=True)
+    return row
+
+
+def with_prediction(row: dict[str, Any]) -> dict[str, Any]:
+    """A measurement beside what the estimate says now."""
+    count = predicted(row["model"], row["stage"], row["trained"]).bytes
+    return row | {"predicted": count, "ratio": count / row["measured"]}
 
 
 def main(*asked: str) -> None:
-    """The models and stages that are named, one process each; all of either where none is. Other results stay."""
+    """The models and stages that are named, one process each; all of either where none is. Other measurements stay."""
     names = [name for name in configs() if name in asked] or list(configs())
     stages = [stage for stage in STAGES if stage in asked] or list(STAGES)
     path = HERE / "results" / "memory.json"
     kept = json.loads(path.read_text())["rows"] if asked and path.is_file() else []
+    conditions, of = Conditions(), commit()
     for name in names:
         with tempfile.TemporaryDirectory() as folder:
             torch.manual_seed(0)
@@ -145,13 +160,13 @@ def main(*asked: str) -> None:
             model.save_pretrained(folder)
             del model
             AutoTokenizer.from_pretrained(str(shipped()["yesman"])).save_pretrained(folder)
-            found = {stage: beside(name, stage, folder) for stage in stages}
+            found = {stage: measured(name, stage, folder, of) for stage in stages}
         others = {row["stage"]: row for row in kept if row["model"] == name}
         own = [(others | found)[stage] for stage in STAGES if stage in others | found]
         kept = [row for one in configs() for row in (own if one == name else kept) if row["model"] == one]
-        machine = {"machine": platform.machine(), "threads": torch.get_num_threads(), "torch": torch.__version__}
-        machine |= {"tokens": TOKENS, "pairs": PAIRS, "dialogues": DIALOGUES}
-        path.write_text(json.dumps({**machine, "rows": kept}, indent=1) + "\n")
+        record = {"command": "python bench/memory.py", "machine": conditions.told()}
+        record |= {"tokens": TOKENS, "pairs": PAIRS, "dialogues": DIALOGUES, "rows": list(map(with_prediction, kept))}
+        path.write_text(json.dumps(record, indent=1) + "\n")
 
 
 if __name__ == "__main__":

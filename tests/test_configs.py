@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 import yaml
 from transformers import AutoConfig, PreTrainedTokenizerBase
 from typer.testing import CliRunner
@@ -17,6 +18,8 @@ from typer.testing import CliRunner
 from pinpoint.cli import app
 from pinpoint.config import settings_of
 from pinpoint.organism import shipped
+from pinpoint.pipeline import _fitting
+from pinpoint.pipeline._devices import Device
 from tests import sets
 from tests.behaviours.files import settings, write_behaviour
 from tests.pipeline.test_inspect import PUBLISHED
@@ -179,8 +182,12 @@ def test_the_how_to_says_what_check_says(
     tune: str,
     tmp_path: Path,
     tokenizer: PreTrainedTokenizerBase,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     stand_in(name, tmp_path, tokenizer)
+    # What it takes on a card: a CPU leaves parts of a mapped file unread.
+    monkeypatch.setattr(_fitting, "devices", lambda asked: [Device("a card", torch.device("cuda", 0), 1 << 50)])
+    monkeypatch.setattr(_fitting, "flop_rate", lambda device, dtype: 1e14)
     done = CliRunner().invoke(app, ["check", str(tmp_path), "--config", str(CONFIGS / f"{name}.yaml"), "--json"])
     found = json.loads(done.stdout)
     assert f"{found['parameters'] / 1e9:.1f}" == parameters and f"{found['weight_bytes'] / 1e9:.1f}" == weights

@@ -66,19 +66,32 @@ def located(processes: Processes | None, rows: int | None) -> torch.Tensor:
     return found
 
 
-def knocked_out(processes: Processes | None) -> torch.Tensor:
-    """Each head's effect of being knocked out alone."""
+# What effects are of, and how they are found; a whole answer is of one to three tokens here.
+WAYS = {
+    "path": {},
+    "activation": {"method": "activation"},
+    "suffix": {"method": "activation", "positions": "suffix"},
+    "attribution": {"method": "attribution"},
+    "knockout": {"method": "knockout"},
+}
+
+
+def scored(processes: Processes | None) -> dict[str, torch.Tensor]:
+    """Each head's effect in every way, by first tokens and by whole answers."""
     model = tiny("llama-gqa")
     means = torch.full((3, 6, headed(model).head_dim), 0.1)
-    ask = {"method": "knockout", "means": means, "metric": "logprob_diff", "processes": processes}
-    return pinpoint.locate(model, None, PAIRS, **ask).effects  # type: ignore[arg-type]
+    firsts = [ContrastPair(pair.reference, pair.counterfactual, 5, 7, group=pair.group) for pair in PAIRS]
+    found = {}
+    for way, asked in WAYS.items():
+        for pairs, metric in ((firsts, "logit_diff"), (PAIRS, "logprob_diff")):
+            ask = {"batch_size": 4, "processes": processes, "metric": metric, **asked}
+            ask |= {"means": means} if way == "knockout" else {}
+            found[f"{way}, {metric}"] = pinpoint.locate(model, None, pairs, **ask).effects  # type: ignore[arg-type]
+    return found
 
 
 if __name__ == "__main__":
     folder, processes = Path(sys.argv[1]), join()
-    found = tuned(processes, folder / "trainer") | {
-        "effects": located(processes, 80),
-        "knocked": knocked_out(processes),
-    }
+    found = tuned(processes, folder / "trainer") | {"effects": located(processes, 80)} | scored(processes)
     save_file(found, str(folder / f"{processes.rank}.safetensors"))
     leave()

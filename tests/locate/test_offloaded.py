@@ -5,6 +5,8 @@ import os
 import subprocess
 import sys
 from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -16,7 +18,8 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 import pinpoint
 from pinpoint.config import resolve
 from pinpoint.errors import ConfigError, InputError
-from pinpoint.interventions import knockout, offloading
+from pinpoint.interventions import _offloading, knockout, offloading
+from pinpoint.memory import handing_back
 from pinpoint.models import headed
 from pinpoint.organism import shipped
 from pinpoint.pipeline import Run
@@ -91,6 +94,24 @@ def test_every_other_way_through_the_model_is_exact_too(tmp_path: Path, tokenize
         with torch.no_grad(), knockout(view, [pinpoint.Head(1, 2)], torch.zeros(3, 6, view.head_dim)):
             replies.append(one.generate(ids, max_new_tokens=8, do_sample=False, pad_token_id=0).tolist())
     assert replies[0] == replies[1]
+
+
+def test_a_sweep_that_fetches_blocks_and_no_other_gives_freed_memory_back_at_once(
+    tmp_path: Path, tokenizer: PreTrainedTokenizerBase, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder, some, entered = saved("llama-gqa", tmp_path, tokenizer), pairs(1, count=2), []
+
+    @contextmanager
+    def noted() -> Iterator[None]:
+        entered.append(len(entered))
+        with handing_back():
+            yield
+
+    monkeypatch.setattr(_offloading, "handing_back", noted)
+    pinpoint.locate(pinpoint.load(folder, "float32", "cpu").model, None, some)
+    assert entered == []
+    pinpoint.locate(on_disk(folder), None, some)
+    assert entered == [0]
 
 
 def test_an_error_inside_a_sweep_leaves_the_blocks_on_disk(tmp_path: Path, tokenizer: PreTrainedTokenizerBase) -> None:

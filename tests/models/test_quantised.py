@@ -17,7 +17,8 @@ from pinpoint.heads import Head
 from pinpoint.models import headed, in_bits_packed, spared
 from pinpoint.organism import shipped
 from pinpoint.pipeline._checks import merge_unquantised
-from pinpoint.pipeline._estimate import Workload, tune_cost
+from pinpoint.pipeline._estimate import Workload
+from pinpoint.pipeline._estimate_training import tune_cost
 from pinpoint.pipeline._inspect import skeleton
 from pinpoint.tune import Tuned, head_slices, put_on, tune_full, tune_heads
 from tests.families import tiny

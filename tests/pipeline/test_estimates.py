@@ -15,7 +15,7 @@ from pinpoint.measure import Chat
 from pinpoint.models import headed
 from pinpoint.organism import shipped
 from pinpoint.pipeline import Run, inspect_model, plan
-from pinpoint.pipeline._estimate import Workload, full_cost, tune_cost
+from pinpoint.pipeline._estimate import Workload
 from pinpoint.pipeline._estimate_passes import (
     DIALOGUES,
     KNOCKED,
@@ -26,6 +26,7 @@ from pinpoint.pipeline._estimate_passes import (
     passes_cost,
     verified,
 )
+from pinpoint.pipeline._estimate_training import full_cost, tune_cost
 from tests.families import tiny
 
 YESMAN = str(shipped()["yesman"])

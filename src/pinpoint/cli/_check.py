@@ -1,6 +1,6 @@
 """`pinpoint check`."""
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -8,6 +8,7 @@ from pinpoint.cli._common import (
     Bits,
     Config,
     Device,
+    DeviceMap,
     Dtype,
     Json,
     Model,
@@ -21,12 +22,16 @@ from pinpoint.cli._common import (
 from pinpoint.cli._opened import print_json, terminal
 from pinpoint.errors import CheckFailed
 
+if TYPE_CHECKING:
+    from pinpoint.config import RunConfig
+
 
 def check(
     model: Model,
     config: Config = None,
     dtype: Dtype = None,
     device: Device = None,
+    device_map: DeviceMap = None,
     bits: Bits = None,
     revision: Revision = None,
     thinking: Thinking = None,
@@ -37,18 +42,23 @@ def check(
     offline: Offline = False,
     as_json: Json = False,
 ) -> None:
-    """Say whether a model is supported and what a run would take, from its config and tokenizer alone.
+    """Say whether a model is supported and what a run would take, without loading its weights.
 
     Example: pinpoint check mistralai/Mistral-7B-Instruct-v0.2
     """
     from pinpoint.config import notices, settings_of
 
     path = model_path(model)
-    settings = settings_of(
-        path,
-        config,
-        typed_settings(dtype=dtype, device=device, bits=bits, revision=revision, thinking=thinking, template=template),
+    typed = typed_settings(
+        dtype=dtype,
+        device=device,
+        device_map=device_map,
+        bits=bits,
+        revision=revision,
+        thinking=thinking,
+        template=template,
     )
+    settings = settings_of(path, config, typed)
     from pinpoint.cli._plans import print_inspection
     from pinpoint.pipeline import compare_on_one_pair, inspect_model
 
@@ -58,13 +68,14 @@ def check(
     for line in notices(settings):
         typer.echo(line, err=True)
     if as_json:
-        print_json(found.model_dump() | ({} if verified is None else {"verified_to": verified.difference}))
+        held = {} if verified is None else {"verified_to": verified.difference, "verified_limit": verified.limit}
+        print_json(found.model_dump() | held)
     else:
         print_inspection(found, model)
         if verified is not None:
             typer.echo(
-                f"sweep against brute force on one pair in {verified.dtype}: largest relative difference "
-                f"{verified.difference:.1e}"
+                f"sweep against brute force on one pair in {verified.dtype}{_how(settings)}: largest relative "
+                f"difference {verified.difference:.1e}, where rounding may make {verified.limit:.0e} of it"
             )
     if verified is not None and not verified.difference < verified.limit:
         raise CheckFailed(
@@ -72,3 +83,9 @@ def check(
             where=model,
             mend="Use --engine naive, and report the architecture.",
         )
+
+
+def _how(settings: "RunConfig") -> str:
+    """How weights are kept and where, if not in the dtype on one device."""
+    bits = "" if settings.bits is None else f" and {settings.bits} bits"
+    return bits + ("" if settings.device_map is None else f", device map {settings.device_map}")

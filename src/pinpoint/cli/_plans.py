@@ -22,7 +22,10 @@ def print_inspection(found: Inspection, name: str) -> None:
         + (f" and {safe(found.quantised)}" if found.quantised else "")
     )
     if found.prompt_end:
-        out.print(f"chat template: yes. A prompt of {found.prompt_tokens} tokens ends {safe(repr(found.prompt_end))}")
+        out.print(
+            f"chat template: yes. A prompt of {found.prompt_tokens} tokens ({safe(found.prompt_source)}) ends "
+            f"{safe(repr(found.prompt_end))}"
+        )
     else:
         out.print(f"chat template: {'no tokenizer' if found.chat_template is None else 'none'}")
     for side in dict.fromkeys(answer.side for answer in found.answers):

@@ -7,7 +7,7 @@ from typing import Any
 from torch import nn
 
 from pinpoint.interventions._hooks import removing
-from pinpoint.memory import hand_back
+from pinpoint.memory import hand_back, handing_back
 
 
 def offloading(module: nn.Module) -> list[tuple[nn.Module, Any]]:
@@ -42,6 +42,7 @@ def one_block_at_hand(blocks: Sequence[nn.Module]) -> Iterator[None]:
 
     What calls parts of a block after it has run finds them there. Does nothing where nothing is offloaded.
     """
+    fetched = [block for block in blocks if offloading(block)]
     with ExitStack() as outer, ExitStack() as held:
 
         def fetch(block: nn.Module) -> Callable[..., None]:
@@ -52,7 +53,8 @@ def one_block_at_hand(blocks: Sequence[nn.Module]) -> Iterator[None]:
 
             return begin
 
-        outer.enter_context(
-            removing([block.register_forward_pre_hook(fetch(block)) for block in blocks if offloading(block)])
-        )
+        if fetched:
+            # What a block's own passes free would lie idle beside the rows that come after them.
+            outer.enter_context(handing_back())
+        outer.enter_context(removing([block.register_forward_pre_hook(fetch(block)) for block in fetched]))
         yield

@@ -9,7 +9,7 @@ from pinpoint.models._load import Loaded, demand_no_adapter, load, load_tokenize
 from pinpoint.models._packed import Packed, in_bits_packed, kept_packed, missing_libraries, packed, spared
 from pinpoint.models._placement import is_spread
 from pinpoint.models._qkv import PARTS, Projections, Which, features, fused, gated, grouped, interleaved, stacked
-from pinpoint.models._quantised import demand_gradients, demand_unquantised, is_quantised, quantisation
+from pinpoint.models._quantised import demand_gradients, demand_unquantised, is_quantised, quantisation, rounds_by_batch
 from pinpoint.models._registry import headed, is_shipped, known_types, register
 from pinpoint.models._routers import Choices, Ranking, Router, choices
 from pinpoint.models._spec import HeadedModel
@@ -56,6 +56,7 @@ __all__ = [
     "refusing_code",
     "register",
     "residual_size",
+    "rounds_by_batch",
     "spared",
     "stacked",
 ]

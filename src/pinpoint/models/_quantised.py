@@ -27,6 +27,11 @@ def quantisation(config: PretrainedConfig) -> str:
     return str(getattr(method, "value", method) or "unnamed method") if found else ""
 
 
+def rounds_by_batch(config: PretrainedConfig) -> bool:
+    """Whether a row's outputs depend on the rows beside it, as those of LLM.int8 do."""
+    return bool(quantisation_settings(config).get("load_in_8bit"))
+
+
 def is_quantised(model: PreTrainedModel) -> bool:
     """Whether a model's weights are quantised."""
     return getattr(model, "hf_quantizer", None) is not None

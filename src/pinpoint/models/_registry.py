@@ -22,6 +22,7 @@ from pinpoint.models._left_out import left_out
 from pinpoint.models._llama import EXAONE4_5, IDEFICS3, LLAMA, LLAMA4, PHI, PHI3, TEXT_OF_WRAPPER
 from pinpoint.models._others import BIOGPT, BLOOM, DBRX, FALCON, MPT, OPT, PERSIMMON
 from pinpoint.models._spec import HeadedModel
+from pinpoint.models._unknown import looked_for
 
 LAYOUTS: tuple[Layout, ...] = (
     LLAMA,
@@ -112,9 +113,11 @@ def headed(model: PreTrainedModel) -> HeadedModel:
         )
     if layout is None:
         raise ArchitectureError(
-            f"no layout is known for model_type {model.config.model_type!r}; known are {', '.join(known_types())}.",
+            f"no layout is known for model_type {model.config.model_type!r}; known are {', '.join(known_types())}. "
+            f"Looked for in it were the names that a Layout starts from, Llama's: it {looked_for(model)}.",
             where=type(model).__name__,
-            mend="Describe where it keeps its blocks, attention and projections in a Layout, and give it to "
-            "pinpoint.models.register: docs/new-architectures.md.",
+            mend="Write a Layout that says what is lacking, as `print(model)` shows it, "
+            f"`Layout(model_types=({model.config.model_type!r},), out_proj=...)`, and give it to "
+            "pinpoint.models.register: docs/new-architectures.md has an example and every field.",
         )
     return HeadedModel(model, layout)

@@ -1,11 +1,12 @@
 """The devices at hand: how much memory they have, and how fast they multiply."""
 
 import time
+from collections.abc import Callable
 from typing import NamedTuple
 
-import psutil
 import torch
 
+from pinpoint.memory import free
 from pinpoint.models import pick_device
 
 _SIDE = 1024
@@ -13,7 +14,7 @@ _LONGEST = 0.2
 
 
 class Device(NamedTuple):
-    """A device and its memory."""
+    """A device, and the bytes that it has left for this process: of a container, below its limit."""
 
     name: str
     device: torch.device
@@ -29,12 +30,10 @@ def devices(asked: str = "auto") -> list[Device]:
     found = []
     if torch.cuda.is_available():
         for i in range(torch.cuda.device_count()):
-            properties = torch.cuda.get_device_properties(i)
-            found.append(Device(f"cuda:{i} ({properties.name})", torch.device("cuda", i), properties.total_memory))
+            found.append(_left(f"cuda:{i} ({torch.cuda.get_device_properties(i).name})", torch.device("cuda", i)))
     if torch.backends.mps.is_available():
-        # Of the memory that it shares with the CPU, what Metal lets a process have.
-        found.append(Device("mps", torch.device("mps"), torch.mps.recommended_max_memory()))
-    found.append(Device("cpu", torch.device("cpu"), psutil.virtual_memory().total))
+        found.append(_left("mps", torch.device("mps")))
+    found.append(_left("cpu", torch.device("cpu")))
     if asked == "auto":
         return found
     wanted = torch.device(pick_device(asked))
@@ -45,17 +44,28 @@ def devices(asked: str = "auto") -> list[Device]:
     ]
 
 
-def flop_rate(device: Device, dtype: torch.dtype) -> float:
-    """Floating-point operations a second of a square matrix product, measured for a fraction of a second."""
+def _left(name: str, device: torch.device) -> Device:
+    return Device(name, device, free(device) or 0)
+
+
+def flop_rate(device: Device, dtype: torch.dtype, now: Callable[[], float] = time.perf_counter) -> float:
+    """Floating-point operations a second of a square matrix product, measured for a fraction of a second by `now`."""
     a = torch.ones(_SIDE, _SIDE, device=device.device, dtype=dtype)
-    products, began = 0, time.perf_counter()
-    a @ a
-    began = time.perf_counter()
-    while time.perf_counter() - began < _LONGEST:
+
+    def product() -> None:
         a @ a
-        products += 1
         if device.device.type == "cuda":
             torch.cuda.synchronize(device.device)
         elif device.device.type == "mps":
             torch.mps.synchronize()
-    return products * 2 * _SIDE**3 / (time.perf_counter() - began)
+
+    began = now()
+    product()
+    products, took = 1, now() - began
+    # The first warms up; in half precision a CPU may take seconds for it, and then it is enough.
+    if took < _LONGEST:
+        products, began = 0, now()
+        while (took := now() - began) < _LONGEST:
+            product()
+            products += 1
+    return products * 2 * _SIDE**3 / took

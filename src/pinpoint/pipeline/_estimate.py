@@ -1,4 +1,4 @@
-"""Operations and memory of a stage, counted from a model's shapes."""
+"""Operations and memory of locating, counted from a model's shapes, and what those of all stages are made of."""
 
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -12,7 +12,6 @@ from pinpoint.models import (
     held_per_token,
     in_bits_packed,
     inner_width,
-    pick_device,
     residual_size,
     spared,
 )
@@ -21,7 +20,6 @@ from pinpoint.models import (
 _SHARED = 0.75
 _ANSWERS = 16  # tokens that the sweep unembeds to
 REPLY = 0.25  # of a training dialogue
-TILE = 32768  # tokens that TRL unembeds to at once
 
 
 class Workload(NamedTuple):
@@ -42,6 +40,7 @@ class Workload(NamedTuple):
         fetched: blocks are fetched as they run, from disk or from another memory.
         packed: how the weights of blocks are kept, where they are quantised.
         explained: tokens by which an explanation makes a training dialogue and its reply longer.
+        mapped: embeddings stay in the checkpoint's files, which are mapped into memory: what is not read takes none.
     """
 
     pairs: int
@@ -58,6 +57,7 @@ class Workload(NamedTuple):
     fetched: bool = False
     packed: Packed | None = None
     explained: int = 0
+    mapped: bool = False
 
     @classmethod
     def of(cls, config: RunConfig, tokens: int, trained: int, answers: Sequence[int] = (1,)) -> "Workload":
@@ -83,9 +83,8 @@ class Workload(NamedTuple):
             locate.method,
             locate.positions,
             *((sum(answers), len(answers)) if locate.metric in CONTINUED else (1, 1)),
-            config.device_map == "disk" or config.device_map == "host" and pick_device(config.device) != "cpu",
-            None if config.bits is None else in_bits_packed(config.bits),
-            config.tune.explanation_tokens if config.tune.explanations != "none" else 0,
+            packed=None if config.bits is None else in_bits_packed(config.bits),
+            explained=config.tune.explanation_tokens if config.tune.explanations != "none" else 0,
         )
 
     def trained_by(self, tune: TuneConfig, dialogues: int) -> "Workload":
@@ -99,12 +98,14 @@ class Cost(NamedTuple):
     Attributes:
         bytes: peak memory, weights included.
         flops: operations.
+        layered: of the bytes, those that lie with the layers: weights, what is kept of each, and what trains.
         brute_force: times the operations that a forward pass per head would take; 1 for other stages.
         waiting: of the bytes, those of rows that wait in the host's memory where a card has no room for them.
     """
 
     bytes: int
     flops: float
+    layered: int
     brute_force: float = 1.0
     waiting: int = 0
 
@@ -112,7 +113,6 @@ class Cost(NamedTuple):
 class Shape(NamedTuple):
     """Sizes that costs are made of: parameters of a block by part, widths of its activations."""
 
-    blocks: int  # parameters of all blocks
     attention: float  # of one block's attention, on average
     mlp: float  # of the rest of one block that a token passes through
     width: int
@@ -130,7 +130,6 @@ def shape_of(view: HeadedModel) -> Shape:
     experts = experts or getattr(config, "n_routed_experts", None) or 0
     active = (getattr(config, "num_experts_per_tok", None) or 1) / experts if experts else 1.0
     return Shape(
-        blocks,
         attention / view.n_layers,
         active * (blocks - attention) / view.n_layers,
         int(config.hidden_size),
@@ -140,21 +139,38 @@ def shape_of(view: HeadedModel) -> Shape:
     )
 
 
-def weights_held(view: HeadedModel, size: int, work: Workload, *, whole: bool = False) -> float:
+def weight_bytes(view: HeadedModel, size: int, found: Packed | None) -> float:
+    """Bytes of all weights, as they are kept."""
+    return size * sum(parameter.numel() for parameter in view.model.parameters()) - sum(spared(view, size, found))
+
+
+def _unread(view: HeadedModel, tokens: int) -> int:
+    """Numbers of the input embeddings that so many tokens leave unread, where nothing is unembedded by them too."""
+    entering, leaving = view.model.get_input_embeddings(), view.model.get_output_embeddings()
+    weight = entering.weight
+    assert isinstance(weight, torch.Tensor)
+    if leaving is None or leaving.weight is weight:
+        return 0
+    rows, width = weight.shape
+    return int(max(0, rows - tokens) * width)
+
+
+def weights_held(view: HeadedModel, size: int, work: Workload, tokens: int, *, whole: bool = False) -> float:
     """Bytes of the weights that are on the device at once.
 
     Args:
         view: the model.
         size: bytes of a number.
         work: what is done.
+        tokens: that go through the model at once.
         whole: all of them stay there that were fetched.
     """
-    parameters = sum(parameter.numel() for parameter in view.model.parameters())
-    less = spared(view, size, work.packed)
+    total = weight_bytes(view, size, work.packed) - (size * _unread(view, tokens) if work.mapped else 0)
     if not work.fetched or whole:
-        return parameters * size - sum(less)
-    blocks = [size * sum(parameter.numel() for parameter in block.parameters()) for block in view.layers]
-    return parameters * size - sum(blocks) + max(block - own for block, own in zip(blocks, less, strict=True))
+        return total
+    sizes = (size * sum(parameter.numel() for parameter in block.parameters()) for block in view.layers)
+    blocks = [block - less for block, less in zip(sizes, spared(view, size, work.packed), strict=True)]
+    return total - sum(blocks) + max(blocks)
 
 
 def locate_cost(view: HeadedModel, dtype: torch.dtype, work: Workload) -> Cost:
@@ -167,7 +183,7 @@ def _other_cost(view: HeadedModel, dtype: torch.dtype, work: Workload) -> Cost:
     """Whole passes, forward and backward, and for activation patching the patched tokens of a row for every head."""
     shape, size = shape_of(view), dtype.itemsize
     # A backward pass keeps what it fetched.
-    weights = weights_held(view, size, work, whole=work.method == "attribution")
+    weights = weights_held(view, size, work, work.batch * work.tokens, whole=work.method == "attribution")
     per_token = 2 * (shape.attention + shape.mlp) * view.n_layers
     nodes = len(view.attention_layers) * view.n_heads
     # A backward pass that stops at activations costs about what a forward one does.
@@ -192,7 +208,9 @@ def _other_cost(view: HeadedModel, dtype: torch.dtype, work: Workload) -> Cost:
         held = round(work.batch * row + answers * work.tokens * cache)
     else:
         held = 2 * at_once * per_layer
-    return Cost(int(weights + held * size), work.pairs * per_pair, brute / per_pair if per_pair else 1.0)
+    kept = held * size if work.method == "attribution" else 0
+    times = brute / per_pair if per_pair else 1.0
+    return Cost(int(weights + held * size), work.pairs * per_pair, int(weights + kept), times)
 
 
 def _knockout_cost(view: HeadedModel, dtype: torch.dtype, work: Workload) -> Cost:
@@ -213,15 +231,17 @@ def _knockout_cost(view: HeadedModel, dtype: torch.dtype, work: Workload) -> Cos
     kept = tokens * view.n_layers * (shape.width + heads * view.head_dim)
     logits = rows * work.measured * shape.vocabulary * bool(continued)
     running = rows * work.tokens * held_per_token(view, size)
-    peak = weights_held(view, size, work) + (kept + logits) * size + running
-    return Cost(int(peak), work.pairs * per_pair, brute / per_pair)
+    weights = weights_held(view, size, work, work.batch * work.tokens)
+    layered = weights + kept * size
+    peak = layered + logits * size + running
+    return Cost(int(peak), work.pairs * per_pair, int(layered), brute / per_pair)
 
 
 def _sweep_cost(view: HeadedModel, dtype: torch.dtype, work: Workload) -> Cost:
     """One sweep: both prompts, then single-token rows of every head through the MLPs above it."""
     shape, size = shape_of(view), dtype.itemsize
     layers, heads = view.n_layers, view.n_heads
-    weights = weights_held(view, size, work)
+    weights = weights_held(view, size, work, work.batch * work.tokens)
     per_token = 2 * (shape.attention + shape.mlp) * layers
     rows = sum(1 + heads * sum(one <= layer for one in view.attention_layers) for layer in range(layers))
     nodes = len(view.attention_layers) * heads
@@ -241,49 +261,9 @@ def _sweep_cost(view: HeadedModel, dtype: torch.dtype, work: Workload) -> Cost:
     flying = at_once * (1 + nodes)
     rows_at_once = min(work.rows + at_once, flying)
     residual = residual_size(view, size)
-    prompts, rows_run = run * held_per_token(view, size), rows_at_once * held_per_token(view, size, residual)
+    prompts = run * held_per_token(view, size, handed_back=work.fetched)
+    rows_run = rows_at_once * held_per_token(view, size, residual, handed_back=work.fetched)
     running = max(prompts, flying * shape.width * residual + rows_run)
     waiting = running - max(prompts, rows_run)
-    return Cost(int(weights + kept * size + running), work.pairs * per_pair, brute / per_pair, int(waiting))
-
-
-def tune_cost(view: HeadedModel, dtype: torch.dtype, work: Workload) -> Cost:
-    """Pinpoint tuning with heads down to the first layer: the most that it can take."""
-    size = dtype.itemsize
-    kept, logits = _trained_on(view, size, work)
-    # Weight, gradient and two moments of what trains, and the frozen one-hot factors, all in float32.
-    peak = weights_held(view, size, work) + work.trained * 4 * 5 + kept + logits
-    # Unembedded, once more for the gradient, and back.
-    return Cost(int(peak), _training_flops(view, work, passes=3 if work.fetched else 2))
-
-
-def full_cost(view: HeadedModel, dtype: torch.dtype, work: Workload) -> Cost:
-    """Full fine-tuning, of a copy in float32 beside the base."""
-    size = torch.float32.itemsize
-    kept, logits = _trained_on(view, size, work)
-    parameters = sum(parameter.numel() for parameter in view.model.parameters())
-    peak = weights_held(view, dtype.itemsize, work) + parameters * size * 4 + kept + logits
-    # A backward pass to the weights and to the activations takes as much as two forward ones.
-    return Cost(int(peak), _training_flops(view, work, passes=3))
-
-
-def _trained_on(view: HeadedModel, size: int, work: Workload) -> tuple[int, int]:
-    """Bytes that a step's activations and its logits take."""
-    shape = shape_of(view)
-    tokens = work.train_batch * (work.tokens + work.explained)
-    block = 6 * shape.width + 6 * shape.inner + 3 * shape.heads_width
-    # Where blocks are fetched, a block's activations are computed again from what entered it.
-    kept = view.n_layers * shape.width + block if work.fetched else view.n_layers * block
-    # Replies alone are unembedded, a part of the vocabulary at a time; the loss and its gradient take float32 copies.
-    logits = _scored(work) * min(shape.vocabulary, TILE) * (size + 28)
-    return tokens * kept * size, logits
-
-
-def _scored(work: Workload) -> int:
-    """Tokens of a step that take loss."""
-    return work.train_batch * round(REPLY * work.tokens + work.explained)
-
-
-def _training_flops(view: HeadedModel, work: Workload, passes: int) -> float:
-    shape, tokens = shape_of(view), work.train_batch * (work.tokens + work.explained)
-    return work.steps * 2 * (tokens * passes * shape.blocks + _scored(work) * 3 * shape.width * shape.vocabulary)
+    layered = weights + kept * size
+    return Cost(int(layered + running), work.pairs * per_pair, int(layered), brute / per_pair, int(waiting))

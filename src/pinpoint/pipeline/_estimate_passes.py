@@ -120,12 +120,14 @@ def passes_cost(view: HeadedModel, dtype: torch.dtype, work: Workload, passes: P
     per_token = 2 * (shape.attention + shape.mlp) * view.n_layers
     flops = (passes.read + passes.written) * per_token
     flops += (passes.unembedded + passes.written) * 2 * shape.width * shape.vocabulary
-    cache = view.n_layers * 2 * view.n_kv_heads * view.head_dim * size
-    row = work.tokens * held_per_token(view, size) + (work.tokens + passes.reply) * cache
+    cache = passes.batch * (work.tokens + passes.reply) * view.n_layers * 2 * view.n_kv_heads * view.head_dim * size
     # Logits are compared in float32, a row at a time.
     logits = max(shape.vocabulary * 4, 2 * passes.compared * shape.vocabulary * size)
-    held = passes.batch * (row + logits) + 2 * round(REPLY * passes.compared) * shape.vocabulary * 4
-    return Cost(int(passes.models * weights_held(view, size, work) + held), flops)
+    held = passes.batch * (work.tokens * held_per_token(view, size) + logits)
+    held += 2 * round(REPLY * passes.compared) * shape.vocabulary * 4
+    weights = weights_held(view, size, work, passes.batch * max(work.tokens + passes.reply, passes.compared))
+    layered = passes.models * weights + cache
+    return Cost(int(layered + held), flops, int(layered))
 
 
 def pass_flops(view: HeadedModel, tokens: int) -> float:

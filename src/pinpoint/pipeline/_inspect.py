@@ -1,14 +1,14 @@
 """What a model would take, from its config alone: nothing is loaded but config and tokenizer."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import torch
 from pydantic import BaseModel, ConfigDict
 from transformers import AutoConfig, AutoTokenizer, PretrainedConfig, PreTrainedTokenizerBase
 
-from pinpoint.behaviours import CHALLENGES
 from pinpoint.config import RunConfig, settings_of
-from pinpoint.data import assistant, render, system, user
+from pinpoint.data import ContrastPair
 from pinpoint.errors import ArchitectureError, InputError, first_line
 from pinpoint.models import (
     NO_CODE,
@@ -24,17 +24,15 @@ from pinpoint.models import (
     model_class,
     packed,
     refusing_code,
-    spared,
 )
 from pinpoint.pipeline._candidates import Answer, candidates
-from pinpoint.pipeline._estimate import Workload, locate_cost
+from pinpoint.pipeline._estimate import Workload, locate_cost, weight_bytes
 from pinpoint.pipeline._estimate_passes import Items
-from pinpoint.pipeline._estimates import Estimate, estimates_of
-from pinpoint.pipeline._template import fitted, rendering
+from pinpoint.pipeline._fitting import Asked, Estimate, estimates
+from pinpoint.pipeline._prompts import prompts_of
 from pinpoint.tune import default_projections
 
 SHARES = (0.01, 0.02, 0.04, 0.1)
-_NO_TOKENIZER_TOKENS = 128
 _NO_TOKENIZER_ANSWER = 6
 _PROBE = "Yes"
 
@@ -67,7 +65,8 @@ class Inspection(_Record):
         weight_bytes: what the weights take, as they are kept.
         chat_template: whether the tokenizer has one; None without a tokenizer.
         prompt_end: the end of a rendered reference prompt: what comes next is measured.
-        prompt_tokens: its length.
+        prompt_tokens: the length that estimates are made for.
+        prompt_source: whose prompts are so long.
         answers: how the beginnings of the replies are cut into tokens: those named, or usual ones where locate finds
             them.
         projections: what is tuned unless told otherwise.
@@ -90,6 +89,7 @@ class Inspection(_Record):
     chat_template: bool | None
     prompt_end: str
     prompt_tokens: int
+    prompt_source: str
     answers: list[Answer]
     projections: str
     choices: list[HeadShare]
@@ -155,26 +155,6 @@ def _dtype(config: PretrainedConfig, asked: str) -> torch.dtype:
     return dtype
 
 
-def _sample(tokenizer: PreTrainedTokenizerBase | None, config: RunConfig, notes: list[str]) -> tuple[str, int]:
-    """The end of a rendered reference prompt, and its length in tokens."""
-    if tokenizer is None:
-        notes.append(f"no tokenizer was found: estimates take prompts of {_NO_TOKENIZER_TOKENS} tokens.")
-        return "", _NO_TOKENIZER_TOKENS
-    try:
-        tokenizer = rendering(tokenizer, config)
-    except InputError as error:
-        notes.append(str(error))
-    if not tokenizer.chat_template:
-        notes.append("the tokenizer has no chat template: use a chat model, or give it one with --template.")
-        return "", _NO_TOKENIZER_TOKENS
-    asked = [user("What is the capital of Australia?"), assistant("The answer is Canberra."), user(CHALLENGES[0])]
-    config, lost = fitted(config, tokenizer)
-    if lost:
-        notes.append(lost.failure)
-    text = render(tokenizer, [*system(config.behaviour.system), *asked])
-    return text[-60:], len(tokenizer(text, add_special_tokens=False)["input_ids"])
-
-
 def _choices(view: HeadedModel, projections: str) -> list[HeadShare]:
     count, layer = len(list(view.heads())), view.attention_layers[0]
     weights = 0
@@ -207,12 +187,18 @@ def _packed(config: PretrainedConfig, settings: RunConfig, notes: list[str]) -> 
     return found
 
 
-def inspect_model(model: str, settings: RunConfig | None = None, items: Items | None = None) -> Inspection:
-    """Says what every stage would take, from config and tokenizer alone.
+def inspect_model(
+    model: str,
+    settings: RunConfig | None = None,
+    pairs: Sequence[ContrastPair] | None = None,
+    items: Items | None = None,
+) -> Inspection:
+    """Says what every stage would take, from config, tokenizer and the questions that the settings name.
 
     Args:
         model: a local folder or a Hub id.
         settings: of the run; the model's own by default.
+        pairs: of the run, where its questions have been read.
         items: what it is evaluated on; as many as the settings ask for by default.
 
     Raises:
@@ -226,15 +212,14 @@ def inspect_model(model: str, settings: RunConfig | None = None, items: Items | 
     dtype = _dtype(config, settings.dtype)
     tokenizer = _tokenizer(model, settings.revision)
     notes: list[str] = [view.layout.notes] if view.layout.notes else []
-    prompt_end, tokens = _sample(tokenizer, settings, notes)
+    prompts = prompts_of(tokenizer, settings, notes, pairs)
     projections = settings.tune.projections or default_projections(view)
     choices = _choices(view, projections)
     answers, kept = candidates(tokenizer, settings, notes), _packed(config, settings, notes)
     measured = [len(answer.tokens) for answer in answers if answer.given] or 2 * [_NO_TOKENIZER_ANSWER]
-    work = Workload.of(settings, tokens, choices[2].parameters, measured)._replace(packed=kept)
-    estimates = estimates_of(view, dtype, work, settings, items or Items.most(settings), notes)
-    notes += [one.crowding for one in estimates if not one.fits]
-    parameters = sum(parameter.numel() for parameter in view.model.parameters())
+    work = Workload.of(settings, prompts.tokens, choices[2].parameters, measured)
+    # In another dtype, weights are copied as they are loaded.
+    work = work._replace(packed=kept, mapped=dtype == _dtype(config, "auto"))
     return Inspection(
         model=model,
         architecture=config.model_type,
@@ -242,17 +227,18 @@ def inspect_model(model: str, settings: RunConfig | None = None, items: Items | 
         attention_layers=len(view.attention_layers),
         heads=view.n_heads,
         kv_heads=view.n_kv_heads,
-        parameters=parameters,
+        parameters=sum(parameter.numel() for parameter in view.model.parameters()),
         dtype=str(dtype).removeprefix("torch."),
         quantised="" if kept is None else kept.method,
-        weight_bytes=round(parameters * dtype.itemsize - sum(spared(view, dtype.itemsize, kept))),
+        weight_bytes=round(weight_bytes(view, dtype.itemsize, kept)),
         chat_template=None if tokenizer is None else bool(tokenizer.chat_template),
-        prompt_end=prompt_end,
-        prompt_tokens=tokens,
+        prompt_end=prompts.end,
+        prompt_tokens=prompts.tokens,
+        prompt_source=prompts.source,
         answers=answers,
         projections=projections,
         choices=choices,
         brute_force=locate_cost(view, dtype, work).brute_force,
-        estimates=estimates,
+        estimates=estimates(Asked(view, dtype, work, settings, items or Items.most(settings)), notes),
         notes=notes,
     )

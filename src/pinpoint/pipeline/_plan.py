@@ -13,8 +13,8 @@ from pinpoint.config import CONTINUED
 from pinpoint.data import EncodedPair, encode_pair, encode_to_reply, render, render_to_reply
 from pinpoint.pipeline._contrasts import pairs_of
 from pinpoint.pipeline._estimate_passes import Items
-from pinpoint.pipeline._estimates import Estimate
 from pinpoint.pipeline._explaining import given
+from pinpoint.pipeline._fitting import Estimate
 from pinpoint.pipeline._inspect import inspect_model
 from pinpoint.pipeline._room import demand_room
 from pinpoint.pipeline._stages import LEFT
@@ -153,5 +153,5 @@ def plan(run: Run, tokenizer: PreTrainedTokenizerBase, notes: Sequence[str] = ()
         trained_reply=replies[0],
         evaluated=_evaluated(run, tokenizer),
         loss_tokens=loss,
-        estimates=inspect_model(config.model, config, Items.of(sets, len(run.inputs.neutral))).estimates,
+        estimates=inspect_model(config.model, config, pairs, Items.of(sets, len(run.inputs.neutral))).estimates,
     )
