@@ -141,17 +141,6 @@ def test_choosing_k_tells_the_defaults_and_what_the_sweep_found() -> None:
     assert TuneConfig().heads == "auto" and SweepConfig().counts == ()
 
 
-def test_the_memory_table_is_that_of_the_record() -> None:
-    [table] = [rows for rows in _tables("scale.md") if rows[0][-1] == "ratio"]
-    found = _record("memory.json")["rows"]
-    mebibytes = [[f"{one[name] / 2**20:.0f} MiB" for name in ("measured", "predicted")] for one in found]
-    shown = [[one["stage"], *sizes, f"{one['ratio']:.2f}"] for one, sizes in zip(found, mebibytes, strict=True)]
-    assert [row[1:] for row in table[1:]] == shown
-    layouts = {"gpt2": "GPT-2", "llama": "Llama", "gemma2": "Gemma-2"}
-    named = [layouts[one["model"]] if one["stage"] == "locate" else "" for one in found]
-    assert [row[0].partition(" layout")[0] for row in table[1:]] == named
-
-
 JUDGED = {"qwen0.5b": "Qwen 0.5B", "qwen1.5b": "Qwen 1.5B", "qwen3b": "Qwen 3B", "llama1b": "Llama 1B"}
 
 
