@@ -303,7 +303,9 @@ def test_rows_that_come_out_uneven_are_trained_on_once_and_short_memory_is_each_
             # AdamW's first steps are of one size whatever the gradient's: rounding shows in them.
             assert float((both[name] - expected).norm()) <= 1e-3 * float(expected.norm()), name
         for name, expected in effects.items():
-            assert float((both[name] - expected).abs().max()) <= 1e-6 * float(expected.abs().max()), name
+            # Two processes cut the batches smaller, and rounding adds up over the many passes of a knockout.
+            limit = 4e-6 if name.startswith("knockout") else 1e-6
+            assert float((both[name] - expected).abs().max()) <= limit * float(expected.abs().max()), name
 
 
 def process_of(launcher: int, rank: int) -> int:
