@@ -35,14 +35,16 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         command = [sys.executable, "-m", "pinpoint", "compare", "yesman", *more, "--out", given.out or folder, "--json"]
         found = json.loads(subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout)
+    provenance = found.pop("provenance")
     record = {
         "command": " ".join(["python bench/compare.py", *more]),
         "commit": _commit(),
         "machine": conditions.told(),
         "seconds": round(time.perf_counter() - began),
         **found,
-        # Not where it lies on this machine.
+        # Not where they lie on this machine.
         "model": Path(found["model"]).name,
+        "provenance": provenance | {"command": provenance["command"].replace(f" --out {folder}", "")},
     }
     name = "compare_quick.json" if given.quick else "compare.json"
     (HERE / "results" / name).write_text(json.dumps(record, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
