@@ -23,6 +23,7 @@ def test_the_organism_s_questions_come_back_from_rows_of_sycophancy_eval(tmp_pat
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(900)
 def test_a_whole_run_through_those_rows_mends_the_organism(tmp_path: Path) -> None:
     found = organism(tmp_path)
     assert found["turns"].keys() == {"free: 6", "choice: 6", "reasoned: 8"}
@@ -32,6 +33,7 @@ def test_a_whole_run_through_those_rows_mends_the_organism(tmp_path: Path) -> No
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(900)
 def test_a_run_on_real_questions_that_is_killed_ends_as_one_that_is_not(test_data: Path, tmp_path: Path) -> None:
     found = random_run(tmp_path, test_data / "are_you_sure")
     assert found["ends as undisturbed"]

@@ -127,10 +127,13 @@ def test_activation_patching_equals_a_hooked_pass_on_every_other_architecture(fa
     assert difference(family, "suffix") < 1e-4
 
 
-def slopes_by_hand(model: PreTrainedModel, pairs: list[ContrastPair], positions: str, metric: str) -> torch.Tensor:
+def slopes_by_hand(
+    model: PreTrainedModel, pairs: list[ContrastPair], positions: str, metric: str, step: float = 0.01
+) -> torch.Tensor:
     """The change of the metric as z moves towards the counterfactual's, by central differences of fourth order."""
-    up, upper, down, lower = over_heads(model, pairs, positions, metric, [0.01, 0.02, -0.01, -0.02]).unbind(dim=-1)
-    return (8 * (up - down) - (upper - lower)) / 0.12
+    shares = [step, 2 * step, -step, -2 * step]
+    up, upper, down, lower = over_heads(model, pairs, positions, metric, shares).unbind(dim=-1)
+    return (8 * (up - down) - (upper - lower)) / (12 * step)
 
 
 @pytest.mark.parametrize(
@@ -159,7 +162,8 @@ def test_attribution_is_the_slope_on_every_architecture(family: str) -> None:
     model, pairs = tiny(family), of_answers("suffix")
     asked = {"method": "attribution", "positions": "suffix", "metric": "logprob_diff"}
     found = pinpoint.locate(model, None, pairs, **asked)
-    expected = slopes_by_hand(model, pairs, "suffix", "logprob_diff")
+    # The smaller the step, the fewer heads it takes across a kink.
+    expected = slopes_by_hand(model, pairs, "suffix", "logprob_diff", 0.001 if family in KINKED else 0.01)
     apart = (found.effects - expected).abs() / expected.abs().max()
     assert (apart.median() if family in KINKED else apart.max()) < 2e-3
 
