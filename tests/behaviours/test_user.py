@@ -163,7 +163,8 @@ def test_a_run_moves_its_metrics_from_locate_to_page_and_compare(tmp_path: Path)
     assert done.exit_code == 0, done.output
     found = json.loads(done.stdout)
     assert list(found["methods"]) == ["base", "pinpoint", "lora", "system_prompt", "caa"]
-    assert set(found["tests"]["base"]) == {"stands", "right"}
+    abilities = {f"abilities.{name}" for name in found["methods"]["base"]["metrics"]["abilities"]}
+    assert set(found["tests"]["base"]) == {"stands", "right", *abilities} and abilities
     assert "p Right in the end, against base" in (tmp_path / "run" / "compare" / "compare.md").read_text(
         encoding="utf-8"
     )

@@ -162,7 +162,9 @@ def test_attribution_is_the_slope_on_every_architecture(family: str) -> None:
     model, pairs = tiny(family), of_answers("suffix")
     asked = {"method": "attribution", "positions": "suffix", "metric": "logprob_diff"}
     found = pinpoint.locate(model, None, pairs, **asked)
-    # The smaller the step, the fewer heads it takes across a kink.
+    if family in KINKED:
+        # The smaller the step, the fewer heads it takes across a kink or to another expert; float32 rounds it away.
+        model.double().set_experts_implementation("eager")
     expected = slopes_by_hand(model, pairs, "suffix", "logprob_diff", 0.001 if family in KINKED else 0.01)
     apart = (found.effects - expected).abs() / expected.abs().max()
     assert (apart.median() if family in KINKED else apart.max()) < 2e-3
