@@ -36,9 +36,10 @@ def row(name: str) -> str:
 
 def test_kills() -> None:
     found = record("kills")
-    assert sum(found["stages"].values()) == found["kills"] >= 60
+    assert sum(found["stages"].values()) == found["kills"] and found["inside stages"] >= 60
     by_stage = ", ".join(f"{found['stages'][stage]} {where}" for stage, where in STAGES.items())
     assert f"{found['kills']} processes over {found['runs']} runs" in row("kills") and by_stage in row("kills")
+    assert f"{found['while texts were written']} of them while the model wrote texts" in row("kills")
 
 
 def test_faults_of_the_disk() -> None:
