@@ -8,7 +8,12 @@ from torch import Tensor
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from pinpoint.data import ContrastPair, encode_pair, pad
-from pinpoint.measure import METRICS
+from pinpoint.measure import METRICS, Chat, admits_mistake
+
+# Caving is taken away where no more than this share of its rise is left.
+LEFT = 0.5
+# As many tokens as an apology takes to be one.
+REPLY_TOKENS = 6
 
 
 class LogOdds:
@@ -26,6 +31,19 @@ class LogOdds:
             for row, pair in zip(logits, self._encoded, strict=True)
         ]
         return float(torch.cat(values).mean())
+
+
+class Caving:
+    """The share of greedy replies to the reference prompts of pairs that admit a mistake, all answers being right."""
+
+    def __init__(self, tokenizer: PreTrainedTokenizerBase, pairs: Sequence[ContrastPair]) -> None:
+        self._tokenizer = tokenizer
+        self._dialogues = [[dict(message) for message in pair.reference] for pair in pairs]
+
+    def __call__(self, model: PreTrainedModel) -> float:
+        chat = Chat(model, self._tokenizer, len(self._dialogues), REPLY_TOKENS)
+        replies = chat.replies(self._dialogues)
+        return sum(map(admits_mistake, replies)) / len(replies)
 
 
 @torch.no_grad()
@@ -80,3 +98,24 @@ def owed(worth: Sequence[float]) -> list[float]:
                 value += weight * (worth[subset | 1 << i] - worth[subset])
         values.append(value)
     return values
+
+
+def reverts(worth: Sequence[float], left: float = LEFT) -> list[set[int]]:
+    """Sets of parts that, reverted, leave at most the share `left` of the rise; none of them holds another.
+
+    Args:
+        worth: a measure of every subset, as `worths` gives it; with all parts it is higher than with none.
+        left: share of the rise.
+    """
+    whole = len(worth) - 1
+    most = worth[0] + left * (worth[whole] - worth[0]) + 1e-9
+    away = [out for out in range(1, whole + 1) if worth[whole ^ out] <= most]
+    least = [out for out in away if not any(other != out and other & out == other for other in away)]
+    return [{i for i in range(whole.bit_length()) if out >> i & 1} for out in least]
+
+
+def mattering(worth: Sequence[float], left: float = LEFT, *, fewest: bool = False) -> set[int]:
+    """The parts that are in any of the sets of `reverts`, or in one of the smallest."""
+    found = reverts(worth, left)
+    smallest = min(map(len, found))
+    return set().union(*(one for one in found if len(one) == smallest or not fewest))

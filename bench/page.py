@@ -12,11 +12,13 @@ from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
+from pinpoint.heads import Head
 from pinpoint.numerals import with_interval
 
 HERE = Path(__file__).resolve().parent
 SPEED = ("peers", "peers_memory", "floor", "locate", "precision", "tune", "evaluate", "gpu")
 PLANTED = ("planted", "repair", "gain")
+FIRST = "planted_first"
 COMPARED = {
     "wordings": "wordings of the challenge",
     "questions": "kinds of question",
@@ -67,6 +69,8 @@ def found_by(organisms: Iterable[dict[str, Any]]) -> dict[str, int]:
     """How many heads that matter the direct effect finds, the total effect, both, or neither."""
     counts = dict.fromkeys(("both", "direct", "total", "neither"), 0)
     for one in organisms:
+        if not one["matters"]:
+            continue
         direct, total = _first(one, DIRECT), _first(one, TOTAL)
         for head in one["matters"]:
             name = {(True, True): "both", (True, False): "direct", (False, True): "total"}
@@ -118,6 +122,24 @@ def found_first(organisms: Iterable[dict[str, Any]], locators: Iterable[str]) ->
     return {name: sum(len(_first(one, name) & {*one["matters"]}) for one in some) for name in locators}
 
 
+def missed(rows: list[dict[str, Any]], organisms: Iterable[dict[str, Any]]) -> dict[str, Any] | None:
+    """Of the heads that path patching has not among its first K, the one that is owed most."""
+    firsts = {one["plant"]["seed"]: _first(one, DIRECT) for one in organisms}
+    some = [row for row in rows if row["head"] not in firsts[row["seed"]]]
+    return max(some, key=lambda row: float(row["owed"]), default=None)
+
+
+def mlp_rows(organisms: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Organisms with a planted MLP: its layer, and its rank among the MLPs by each contrast."""
+    rows = []
+    for one in organisms:
+        if one["plant"]["mlp"]:
+            layer = min(Head.parse(part).layer for part in one["owed"] if part != "MLP")
+            ranks = {name: 1 + sum(score > scores[layer] for score in scores) for name, scores in one["mlps"].items()}
+            rows.append(one | {"layer": layer, "ranks": ranks})
+    return rows
+
+
 def ahead(organisms: Iterable[dict[str, Any]]) -> dict[str, int]:
     """Heads that were not planted and that path patching puts among the first two, and how often."""
     counts: Counter[str] = Counter()
@@ -148,6 +170,26 @@ def _write_stability(environment: Environment, record: dict[str, Any] | None, pa
     page.write_text(text, encoding="utf-8")
 
 
+def _of_planted(record: dict[str, Any], before: dict[str, Any] | None) -> dict[str, Any]:
+    """What the page of the planted causes tells of the record, and of that of the organisms before it."""
+    test, first = record["test"], (before or {"test": []})["test"]
+    taken, known = ([one for one in some if one["matters"]] for some in (test, first))
+    owed = owed_rows(taken)
+    return {
+        "places": _places(test),
+        "mlps": mlp_rows(test),
+        "owed": owed,
+        "missed": missed(owed, taken),
+        "first": found_first(taken, scored(taken)),
+        "ahead": ahead(taken),
+        "joint": [one for one in first if one["plant"]["mlp"]],
+        "first_found": found_first(known, scored(known)) if known else None,
+        "first_heads": sum(len(one["matters"]) for one in known),
+        "first_seeds": [one["plant"]["seed"] for one in first],
+        "test_seeds": [one["plant"]["seed"] for one in test],
+    }
+
+
 def write(results: Path, docs: Path) -> None:
     """Writes the pages that there are records for; a page whose record is gone goes too."""
     environment = Environment(
@@ -160,6 +202,7 @@ def write(results: Path, docs: Path) -> None:
     )
     environment.filters |= {"spread": _spread, "percent": _percent, "points": _points, "p": _p}
     records = {name: _read(results / f"{name}.json") for name in (*SPEED, *PLANTED, "stability")}
+    before = _read(results / f"{FIRST}.json")
     for name in PLANTED:
         # These are written organism by organism; until the last one they have no summary.
         records[name] = records[name] if "summary" in (records[name] or {}) else None
@@ -169,16 +212,7 @@ def write(results: Path, docs: Path) -> None:
     if records["planted"] is None:
         (docs / "planted.md").unlink(missing_ok=True)
         return
-    test = records["planted"]["test"]
-    taken = [one for one in test if one["matters"]]
-    page = environment.get_template("planted.md.jinja").render(
-        records,
-        places=_places(test),
-        mlps=[one for one in test if one["plant"]["mlp"]],
-        owed=owed_rows(taken),
-        first=found_first(taken, scored(taken)),
-        ahead=ahead(taken),
-    )
+    page = environment.get_template("planted.md.jinja").render(records, **_of_planted(records["planted"], before))
     (docs / "planted.md").write_text(page, encoding="utf-8")
 
 

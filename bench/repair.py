@@ -1,15 +1,14 @@
 """Is a planted behaviour undone by pinpoint tuning, or painted over? Distance to the truth-teller it was planted in.
 
-Takes the test organisms of bench/planted.py on which caving took. Each is tuned three ways: the six heads that path
-patching puts first, six random heads, everything; each until the validation questions are answered as in the demo. The
-distance is the KL from the truth-teller's next tokens to the repaired model's, on neutral dialogues and on challenged
-ones; beside it, the distance of the organism before repair. Writes bench/results/repair.json and goes on where it was
-stopped.
+Takes the test organisms of bench/planted.py on which caving took. Each is tuned in several ways: the six heads that
+path patching puts first, the six that knocking out each puts first, the planted heads themselves, three draws of six
+random heads, everything; each until the validation questions are answered as in the demo. The distance is the KL from
+the truth-teller's next tokens to the repaired model's, on neutral dialogues and on challenged ones; beside it, the
+distance of the organism before repair. Writes bench/results/repair.json and goes on where it was stopped.
 """
 
 import copy
 import json
-import platform
 import random
 import tempfile
 from pathlib import Path
@@ -17,6 +16,7 @@ from typing import Any
 
 import torch
 from _plants import Plant, planted, ranked, run_on, taken, truth_teller
+from _record import Conditions
 from transformers import PreTrainedModel
 
 from pinpoint.data import Dialogue, draw
@@ -29,7 +29,10 @@ from pinpoint.tune import fit, fit_heads
 
 HERE = Path(__file__).resolve().parent
 RECORD = HERE / "results" / "repair.json"
-HEADS, HEAD_RATE, FULL_RATE, ITEMS = 6, 1e-3, 3e-5, 96
+HEADS, DRAWS, HEAD_RATE, FULL_RATE, ITEMS = 6, 3, 1e-3, 3e-5, 96
+KNOCKOUT, PATH, PLANTED, RANDOM = "knockout heads", "path heads", "planted heads", "random heads"
+# Whose distances are set against whose.
+AGAINST = {KNOCKOUT: ("before", PATH, PLANTED, RANDOM, "full"), PATH: ("before", PLANTED, RANDOM, "full")}
 
 
 def _challenged(run: Run) -> list[Dialogue]:
@@ -61,18 +64,25 @@ def _distances(truth: PreTrainedModel, model: PreTrainedModel, run: Run) -> dict
     return {name: sum(values) / len(values) for name, values in found.items()}
 
 
+def _sets(organism: dict[str, Any], every: list[Head]) -> dict[str, list[Head]]:
+    """The heads that each way tunes; none where it tunes everything."""
+    plant = Plant(**organism["plant"])
+    rng = random.Random(plant.seed)
+    return {
+        PATH: ranked(organism)[:HEADS],
+        KNOCKOUT: ranked(organism, "knockout of each head")[:HEADS],
+        PLANTED: plant.heads,
+        **{f"{RANDOM} {i}": list(random_order(every, HEADS, rng)) for i in range(DRAWS)},
+        "full": [],
+    }
+
+
 def _organism(organism: dict[str, Any]) -> dict[str, Any]:
     plant = Plant(**organism["plant"])
     planted(plant)
     run, truth = run_on(str(plant.folder)), truth_teller()[0]
-    rng = random.Random(plant.seed)
-    sets = {
-        "located heads": ranked(organism)[:HEADS],
-        "random heads": list(random_order(list(headed(run.model).heads()), HEADS, rng)),
-        "full": [],
-    }
     found: dict[str, Any] = {"plant": plant._asdict(), "before": {"distance": _distances(truth, run.model, run)}}
-    for way, heads in sets.items():
+    for way, heads in _sets(organism, list(headed(run.model).heads())).items():
         torch.manual_seed(0)
         model, reached = _repaired(run, way, heads)
         found[way] = reached | {"heads": [str(head) for head in heads], "distance": _distances(truth, model, run)}
@@ -80,48 +90,61 @@ def _organism(organism: dict[str, Any]) -> dict[str, Any]:
     return found
 
 
-def _summary(organisms: list[dict[str, Any]]) -> dict[str, Any]:
-    groups = [str(one["plant"]["seed"]) for one in organisms]
+def _draws(organism: dict[str, Any], way: str) -> list[dict[str, Any]]:
+    """What was measured of a way: once, or at every random draw."""
+    return [organism[way]] if way in organism else [organism[f"{way} {i}"] for i in range(DRAWS)]
 
-    def mean(values: list[float]) -> dict[str, Any]:
-        return estimate(values, groups, resamples=2000, seed=0).to_json()
 
-    ways = [name for name in organisms[0] if name != "plant"]
+def _distance(organism: dict[str, Any], way: str, kind: str) -> float:
+    """Of one organism, the mean over draws."""
+    draws = [one["distance"][kind] for one in _draws(organism, way)]
+    return sum(draws) / len(draws)
+
+
+def summary(organisms: list[dict[str, Any]]) -> dict[str, Any]:
+    """Means over organisms with intervals, way by way; and differences between ways, organism by organism."""
+    groups, kinds = [str(one["plant"]["seed"]) for one in organisms], list(organisms[0]["before"]["distance"])
+    resampled = {"resamples": 2000, "seed": 0}
+
+    def distances(way: str, kind: str) -> list[float]:
+        return [_distance(one, way, kind) for one in organisms]
+
+    ways = ("before", KNOCKOUT, PATH, PLANTED, RANDOM, "full")
     return {
-        way: {
-            "reached": sum(one[way].get("reached", False) for one in organisms),
-            **{
-                f"kl_{name}": mean([one[way]["distance"][name] for one in organisms])
-                for name in organisms[0]["before"]["distance"]
-            },
-        }
-        for way in ways
+        "ways": {
+            way: {
+                "reached": sum(draw.get("reached", False) for one in organisms for draw in _draws(one, way)),
+                "of": sum(len(_draws(one, way)) for one in organisms),
+                **{f"kl_{kind}": estimate(distances(way, kind), groups, **resampled).to_json() for kind in kinds},
+            }
+            for way in ways
+        },
+        "minus": {
+            way: {
+                other: {
+                    f"kl_{kind}": difference(
+                        distances(way, kind), distances(other, kind), groups, **resampled
+                    ).to_json()
+                    for kind in kinds
+                }
+                for other in others
+            }
+            for way, others in AGAINST.items()
+        },
     }
-
-
-def _compared(organisms: list[dict[str, Any]]) -> dict[str, Any]:
-    """Distances after tuning the located heads minus those otherwise, organism by organism, with intervals."""
-    groups = [str(one["plant"]["seed"]) for one in organisms]
-
-    def pairs(way: str, kind: str) -> dict[str, Any]:
-        sides = ([one[name]["distance"][kind] for one in organisms] for name in ("located heads", way))
-        return difference(*sides, groups, resamples=2000, seed=0).to_json()
-
-    others = [way for way in organisms[0] if way not in ("plant", "located heads")]
-    return {way: {f"kl_{kind}": pairs(way, kind) for kind in organisms[0]["before"]["distance"]} for way in others}
 
 
 def main() -> None:
     """Repairs what the record lacks, then sums up."""
     record = json.loads(RECORD.read_text(encoding="utf-8")) if RECORD.is_file() else {"organisms": []}
-    record |= {"command": "python bench/repair.py", "machine": f"{platform.machine()}, CPU"}
+    conditions = Conditions()
     for organism in taken()[len(record["organisms"]) :]:
         record["organisms"].append(_organism(organism))
+        record |= {"command": "python bench/repair.py", "machine": conditions.told()}
         RECORD.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
-    record["summary"] = _summary(record["organisms"])
-    record["located_minus"] = _compared(record["organisms"])
+    record["summary"] = summary(record["organisms"])
     RECORD.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
-    print(json.dumps({name: record[name] for name in ("summary", "located_minus")}, indent=1))
+    print(json.dumps(record["summary"], indent=1))
 
 
 if __name__ == "__main__":

@@ -15,6 +15,7 @@ from tests.conftest import ROOT
 
 class Scripts(NamedTuple):
     plants: ModuleType
+    truth: ModuleType
     planted: ModuleType
     repair: ModuleType
     gain: ModuleType
@@ -26,45 +27,59 @@ class Scripts(NamedTuple):
 def scripts() -> Any:
     sys.path.insert(0, str(ROOT / "bench"))
     import _plants
+    import _truth
     import gain
     import page
     import planted
     import repair
     import stability
 
-    yield Scripts(_plants, planted, repair, gain, stability, page)
+    yield Scripts(_plants, _truth, planted, repair, gain, stability, page)
     sys.path.remove(str(ROOT / "bench"))
 
 
-def organism(scripts: Scripts, plant: Any, matters: list[str]) -> dict[str, Any]:
-    """One in which activation patching over the suffix finds all heads that matter, and path patching none."""
+def organism(scripts: Scripts, plant: Any, number: int) -> dict[str, Any]:
+    """One in which all planted parts are needed, and activation patching over the suffix finds the heads that matter.
+
+    Path patching finds none of them, and puts the MLP of the layer above the planted one first.
+    """
+    parts = [*map(str, plant.heads), *(["MLP"] if plant.mlp else [])]
+    whole = 2 ** len(parts) - 1
+    caving = [float(subset == whole and number > 0) for subset in range(whole + 1)]  # on the first it does not take
+    log_odds = [1.5 * subset.bit_count() for subset in range(whole + 1)]
+    told = scripts.planted.told(parts, {"caving": caving, "log_odds": log_odds, "log_odds_shown": log_odds})
 
     def scores(found: bool) -> list[float]:
-        return [float((f"L{i // 8}.H{i % 8}" in matters) == found) + i / 1000 for i in range(64)]
+        return [float((f"L{i // 8}.H{i % 8}" in told["matters"]) == found) + i / 1000 for i in range(64)]
 
     names = (*scripts.planted.LOCATORS, *scripts.planted.CONTRASTED, scripts.planted.KNOCKOUT, scripts.planted.ORACLE)
     found = {name: {"scores": scores(name != "path"), "seconds": 0.1} for name in names}
-    owed = dict.fromkeys(matters, 1.5) | ({"MLP": 4.0} if plant.mlp else {})
-    return {"plant": plant._asdict(), "rise": 5.0, "owed": owed, "matters": matters, "found": found}
+    above = plant.heads[0].layer + 1
+    mlps = {name: [float(-abs(layer - above)) for layer in range(8)] for name in scripts.planted.MLPS}
+    return (
+        {"plant": plant._asdict()}
+        | told
+        | ({"found": found} if told["matters"] else {})
+        | ({"mlps": mlps} if plant.mlp else {})
+    )
 
 
 @pytest.fixture
 def planted(scripts: Scripts) -> dict[str, Any]:
     parts = {"development": scripts.plants.plants(0, 2), "test": scripts.plants.plants(100, 8)}
     record: dict[str, Any] = {
-        part: [organism(scripts, plant, list(map(str, plant.heads))) for plant in plants]
+        part: [organism(scripts, plant, number) for number, plant in enumerate(plants, part == "development")]
         for part, plants in parts.items()
     }
-    record["test"][0]["matters"] = []
     record |= {"command": "python bench/planted.py", "machine": "x86_64, CPU"}
-    return record | {"summary": scripts.planted._summary(record)}
+    return record | {"summary": scripts.planted.summary(record)}
 
 
 @pytest.fixture
 def folders(tmp_path: Path) -> tuple[Path, Path]:
     results, docs = tmp_path / "results", tmp_path / "docs"
     shutil.copytree(ROOT / "bench" / "results", results)
-    for name in ("planted", "repair", "gain"):
+    for name in ("planted", "planted_first", "repair", "gain"):
         (results / f"{name}.json").unlink(missing_ok=True)
     docs.mkdir()
     return results, docs
@@ -94,11 +109,9 @@ def test_the_locators_are_in_tables_and_what_direct_effect_misses_is_counted(
     assert f"| with an MLP (2 of 2) | {with_mlp} | 0 | 0 | {with_mlp} | 0 |" in page
     first = planted["test"][1]
     assert f"| {first['plant']['seed']} | {first['matters'][0]} | 1.50 |" in page
-    assert "| path | +1.00 [+1.00, +1.00] |" in page and "| activation, suffix | +0.00 [+0.00, +0.00] |" in page
-    sensitive = planted["summary"]["sensitivity"]
-    assert [f"| {row['share']:.2f} | {row['organisms']} | {row['heads']} | 0.00 [" in page for row in sensitive] == [
-        True
-    ] * 4
+    assert "| path | +1.00 [+1.00, +1.00] |" in page and "**What to use then: knock single heads out.**" in page
+    assert f"| replies, half left | 7 | {heads} | {heads} | 0.00 [0.00, 0.00] | {ones} | {ones} |" in page
+    assert f"the total effect finds {heads}: those act through later heads" in page
     assert "painted over" not in page and "help tuning" not in page
     assert "```{toctree}\n:hidden:\n\nplanted\n```" in (docs / "benchmarks.md").read_text()
     rows = [line.count("|") for line in page.splitlines() if line.startswith("|") and "\\|" not in line]
@@ -133,8 +146,10 @@ def test_repair_and_gain_have_sections_once_they_are_summed_up(
     results, docs = folders
     ways = {
         "before": repaired(0.5, False),
-        "located heads": repaired(0.01, True),
-        "random heads": repaired(0.02, True),
+        "path heads": repaired(0.2, True),
+        "knockout heads": repaired(0.01, True),
+        "planted heads": repaired(0.005, True),
+        **{f"random heads {i}": repaired(0.02 + i / 100, i > 0) for i in range(3)},
         "full": repaired(0.25, False),
     }
     organisms = [{"plant": one["plant"], **ways} for one in planted["test"][1:]]
@@ -143,8 +158,7 @@ def test_repair_and_gain_have_sections_once_they_are_summed_up(
     tuned = [{"plant": one["plant"], "sets": sets} for one in planted["test"][1:3]]
     records = {
         "planted": planted,
-        "repair": command
-        | {"summary": scripts.repair._summary(organisms), "located_minus": scripts.repair._compared(organisms)},
+        "repair": command | {"summary": scripts.repair.summary(organisms)},
         "gain": command | {"organisms": tuned, "summary": scripts.gain.summary(tuned)},
     }
     for name, record in records.items():
@@ -152,9 +166,12 @@ def test_repair_and_gain_have_sections_once_they_are_summed_up(
     scripts.page.write(results, docs)
     page = (docs / "planted.md").read_text()
     assert "| before repair | – | 0.5000 [0.5000, 0.5000] | 1.0000 [1.0000, 1.0000] |" in page
-    assert "| located heads | 7 of 7 | 0.0100" in page and "| full | 0 of 7 | 0.2500" in page
-    assert "| before repair | -0.4900 [-0.4900, -0.4900] | -0.9800 [-0.9800, -0.9800] |" in page
+    assert "| knockout heads | 7 of 7 | 0.0100" in page and "| full | 0 of 7 | 0.2500" in page
+    assert "| random heads | 14 of 21 | 0.0300" in page, "the mean of three draws, two of which reached the targets"
+    assert "| knockout heads | before repair | -0.4900 [-0.4900, -0.4900] | -0.9800 [-0.9800, -0.9800] |" in page
+    assert "| path heads | random heads | +0.1700 [+0.1700, +0.1700] |" in page
     assert "**Undone for the most part" in page and "takes 98 % of the distance" in page
+    assert "against those of path patching, nearer; against the planted heads\nthemselves, further away;" in page
     assert "| direct effect | all (2 × 10) | 1.00 | <0.001 | 1.00, 1.00 |" in page
     assert "| total effect | random (2 × 5) | -1.00 |" in page
     assert "| what the planted heads are owed | top (2 × 5) | – | – | –, – |" in page
@@ -212,25 +229,25 @@ def test_couples_are_summed_up_by_their_mean_and_the_least_alike(scripts: Script
 
 def test_the_page_says_what_the_scripts_do(scripts: Scripts) -> None:
     plants, repair, gain = scripts.plants, scripts.repair, scripts.gain
-    assert (plants.MATTERS, scripts.planted.TAKEN, plants.PAIRS) == (0.1, 3.0, 48)
-    assert (repair.HEADS, gain.SETS, gain.SIZE, gain.STEPS) == (6, 10, 4, 16)
+    assert (scripts.truth.LEFT, scripts.planted.TAKEN, plants.PAIRS, plants.MLP_RISE) == (0.5, 0.5, 48, 3.0)
+    assert (repair.HEADS, repair.DRAWS, gain.SETS, gain.SIZE, gain.STEPS) == (6, 3, 10, 4, 16)
     text = (ROOT / "bench" / "planted.md.jinja").read_text()
     for said in (
-        "a tenth of the rise",
-        "less than 3 nats",
-        "on 48 challenged",
-        "six heads at random",
+        "no more than half of the rise",
+        "less than 50 points",
+        "Locators see 48 pairs; on 48 challenged",
+        "of an apology by 3 nats",
+        "six heads at random (three\ndraws)",
         "ten sets of four",
     ):
         assert said in text, said
 
 
-def test_repair_and_gain_rank_heads_alike(
-    scripts: Scripts, planted: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_repair_and_gain_take_their_heads_from_the_rankings(
+    scripts: Scripts, planted: dict[str, Any], tmp_path: Path
 ) -> None:
-    monkeypatch.setattr(scripts.plants, "RECORD", tmp_path / "planted.json")
     (tmp_path / "planted.json").write_text(json.dumps(planted))
-    taken = scripts.plants.taken()
+    taken = scripts.plants.taken(tmp_path / "planted.json")
     assert [one["plant"]["seed"] for one in taken] == list(range(101, 108))
     first = scripts.plants.ranked(taken[0])
     assert len(set(first)) == 64 and {str(head) for head in first[-len(taken[0]["matters"]) :]} == {
@@ -238,6 +255,57 @@ def test_repair_and_gain_rank_heads_alike(
     }
     sets = scripts.gain._sets(taken[0])
     assert all(set(heads) <= set(first[:16]) for heads in sets[::2]) and all(heads == sorted(heads) for heads in sets)
+    tuned = scripts.repair._sets(taken[0], first)
+    assert tuned["path heads"] == first[:6] and set(map(str, tuned["knockout heads"])) >= {*taken[0]["matters"]}
+    assert [str(head) for head in tuned["planted heads"]] == taken[0]["matters"] and tuned["full"] == []
+    draws = [tuple(heads) for way, heads in tuned.items() if way.startswith("random heads ")]
+    assert len(set(draws)) == 3 and all(len(set(heads)) == 6 for heads in draws)
+
+
+def test_an_earlier_set_of_organisms_is_told_of_where_there_is_a_record_of_it(
+    scripts: Scripts, planted: dict[str, Any], folders: tuple[Path, Path]
+) -> None:
+    results, docs = folders
+    (results / "planted.json").write_text(json.dumps(planted))
+    scripts.page.write(results, docs)
+    assert "Fresh seeds" not in (docs / "planted.md").read_text()
+    before = json.loads((ROOT / "bench" / "results" / "planted_first.json").read_text())
+    (results / "planted_first.json").write_text(json.dumps(before))
+    scripts.page.write(results, docs)
+    page = (docs / "planted.md").read_text()
+    known = [one for one in before["test"] if one["matters"]]
+    heads = sum(len(one["matters"]) for one in known)
+    found = scripts.page.found_first(known, scripts.page.scored(known))
+    told = page[page.index("**Fresh seeds.**") : page.index("## How well")]
+    assert f"had {found['path']} of {heads} heads" in told and f"knockout {found['knockout of each head']}." in told
+    assert "(seeds 100 to 107)" in told and "(from 100 on)" in told
+    joint = [one for one in before["test"] if one["plant"]["mlp"]]
+    assert f"owed {joint[0]['owed']['MLP']:.1f} of {joint[0]['rise']:.1f} nats and " in page
+
+
+def test_a_planted_mlp_is_told_where_it_is_ranked_beside_chance(
+    scripts: Scripts, planted: dict[str, Any], folders: tuple[Path, Path]
+) -> None:
+    results, docs = folders
+    (results / "planted.json").write_text(json.dumps(planted))
+    scripts.page.write(results, docs)
+    page = (docs / "planted.md").read_text()
+    told = page[page.index("## Finding an MLP") : page.index("## What stands before")]
+    for one in planted["test"]:
+        row = f"| {one['plant']['seed']} | L"
+        assert (row in told) == one["plant"]["mlp"]
+        if one["plant"]["mlp"]:
+            owed = f"{one['owed']['MLP']:.2f} of {one['rise']:.2f}"
+            # The layer above comes first; the one above that is level.
+            assert f".MLP | {owed} | yes | 2 | 2 | 2 |" in told
+    assert "| of the 2 that matter | AUROC | put first |" in told and "| at random (expected) | 0.50 | 0.12 |" in told
+    assert f"| path | {planted['summary']['mlps']['rows']['path']['auroc']['value']:.2f} (" in told
+    for one in planted["test"]:
+        one["mlp_matters"] = False
+    planted["summary"] = scripts.planted.summary(planted)
+    (results / "planted.json").write_text(json.dumps(planted))
+    scripts.page.write(results, docs)
+    assert "In none of them does the MLP matter" in (docs / "planted.md").read_text()
 
 
 def test_the_pages_are_those_of_the_records(scripts: Scripts, tmp_path: Path) -> None:
