@@ -7,6 +7,7 @@ from typing import Any
 from pinpoint.heads import Head
 
 DIRECT, TOTAL, KNOCKOUT = "path", "activation, suffix", "knockout of each head"
+ORACLE, AIM = "|weight change| (oracle)", 0.95
 IN_NATS = (DIRECT, "path, contrast neutral", "path, contrast wrong_first", TOTAL, KNOCKOUT)
 
 
@@ -122,10 +123,13 @@ def of_planted(record: dict[str, Any], before: dict[str, Any]) -> dict[str, Any]
     taken, known = ([one for one in some if one["matters"]] for some in (test, first))
     owed = owed_rows(taken)
     unseen = missed(owed, taken)
+    others = {name: row for name, row in record["summary"]["test"].items() if name not in (KNOCKOUT, ORACLE)}
     return {
         "places": _places(test),
         "mlps": mlp_rows(test),
         "owed": owed,
+        "planted_heads": sum(one["plant"]["count"] for one in taken),
+        "reached": sum(row["auroc"]["value"] >= AIM for row in others.values()),
         "missed": unseen,
         "alike": [one for one in unseen if one["effects"][KNOCKOUT]["effect"] > one["effects"][DIRECT]["effect"]],
         "lower": lower(record["summary"]["test"], record["summary"]["first"]),

@@ -14,7 +14,20 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any, NamedTuple
 
-from _plants import FIRST, RECORD, Plant, head_deltas, pairs_of, parts_of, planted, plants, run_on, taken, truth_teller
+from _plants import (
+    FIRST,
+    PLACES,
+    RECORD,
+    Plant,
+    head_deltas,
+    pairs_of,
+    parts_of,
+    planted,
+    plants,
+    run_on,
+    taken,
+    truth_teller,
+)
 from _record import Conditions
 from _scoring import COMBINED, chosen_weight, judged, table
 from _sensitivity import sensitivity
@@ -27,7 +40,7 @@ from pinpoint.models import headed
 from pinpoint.numerals import with_interval
 
 # Seeds from 100 on were looked at before `knockout` was made, which was made for what they showed.
-TEST = plants(200, 10)
+TEST = plants(200, 9)
 LOCATORS = {
     "path": {},
     "activation": {"method": "activation"},
@@ -180,7 +193,7 @@ def summary(test: list[dict[str, Any]]) -> dict[str, Any]:
     first = taken(FIRST)
     weight = chosen_weight(first)
     some = [one for one in test if one["matters"]]
-    places = dict.fromkeys(one["plant"]["place"] for one in some)
+    by_place = {place: [one for one in some if one["plant"]["place"] == place] for place in PLACES}
     found = table(some, TABLE, weight)
     return {
         "taken": len(some),
@@ -188,9 +201,7 @@ def summary(test: list[dict[str, Any]]) -> dict[str, Any]:
         "test": found,
         "first": table(first, TABLE, weight),
         "knockout_minus": _ahead_of(found, [str(one["plant"]["seed"]) for one in some]),
-        "by_place": {
-            place: table([one for one in some if one["plant"]["place"] == place], TABLE, weight) for place in places
-        },
+        "by_place": {place: table(those, TABLE, weight) for place, those in by_place.items() if those},
         "sensitivity": sensitivity(some, TABLE, weight),
         "mlps": _mlp_table(test),
     }

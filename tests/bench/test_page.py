@@ -101,7 +101,7 @@ def test_the_locators_are_in_tables_and_what_direct_effect_misses_is_counted(
     assert f"| activation, suffix | {ones} | {ones} | {ones} | {heads} |" in page
     assert "| path | 0.00 [0.00, 0.00] |" in page and r"| \|weight change\| (oracle) | 1.00" in page
     assert f"| knockout of each head | {ones} | {ones} | {ones} | {heads} |" in page
-    assert "| locator | middle (3 of 3) | late (2 of 2) | early (2 of 3) |" in page
+    assert "| locator | early (2 of 3) | middle (3 of 3) | late (2 of 2) |" in page
     assert "| 1.00 (1.00, 1.00) |" in page, "where there are few organisms, each is told"
     assert f"| all (7 of 8) | {heads} | 0 | 0 | {heads} | 0 |" in page
     with_mlp = sum(len(one["matters"]) for one in planted["test"] if one["plant"]["mlp"])
@@ -112,6 +112,12 @@ def test_the_locators_are_in_tables_and_what_direct_effect_misses_is_counted(
     assert f"| replies, half left | 7 | {heads} | {heads} | 0.00 [0.00, 0.00] | {ones} | {ones} |" in page
     assert f"the total effect finds {heads}: those act through later heads or MLPs" in page
     assert f"Of the {heads} heads that path patching misses, {heads} do more on the reference" in page
+    assert f"Of the {heads} heads planted in organisms that took, {heads} matter." in page
+    aurocs = {name: row["auroc"]["value"] for name, row in planted["summary"]["test"].items()}
+    others = sum(value > 0.9 for name, value in aurocs.items() if not name.startswith(("knockout", "|")))
+    assert (
+        "Knockout reaches it.\n" in page and f"\n{others} others do; direct and total effect together have 0." in page
+    )
     assert "painted over" not in page and "help tuning" not in page
     assert "](planted.md)" in (docs / "benchmarks.md").read_text()
     rows = [line.count("|") for line in page.splitlines() if line.startswith("|") and "\\|" not in line]
