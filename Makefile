@@ -15,7 +15,7 @@ demo: .venv/.installed  ## the whole pipeline on the shipped model; the page is 
 
 # Two tests at a time, each on one core: models this small gain nothing from a second.
 WORKERS ?= 2
-PYTEST = OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n $(WORKERS) --dist loadfile
+PYTEST = OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n $(WORKERS) --dist loadfile --no-loadscope-reorder
 
 test: .venv/.installed  ## the tests that take seconds, offline
 	$(PYTEST)
@@ -52,7 +52,7 @@ mutants: .venv/.installed-torture  ## mutants of the engines, metrics, statistic
 
 coverage: .venv/.installed  ## branches of src that the fast and slow tests reach, subprocesses counted; half as slow again
 	$(BIN)/coverage erase
-	OMP_NUM_THREADS=1 $(BIN)/coverage run -m pytest -q -n $(WORKERS) --dist loadfile --runslow --timeout 1200 --durations 60
+	OMP_NUM_THREADS=1 $(BIN)/coverage run -m pytest -q -n $(WORKERS) --dist loadfile --no-loadscope-reorder --runslow --timeout 1200 --durations 60
 	$(BIN)/coverage combine -q
 	$(BIN)/coverage report --fail-under 92
 

@@ -33,9 +33,15 @@ def script(name: str) -> ModuleType:
     return module
 
 
-def measured(name: str, folder: Path, seed: int = 0) -> dict[str, Any]:
-    """An example's heads, and its measures before and after tuning, with intervals and their paired difference."""
-    script(name).make(folder, seed=seed)
+def measured(name: str, folder: Path, **how: int) -> dict[str, Any]:
+    """An example's heads, and its measures before and after tuning, with intervals and their paired difference.
+
+    Args:
+        name: one of `EXAMPLES`.
+        folder: where everything is written.
+        how: what its script is asked to do otherwise, as `steps`.
+    """
+    script(name).make(folder, **{"seed": 0} | how)
     settings = ["--behaviour", str(folder / "behaviour.yaml"), "--config", str(folder / "settings.yaml")]
     command = [sys.executable, "-m", "pinpoint", "run", str(folder / "model"), *settings, "--out", str(folder / "run")]
     subprocess.run([*command, "--quiet"], check=True, stdout=subprocess.DEVNULL)

@@ -49,6 +49,12 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         for item in items:
             if item.get_closest_marker(marker):
                 item.add_marker(skip)
+    # Two workers share the files out in this order: one that takes long would hold the other up at the end.
+    limits: dict[Path, float] = {}
+    for item in items:
+        given = item.get_closest_marker("timeout")
+        limits[item.path] = max(limits.get(item.path, 0.0), given.args[0] if given else 0.0)
+    items.sort(key=lambda item: -limits[item.path])
 
 
 @pytest.fixture(scope="session")

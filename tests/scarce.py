@@ -1,9 +1,12 @@
-"""Memory that runs out: a module of a real model that asks for more than there is once its input has too many rows."""
+"""What runs out: memory, in a module of a real model that is given too many rows; a disk, in a small file system."""
 
+import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
+import pytest
 import torch
 from torch import nn
 
@@ -36,3 +39,18 @@ def scarce(module: nn.Module, rows: int, kind: str = "cpu", after: int = 0) -> I
         yield told
     finally:
         handle.remove()
+
+
+@contextmanager
+def small_file_system(place: Path, size: int) -> Iterator[None]:
+    """A file system of so many bytes; skips the test where none may be mounted."""
+    place.mkdir()
+    mounted = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", f"size={size}", "small", str(place)], capture_output=True, text=True
+    )
+    if mounted.returncode:
+        pytest.skip(f"no file system may be mounted here: {mounted.stderr.strip()}")
+    try:
+        yield
+    finally:
+        subprocess.run(["umount", str(place)], check=True)

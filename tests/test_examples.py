@@ -1,10 +1,11 @@
-"""The worked behaviours in examples/: their files are sound, and both are run from end to end."""
+"""The worked behaviours in examples/: their files are sound, one is run to its end, the other as far as its plan."""
 
 import json
 from pathlib import Path
 
 import pytest
 import yaml
+from safetensors.torch import load_file
 from typer.testing import CliRunner
 
 from bench.behaviours import EXAMPLES, measured, script
@@ -49,10 +50,16 @@ def test_over_refusal_is_made_located_tuned_and_measured(tmp_path: Path) -> None
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(900)
-def test_the_wrong_language_is_made_located_tuned_and_measured(tmp_path: Path) -> None:
-    found = measured("wrong_language", tmp_path)["measures"]
-    english, other = found["english"], found["other"]
-    assert english["before"]["value"] < 0.7 and other["before"]["value"] > 0.9
-    assert english["difference"]["low"] > 0.2
-    assert other["after"]["value"] > 0.8, "it is not cured by English alone"
+def test_the_wrong_language_is_taught_saved_and_planned(tmp_path: Path) -> None:
+    # In full, bench/behaviours.py: it takes as long again as the one above.
+    script("wrong_language").make(tmp_path, seed=0, steps=4)
+    asked = ["--behaviour", str(tmp_path / "behaviour.yaml"), "--config", str(tmp_path / "settings.yaml")]
+    done = CliRunner().invoke(app, ["run", str(tmp_path / "model"), *asked, "--dry-run", "--json"])
+    assert done.exit_code == 0, done.output
+    planned = json.loads(done.stdout)
+    assert planned["reference"] != planned["counterfactual"]
+    before, after = (
+        load_file(shipped()["truth-teller"] / "model.safetensors"),
+        load_file(tmp_path / "model" / "model.safetensors"),
+    )
+    assert any(bool((before[name].float() != after[name].float()).any()) for name in before if "self_attn" in name)

@@ -38,6 +38,8 @@ SPLIT = (
     *("--fsdp_auto_wrap_policy", "TRANSFORMER_BASED_WRAP"),
 )
 
+pytestmark = pytest.mark.timeout(900)
+
 
 def start(*arguments: str, together: bool = True) -> subprocess.Popen[str]:
     command = [sys.executable, *(TOGETHER if together else ()), "-m", "pinpoint", *arguments]

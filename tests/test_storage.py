@@ -22,6 +22,7 @@ from pinpoint.artifacts import Journal, Workspace, write_whole
 from pinpoint.errors import ArtifactError, PinpointError, StorageError
 from pinpoint.pipeline import locked
 from pinpoint.storage import refused, storing
+from tests.scarce import small_file_system
 
 FREE = "Free space there and run the same command again: what is finished is kept."
 
@@ -199,6 +200,15 @@ def test_libraries_that_write_past_python_are_understood(save: Callable[[Path], 
     ):
         save(f)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_of_a_full_disk_torch_says_nothing_and_we_do(tmp_path: Path) -> None:
+    with (
+        small_file_system(tmp_path / "small", 4 << 20),
+        pytest.raises(StorageError, match=f"{tmp_path}/small/x: cannot be written: No space left on device. {FREE}"),
+        storing(tmp_path / "small" / "x"),
+    ):
+        torch.save({"x": torch.zeros(4 << 20)}, tmp_path / "small" / "x")
 
 
 @pytest.mark.parametrize("numbers", [1, 9000])

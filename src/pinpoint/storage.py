@@ -3,6 +3,7 @@
 import errno
 import os
 import re
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,6 +16,18 @@ _CLOSED = (errno.EROFS, errno.EACCES, errno.EPERM)
 # torch, safetensors and tokenizers write files past Python, and raise no OSError; tokenizers a bare Exception.
 _OS_ERROR = re.compile(r"\(os error (\d+)\)")
 _TORCH = ("inline_container.cc", "PytorchStreamWriter", "Parent directory", "iostream error")
+
+
+_LITTLE = 1 << 20  # bytes
+
+
+def _guessed(where: Path) -> int | None:
+    """ENOSPC where hardly anything is left on the disk: torch does not say why it could not write."""
+    try:
+        free = shutil.disk_usage(where if where.exists() else where.parent).free
+    except OSError:
+        return None
+    return errno.ENOSPC if free < _LITTLE else None
 
 
 def _mend(number: int | None) -> str:
@@ -62,7 +75,7 @@ def storing(where: Path, doing: str = "written") -> Iterator[None]:
         number = _OS_ERROR.search(str(error))
         if number is None and not (isinstance(error, RuntimeError) and any(mark in str(error) for mark in _TORCH)):
             raise
-        code = int(number[1]) if number else None
+        code = int(number[1]) if number else _guessed(where)
         reason = os.strerror(code) if code else "the file could not be written to its end"
         raise StorageError(f"cannot be {doing}: {reason}.", where=str(where), mend=_mend(code)) from error
 

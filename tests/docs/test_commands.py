@@ -182,6 +182,7 @@ SMALL = {
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(600)
 def test_the_tutorial_can_be_followed_to_its_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for name, value in SMALL.items():
         monkeypatch.setenv(f"PINPOINT_{name}", value)

@@ -10,6 +10,7 @@ from typing import Any
 from scipy.stats import binomtest
 
 from bench._found import of_planted
+from bench.behaviours import EXAMPLES
 from bench.published_path import table
 from pinpoint.config import SweepConfig, TuneConfig, VerifyConfig
 from pinpoint.numerals import with_interval
@@ -241,3 +242,19 @@ def test_the_readme_s_table_is_the_demo_s() -> None:
     losses = [{name: one["abilities"][name]["value"] for name in one["abilities"]} for one in methods[:2]]
     assert min(losses[0], key=lambda name: losses[1][name] - losses[0][name]) == "arithmetic"
     assert f"{record['seconds'] // 60} min {record['seconds'] % 60} s on 2 CPU cores" in readme
+
+
+def test_the_worked_behaviours_show_their_record() -> None:
+    found = _record("behaviours.json")["examples"]
+    told = [
+        [
+            words,
+            *(with_interval(found[name]["measures"][measure][when], ".1f", 100, " %") for when in ("before", "after")),
+        ]
+        for name, measures in EXAMPLES.items()
+        for measure, words in measures.items()
+        for shown in (found[name]["measures"][measure],)
+    ]
+    [rows] = [rows[1:] for rows in _tables("behaviours.md") if rows[0][0] == "example"]
+    assert [row[1:] for row in rows] == told
+    assert [row[0] for row in rows] == ["over-refusal", "", "wrong language", ""]

@@ -21,10 +21,12 @@ def test_only_what_sets_the_reference_apart_counts() -> None:
     assert differing([5, 5, 9], [5, 9]) == range(1, 2)
 
 
-@pytest.mark.parametrize("family", ["llama-gqa", "falcon-7b", "gemma3"])
-def test_shares_are_sums_of_attention_weights_and_the_implementation_comes_back(family: str) -> None:
+@pytest.mark.parametrize(
+    ("family", "own"), [("llama-gqa", "sdpa"), ("llama-gqa", "eager"), ("falcon-7b", "sdpa"), ("gemma3", "sdpa")]
+)
+def test_shares_are_sums_of_attention_weights_and_the_implementation_comes_back(family: str, own: str) -> None:
     model = tiny(family)
-    own = model.config._attn_implementation
+    model.set_attn_implementation(own)
     pairs = [
         pinpoint.ContrastPair([1, 2, 3, 4, 5, 6], [1, 2, 9, 5, 6], 7, 8),
         pinpoint.ContrastPair([1, 2, 3, 6], [1, 4, 6], 7, 8),
@@ -54,12 +56,17 @@ def test_where_every_head_looks_is_what_each_pair_gives_alone(family: str) -> No
     ]
     found = looks(view, None, pairs)
     assert found.weights.shape == (view.n_layers, view.n_heads, 6) and found.apart == range(2, 4)
+    assert found.ids == pairs[0].reference
     alone = [looks(view, None, [pair]) for pair in pairs]
     for layer, head in view.heads():
         assert float(found.weights[layer, head].sum()) == pytest.approx(1, abs=1e-4)
         shares = [float(one.shares[layer, head]) for one in alone]
         assert float(found.shares[layer, head]) == pytest.approx(sum(shares) / 2, abs=1e-4)
         assert shares[0] == pytest.approx(float(found.weights[layer, head, 2:4].sum()), abs=1e-4)
+    given = looks(view, None, pairs[:1], [range(0, 2)])
+    assert given.apart == range(0, 2)
+    for layer in view.attention_layers:
+        assert torch.allclose(given.shares[layer], found.weights[layer, :, :2].sum(dim=-1), atol=1e-4)
     bare = set(range(view.n_layers)) - set(view.attention_layers)
     assert all(bool(found.shares[layer].isnan().all()) for layer in bare)
 

@@ -4,6 +4,7 @@ import copy
 
 import pytest
 import torch
+from tokenizers.processors import TemplateProcessing
 from transformers import PreTrainedTokenizerBase
 
 from pinpoint.data import Dialogue, assistant, encode_chat, user
@@ -26,6 +27,16 @@ def test_a_row_is_the_prompt_the_reply_and_its_end(tokenizer: PreTrainedTokenize
         assert row.ids == [*prompt, *reply, tokenizer.eos_token_id] and row.begin == len(prompt)
         deciding = range(len(row.ids))[row.deciding]
         assert [row.ids[i + 1] for i in deciding] == [*reply, tokenizer.eos_token_id]
+
+
+def test_a_reply_has_no_beginning_of_its_own_where_the_tokenizer_sets_one_before_every_text(
+    tokenizer: PreTrainedTokenizerBase,
+) -> None:
+    beginning = copy.deepcopy(tokenizer)
+    first = (beginning.bos_token, beginning.bos_token_id)
+    beginning.backend_tokenizer.post_processor = TemplateProcessing(single=f"{first[0]} $A", special_tokens=[first])
+    assert beginning("Hello.")["input_ids"][0] == beginning.bos_token_id
+    assert anchor_rows(beginning, TALKS) == anchor_rows(tokenizer, TALKS)
 
 
 def test_a_tokenizer_without_an_end_adds_none(tokenizer: PreTrainedTokenizerBase) -> None:

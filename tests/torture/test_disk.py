@@ -14,7 +14,6 @@ import subprocess
 import sys
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import contextmanager
 from itertools import pairwise
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -23,6 +22,7 @@ import pytest
 
 from bench._record import Conditions
 from tests.conftest import ROOT
+from tests.scarce import small_file_system
 from tests.torture.disk import Disk, Ended, failing_disk
 from tests.torture.test_kills import same
 from tests.torture.texts import questions_without_wrong_answers
@@ -136,21 +136,6 @@ def test_a_disk_that_fails_anywhere_costs_one_command_and_nothing_else(
         assert set(met) == {f"{errno.errorcode[error]} in {stage}" for error, stage in kinds}
     where = {f"{errno.errorcode[e]} in {s}": met[f"{errno.errorcode[e]} in {s}"] for e, s in sorted(kinds)}
     noted(faults=FAULTS, again=again, changes=whole.ended.changes, where=where, conditions=conditions.told())
-
-
-@contextmanager
-def small_file_system(place: Path, size: int) -> Iterator[None]:
-    """A file system of so many bytes; skips the test where none may be mounted."""
-    place.mkdir()
-    mounted = subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", f"size={size}", "small", str(place)], capture_output=True, text=True
-    )
-    if mounted.returncode:
-        pytest.skip(f"no file system may be mounted here: {mounted.stderr.strip()}")
-    try:
-        yield
-    finally:
-        subprocess.run(["umount", str(place)], check=True)
 
 
 def test_a_file_system_that_is_full_costs_one_command_and_nothing_else(

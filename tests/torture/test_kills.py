@@ -69,7 +69,7 @@ def results(folder: Path) -> dict[str, Any]:
 
 def writing(folder: Path) -> bool:
     """Whether texts for the training dialogues are half written."""
-    return any(folder.glob(f"partial/{name}-*/*") for name in TEXTS)
+    return any(path for name in TEXTS for path in folder.glob(f"partial/{name}-*/*"))
 
 
 class Watched:

@@ -34,6 +34,7 @@ def launched(how: str, folder: Path, *plan: str) -> tuple[int, str]:
     return done.returncode, done.stderr
 
 
+@pytest.mark.timeout(700)
 @pytest.mark.parametrize(
     "how",
     [
