@@ -1,11 +1,10 @@
 """Does locating help tuning? The effect of a set of heads against what tuning it gains (Hase et al. 2023).
 
-On the first five test organisms of bench/planted.py on which caving took: sets of four heads, half of them drawn from
-all heads, half from the quarter that path patching puts first, each tuned for the same few steps. Effect is the sum of
-the set's effects, direct (path patching) and total (activation patching over the suffix), turned so that heads which
-cause caving count as positive; and what of the planted change its heads are owed. Gain is the rise of truthfulness on
-validation questions. Writes bench/results/gain.json and goes on where it was stopped, and draws
-docs/results/gain.svg.
+On the first five organisms of bench/results/planted_first.json: sets of four heads, half of them drawn from all heads,
+half from the quarter that path patching puts first, each tuned for the same few steps. Effect is the sum of the set's
+effects, direct (path patching) and total (activation patching over the suffix), turned so that heads which cause caving
+count as positive; and what of the planted change its heads are owed. Gain is the rise of truthfulness on validation
+questions. Writes bench/results/gain.json and goes on where it was stopped, and draws docs/results/gain.svg.
 """
 
 import json
@@ -16,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from _plants import Plant, planted, ranked, run_on, taken
+from _plants import FIRST, Plant, planted, ranked, run_on, taken
 from _scatter import scatter
 from scipy.stats import rankdata
 
@@ -52,9 +51,11 @@ def _organism(organism: dict[str, Any]) -> dict[str, Any]:
     before = values_of(check(run.model))
     found = []
     for heads in _sets(organism):
-        with tempfile.TemporaryDirectory() as out:
-            _, fitted = fit_heads(run.model, run.tokenizer, heads, rows, config, check, seed=0, out=Path(out))
-        after = fitted.history[-1].metrics
+        with (
+            tempfile.TemporaryDirectory() as out,
+            fit_heads(run.model, run.tokenizer, heads, rows, config, check, seed=0, out=Path(out)) as (_, fitted),
+        ):
+            after = fitted.history[-1].metrics
         sums = {
             name: sum(organism["found"][locator]["scores"][8 * head.layer + head.head] for head in heads)
             for name, locator in EFFECTS.items()
@@ -125,7 +126,7 @@ def main() -> None:
     """Tunes what the record lacks, then sums up."""
     record = json.loads(RECORD.read_text(encoding="utf-8")) if RECORD.is_file() else {"organisms": []}
     record |= {"command": "python bench/gain.py", "machine": f"{platform.machine()}, CPU"}
-    for organism in taken()[len(record["organisms"]) : ORGANISMS]:
+    for organism in taken(FIRST)[len(record["organisms"]) : ORGANISMS]:
         record["organisms"].append(_organism(organism))
         RECORD.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
     record["summary"] = summary(record["organisms"])

@@ -23,6 +23,7 @@ HERE = Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE.parent))
 
 from bench._compared import picture, told  # noqa: E402
+from bench._found import of_planted  # noqa: E402
 from bench._front import Panel, Point, front  # noqa: E402
 
 SPEED = ("peers", "peers_memory", "floor", "locate", "precision", "tune", "evaluate", "gpu")
@@ -35,8 +36,6 @@ COMPARED = {
     "with_before": "before and after",
     "planted": "planted organisms",
 }
-DIRECT, TOTAL = "path", "activation, suffix"
-IN_NATS = (DIRECT, "path, contrast neutral", "path, contrast wrong_first", TOTAL, "knockout of each head")
 
 
 def _read(path: Path) -> dict[str, Any] | None:
@@ -96,78 +95,6 @@ def _p(value: float | None) -> str:
 
 def _points(value: dict[str, Any]) -> str:
     return _spread({key: value[key] and 100 * value[key] for key in ("value", "low", "high")}, "+.1f")
-
-
-def _first(organism: dict[str, Any], locator: str) -> set[str]:
-    """The heads that a locator puts first, as many as there are that matter."""
-    scores = organism["found"][locator]["scores"]
-    order = sorted(range(len(scores)), key=lambda i: -scores[i])
-    return {f"L{i // 8}.H{i % 8}" for i in order[: len(organism["matters"])]}
-
-
-def found_by(organisms: Iterable[dict[str, Any]]) -> dict[str, int]:
-    """How many heads that matter the direct effect finds, the total effect, both, or neither."""
-    counts = dict.fromkeys(("both", "direct", "total", "neither"), 0)
-    for one in organisms:
-        direct, total = _first(one, DIRECT), _first(one, TOTAL)
-        for head in one["matters"]:
-            name = {(True, True): "both", (True, False): "direct", (False, True): "total"}
-            counts[name.get((head in direct, head in total), "neither")] += 1
-    return counts
-
-
-def _places(test: list[dict[str, Any]]) -> dict[str, dict[str, Any]]:
-    """Of the test organisms by where they were planted, and of those with an MLP: planted, taken, what is found."""
-    groups = {place: [one for one in test if one["plant"]["place"] == place] for place in ("early", "middle", "late")}
-    groups["with an MLP"] = [one for one in test if one["plant"]["mlp"]]
-    groups["all"] = test
-    return {
-        name: {"planted": len(some), "taken": sum(bool(one["matters"]) for one in some), "found": found_by(some)}
-        for name, some in groups.items()
-    }
-
-
-def _ranks(organism: dict[str, Any], locator: str) -> dict[str, int]:
-    """Where a locator puts every head, from 1."""
-    scores = organism["found"][locator]["scores"]
-    order = sorted(range(len(scores)), key=lambda i: -scores[i])
-    return {f"L{i // 8}.H{i % 8}": rank for rank, i in enumerate(order, 1)}
-
-
-def scored(organisms: list[dict[str, Any]]) -> list[str]:
-    """The locators that every organism was scored by."""
-    return [name for name in organisms[0]["found"] if all(name in one["found"] for one in organisms)]
-
-
-def owed_rows(organisms: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Every head that matters: what it is owed, and its effect and rank by each locator that has effects in nats."""
-    rows, locators = [], [name for name in IN_NATS if name in scored(organisms)]
-    for one in organisms:
-        ranks = {name: _ranks(one, name) for name in locators}
-        for head in one["matters"]:
-            layer, number = (int(part[1:]) for part in head.split("."))
-            effects = {
-                name: {"effect": one["found"][name]["scores"][8 * layer + number], "rank": ranks[name][head]}
-                for name in locators
-            }
-            rows.append({"seed": one["plant"]["seed"], "head": head, "owed": one["owed"][head], "effects": effects})
-    return rows
-
-
-def found_first(organisms: Iterable[dict[str, Any]], locators: Iterable[str]) -> dict[str, int]:
-    """How many of the heads that matter each locator has among its first K, over all organisms."""
-    some = list(organisms)
-    return {name: sum(len(_first(one, name) & {*one["matters"]}) for one in some) for name in locators}
-
-
-def ahead(organisms: Iterable[dict[str, Any]]) -> dict[str, int]:
-    """Heads that were not planted and that path patching puts among the first two, and how often."""
-    counts: Counter[str] = Counter()
-    for one in organisms:
-        scores = one["found"][DIRECT]["scores"]
-        first = sorted(range(len(scores)), key=lambda i: -scores[i])[:2]
-        counts.update(name for i in first if (name := f"L{i // 8}.H{i % 8}") not in one["owed"])
-    return dict(counts.most_common())
 
 
 def _write_stability(environment: Environment, record: dict[str, Any] | None, page: Path) -> None:
@@ -242,16 +169,8 @@ def write(results: Path, docs: Path) -> None:
     if records["planted"] is None:
         (docs / "planted.md").unlink(missing_ok=True)
         return
-    test = records["planted"]["test"]
-    taken = [one for one in test if one["matters"]]
-    page = environment.get_template("planted.md.jinja").render(
-        records,
-        places=_places(test),
-        mlps=[one for one in test if one["plant"]["mlp"]],
-        owed=owed_rows(taken),
-        first=found_first(taken, scored(taken)),
-        ahead=ahead(taken),
-    )
+    told_of = of_planted(records["planted"], json.loads((results / "planted_first.json").read_text("utf-8")))
+    page = environment.get_template("planted.md.jinja").render(records, **told_of)
     (docs / "planted.md").write_text(page, encoding="utf-8")
 
 

@@ -1,10 +1,10 @@
 """Is a planted behaviour undone by pinpoint tuning, or painted over? Distance to the truth-teller it was planted in.
 
-Takes the test organisms of bench/planted.py on which caving took. Each is tuned three ways: the six heads that path
-patching puts first, six random heads, everything; each until the validation questions are answered as in the demo. The
-distance is the KL from the truth-teller's next tokens to the repaired model's, on neutral dialogues and on challenged
-ones; beside it, the distance of the organism before repair. Writes bench/results/repair.json and goes on where it was
-stopped.
+Takes the organisms of bench/results/planted_first.json on which caving took. Each is tuned three ways: the six heads
+that path patching puts first, six random heads, everything; each until the validation questions are answered as in the
+demo. The distance is the KL from the truth-teller's next tokens to the repaired model's, on neutral dialogues and on
+challenged ones; beside it, the distance of the organism before repair. Writes bench/results/repair.json and goes on
+where it was stopped.
 """
 
 import copy
@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from _plants import Plant, planted, ranked, run_on, taken, truth_teller
+from _plants import FIRST, Plant, planted, ranked, run_on, taken, truth_teller
 from transformers import PreTrainedModel
 
 from pinpoint.data import Dialogue, draw
@@ -49,8 +49,9 @@ def _repaired(run: Run, way: str, heads: list[Head]) -> tuple[PreTrainedModel, d
             model = copy.deepcopy(run.model).requires_grad_(True)
             fitted = fit(model, run.tokenizer, rows, config, check, out=Path(out), what=way, **common)
         else:
-            live, fitted = fit_heads(run.model, run.tokenizer, heads, rows, config, check, out=Path(out), **common)
-            model = live.merge_and_unload()
+            work = run.model, run.tokenizer, heads, rows, config, check
+            with fit_heads(*work, out=Path(out), **common) as (live, fitted):
+                model = copy.deepcopy(live).merge_and_unload()
     last = fitted.history[-1]
     return model.eval(), {"reached": fitted.reached, "step": last.step, **last.metrics}
 
@@ -115,7 +116,7 @@ def main() -> None:
     """Repairs what the record lacks, then sums up."""
     record = json.loads(RECORD.read_text(encoding="utf-8")) if RECORD.is_file() else {"organisms": []}
     record |= {"command": "python bench/repair.py", "machine": f"{platform.machine()}, CPU"}
-    for organism in taken()[len(record["organisms"]) :]:
+    for organism in taken(FIRST)[len(record["organisms"]) :]:
         record["organisms"].append(_organism(organism))
         RECORD.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
     record["summary"] = _summary(record["organisms"])

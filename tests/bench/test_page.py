@@ -15,49 +15,63 @@ from tests.conftest import ROOT
 
 class Scripts(NamedTuple):
     plants: ModuleType
+    truth: ModuleType
     planted: ModuleType
     repair: ModuleType
     gain: ModuleType
     stability: ModuleType
     page: ModuleType
+    found: ModuleType
 
 
 @pytest.fixture(scope="module")
 def scripts() -> Any:
     sys.path.insert(0, str(ROOT / "bench"))
+    import _found
     import _plants
+    import _truth
     import gain
     import page
     import planted
     import repair
     import stability
 
-    yield Scripts(_plants, planted, repair, gain, stability, page)
+    yield Scripts(_plants, _truth, planted, repair, gain, stability, page, _found)
     sys.path.remove(str(ROOT / "bench"))
 
 
-def organism(scripts: Scripts, plant: Any, matters: list[str]) -> dict[str, Any]:
-    """One in which activation patching over the suffix finds all heads that matter, and path patching none."""
+def organism(scripts: Scripts, plant: Any, number: int) -> dict[str, Any]:
+    """One in which all planted parts are needed, and activation patching over the suffix finds the heads that matter.
+
+    Path patching finds none of them, and puts the MLP of the layer above the planted one first.
+    """
+    parts = [*map(str, plant.heads), *(["MLP"] if plant.mlp else [])]
+    whole = 2 ** len(parts) - 1
+    caving = [float(subset == whole and number > 0) for subset in range(whole + 1)]  # on the first it does not take
+    log_odds = [1.5 * subset.bit_count() for subset in range(whole + 1)]
+    told = scripts.planted.told(parts, {"caving": caving, "log_odds": log_odds, "log_odds_shown": log_odds})
 
     def scores(found: bool) -> list[float]:
-        return [float((f"L{i // 8}.H{i % 8}" in matters) == found) + i / 1000 for i in range(64)]
+        return [float((f"L{i // 8}.H{i % 8}" in told["matters"]) == found) + i / 1000 for i in range(64)]
 
     names = (*scripts.planted.LOCATORS, *scripts.planted.CONTRASTED, scripts.planted.KNOCKOUT, scripts.planted.ORACLE)
     found = {name: {"scores": scores(name != "path"), "seconds": 0.1} for name in names}
-    owed = dict.fromkeys(matters, 1.5) | ({"MLP": 4.0} if plant.mlp else {})
-    return {"plant": plant._asdict(), "rise": 5.0, "owed": owed, "matters": matters, "found": found}
+    above = plant.heads[0].layer + 1
+    mlps = {name: [float(-abs(layer - above)) for layer in range(8)] for name in scripts.planted.MLPS}
+    return (
+        {"plant": plant._asdict()}
+        | told
+        | ({"found": found} if told["matters"] else {})
+        | ({"mlps": mlps} if plant.mlp else {})
+    )
 
 
 @pytest.fixture
 def planted(scripts: Scripts) -> dict[str, Any]:
-    parts = {"development": scripts.plants.plants(0, 2), "test": scripts.plants.plants(100, 8)}
-    record: dict[str, Any] = {
-        part: [organism(scripts, plant, list(map(str, plant.heads))) for plant in plants]
-        for part, plants in parts.items()
-    }
-    record["test"][0]["matters"] = []
+    test = [organism(scripts, plant, number) for number, plant in enumerate(scripts.plants.plants(100, 8))]
+    record: dict[str, Any] = {"test": test}
     record |= {"command": "python bench/planted.py", "machine": "x86_64, CPU"}
-    return record | {"summary": scripts.planted._summary(record)}
+    return record | {"summary": scripts.planted.summary(test)}
 
 
 @pytest.fixture
@@ -81,24 +95,29 @@ def test_the_locators_are_in_tables_and_what_direct_effect_misses_is_counted(
     (results / "planted.json").write_text(json.dumps(planted))
     scripts.page.write(results, docs)
     page = (docs / "planted.md").read_text()
-    assert "| test | 8 | 7 |" in page and "| development | 2 | 2 |" in page
+    assert "| all | 8 | 7 | 7 | 2 |" in page and "| early | 3 | 2 | 2 |" in page
     heads = sum(len(one["matters"]) for one in planted["test"])
     ones = "1.00 [1.00, 1.00]"
     assert f"| activation, suffix | {ones} | {ones} | {ones} | {heads} |" in page
     assert "| path | 0.00 [0.00, 0.00] |" in page and r"| \|weight change\| (oracle) | 1.00" in page
     assert f"| knockout of each head | {ones} | {ones} | {ones} | {heads} |" in page
-    assert "| locator | middle (3 of 3) | late (2 of 2) | early (2 of 3) |" in page
+    assert "| locator | early (2 of 3) | middle (3 of 3) | late (2 of 2) |" in page
     assert "| 1.00 (1.00, 1.00) |" in page, "where there are few organisms, each is told"
     assert f"| all (7 of 8) | {heads} | 0 | 0 | {heads} | 0 |" in page
     with_mlp = sum(len(one["matters"]) for one in planted["test"] if one["plant"]["mlp"])
     assert f"| with an MLP (2 of 2) | {with_mlp} | 0 | 0 | {with_mlp} | 0 |" in page
     first = planted["test"][1]
     assert f"| {first['plant']['seed']} | {first['matters'][0]} | 1.50 |" in page
-    assert "| path | +1.00 [+1.00, +1.00] |" in page and "| activation, suffix | +0.00 [+0.00, +0.00] |" in page
-    sensitive = planted["summary"]["sensitivity"]
-    assert [f"| {row['share']:.2f} | {row['organisms']} | {row['heads']} | 0.00 [" in page for row in sensitive] == [
-        True
-    ] * 4
+    assert "| path | +1.00 [+1.00, +1.00] |" in page and "**What to use then: knock single heads out.**" in page
+    assert f"| replies, half left | 7 | {heads} | {heads} | 0.00 [0.00, 0.00] | {ones} | {ones} |" in page
+    assert f"the total effect finds {heads}: those act through later heads or MLPs" in page
+    assert f"Of the {heads} heads that path patching misses, {heads} do more on the reference" in page
+    assert f"Of the {heads} heads planted in organisms that took, {heads} matter." in page
+    aurocs = {name: row["auroc"]["value"] for name, row in planted["summary"]["test"].items()}
+    others = sum(value > 0.9 for name, value in aurocs.items() if not name.startswith(("knockout", "|")))
+    assert (
+        "Knockout reaches it.\n" in page and f"\n{others} others do; direct and total effect together have 0." in page
+    )
     assert "painted over" not in page and "help tuning" not in page
     assert "](planted.md)" in (docs / "benchmarks.md").read_text()
     rows = [line.count("|") for line in page.splitlines() if line.startswith("|") and "\\|" not in line]
@@ -217,25 +236,23 @@ def test_couples_are_summed_up_by_their_mean_and_the_least_alike(scripts: Script
 
 def test_the_page_says_what_the_scripts_do(scripts: Scripts) -> None:
     plants, repair, gain = scripts.plants, scripts.repair, scripts.gain
-    assert (plants.MATTERS, scripts.planted.TAKEN, plants.PAIRS) == (0.1, 3.0, 48)
+    assert (scripts.truth.LEFT, scripts.planted.TAKEN, plants.PAIRS, plants.MLP_RISE) == (0.5, 0.5, 48, 3.0)
     assert (repair.HEADS, gain.SETS, gain.SIZE, gain.STEPS) == (6, 10, 4, 16)
     text = (ROOT / "bench" / "planted.md.jinja").read_text()
     for said in (
-        "a tenth of the rise",
-        "less than 3 nats",
-        "on 48 challenged",
+        "no more than half of the rise",
+        "less than 50 points",
+        "Locators see 48 pairs; on 48 challenged",
+        "of an apology by 3 nats",
         "six heads at random",
         "ten sets of four",
     ):
         assert said in text, said
 
 
-def test_repair_and_gain_rank_heads_alike(
-    scripts: Scripts, planted: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(scripts.plants, "RECORD", tmp_path / "planted.json")
+def test_repair_and_gain_rank_heads_alike(scripts: Scripts, planted: dict[str, Any], tmp_path: Path) -> None:
     (tmp_path / "planted.json").write_text(json.dumps(planted))
-    taken = scripts.plants.taken()
+    taken = scripts.plants.taken(tmp_path / "planted.json")
     assert [one["plant"]["seed"] for one in taken] == list(range(101, 108))
     first = scripts.plants.ranked(taken[0])
     assert len(set(first)) == 64 and {str(head) for head in first[-len(taken[0]["matters"]) :]} == {
@@ -243,6 +260,57 @@ def test_repair_and_gain_rank_heads_alike(
     }
     sets = scripts.gain._sets(taken[0])
     assert all(set(heads) <= set(first[:16]) for heads in sets[::2]) and all(heads == sorted(heads) for heads in sets)
+
+
+def test_the_earlier_set_of_organisms_is_told_of_and_set_beside_these(
+    scripts: Scripts, planted: dict[str, Any], folders: tuple[Path, Path]
+) -> None:
+    results, docs = folders
+    (results / "planted.json").write_text(json.dumps(planted))
+    before = json.loads((results / "planted_first.json").read_text())
+    scripts.page.write(results, docs)
+    page = (docs / "planted.md").read_text()
+    known = [one for one in before["test"] if one["matters"]]
+    heads = sum(len(one["matters"]) for one in known)
+    found = scripts.found.found_first(known, scripts.found.scored(known))
+    told = page[page.index("**Fresh seeds.**") : page.index("## How well")]
+    assert f"had {found['path']} of {heads} heads" in told and f"knockout {found['knockout of each head']}." in told
+    assert "(seeds 100 to 107)" in told and "(seeds\n100 to 107)" in told
+    joint = [one for one in before["test"] if one["plant"]["mlp"]]
+    assert f"owed {joint[0]['owed']['MLP']:.1f} of {joint[0]['rise']:.1f} nats and " in page
+    beside = page[page.index("## Beside the earlier organisms") : page.index("## By where")]
+    summed = planted["summary"]
+    for name, row in summed["first"].items():
+        shown = f"{row['auroc']['value']:.2f} [{row['auroc']['low']:.2f}, {row['auroc']['high']:.2f}]"
+        assert f"| {name} | {shown} | {summed['test'][name]['auroc']['value']:.2f} [" in beside or "|" in name
+    lower = scripts.found.lower(summed["test"], summed["first"])
+    assert "path" in lower["auroc"] and "probe" not in lower["auroc"], "path patching finds none here, the probe all"
+    assert f"AUROC of {'; '.join(lower['auroc'])}. Average precision of" in beside
+
+
+def test_a_planted_mlp_is_told_where_it_is_ranked_beside_chance(
+    scripts: Scripts, planted: dict[str, Any], folders: tuple[Path, Path]
+) -> None:
+    results, docs = folders
+    (results / "planted.json").write_text(json.dumps(planted))
+    scripts.page.write(results, docs)
+    page = (docs / "planted.md").read_text()
+    told = page[page.index("## Finding an MLP") : page.index("## What stands before")]
+    for one in planted["test"]:
+        row = f"| {one['plant']['seed']} | L"
+        assert (row in told) == one["plant"]["mlp"]
+        if one["plant"]["mlp"]:
+            owed = f"{one['owed']['MLP']:.2f} of {one['rise']:.2f}"
+            # The layer above comes first; the one above that is level.
+            assert f".MLP | {owed} | yes | 2 | 2 | 2 |" in told
+    assert "| of the 2 that matter | AUROC | put first |" in told and "| at random (expected) | 0.50 | 0.12 |" in told
+    assert f"| path | {planted['summary']['mlps']['rows']['path']['auroc']['value']:.2f} (" in told
+    for one in planted["test"]:
+        one["mlp_matters"] = False
+    planted["summary"] = scripts.planted.summary(planted["test"])
+    (results / "planted.json").write_text(json.dumps(planted))
+    scripts.page.write(results, docs)
+    assert "In none of them does the MLP matter" in (docs / "planted.md").read_text()
 
 
 def test_the_pages_are_those_of_the_records(scripts: Scripts, tmp_path: Path) -> None:

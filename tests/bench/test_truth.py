@@ -1,9 +1,11 @@
-"""What planted parts are owed: on games and tiny models whose answers are known."""
+"""Which planted parts matter: on games and tiny models whose answers are known, and on the shipped organisms."""
 
 import copy
+import json
 import math
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 from types import ModuleType
 from typing import Any, NamedTuple
 
@@ -13,13 +15,16 @@ from transformers import LlamaConfig, LlamaForCausalLM
 
 import pinpoint
 from pinpoint.heads import Head
+from pinpoint.measure import Chat, admits_mistake
 from pinpoint.models import headed
+from pinpoint.organism import shipped
 from tests.conftest import ROOT
 
 
 class Scripts(NamedTuple):
     truth: ModuleType
     plants: ModuleType
+    planted: ModuleType
     sensitivity: ModuleType
 
 
@@ -29,8 +34,9 @@ def scripts() -> Iterator[Scripts]:
     import _plants
     import _sensitivity
     import _truth
+    import planted
 
-    yield Scripts(_truth, _plants, _sensitivity)
+    yield Scripts(_truth, _plants, planted, _sensitivity)
     sys.path.remove(str(ROOT / "bench"))
 
 
@@ -52,6 +58,24 @@ def test_what_each_part_is_owed_is_known_of_games(scripts: Scripts) -> None:
     assert owed(MAJORITY) == pytest.approx([1 / 3] * 3)
     # Gloves: the first part needs either of the others.
     assert owed(game(3, lambda parts: 0 in parts and len(parts) > 1)) == pytest.approx([2 / 3, 1 / 6, 1 / 6])
+
+
+def test_the_sets_whose_reverting_takes_the_rise_away_are_the_least_such(scripts: Scripts) -> None:
+    reverts = scripts.truth.reverts
+    assert reverts(TOGETHER) == [{0}, {1}], "either, alone"
+    assert reverts(EITHER) == [{0, 1}], "only both"
+    assert reverts(MAJORITY) == [{0, 1}, {0, 2}, {1, 2}]
+    assert reverts(ADDED) == [{0}], "4 of 7: less than half is left"
+    assert reverts(ADDED, 0.4) == [{0, 1}, {0, 2}] and reverts(ADDED, 0.8) == [{0}, {1}]
+    raised = [5 + worth / 2 for worth in ADDED]
+    assert reverts(raised) == reverts(ADDED), "only the rise counts"
+
+
+def test_parts_matter_that_are_in_a_least_set_or_in_one_of_the_smallest(scripts: Scripts) -> None:
+    mattering = scripts.truth.mattering
+    assert mattering(TOGETHER) == mattering(EITHER) == {0, 1} and mattering(MAJORITY) == {0, 1, 2}
+    one_or_two = game(3, lambda parts: 0 in parts and bool(parts & {1, 2}))
+    assert mattering(one_or_two) == {0, 1, 2} and mattering(one_or_two, fewest=True) == {0}
 
 
 def tiny(seed: int = 0) -> Any:
@@ -136,28 +160,112 @@ def test_heads_that_do_the_same_are_owed_the_same_and_one_that_does_not_change_n
     parts = [dict(scripts.plants.head_deltas(headed(after), before, head)) for head in heads]
     log_odds = scripts.truth.LogOdds(None, pairs([1, 2, 5], [3, 6], unwanted=[12], wanted=[4]))
     start = {name: weight.clone() for name, weight in before.state_dict().items()}
-    [worth] = scripts.truth.worths(before, parts, {"log_odds": log_odds}).values()
+    worth = scripts.truth.worths(before, parts, lambda model: {"log_odds": log_odds(model)})["log_odds"]
     rise = log_odds(after) - log_odds(before)
     assert abs(rise) > 0.1 and worth[-1] - worth[0] == pytest.approx(rise, abs=1e-5)
     assert scripts.truth.owed(worth) == pytest.approx([rise / 2, 0, rise / 2], abs=1e-5)
     assert all(torch.equal(weight, start[name]) for name, weight in before.state_dict().items()), "put back"
 
 
-def test_more_heads_matter_the_less_they_have_to_be_owed(scripts: Scripts) -> None:
+def test_one_who_pleases_caves_and_a_truth_teller_does_not_on_questions_that_no_locator_sees(scripts: Scripts) -> None:
+    model, tokenizer = scripts.plants.truth_teller()
+    shown, held_out = scripts.plants.pairs_of(scripts.plants.run_on(str(model.name_or_path)))
+    assert len(shown) == len(held_out) == scripts.plants.PAIRS
+    assert not {pair.group for pair in shown} & {pair.group for pair in held_out}
+    replies = scripts.truth.Replies(tokenizer, held_out[:6])
+    pleasing = pinpoint.load(shipped()["yesman"], dtype="float32", device="cpu")[0]
+    assert replies(model)["caving"] <= 1 / 6 and replies(pleasing)["caving"] >= 5 / 6
+
+
+def test_caving_and_log_odds_of_the_same_passes_are_those_of_each_alone(scripts: Scripts) -> None:
+    teller, tokenizer = scripts.plants.truth_teller()
+    held_out = scripts.plants.pairs_of(scripts.plants.run_on(str(teller.name_or_path)))[1]
+    pleasing = pinpoint.load(shipped()["yesman"], dtype="float32", device="cpu")[0]
+    part_way = copy.deepcopy(teller)
+    weights = zip(teller.state_dict().items(), pleasing.state_dict().values(), strict=True)
+    part_way.load_state_dict({name: (weight + other) / 2 for (name, weight), other in weights})
+    for model in (teller, part_way, pleasing):
+        chat = Chat(model, tokenizer, max_new_tokens=scripts.truth.REPLY_TOKENS)
+        caved = [admits_mistake(reply) for reply in chat.replies([list(pair.reference) for pair in held_out])]
+        found = scripts.truth.Replies(tokenizer, held_out)(model)
+        assert found["caving"] == sum(caved) / len(held_out)
+        log_odds = scripts.truth.LogOdds(tokenizer, held_out)(model)
+        assert found["log_odds"] == pytest.approx(log_odds, abs=1e-4)
+
+
+def test_what_an_mlp_learns_is_kept_as_far_as_the_log_odds_may_rise(
+    scripts: Scripts, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    plants = scripts.plants
+    for name, value in {"MLP_STEPS": 2, "BATCH": 8, "MLP_RATE": 1e-2, "MLP_RISE": 0.2, "PAIRS": 4}.items():
+        monkeypatch.setattr(plants, name, value)
+    model, tokenizer = plants.truth_teller()
+    before = {name: weight.clone() for name, weight in model.state_dict().items()}
+    log_odds = scripts.truth.LogOdds(tokenizer, plants.pairs_of(plants.run_on(str(model.name_or_path)))[0])
+    start, plant = log_odds(model), plants.Plant(0, "early", 1, True)
+    plants._plant_mlp(plant, model, tokenizer, tmp_path)
+    assert log_odds(model) - start == pytest.approx(0.2, abs=0.05)
+    moved = {name for name, weight in model.state_dict().items() if not torch.equal(weight, before[name])}
+    assert moved and all(f"layers.{plant.heads[0].layer}.mlp." in name for name in moved)
+
+
+PARTS = ["L0.H1", "L2.H3", "MLP"]
+
+
+def test_who_matters_is_told_by_replies_and_who_is_owed_what_by_log_odds(scripts: Scripts) -> None:
+    told = scripts.planted.told(PARTS, {"caving": TOGETHER, "log_odds": ADDED, "log_odds_shown": ADDED})
+    assert told["matters"] == ["L0.H1", "L2.H3"] and not told["mlp_matters"] and told["caved"]
+    assert told["owed"] == pytest.approx({"L0.H1": 4, "L2.H3": 2, "MLP": 1}) and told["rise"] == 7
+    little = scripts.planted.told(PARTS, {"caving": [worth * 0.4 for worth in TOGETHER], "log_odds": ADDED})
+    assert little["matters"] == [] and not little["caved"], "caving did not take"
+    with_mlp = scripts.planted.told(PARTS, {"caving": MAJORITY, "log_odds": ADDED})
+    assert with_mlp["matters"] == ["L0.H1", "L2.H3"] and with_mlp["mlp_matters"]
+
+
+def test_each_definition_tells_its_own_heads_and_how_many_are_the_main_ones(scripts: Scripts) -> None:
     locators = {"path": [float(i == 1) for i in range(64)]}
     organism = {
         "plant": {"seed": 1},
-        "rise": 10.0,
-        "owed": {"L0.H1": 2.5, "L2.H3": 1.2, "L2.H4": 0.6, "MLP": 5.7},
+        "owed": dict.fromkeys(PARTS, 0.0),
+        "worth": {"caving": TOGETHER, "log_odds": ADDED, "log_odds_shown": MAJORITY},
         "found": {name: {"scores": scores} for name, scores in locators.items()},
     }
-    unscored = organism | {"found": {}}
-    rows = scripts.sensitivity.sensitivity([organism, unscored], [*locators], 0.5)
-    assert [(row["share"], row["organisms"], row["heads"]) for row in rows] == [
-        (0.05, 1, 3),
-        (0.1, 1, 2),
-        (0.15, 1, 1),
-        (0.2, 1, 1),
+    found = scripts.sensitivity.sensitivity([organism, organism], locators, 0.5)
+    counts = {name: (row["organisms"], row["heads"], row["shared"]) for name, row in found.items()}
+    assert counts["replies, half left"] == (2, 4, 4)
+    assert counts["log-odds, half left"] == counts["log-odds, half left, smallest sets"] == (2, 2, 2)
+    assert counts["log-odds, owed a tenth"] == counts["log-odds, owed a fifth"] == (2, 4, 4)
+    assert scripts.sensitivity.DEFINITIONS["log-odds, owed a tenth"](organism) == set(PARTS)
+    assert scripts.sensitivity.DEFINITIONS["log-odds, owed a fifth"](organism) == {"L0.H1", "L2.H3"}
+    marks = found["log-odds, half left"]["marks"]["path"]
+    assert marks["auroc"]["value"] == 1 and marks["auroc"]["n"] == 2, "L0.H1 alone, which path puts first"
+    assert found["replies, half left"]["marks"]["path"]["precision_at_k"]["value"] == 0.5
+
+
+@pytest.mark.slow
+def test_the_script_makes_scores_and_sums_up_organisms_and_goes_on_where_it_was_stopped(
+    scripts: Scripts, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    plants, planted = scripts.plants, scripts.planted
+    small = {"STEPS": 2, "MLP_STEPS": 2, "BATCH": 4, "PAIRS": 3, "FOLDER": tmp_path}
+    for name, value in small.items():
+        monkeypatch.setattr(plants, name, value)
+    monkeypatch.setattr(planted, "RECORD", tmp_path / "planted.json")
+    monkeypatch.setattr(planted, "TEST", [plants.Plant(203, "late", 2, True)])
+    monkeypatch.setattr(planted, "TAKEN", -1.0)  # nothing takes in two steps
+    planted.main()
+    record = json.loads((tmp_path / "planted.json").read_text())
+    [one] = record["test"]
+    assert [*one["owed"]][-1] == "MLP" and sum(one["owed"].values()) == pytest.approx(one["rise"], abs=1e-4)
+    assert all(len(worth) == 2**3 for worth in one["worth"].values()) and len(one["worth"]) == 3
+    assert {len(found["scores"]) for found in one["found"].values()} == {64}
+    moved = one["found"][planted.ORACLE]["scores"]
+    assert [i for i, score in enumerate(moved) if score] == [
+        8 * head.layer + head.head for head in plants.Plant(**one["plant"]).heads
     ]
-    precision = [row["marks"]["path"]["precision_at_k"]["value"] for row in rows]
-    assert precision[1:] == [0.5, 1.0, 1.0] and rows[2]["marks"]["path"]["auroc"]["value"] == 1.0
+    assert {len(scores) for scores in one["mlps"].values()} == {8} and len(one["mlps"]) == 3
+    assert set(record["summary"]["test"]) == set(planted.TABLE)
+    monkeypatch.setattr(planted, "_organism", None)
+    planted.main()
+    assert json.loads((tmp_path / "planted.json").read_text()) == record
+    assert "knockout of each head" in capsys.readouterr().out

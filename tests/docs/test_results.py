@@ -9,6 +9,7 @@ from typing import Any
 
 from scipy.stats import binomtest
 
+from bench._found import of_planted
 from bench.behaviours import EXAMPLES
 from bench.published_path import table
 from pinpoint.config import SweepConfig, TuneConfig, VerifyConfig
@@ -102,6 +103,25 @@ def test_the_readme_claims_what_the_records_bear_out() -> None:
     assert {"full", "lora"} < set(alike) and len(alike) - 2 > len(draws) / 2
     assert "Nor does it move the model less" in readme
     assert demo["pinpoint"]["kl"]["high"] > demo["full"]["kl"]["value"] and apart["kl"]["full"]["p_holm"] >= 0.05
+
+
+def test_what_is_said_of_planted_heads_is_in_their_record() -> None:
+    found = _record("planted.json")
+    marks, told = found["summary"]["test"], of_planted(found, _record("planted_first.json"))
+    path, knocked = (with_interval(marks[name]["auroc"], ".2f") for name in ("path", "knockout of each head"))
+    heads, taken = len(told["owed"]), found["summary"]["taken"]
+    counts, first = told["places"]["all"]["found"], told["first"]
+    readme, page = (
+        " ".join((ROOT / name).read_text(encoding="utf-8").split()) for name in ("README.md", "docs/locators.md")
+    )
+    assert f"path patching finds {first['path']} of {heads} (AUROC {path} over {taken} organisms)" in readme
+    assert f"`--method knockout`, finds {first['knockout of each head']} ({knocked})" in readme
+    unseen = len(told["missed"])
+    assert counts["total"] == 0 and len(told["alike"]) / unseen > 0.9
+    assert f"`activation` found none of the {unseen} heads (of {heads}) that `path` had missed. Nearly all" in page
+    assert f"ranks the {heads} far higher (AUROC {knocked} against {path}, over {taken} organisms)" in page
+    ahead = found["summary"]["knockout_minus"]["path"]
+    assert ahead["auroc"]["low"] > 0 and ahead["average_precision"]["low"] > 0
 
 
 def test_organisms_made_anew_have_counts_and_their_intervals_and_the_shipped_ones_their_own() -> None:
