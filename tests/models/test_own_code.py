@@ -2,7 +2,10 @@
 
 import dataclasses
 import json
+import os
 import shutil
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -246,3 +249,30 @@ def test_a_layout_that_the_user_registers_comes_before_a_guess(tmp_path: Path) -
         assert headed(model).layout is mine
     finally:
         _registry._ADDED.clear()
+
+
+PINNED = """
+from pinpoint.config import parse_config
+from pinpoint.models import load
+from pinpoint.pipeline import inspect_model
+
+inspect_model("acme/odd", parse_config({"model": "acme/odd", "revision": "v1", "trust_remote_code": True}, "here"))
+print(type(load("acme/odd", device="cpu", revision="v1", trust_remote_code=True).model).__module__)
+"""
+
+
+def test_the_code_of_a_revision_is_run_and_no_other(tmp_path: Path) -> None:
+    """From a cache of the Hub with two commits, in a process that reads its places from its environment."""
+    home = tmp_path / "hub" / "models--acme--odd"
+    (home / "refs").mkdir(parents=True)
+    for ref, commit in {"main": "a" * 40, "v1": "b" * 40}.items():
+        (home / "refs" / ref).write_text(commit)
+        (tmp_path / ref).mkdir()
+        shutil.copytree(odd(tmp_path / ref / "odd"), home / "snapshots" / commit)
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("HF_")}
+    environment |= {"HF_HOME": str(tmp_path), "HF_HUB_OFFLINE": "1", "HF_MODULES_CACHE": str(tmp_path / "modules")}
+    command = [sys.executable, "-c", PINNED]
+    done = subprocess.run(command, capture_output=True, text=True, env=environment, timeout=200)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.strip() == f"transformers_modules.acme.odd.{'b' * 40}.modeling_odd"
+    assert (tmp_path / "v1" / MARK).exists() and not (tmp_path / "main" / MARK).exists()
