@@ -178,8 +178,9 @@ def test_verify_goes_by_the_settings(monkeypatch: pytest.MonkeyPatch) -> None:
 
     monkeypatch.setattr(_one_pair, "load", loaded)
     asked = {"device": "cpu", "dtype": "bfloat16", "revision": "v1", "device_map": "host", "bits": 4}
+    asked |= {"trust_remote_code": True}
     found = compare_on_one_pair(path, settings_of(path, None, asked))
-    assert seen == [(path, "bfloat16", "cpu", "v1", "host", 4)]
+    assert seen == [(path, "bfloat16", "cpu", "v1", "host", 4, True)]
     assert found.difference < found.limit < 1 and found.dtype == "bfloat16"
 
 

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from pinpoint.cli._common import Device, Dtype, Offline, Quiet, Revision, model_path, typed_settings
-from pinpoint.cli._opened import terminal
+from pinpoint.cli._common import Device, Dtype, Offline, Quiet, Revision, TrustRemoteCode, model_path, typed_settings
+from pinpoint.cli._opened import tell_of_code, terminal
 from pinpoint.errors import ConfigError, InputError
 
 if TYPE_CHECKING:
@@ -26,6 +26,7 @@ def chat(
     dtype: Dtype = None,
     device: Device = None,
     revision: Revision = None,
+    trust_remote_code: TrustRemoteCode = None,
     offline: Offline = False,
     quiet: Quiet = False,
 ) -> None:
@@ -38,7 +39,8 @@ def chat(
         raise InputError(
             "the web page needs gradio.", where="--web", mend="pip install 'pinpoint-tuning[chat]', or use --terminal."
         )
-    settings = _settings(run, typed_settings(dtype=dtype, device=device, revision=revision))
+    typed = typed_settings(dtype=dtype, device=device, revision=revision, trust_remote_code=trust_remote_code)
+    settings = _settings(run, typed)
     if web or (web is None and there):
         from pinpoint.cli._chat_web import serve
         from pinpoint.cli._port import free_port
@@ -77,6 +79,7 @@ def _is_run(folder: Path) -> bool:
 
 
 def _lineup(run: str, settings: "RunConfig", max_new_tokens: int, quiet: bool) -> "Lineup":
+    tell_of_code(settings, quiet=quiet)
     from pinpoint.pipeline import lineup_of_model, lineup_of_run
 
     with terminal(quiet=quiet, stopped="stopped: the chat had not begun.") as progress:

@@ -16,10 +16,11 @@ from pinpoint.cli._common import (
     Revision,
     Template,
     Thinking,
+    TrustRemoteCode,
     model_path,
     typed_settings,
 )
-from pinpoint.cli._opened import print_json, terminal
+from pinpoint.cli._opened import print_json, tell_of_code, terminal
 from pinpoint.errors import CheckFailed
 
 if TYPE_CHECKING:
@@ -34,6 +35,7 @@ def check(
     device_map: DeviceMap = None,
     bits: Bits = None,
     revision: Revision = None,
+    trust_remote_code: TrustRemoteCode = None,
     thinking: Thinking = None,
     template: Template = None,
     verify: Annotated[
@@ -55,10 +57,12 @@ def check(
         device_map=device_map,
         bits=bits,
         revision=revision,
+        trust_remote_code=trust_remote_code,
         thinking=thinking,
         template=template,
     )
     settings = settings_of(path, config, typed)
+    tell_of_code(settings)
     from pinpoint.cli._plans import print_inspection
     from pinpoint.pipeline import compare_on_one_pair, inspect_model
 

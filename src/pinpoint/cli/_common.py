@@ -25,8 +25,8 @@ _IN_BATCHES = ("locate", "verify", "evaluate")
 Model = Annotated[
     str,
     typer.Argument(
-        help="A folder, a Hub id, or a shipped organism: yesman, truth-teller. Code that comes with a model is never "
-        "run.",
+        help="A folder, a Hub id, or a shipped organism: yesman, truth-teller. Code that comes with a model runs "
+        "only with --trust-remote-code.",
         metavar="MODEL",
     ),
 ]
@@ -112,6 +112,14 @@ BatchSize = Annotated[
 ]
 Revision = Annotated[
     str | None, typer.Option(help="Branch, tag or commit of the model on the Hub.", rich_help_panel=_MODEL)
+]
+TrustRemoteCode = Annotated[
+    bool | None,
+    typer.Option(
+        "--trust-remote-code/--no-trust-remote-code",
+        help="Run code that comes with the model, with your rights: read it first, and pin a commit with --revision.",
+        rich_help_panel=_MODEL,
+    ),
 ]
 Offline = Annotated[
     bool,
@@ -237,6 +245,7 @@ def typed_settings(
     bits: int | None = None,
     batch_size: int | None = None,
     revision: str | None = None,
+    trust_remote_code: bool | None = None,
     seed: int | None = None,
     wrong_answers: str | None = None,
     explanations: str | None = None,
@@ -278,7 +287,7 @@ def typed_settings(
     if thinking is not None:
         settings["thinking"] = thinking == "on"
     plain = {"dtype": dtype, "device": device, "device_map": device_map, "bits": bits, "revision": revision}
-    plain |= {"seed": seed, "template": template}
+    plain |= {"trust_remote_code": trust_remote_code, "seed": seed, "template": template}
     return settings | {key: value for key, value in plain.items() if value is not None}
 
 

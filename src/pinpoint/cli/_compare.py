@@ -22,6 +22,7 @@ from pinpoint.cli._common import (
     Seed,
     Template,
     Thinking,
+    TrustRemoteCode,
     typed_settings,
 )
 from pinpoint.cli._opened import print_json, started
@@ -57,6 +58,7 @@ def compare(
     device: Device = None,
     batch_size: BatchSize = None,
     revision: Revision = None,
+    trust_remote_code: TrustRemoteCode = None,
     seed: Seed = None,
     thinking: Thinking = None,
     template: Template = None,
@@ -78,6 +80,7 @@ def compare(
         device=device,
         batch_size=batch_size,
         revision=revision,
+        trust_remote_code=trust_remote_code,
         seed=seed,
         thinking=thinking,
         template=template,

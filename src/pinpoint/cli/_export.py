@@ -6,7 +6,7 @@ from typing import Annotated, Any
 import typer
 
 from pinpoint.cli._common import Json, Offline, Quiet, RunFolder
-from pinpoint.cli._opened import print_json, terminal
+from pinpoint.cli._opened import print_json, tell_of_code, terminal
 
 Base = Annotated[str | None, typer.Option(help="The base model's Hub id, if the run used a local copy.")]
 
@@ -30,6 +30,7 @@ def export(
 
     out = run / "export" if out is None else out
     settings = of_run(run)
+    tell_of_code(settings, quiet=quiet)
     from pinpoint.pipeline import Run, export_run, locked
 
     stopped = "stopped: nothing was exported; the same command begins anew."

@@ -23,6 +23,7 @@ from pinpoint.cli._common import (
     Seed,
     Template,
     Thinking,
+    TrustRemoteCode,
     typed_settings,
 )
 from pinpoint.cli._opened import print_json, started
@@ -95,6 +96,7 @@ def locate(
     bits: Bits = None,
     batch_size: BatchSize = None,
     revision: Revision = None,
+    trust_remote_code: TrustRemoteCode = None,
     seed: Seed = None,
     thinking: Thinking = None,
     template: Template = None,
@@ -128,6 +130,7 @@ def locate(
         bits=bits,
         batch_size=batch_size,
         revision=revision,
+        trust_remote_code=trust_remote_code,
         seed=seed,
         thinking=thinking,
         template=template,

@@ -11,7 +11,8 @@ import typer
 
 from pinpoint.cli._common import model_path
 from pinpoint.cli._console import GOES_ON, Terminal
-from pinpoint.errors import InputError, PinpointWarning
+from pinpoint.errors import InputError, PinpointWarning, printable
+from pinpoint.masking import masked_text
 from pinpoint.processes import current
 
 if TYPE_CHECKING:
@@ -27,6 +28,14 @@ def present(file: Path, mend: str) -> None:
     """
     if not file.exists():
         raise InputError("no such file.", where=str(file), mend=mend)
+
+
+def tell_of_code(settings: "RunConfig", *, quiet: bool = False) -> None:
+    """Warns on stderr that the model's own code will run, where it may; before any of it can."""
+    from pinpoint.config import code_warning
+
+    if (warning := code_warning(settings)) and current().first and not quiet:
+        typer.echo(printable(masked_text(f"warning: {warning}")), err=True)
 
 
 @contextmanager
@@ -45,6 +54,7 @@ def started(
     from pinpoint.config import notices, resolve
 
     resolved = resolve(model_path(model), config, settings)
+    tell_of_code(resolved, quiet=quiet)
     from pinpoint.pipeline import fitted, folder_for
 
     resolved, lost = fitted(resolved)

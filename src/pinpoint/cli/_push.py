@@ -8,7 +8,7 @@ import typer
 
 from pinpoint.cli._common import Json, Quiet
 from pinpoint.cli._console import talk
-from pinpoint.cli._opened import print_json, terminal
+from pinpoint.cli._opened import print_json, tell_of_code, terminal
 from pinpoint.cli._sharing_tables import print_files
 from pinpoint.errors import InputError
 
@@ -37,8 +37,10 @@ def push(
     with terminal(quiet=quiet, stopped="stopped: nothing was sent.") as progress:
         found = target(to, api, public=public)
         if (run / "config.yaml").is_file():
+            settings = of_run(run)
+            tell_of_code(settings, quiet=quiet)
             with locked(run):
-                folder = exported(Run(of_run(run), run, progress))
+                folder = exported(Run(settings, run, progress))
         else:
             folder = run
         package = package_of(folder)

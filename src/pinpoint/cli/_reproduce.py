@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from pinpoint.cli._common import Json, Offline, Quiet
-from pinpoint.cli._opened import present, print_json, terminal
+from pinpoint.cli._opened import present, print_json, tell_of_code, terminal
 from pinpoint.errors import NotReproduced, printable
 
 
@@ -15,6 +15,13 @@ def reproduce(
     out: Annotated[
         Path | None, typer.Option(help="Folder of the rerun; by default runs/reproduced-<digest of the record>.")
     ] = None,
+    trust_remote_code: Annotated[
+        bool,
+        typer.Option(
+            "--trust-remote-code",
+            help="If the run ran code that came with its model, run that here, with your rights: read it first.",
+        ),
+    ] = False,
     offline: Offline = False,
     as_json: Json = False,
     quiet: Quiet = False,
@@ -31,7 +38,9 @@ def reproduce(
     from pinpoint.pipeline import locked, read_record, reproduce, restored
 
     record = read_record(file)
-    config = restored(record, str(file), [file.parent, Path.cwd(), *shipped().values()])
+    places = [file.parent, Path.cwd(), *shipped().values()]
+    config = restored(record, str(file), places, trust_remote_code=trust_remote_code)
+    tell_of_code(config, quiet=quiet)
     out = Path("runs") / f"reproduced-{file_digest(file)[:8]}" if out is None else out
     with terminal(quiet=quiet) as progress, locked(out):
         found = reproduce(record, config, out, progress)

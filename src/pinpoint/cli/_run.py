@@ -37,12 +37,13 @@ from pinpoint.cli._common import (
     Sycon,
     Template,
     Thinking,
+    TrustRemoteCode,
     WrongAnswers,
     judge_settings,
     model_path,
     typed_settings,
 )
-from pinpoint.cli._opened import held, print_json, started, terminal
+from pinpoint.cli._opened import held, print_json, started, tell_of_code, terminal
 from pinpoint.errors import GateMissed
 
 if TYPE_CHECKING:
@@ -79,6 +80,7 @@ def run(
     bits: Bits = None,
     batch_size: BatchSize = None,
     revision: Revision = None,
+    trust_remote_code: TrustRemoteCode = None,
     seed: Seed = None,
     thinking: Thinking = None,
     template: Template = None,
@@ -120,6 +122,7 @@ def run(
         bits=bits,
         batch_size=batch_size,
         revision=revision,
+        trust_remote_code=trust_remote_code,
         seed=seed,
         thinking=thinking,
         template=template,
@@ -160,12 +163,14 @@ def _plan(model: str, config: Path | None, settings: dict[str, Any], out: Path |
     from pinpoint.config import notices, resolve
 
     resolved = resolve(model_path(model), config, settings)
+    tell_of_code(resolved)
     from pinpoint.cli._plans import print_plan
     from pinpoint.models import load_tokenizer
     from pinpoint.pipeline import Run, fitted, folder_for, plan, rendering
 
     with terminal(quiet=True, stopped="stopped: nothing was written."):
-        tokenizer = rendering(load_tokenizer(resolved.model, resolved.revision), resolved)
+        own = load_tokenizer(resolved.model, resolved.revision, resolved.trust_remote_code)
+        tokenizer = rendering(own, resolved)
         resolved, lost = fitted(resolved, tokenizer)
         folder = folder_for(resolved, Path(model).name if Path(model).exists() else model, out, fork=False)
         notes = [lost.failure] if lost else []

@@ -19,7 +19,7 @@ from pinpoint.cli._common import (
     RunFolder,
 )
 from pinpoint.cli._heads import parse_heads, parse_projections
-from pinpoint.cli._opened import held, print_json, terminal
+from pinpoint.cli._opened import held, print_json, tell_of_code, terminal
 
 if TYPE_CHECKING:
     from pinpoint.pipeline import Run
@@ -50,6 +50,7 @@ def opened(
     if cache_prefix is not None:
         changed["cache_prefix"] = cache_prefix
     settings = settings.model_copy(update={"tune": settings.tune.model_copy(update=changed)})
+    tell_of_code(settings, quiet=quiet)
     if changed and (folder / "tune.json").is_file():
         from pinpoint.pipeline import folder_for
 

@@ -23,6 +23,7 @@ from pinpoint.cli._common import (
     Seed,
     Template,
     Thinking,
+    TrustRemoteCode,
     typed_settings,
 )
 from pinpoint.cli._opened import print_json, started
@@ -53,6 +54,7 @@ def sweep(
     bits: Bits = None,
     batch_size: BatchSize = None,
     revision: Revision = None,
+    trust_remote_code: TrustRemoteCode = None,
     seed: Seed = None,
     thinking: Thinking = None,
     template: Template = None,
@@ -77,6 +79,7 @@ def sweep(
         bits=bits,
         batch_size=batch_size,
         revision=revision,
+        trust_remote_code=trust_remote_code,
         seed=seed,
         thinking=thinking,
         template=template,

@@ -1,6 +1,7 @@
 """Settings of every stage: frozen, typed, unknown keys refused, YAML round trip."""
 
 from pinpoint.config._behaviour import BehaviourConfig, Contrast, SycophancyConfig
+from pinpoint.config._code import code_warning
 from pinpoint.config._compare import CompareConfig, Method
 from pinpoint.config._data import FURTHER_SETS, DataConfig
 from pinpoint.config._evaluate import EvaluateConfig
@@ -51,6 +52,7 @@ __all__ = [
     "UserBehaviourConfig",
     "VerifyConfig",
     "checked_targets",
+    "code_warning",
     "merge",
     "misfit",
     "notices",

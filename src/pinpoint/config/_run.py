@@ -44,6 +44,8 @@ class RunConfig(Settings):
     model: str
     """A local folder or a Hub id."""
     revision: str | None = None
+    trust_remote_code: bool = False
+    """Whether code that comes with the model may run, with the rights of whoever runs it (docs/usage.md)."""
     dtype: Literal["auto", "bfloat16", "float16", "float32"] = "auto"
     device: str = "auto"
     device_map: Annotated[str | dict[str, int | str] | None, BeforeValidator(_known_map)] = None

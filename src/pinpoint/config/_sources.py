@@ -33,7 +33,8 @@ def settings_of(model: str, config: Path | None, typed: dict[str, Any]) -> RunCo
         typed: settings given on the command line.
 
     Raises:
-        ConfigError: a key is unknown, a value out of range, or a secret, wherever it was set.
+        ConfigError: a key is unknown, a value out of range, or a secret, wherever it was set; or the model's own
+            settings say that its code may run.
     """
     beside = Path(model) / MODEL_SETTINGS
     own = beside if beside.is_file() else packaged_settings(model)
@@ -41,6 +42,12 @@ def settings_of(model: str, config: Path | None, typed: dict[str, Any]) -> RunCo
     nothing: dict[str, Any] = {}
     for path in filter(None, (own, config and settings_named(config))):
         found = with_behaviour(_anchored(read_settings(path), path.parent), path.parent)
+        if path == beside and "trust_remote_code" in found:
+            raise ConfigError(
+                "a model's own settings cannot say whether its code may run.",
+                where=f"{path}: trust_remote_code",
+                mend="Take it out there; what you trust, say yourself: --trust-remote-code.",
+            )
         layers.append(Layer(str(path), found))
     # Several variables may make up one behaviour.
     variables = _from_environment()

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from pinpoint.data import ContrastPair
     from pinpoint.heads import Head, HeadScores
     from pinpoint.locate._agreement import Agreement, ScoredTwice, agreement
+    from pinpoint.locate._layout_check import try_layout
     from pinpoint.locate._set_results import FoundSet, Joint, SetStep, SetSteps
     from pinpoint.locate._sets import find_set, greedy_set, joint_effect
     from pinpoint.nodes import NodeScores
@@ -35,12 +36,14 @@ __all__ = [
     "locate",
     "locate_nodes",
     "locate_paths",
+    "try_layout",
 ]
 
 _HOMES = {
     **dict.fromkeys(("Agreement", "ScoredTwice", "agreement"), "pinpoint.locate._agreement"),
     **dict.fromkeys(("FoundSet", "Joint", "SetStep", "SetSteps"), "pinpoint.locate._set_results"),
     **dict.fromkeys(("find_set", "greedy_set", "joint_effect"), "pinpoint.locate._sets"),
+    "try_layout": "pinpoint.locate._layout_check",
 }
 
 

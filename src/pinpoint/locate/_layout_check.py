@@ -1,42 +1,52 @@
-"""Holding a user's layout to the model itself, on one short pair of random tokens, before anything rests on it."""
+"""Holding a layout to a model that our tests do not hold it to, on one short pair, before anything rests on it."""
 
 import math
+from collections.abc import Iterator
+from contextlib import contextmanager
 from weakref import WeakSet
 
 import torch
 from torch import Tensor
 
 from pinpoint.data import EncodedPair, pad
-from pinpoint.errors import ArchitectureError
+from pinpoint.errors import ArchitectureError, first_line
 from pinpoint.heads import HeadSet
 from pinpoint.interventions import captured_heads, edited_inputs, edited_outputs, seen_outputs
 from pinpoint.locate._naive import naive
 from pinpoint.locate._sweep import sweep
 from pinpoint.measure import metric_named
-from pinpoint.models import HeadedModel, is_shipped
+from pinpoint.models import HeadedModel, came_along, is_shipped
 from pinpoint.nodes import Node
 
 _TRIED: WeakSet[torch.nn.Module] = WeakSet()
+_REACHED = 0.01  # of the most that a disturbance moves any head.
 _HEADS = 4  # of the first and of the last layer: brute force costs a pass for each
 
 
+@torch.no_grad()
 def try_layout(view: HeadedModel) -> None:
-    """Holds a layout that did not come with the package to its model, once for each model.
+    """Holds a layout to a model that the package's tests do not hold it to, once for each model.
 
-    With everything frozen that the layout says mixes positions, another first token must not reach the last position;
-    and the sweep must give what a forward pass per head gives.
+    That is a layout of the user's, or a model whose class came with its checkpoint. With everything frozen that the
+    layout says mixes positions, another first token must not reach the last position; and the sweep must give what a
+    forward pass per head gives. Where nobody wrote the layout for this class, a head's rows of the projections must
+    reach no other head.
 
     Raises:
-        ArchitectureError: the layout names what is not there, or the model does not do what it says.
+        ArchitectureError: the layout names what is not there, or the model does not do what it says, or cannot run.
     """
-    if is_shipped(view.layout) or view.model in _TRIED:
+    own = came_along(view.model)
+    if (is_shipped(view.layout) and not own) or view.model in _TRIED:
         return
     view.check_places()
     training = view.model.training
     view.model.eval()
     try:
-        _nothing_else_mixes(view)
-        _engines_agree(view)
+        with _running(view, own):
+            _nothing_else_mixes(view)
+            _engines_agree(view)
+            if is_shipped(view.layout):
+                _rows_are_the_heads(view)
     finally:
         view.model.train(training)
     _TRIED.add(view.model)
@@ -53,6 +63,21 @@ def _refused(view: HeadedModel, what: str, mend: str) -> ArchitectureError:
         where=type(view.model).__name__,
         mend=mend,
     )
+
+
+@contextmanager
+def _running(view: HeadedModel, own: bool) -> Iterator[None]:
+    """Within the block, what a checkpoint's own code raises is one message."""
+    try:
+        yield
+    except (TypeError, ValueError, AttributeError, LookupError, NameError, ImportError, NotImplementedError) as error:
+        if not own:
+            raise
+        raise ArchitectureError(
+            f"the code that comes with it fails as it runs: {type(error).__name__}: {first_line(str(error))}",
+            where=type(view.model).__name__,
+            mend="It may be written for another version of transformers: give a model type that transformers has.",
+        ) from error
 
 
 def _tolerance(x: Tensor) -> float:
@@ -105,3 +130,37 @@ def _engines_agree(view: HeadedModel) -> None:
             f"the sweep is off by {apart / largest:.1%} of what brute force gives on a short pair.",
             "See adds_residual, mixers, mlp_outputs and tail.",
         )
+
+
+def _rows_are_the_heads(view: HeadedModel) -> None:
+    """Disturbs some heads' outputs of each projection, and looks which heads put out something else."""
+    ids, per = _tokens(view, 1, 10).to(view.device), view.n_heads // view.n_kv_heads
+    generator = torch.Generator().manual_seed(0)
+
+    def outputs(layer: int) -> Tensor:
+        with captured_heads(view) as z:
+            view.backbone(ids, use_cache=False)
+        return z[layer].reshape(-1, view.n_heads, view.head_dim)
+
+    for layer in dict.fromkeys((view.attention_layers[0], view.attention_layers[-1])):
+        plain = outputs(layer)
+        for which, units in (("q", view.n_heads), ("k", view.n_kv_heads), ("v", view.n_kv_heads)):
+            for unit in dict.fromkeys((0, min(1, units - 1), units - 1)):
+                name, rows = view.projection_slice(layer, which, unit)
+
+                def disturbed(_key: str, y: Tensor, rows: range = rows) -> Tensor:
+                    y, noise = y.clone(), torch.randn(y.shape, generator=generator).to(y)
+                    y[..., list(rows)] += noise[..., list(rows)] * y.std()
+                    return y
+
+                with edited_outputs({name: view.model.get_submodule(name)}, disturbed):
+                    change = (outputs(layer) - plain).abs().amax(dim=(0, 2)).float()
+                moved = {head for head in range(view.n_heads) if change[head] > _REACHED * change.max()}
+                if not moved or not moved <= ({unit} if which == "q" else {*range(unit * per, (unit + 1) * per)}):
+                    raise _refused(
+                        view,
+                        f"the rows of {name} that would be {which} of head {unit} reach "
+                        f"{', '.join(f'L{layer}.H{head}' for head in sorted(moved)) or 'no head'}.",
+                        "Give a model type that transformers has; or register a Layout for a model type of its own: "
+                        "docs/new-architectures.md.",
+                    )

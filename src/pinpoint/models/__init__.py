@@ -1,6 +1,6 @@
 """Architectures: where a model keeps its heads. The only package that knows module names."""
 
-from pinpoint.models._code import NO_CODE, refusing_code
+from pinpoint.models._code import blank, came_along, minding_code, own_code
 from pinpoint.models._context import context_of
 from pinpoint.models._held import held_per_token, inner_width, residual_size
 from pinpoint.models._hub import asking_hub
@@ -15,7 +15,6 @@ from pinpoint.models._routers import Choices, Ranking, Router, choices
 from pinpoint.models._spec import HeadedModel
 
 __all__ = [
-    "NO_CODE",
     "Choices",
     "HeadedModel",
     "Layout",
@@ -27,6 +26,8 @@ __all__ = [
     "Router",
     "Which",
     "asking_hub",
+    "blank",
+    "came_along",
     "choices",
     "context_of",
     "demand_gradients",
@@ -48,12 +49,13 @@ __all__ = [
     "known_types",
     "load",
     "load_tokenizer",
+    "minding_code",
     "missing_libraries",
     "model_class",
+    "own_code",
     "packed",
     "pick_device",
     "quantisation",
-    "refusing_code",
     "register",
     "residual_size",
     "rounds_by_batch",

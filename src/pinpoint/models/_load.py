@@ -2,6 +2,7 @@
 
 import json
 import weakref
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, NamedTuple
@@ -23,7 +24,7 @@ from transformers.utils import find_adapter_config_file
 
 from pinpoint.config import Bits, DeviceMap
 from pinpoint.errors import InputError, first_line
-from pinpoint.models._code import NO_CODE, refusing_code
+from pinpoint.models._code import blank, came_along, minding_code, own_code
 from pinpoint.models._hub import asking_hub
 from pinpoint.models._packed import kept_packed
 from pinpoint.models._placement import placed
@@ -72,18 +73,30 @@ def pick_device(device: str) -> str:
 
 def model_class(config: PretrainedConfig) -> type[AutoModelForCausalLM] | type[AutoModelForImageTextToText]:
     """What builds the model of a config: a language model, or a wrapper with one inside."""
-    return AutoModelForCausalLM if type(config) in MODEL_FOR_CAUSAL_LM_MAPPING else AutoModelForImageTextToText
+    own = came_along(config) and AutoModelForCausalLM.__name__ in (getattr(config, "auto_map", None) or {})
+    plain = own or type(config) in MODEL_FOR_CAUSAL_LM_MAPPING
+    return AutoModelForCausalLM if plain else AutoModelForImageTextToText
 
 
-def load_tokenizer(path: str | Path, revision: str | None = None) -> PreTrainedTokenizerBase:
+def load_tokenizer(
+    path: str | Path, revision: str | None = None, trust_remote_code: bool = False
+) -> PreTrainedTokenizerBase:
     """Loads a tokenizer alone.
 
+    Args:
+        path: a local folder, or a Hub id.
+        revision: branch, tag or commit on the Hub.
+        trust_remote_code: whether code that comes with it may run, with the user's rights.
+
     Raises:
-        InputError: there is none at `path`, it needs code of its own, or the Hub, where it would be, cannot be reached.
+        InputError: there is none at `path`, it needs code of its own that is not
+            trusted, or the Hub, where it would be, cannot be reached.
     """
     try:
-        with asking_hub(path), refusing_code(path):
-            tokenizer: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(str(path), revision=revision, **NO_CODE)
+        with asking_hub(path), minding_code(path, revision, trust_remote_code):
+            tokenizer: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(
+                str(path), revision=revision, **own_code(trust_remote_code)
+            )
     except (OSError, ValueError) as error:
         raise InputError(
             f"no tokenizer can be loaded: {first_line(str(error))}",
@@ -163,6 +176,7 @@ def load(
     revision: str | None = None,
     device_map: DeviceMap | None = None,
     bits: Bits | None = None,
+    trust_remote_code: bool = False,
 ) -> Loaded:
     """Loads a causal language model with its tokenizer.
 
@@ -176,14 +190,17 @@ def load(
             "auto", "balanced", "balanced_low_0", "sequential" or a mapping of module names to devices: spread by
             accelerate.
         bits: 4 or 8, to quantise the matrices of blocks as they are loaded (bitsandbytes, the extra `quantised`).
+        trust_remote_code: whether code that comes with the checkpoint may run. It has the user's rights and can do
+            anything on this machine: read it first, and give a commit as `revision`, so that it cannot change.
 
     Returns:
         The model, in evaluation mode, and the tokenizer.
 
     Raises:
         InputError: the dtype or the device map is unknown, nothing can be loaded from `path`, an adapter lies there or
-            a checkpoint that needs code of its own, the Hub cannot be reached and `path` was not fetched before, or its
-            weights are quantised, or to be, in a way that this machine has no library or device for.
+            a checkpoint that needs code of its own, which is not trusted or fails, the Hub cannot be reached and `path`
+            was not fetched before, or its weights are quantised, or to be, in a way that this machine has no library or
+            device for.
 
     Warns:
         PinpointWarning: the Hub cannot be reached, so that what was fetched before is loaded.
@@ -201,17 +218,18 @@ def load(
     # For weights that cannot be read from the checkpoint as they are.
     folder = TemporaryDirectory(prefix="pinpoint-offload-") if device_map is not None else None
     try:
-        with asking_hub(path), refusing_code(path):
+        with asking_hub(path), minding_code(path, revision, trust_remote_code):
             demand_no_adapter(path, revision)
-            config = AutoConfig.from_pretrained(str(path), revision=revision, **NO_CODE)
-            tokenizer = AutoTokenizer.from_pretrained(str(path), revision=revision, **NO_CODE)
+            config = AutoConfig.from_pretrained(str(path), revision=revision, **own_code(trust_remote_code))
+            tokenizer = AutoTokenizer.from_pretrained(str(path), revision=revision, **own_code(trust_remote_code))
             method, build, own = quantisation(config), model_class(config), config.get_text_config().dtype
             more: dict[str, Any] = {}
             unpacks = bool(method) and not kept_packed(method, torch.device(picked))
             if unpacks:
                 _unpack(config, dtype, device_map)
             if device_map is not None and folder is not None:
-                more = {"device_map": placed(config, build, picked, device_map), "offload_folder": folder.name}
+                whole = partial(blank, config, build, path, revision, trust_remote_code)
+                more = {"device_map": placed(whole, picked, device_map), "offload_folder": folder.name}
             if bits is not None:
                 method = f"bitsandbytes, {bits} bits"
                 more["quantization_config"] = in_bits(bits, config, _DTYPES.get(dtype), picked, device_map)
@@ -224,7 +242,7 @@ def load(
                 dtype=_DTYPES.get(dtype, "auto"),
                 revision=revision,
                 use_safetensors=True,
-                **NO_CODE,
+                **own_code(trust_remote_code),
                 **more,
             )
     except (ImportError, OSError, ValueError, RuntimeError, SafetensorError) as error:

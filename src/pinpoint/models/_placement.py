@@ -1,11 +1,10 @@
 """Where the weights of a model lie: on one device, spread over several, or fetched block by block."""
 
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Callable, Iterator
 
 import torch
 from torch import nn
-from transformers import PretrainedConfig, PreTrainedModel
+from transformers import PreTrainedModel
 
 from pinpoint.config import FETCHED_MAPS, SPREAD_MAPS, DeviceMap
 from pinpoint.errors import InputError
@@ -15,12 +14,11 @@ from pinpoint.models._registry import headed
 _KEPT = dict(zip(FETCHED_MAPS, ("cpu", "disk"), strict=True))
 
 
-def placed(config: PretrainedConfig, build: Any, device: str, device_map: DeviceMap) -> str | dict[str, int | str]:
+def placed(blank: Callable[[], PreTrainedModel], device: str, device_map: DeviceMap) -> str | dict[str, int | str]:
     """The device map that `from_pretrained` understands.
 
     Args:
-        config: of the model.
-        build: the auto class that builds it.
+        blank: makes the model without its weights.
         device: where blocks run that are fetched, and where everything else lies.
         device_map: see `pinpoint.load`.
 
@@ -34,14 +32,14 @@ def placed(config: PretrainedConfig, build: Any, device: str, device_map: Device
             mend=f"Use one of {', '.join((*FETCHED_MAPS, *SPREAD_MAPS))}, or a mapping of module names to devices.",
         )
     if isinstance(device_map, str) and device_map in _KEPT:
-        device_map = _blocks_apart(config, build, device, _KEPT[device_map])
+        device_map = _blocks_apart(blank, device, _KEPT[device_map])
     return device_map if isinstance(device_map, str) else dict(device_map)
 
 
-def _blocks_apart(config: PretrainedConfig, build: Any, device: str, blocks: str) -> dict[str, int | str]:
+def _blocks_apart(blank: Callable[[], PreTrainedModel], device: str, blocks: str) -> dict[str, int | str]:
     """Every block in one place, and all else on the device."""
     with torch.device("meta"):
-        view = headed(build.from_config(config))
+        view = headed(blank())
     path = view.layout.layers
 
     def walk(module: nn.Module, name: str) -> Iterator[tuple[str, int | str]]:

@@ -3,6 +3,7 @@
 from transformers import PreTrainedModel
 
 from pinpoint.errors import ArchitectureError, ConfigError
+from pinpoint.models._code import came_along
 from pinpoint.models._deepseek import DEEPSEEK, DEEPSEEK_HYBRID, DEEPSEEK_SPARSE
 from pinpoint.models._gpt import CODEGEN, GPT2, GPT_BIGCODE, GPT_NEO, GPT_NEOX, GPTJ
 from pinpoint.models._hybrid import (
@@ -97,8 +98,26 @@ def layout_of(model_type: str) -> Layout | None:
     return next((layout for layout in (*LAYOUTS, *_ADDED) if model_type in layout.model_types), None)
 
 
+def _alike(model: PreTrainedModel) -> Layout | None:
+    """The first shipped layout whose every place is there in a model whose class came with its checkpoint."""
+    views = (HeadedModel(model, layout) for layout in LAYOUTS)
+    return next((view.layout for view in views if _fits(view)), None)
+
+
+def _fits(view: HeadedModel) -> bool:
+    try:
+        view.check_places()
+    except (ArchitectureError, AttributeError, TypeError, ArithmeticError, AssertionError):
+        # A layout asks the config and the modules for what its own architectures have.
+        return False
+    return True
+
+
 def headed(model: PreTrainedModel) -> HeadedModel:
     """Sees a model through the layout of its architecture.
+
+    A model type that is not known, of a class that came with the checkpoint, is seen through the first layout that all
+    of it fits; locating holds that to brute force before it is used (`pinpoint.locate`).
 
     Raises:
         ArchitectureError: no layout is registered for its `config.model_type`; says why, where it is left out on
@@ -111,6 +130,8 @@ def headed(model: PreTrainedModel) -> HeadedModel:
             where=type(model).__name__,
             mend="Take a model of a supported architecture: docs/families.md.",
         )
+    if layout is None and came_along(model):
+        layout = _alike(model)
     if layout is None:
         raise ArchitectureError(
             f"no layout is known for model_type {model.config.model_type!r}; known are {', '.join(known_types())}. "

@@ -80,6 +80,7 @@ def card_of(
         inputs=[(key, name, one) for key, files in record.inputs.items() for name, one in files.files.items()],
         settings=yaml.safe_dump(settings, sort_keys=False, allow_unicode=True),
         versions=record.versions,
+        own_code=run.config.trust_remote_code and any(run.workspace.path("merged").glob("*.py")),
     )
     return model_card(run.workspace, facts, run.inputs.behaviour)
 

@@ -10,8 +10,9 @@ from pinpoint.config import RunConfig, VerifyConfig
 from pinpoint.data import system, user
 from pinpoint.errors import ArtifactError, InputError
 from pinpoint.heads import Head
+from pinpoint.locate import try_layout
 from pinpoint.measure import head_means
-from pinpoint.models import HeadedModel, Loaded, headed, load
+from pinpoint.models import HeadedModel, Loaded, came_along, headed, load
 from pinpoint.pipeline._inputs import Inputs
 from pinpoint.pipeline._preconditions import demand_base, demand_whole
 from pinpoint.pipeline._served import served
@@ -78,7 +79,18 @@ def _lineup(config: RunConfig, progress: Progress, folder: Path | None, max_new_
 
     def base() -> Loaded:
         progress.say(f"loading {config.model}")
-        return load(config.model, config.dtype, config.device, config.revision, config.device_map, config.bits)
+        loaded = load(
+            config.model,
+            config.dtype,
+            config.device,
+            config.revision,
+            config.device_map,
+            config.bits,
+            config.trust_remote_code,
+        )
+        if came_along(loaded.model):
+            try_layout(headed(loaded.model))
+        return loaded
 
     def tuned(path: Path) -> Loaded:
         if (path / "adapter_config.json").is_file():
@@ -86,7 +98,13 @@ def _lineup(config: RunConfig, progress: Progress, folder: Path | None, max_new_
             put_on(loaded.model, path)
             return loaded
         progress.say(f"loading {path}")
-        return load(path, config.dtype, config.device, None, config.device_map)
+        return load(
+            path,
+            config.dtype,
+            config.device,
+            device_map=config.device_map,
+            trust_remote_code=config.trust_remote_code,
+        )
 
     partners = {"base": partner(base())}
     if folder is not None:

@@ -38,13 +38,19 @@ _LIBRARIES = (
 def note_environment(run: Run) -> None:
     """Writes down what is about to work in the folder, behind what did before, where that was another.
 
+    The model's own code is part of it, where that may run.
+
     Raises:
         InputError: this machine has no such device.
     """
-    now = {"versions": versions(), "machine": machine(run.device)}
+    now = {
+        "versions": versions(),
+        "machine": machine(run.device),
+        "trust_remote_code": run.config.trust_remote_code,
+    }
     space = run.workspace
     kept: list[dict[str, Any]] = space.read_json(ENVIRONMENT) if space.has(ENVIRONMENT) else []
-    if not kept or {name: kept[-1][name] for name in now} != now:
+    if not kept or {name: kept[-1].get(name) for name in now} != now:
         since = datetime.now(UTC).isoformat(timespec="seconds")
         space.write_json(ENVIRONMENT, [*kept, {"since": since, **now}])
 

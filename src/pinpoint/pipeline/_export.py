@@ -153,7 +153,7 @@ def _write_merged(run: Run, folder: Path, dtype: torch.dtype) -> None:
     if dtype == run.model.dtype:
         shutil.copytree(merged, folder / "merged")
         return
-    loaded = load(merged, _name(dtype), "cpu")
+    loaded = load(merged, _name(dtype), "cpu", trust_remote_code=run.config.trust_remote_code)
     save_model(loaded.model, loaded.tokenizer, folder / "merged")
 
 
@@ -164,9 +164,14 @@ def _measure(run: Run, folder: Path) -> Agreement:
         # What is merged is not quantised: it is held to the adapter over the base that it was merged into.
         device_map = device_map or "auto"
         base = whole_base(config, config.device, device_map).model
-    return agreement(
-        run, put_on(base, folder / "adapter"), load(folder / "merged", "auto", config.device, None, device_map)
+    exported = load(
+        folder / "merged",
+        "auto",
+        config.device,
+        device_map=device_map,
+        trust_remote_code=config.trust_remote_code,
     )
+    return agreement(run, put_on(base, folder / "adapter"), exported)
 
 
 def _manifest(

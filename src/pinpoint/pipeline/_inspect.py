@@ -11,19 +11,21 @@ from pinpoint.config import RunConfig, settings_of
 from pinpoint.data import ContrastPair
 from pinpoint.errors import ArchitectureError, InputError, first_line
 from pinpoint.models import (
-    NO_CODE,
     HeadedModel,
     Packed,
     asking_hub,
+    blank,
+    came_along,
     demand_no_adapter,
     demand_unquantised,
     features,
     headed,
     in_bits_packed,
+    minding_code,
     missing_libraries,
     model_class,
+    own_code,
     packed,
-    refusing_code,
 )
 from pinpoint.pipeline._candidates import Answer, candidates
 from pinpoint.pipeline._estimate import Workload, locate_cost, weight_bytes
@@ -98,16 +100,18 @@ class Inspection(_Record):
     notes: list[str]
 
 
-def read_config(model: str, revision: str | None) -> PretrainedConfig:
+def read_config(model: str, revision: str | None, trust_remote_code: bool = False) -> PretrainedConfig:
     """A model's config, from a folder or the Hub.
 
     Raises:
-        InputError: there is none, or it is an adapter's.
+        InputError: there is none, it is an adapter's, or it needs code of its own that is not trusted.
     """
     try:
-        with asking_hub(model), refusing_code(model):
+        with asking_hub(model), minding_code(model, revision, trust_remote_code):
             demand_no_adapter(model, revision)
-            config: PretrainedConfig = AutoConfig.from_pretrained(model, revision=revision, **NO_CODE)
+            config: PretrainedConfig = AutoConfig.from_pretrained(
+                model, revision=revision, **own_code(trust_remote_code)
+            )
     except (OSError, ValueError) as error:
         raise InputError(
             f"no config can be read: {first_line(str(error))}",
@@ -117,10 +121,12 @@ def read_config(model: str, revision: str | None) -> PretrainedConfig:
     return config
 
 
-def _tokenizer(model: str, revision: str | None) -> PreTrainedTokenizerBase | None:
+def _tokenizer(model: str, revision: str | None, trust_remote_code: bool) -> PreTrainedTokenizerBase | None:
     try:
-        with asking_hub(model):
-            tokenizer: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(model, revision=revision, **NO_CODE)
+        with asking_hub(model), minding_code(model, revision, trust_remote_code):
+            tokenizer: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(
+                model, revision=revision, **own_code(trust_remote_code)
+            )
     except (InputError, OSError, ValueError, KeyError, ImportError):
         return None
     # Without files, some classes come up with an empty vocabulary instead of failing.
@@ -128,8 +134,16 @@ def _tokenizer(model: str, revision: str | None) -> PreTrainedTokenizerBase | No
     return tokenizer if reads else None
 
 
-def skeleton(config: PretrainedConfig) -> HeadedModel:
+def skeleton(
+    config: PretrainedConfig, path: str = "", revision: str | None = None, trust_remote_code: bool = False
+) -> HeadedModel:
     """The model of a config without weights, on the meta device.
+
+    Args:
+        config: it.
+        path: where the model's own code is, if it has some.
+        revision: of that, on the Hub.
+        trust_remote_code: whether it may run.
 
     Raises:
         ArchitectureError: no layout is known for it.
@@ -137,7 +151,7 @@ def skeleton(config: PretrainedConfig) -> HeadedModel:
     build: Any = model_class(config)
     try:
         with torch.device("meta"):
-            view = headed(build.from_config(config))
+            view = headed(blank(config, build, path, revision, trust_remote_code))
     except ValueError as error:
         raise ArchitectureError(
             f"{config.model_type} is not a language model with a decoder: {first_line(str(error))}",
@@ -207,11 +221,19 @@ def inspect_model(
         ConfigError: a setting is unknown.
     """
     settings = settings or settings_of(model, None, {})
-    config = read_config(model, settings.revision)
-    view = skeleton(config)
+    code = settings.revision, settings.trust_remote_code
+    config = read_config(model, *code)
+    with asking_hub(model), minding_code(model, *code):
+        view = skeleton(config, model, *code)
     dtype = _dtype(config, settings.dtype)
-    tokenizer = _tokenizer(model, settings.revision)
+    tokenizer = _tokenizer(model, *code)
     notes: list[str] = [view.layout.notes] if view.layout.notes else []
+    if came_along(view.model):
+        heads = f"{view.layout.layers}.*.{view.layout.attention}.{view.layout.out_proj}"
+        notes.append(
+            f"its class, {type(view.model).__name__}, came with it and was run; its heads seem to be at {heads}, "
+            "which is held to brute force once its weights are loaded."
+        )
     prompts = prompts_of(tokenizer, settings, notes, pairs)
     projections = settings.tune.projections or default_projections(view)
     choices = _choices(view, projections)

@@ -34,14 +34,23 @@ def compare_on_one_pair(model: str, settings: RunConfig | None = None) -> Verifi
 
     Args:
         model: a local folder or a Hub id.
-        settings: of the run, for revision, device, device map, bits and dtype; in float32 where they name none.
+        settings: of the run, for revision, own code, device, device map, bits and dtype; in float32 where they name no
+            dtype.
 
     Raises:
         InputError: the model cannot be loaded so.
     """
     settings = settings or settings_of(model, None, {})
     dtype = "float32" if settings.dtype == "auto" else settings.dtype
-    loaded = load(model, dtype, settings.device, settings.revision, settings.device_map, settings.bits)
+    loaded = load(
+        model,
+        dtype,
+        settings.device,
+        settings.revision,
+        settings.device_map,
+        settings.bits,
+        settings.trust_remote_code,
+    )
     vocabulary = loaded.model.config.get_text_config().vocab_size
     ids = torch.randint(vocabulary, (4, 6), generator=torch.Generator().manual_seed(0)).tolist()
     pair = ContrastPair(ids[0] + ids[1], ids[0] + ids[2], unwanted=ids[3][:1], wanted=ids[3][1:2])

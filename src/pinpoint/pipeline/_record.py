@@ -41,6 +41,7 @@ _MODEL_FILES = (
     "*.tiktoken",
     "*.jinja",
 )
+_CODE_FILES = ("*.py",)
 _UNCOMPARED = ("seconds", "provenance", "model")
 
 
@@ -151,24 +152,25 @@ def digests_below(path: Path) -> dict[str, str]:
     return {file.relative_to(path).as_posix(): file_digest(file) for file in sorted(path.rglob("*")) if file.is_file()}
 
 
-def model_digests(folder: Path) -> dict[str, str]:
-    """SHA-256 of the files of a model's folder that loading it reads."""
+def model_digests(folder: Path, *, code: bool = False) -> dict[str, str]:
+    """SHA-256 of the files of a model's folder that loading it reads; with those of its own code, if that may run."""
+    patterns = (*_MODEL_FILES, *_CODE_FILES) if code else _MODEL_FILES
     return {
         file.name: file_digest(file)
         for file in sorted(folder.iterdir())
-        if file.is_file() and any(fnmatch(file.name, pattern) for pattern in _MODEL_FILES)
+        if file.is_file() and any(fnmatch(file.name, pattern) for pattern in patterns)
     }
 
 
 def _model_input(config: RunConfig) -> InputFiles:
-    folder = Path(config.model)
+    folder, code = Path(config.model), config.trust_remote_code
     if folder.is_dir():
-        return InputFiles(path=config.model, files=model_digests(folder))
+        return InputFiles(path=config.model, files=model_digests(folder, code=code))
     cached = try_to_load_from_cache(config.model, "config.json", revision=config.revision)
     if not isinstance(cached, str):
         return InputFiles(path=config.model, revision=config.revision or "main", files={})
     snapshot = Path(cached).parent
-    return InputFiles(path=config.model, revision=snapshot.name, files=model_digests(snapshot))
+    return InputFiles(path=config.model, revision=snapshot.name, files=model_digests(snapshot, code=code))
 
 
 def _results(run: Run) -> dict[str, str]:

@@ -83,14 +83,26 @@ def read_record(path: Path) -> Record:
         ) from error
 
 
-def restored(record: Record, where: str, search: Sequence[Path]) -> RunConfig:
+def restored(record: Record, where: str, search: Sequence[Path], *, trust_remote_code: bool = False) -> RunConfig:
     """The recorded settings, with every input found and held to its digests.
 
-    An input that is not where it was is looked for by name in the folders of `search`.
+    Args:
+        record: it.
+        where: where it was read, for messages.
+        search: folders in which an input that is not where it was is looked for by name.
+        trust_remote_code: whether the model's own code may run, if the record says that it did.
 
     Raises:
-        InputError: an input is missing or was changed, which is named; or a setting was masked, being a secret.
+        InputError: an input is missing or was changed, which is named; a setting was masked, being a secret; or the
+            model's own code ran and may not run here.
     """
+    # A record may be anybody's: what it says is no permission.
+    if record.config.get("trust_remote_code", False) is not False and not trust_remote_code:
+        raise InputError(
+            "its run ran code that came with the model; no record can ask that of this machine.",
+            where=where,
+            mend="Read the model's code; if you trust it, say so with --trust-remote-code.",
+        )
     if record.masked:
         raise InputError(
             f"{', '.join(record.masked)}: held a secret, which the record does not keep.",

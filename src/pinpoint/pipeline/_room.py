@@ -37,9 +37,10 @@ def demand_room(run: Run, tokenizer: PreTrainedTokenizerBase | None = None) -> N
         InputError: there is one; names it.
     """
     config = run.config
+    code = config.revision, config.trust_remote_code
     try:
-        limit = context_of(read_config(config.model, config.revision))
-        tokenizer = tokenizer or rendering(load_tokenizer(config.model, config.revision), config)
+        limit = context_of(read_config(config.model, *code))
+        tokenizer = tokenizer or rendering(load_tokenizer(config.model, *code), config)
     except InputError:
         return  # told where the model is loaded
     if limit is None:

@@ -12,7 +12,8 @@ from pinpoint.checks import CheckResult
 from pinpoint.config import FETCHED_MAPS, Bits, RunConfig
 from pinpoint.errors import ConfigError
 from pinpoint.heads import Head, HeadSet
-from pinpoint.models import HeadedModel, Loaded, headed, load
+from pinpoint.locate import try_layout
+from pinpoint.models import HeadedModel, Loaded, came_along, headed, load
 from pinpoint.pipeline._card import CARD, write_card
 from pinpoint.pipeline._checks import demand
 from pinpoint.pipeline._contrasts import follow_contrast
@@ -85,6 +86,9 @@ class Run:
     def _loaded(self) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
         self.progress.say(f"loading {self.config.model}")
         model, tokenizer = self.load(self.config.model, self.config.revision, self.config.bits)
+        if came_along(model):
+            # Not every stage begins with locating, which asks the same.
+            try_layout(headed(model))
         return model, rendering(tokenizer, self.config)
 
     def load(self, path: str | Path, revision: str | None = None, bits: Bits | None = None) -> Loaded:
@@ -100,7 +104,7 @@ class Run:
                 where="device_map",
                 mend="Use one process, or device map host or disk.",
             )
-        return load(path, config.dtype, self.device, revision, config.device_map, bits)
+        return load(path, config.dtype, self.device, revision, config.device_map, bits, config.trust_remote_code)
 
     @property
     def model(self) -> PreTrainedModel:

@@ -6,10 +6,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from transformers import AutoConfig, PreTrainedModel
+from transformers import PreTrainedModel
 
 from pinpoint.config import DeviceMap, RunConfig
-from pinpoint.models import NO_CODE, Loaded, asking_hub, is_quantised, load, quantisation
+from pinpoint.models import Loaded, is_quantised, load, quantisation
+from pinpoint.pipeline._inspect import read_config
 
 if TYPE_CHECKING:
     from pinpoint.artifacts import Workspace
@@ -24,7 +25,14 @@ def served(space: Workspace) -> Path:
 
 def whole_base(config: RunConfig, device: str, device_map: DeviceMap) -> Loaded:
     """The base that is not quantised, which may be larger than the device."""
-    return load(config.model, config.dtype, device, config.revision, device_map)
+    return load(
+        config.model,
+        config.dtype,
+        device,
+        config.revision,
+        device_map,
+        trust_remote_code=config.trust_remote_code,
+    )
 
 
 def unquantised(run: Run) -> Callable[[], PreTrainedModel] | None:
@@ -36,9 +44,7 @@ def unquantised(run: Run) -> Callable[[], PreTrainedModel] | None:
     if not is_quantised(run.model):
         return None
     config = run.config
-    with asking_hub(config.model):
-        own = AutoConfig.from_pretrained(config.model, revision=config.revision, **NO_CODE)
-    if quantisation(own):
+    if quantisation(read_config(config.model, config.revision, config.trust_remote_code)):
         return None
     return lambda: whole_base(config, "cpu", "disk").model
 

@@ -82,7 +82,8 @@ def model_told(run: Run) -> dict[str, Any]:
         "version": __version__,
         "model": _model(config.model),
         "settings": config.model_dump(mode="json", include={*everywhere})
-        | ({"bits": config.bits} if config.bits else {}),
+        | ({"bits": config.bits} if config.bits else {})
+        | ({"trust_remote_code": True} if config.trust_remote_code else {}),
     }
 
 

@@ -40,7 +40,8 @@ def fitted(config: RunConfig, tokenizer: PreTrainedTokenizerBase | None = None) 
     if not text:
         return Fitted(config)
     try:
-        tokenizer = tokenizer or rendering(load_tokenizer(config.model, config.revision), config)
+        code = config.revision, config.trust_remote_code
+        tokenizer = tokenizer or rendering(load_tokenizer(config.model, *code), config)
     except InputError:
         return Fitted(config)  # told where the model is loaded
     lost = system_lost(tokenizer, text)

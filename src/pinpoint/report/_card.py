@@ -35,6 +35,7 @@ class CardFacts(NamedTuple):
         inputs: what was read, as (config key, file, SHA-256).
         settings: the run's settings as YAML.
         versions: of the libraries.
+        own_code: the merged model comes with the code that the base came with.
     """
 
     base: str | None
@@ -46,6 +47,7 @@ class CardFacts(NamedTuple):
     inputs: list[tuple[str, str, str]]
     settings: str
     versions: dict[str, str]
+    own_code: bool = False
 
 
 def model_card(workspace: Workspace, facts: CardFacts, behaviour: Behaviour = BUILT_IN) -> str:
@@ -158,18 +160,30 @@ def _cell(shown: Shown | None) -> Markdown:
 def _loading(facts: CardFacts) -> str:
     base = "BASE  # the folder of the base model" if facts.base is None else json.dumps(facts.base)
     revision = f", revision={json.dumps(facts.revision)}" if facts.base and facts.revision else ""
+    trust = ", trust_remote_code=True" if facts.own_code else ""
     return f"""\
 from peft import PeftModel
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
-here = "REPOSITORY"  # its id on the Hub, or the path of this folder (not ".")
+{_THERE[facts.own_code]}
 
 # The adapter on its base:
 base = {base}
-model = AutoModelForCausalLM.from_pretrained(base{revision}, dtype="{facts.base_dtype}")
-model = PeftModel.from_pretrained(model, here, subfolder="adapter")
-tokenizer = AutoTokenizer.from_pretrained(here, subfolder="adapter")
+model = AutoModelForCausalLM.from_pretrained(base{revision}, dtype="{facts.base_dtype}"{trust})
+model = PeftModel.from_pretrained(model, {_sub("adapter", facts)})
+tokenizer = AutoTokenizer.from_pretrained({_sub("adapter", facts)}{trust})
 
 # Or the merged model, without peft:
-model = AutoModelForCausalLM.from_pretrained(here, subfolder="merged", dtype="{facts.dtype}")
-tokenizer = AutoTokenizer.from_pretrained(here, subfolder="merged")"""
+model = AutoModelForCausalLM.from_pretrained({_sub("merged", facts)}, dtype="{facts.dtype}"{trust})
+tokenizer = AutoTokenizer.from_pretrained({_sub("merged", facts)}{trust})"""
+
+
+_THERE = {
+    False: 'here = "REPOSITORY"  # its id on the Hub, or the path of this folder (not ".")',
+    True: 'here = "FOLDER"  # the path of this folder; of a repository, what huggingface_hub.snapshot_download gives',
+}
+
+
+def _sub(name: str, facts: CardFacts) -> str:
+    # Of code, transformers looks in no subfolder.
+    return f'f"{{here}}/{name}"' if facts.own_code else f'here, subfolder="{name}"'

@@ -254,6 +254,7 @@ def _context(run: _Run) -> dict[str, Any]:
         "rates_label": next((one.label for one in behaviour.measures if one.name == behaviour.matched[0]), ""),
         "config": masked_text(run.config),
         "environments": _environment_words(run.environments),
+        "own_code": run.parsed.trust_remote_code,
         "search": run.search,
         "search_rows": _search_rows(run.search),
         "fidelity": run.tunes["pinpoint"].get("fidelity"),
