@@ -57,7 +57,7 @@ def test_a_steered_chat_says_something_else_and_leaves_no_trace(loaded: Loaded) 
 def test_steered_replies_are_those_of_one_generation_of_each_whole_prompt(loaded: Loaded) -> None:
     model, tokenizer = loaded
     push = Steering(residual={3: 40 * torch.linspace(-1, 1, model.config.hidden_size)})
-    # The system message is more than is read at once for all prompts where nothing steers.
+    # The system message is read once for all prompts; nothing steers there.
     told = {"role": "system", "content": "Be kind, be brief, be firm, and say nothing that you do not know to be true."}
     words = ("horse", "apple and bread", "tree", "milk and bread and apple")
     talks = [[told, {"role": "user", "content": f"Copy this list: {word}."}] for word in words]

@@ -231,12 +231,11 @@ class Chat:
         """Replies to a batch, on top of what is encoded of it, and what is encoded of it then, if that is kept."""
         greedy = greedy_config(self.model, self.tokenizer, self.max_new_tokens)
         if can_go_on(self.model):
-            # Steering acts on the last position of a pass: what is read again is not steered, so nothing is kept.
-            plain = self.deployment.steering is None
-            if plain and not encoded:
-                encoded = encoded_alike(self.model, prompts)
+            begun = encoded or encoded_alike(self.model, prompts)
+            # Steering acts on the last position of a pass: a reply that is read again is not steered, nor kept so.
+            keep = keep and self.deployment.steering is None
             with self.deployment.applied(self.model):
-                generated = generate_on(self.model, greedy, prompts, encoded, keep=keep and plain)
+                generated = generate_on(self.model, greedy, prompts, begun, keep=keep)
             said: Any = [one.tokens for one in generated]
             kept = [one.encoded for one in generated if one.encoded is not None]
         else:
