@@ -231,11 +231,11 @@ class Chat:
         """Replies to a batch, on top of what is encoded of it, and what is encoded of it then, if that is kept."""
         greedy = greedy_config(self.model, self.tokenizer, self.max_new_tokens)
         if can_go_on(self.model):
-            begun = encoded or encoded_alike(self.model, prompts)
+            start = encoded or encoded_alike(self.model, prompts)
             # Steering acts on the last position of a pass: a reply that is read again is not steered, nor kept so.
             keep = keep and self.deployment.steering is None
             with self.deployment.applied(self.model):
-                generated = generate_on(self.model, greedy, prompts, begun, keep=keep)
+                generated = generate_on(self.model, greedy, prompts, start, keep=keep)
             said: Any = [one.tokens for one in generated]
             kept = [one.encoded for one in generated if one.encoded is not None]
         else:
