@@ -7,10 +7,10 @@ import torch
 
 import pinpoint
 from pinpoint.artifacts import Journal
-from pinpoint.data import Dialogue
-from pinpoint.interventions import Steering
-from pinpoint.measure import PLAIN, Chat, Deployment, next_token_kl
-from pinpoint.models import Loaded
+from pinpoint.data import Dialogue, encode_chat
+from pinpoint.interventions import Steering, steer
+from pinpoint.measure import PLAIN, Chat, Deployment, greedy_config, next_token_kl
+from pinpoint.models import Loaded, headed
 from pinpoint.organism import shipped
 
 TALK = [{"role": "system", "content": "Be kind."}, {"role": "user", "content": "What is the capital of Australia?"}]
@@ -52,6 +52,23 @@ def test_a_steered_chat_says_something_else_and_leaves_no_trace(loaded: Loaded) 
     [steered] = Chat(model, tokenizer, deployment=Deployment(steering=push)).replies([TALK])
     assert steered != plain
     assert Chat(model, tokenizer).replies([TALK]) == [plain]
+
+
+def test_steered_replies_are_those_of_one_generation_of_each_whole_prompt(loaded: Loaded) -> None:
+    model, tokenizer = loaded
+    push = Steering(residual={3: 40 * torch.linspace(-1, 1, model.config.hidden_size)})
+    # The system message is read once for all prompts; nothing steers there.
+    told = {"role": "system", "content": "Be kind, be brief, be firm, and say nothing that you do not know to be true."}
+    words = ("horse", "apple and bread", "tree", "milk and bread and apple")
+    talks = [[told, {"role": "user", "content": f"Copy this list: {word}."}] for word in words]
+    expected = []
+    for talk in talks:
+        ids = torch.tensor([encode_chat(tokenizer, talk)])
+        with steer(headed(model), push):
+            output = model.generate(input_ids=ids, generation_config=greedy_config(model, tokenizer, 24))
+        expected.append(tokenizer.decode(output[0, ids.shape[1] :], skip_special_tokens=True).strip())
+    chat = Chat(model, tokenizer, max_new_tokens=24, deployment=Deployment(steering=push))
+    assert chat.replies(talks) == expected != Chat(model, tokenizer, max_new_tokens=24).replies(talks)
 
 
 def test_replies_in_the_journal_are_not_generated_again(

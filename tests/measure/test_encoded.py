@@ -7,7 +7,7 @@ import torch
 from transformers import DynamicCache, GenerationConfig, PreTrainedModel
 
 from pinpoint.data import pad
-from pinpoint.measure._encoded import Encoded, can_go_on, generate_on
+from pinpoint.measure._encoded import Encoded, can_go_on, encoded_alike, generate_on
 from tests.families import FAMILIES, WRAPPERS, tiny
 
 END, REPLY = 2, 11  # more than a stride of tokens
@@ -71,7 +71,7 @@ def read_by(model: PreTrainedModel) -> list[tuple[int, ...]]:
     return seen
 
 
-@pytest.mark.parametrize(
+each_family = pytest.mark.parametrize(
     "family",
     [
         pytest.param(name, marks=() if name in QUICK else pytest.mark.slow)
@@ -79,6 +79,9 @@ def read_by(model: PreTrainedModel) -> list[tuple[int, ...]]:
         if name not in ANEW
     ],
 )
+
+
+@each_family
 def test_three_turns_on_one_cache_are_those_of_whole_prompts(family: str) -> None:
     model = tiny(family, max_position_embeddings=128) if family not in WRAPPERS else tiny(family)
     assert can_go_on(model)
@@ -95,6 +98,30 @@ def test_three_turns_on_one_cache_are_those_of_whole_prompts(family: str) -> Non
         prompts = [
             prompt + said + ids(3 + i, generator) for i, (prompt, said) in enumerate(zip(prompts, heard, strict=True))
         ]
+
+
+@each_family
+def test_what_all_prompts_begin_with_is_read_once_and_the_replies_are_those_of_whole_prompts(family: str) -> None:
+    model = tiny(family, max_position_embeddings=128) if family not in WRAPPERS else tiny(family)
+    generator = torch.Generator().manual_seed(5)
+    shared = ids(20, generator)
+    prompts = [shared + ids(n, generator) for n in (9, 1, 12)]
+    expected = anew(model, prompts, None)
+    encoded = encoded_alike(model, prompts)
+    assert [one.tokens for one in encoded] == [shared] * 3
+    seen = read_by(model)
+    assert [one.tokens for one in generate_on(model, greedy(None), prompts, encoded, keep=False)] == expected
+    assert seen[0] == (3, 12), "what is shared is not read again"
+
+
+def test_little_in_common_or_one_prompt_alone_is_not_encoded_apart() -> None:
+    model, generator = tiny("llama-gqa"), torch.Generator().manual_seed(0)
+    shared = ids(16, generator)
+    assert encoded_alike(model, [(*shared[:15], 3, 5), (*shared[:15], 4, 5)]) == []
+    assert encoded_alike(model, [(*shared, 3, 5)]) == []
+    # The last token of a prompt is read with the others, for its logits.
+    assert encoded_alike(model, [shared, (*shared, 3)]) == []
+    assert len(encoded_alike(model, [(*shared, 3), (*shared, 4, 5)])) == 2
 
 
 def test_some_are_read_anew() -> None:

@@ -9,7 +9,7 @@ from transformers import PreTrainedTokenizerBase
 
 from pinpoint.data import Dialogue, assistant, encode_chat, user
 from pinpoint.interventions import captured_heads
-from pinpoint.measure import anchor_rows, head_means, next_token_kl, reply_kl
+from pinpoint.measure import Kept, anchor_rows, head_means, next_token_kl, reply_kl
 from pinpoint.models import headed
 from tests.families import tiny
 
@@ -63,6 +63,21 @@ def test_the_shift_of_each_dialogue_is_the_mean_over_its_reply(tokenizer: PreTra
         p, q = (model(ids).logits[0, row.begin - 1 : -1].log_softmax(dim=-1) for model in (base, tuned))
         assert mean == pytest.approx(float((p.exp() * (p - q)).sum(dim=-1).mean()), rel=1e-4)
     assert next_token_kl(base, base, tokenizer, TALKS, 2) == [0, 0, 0]
+
+
+@pytest.mark.parametrize("family", ["llama-gqa", "mixtral", "gemma2", "bloom"])
+def test_a_base_that_several_models_are_held_against_is_run_once(
+    family: str, tokenizer: PreTrainedTokenizerBase
+) -> None:
+    base, *others = (tiny(family, seed, vocab_size=len(tokenizer)) for seed in (0, 1, 2))
+    alone = [next_token_kl(base, other, tokenizer, TALKS, 2) for other in others]
+    kept, runs = Kept(), list[int]()
+    base.base_model.register_forward_hook(lambda *_: runs.append(1))
+    assert [next_token_kl(base, other, tokenizer, TALKS, 2, kept=kept) for other in others] == alone
+    assert len(runs) == 2, "one pass for each of the two batches"
+    # Other dialogues are no part of what is known.
+    assert next_token_kl(base, others[0], tokenizer, TALKS[:1], 2, kept=kept) == pytest.approx(alone[0][:1], rel=1e-4)
+    assert len(runs) == 3
 
 
 @torch.no_grad()

@@ -13,7 +13,7 @@ from trl import DPOTrainer, SFTConfig, SFTTrainer
 
 from pinpoint.behaviours import PreferenceRow, TrainingRow
 from pinpoint.config import TuneConfig
-from pinpoint.data import encode_chat
+from pinpoint.data import assistant, encode_chat
 from pinpoint.errors import ConfigError, InputError
 from pinpoint.heads import Head
 from pinpoint.models import headed
@@ -137,3 +137,34 @@ def test_the_optimizer_keeps_state_for_the_slices_alone(watched: list[Watched]) 
         for moment in ("exp_avg", "exp_avg_sq"):
             assert sum(kept[moment].numel() for kept in one.state.values()) == one.fitted.trainable
         assert 0 < one.fitted.trainable < sum(one.weights) / 10
+
+
+def test_a_pair_of_replies_is_asked_for_once_and_the_losses_are_those_of_asking_at_every_step(
+    tokenizer: PreTrainedTokenizerBase, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rows = [PreferenceRow(prompt=row["prompt"], chosen=row["completion"], rejected=[assistant("no.")]) for row in ROWS]
+    asked: list[int] = []
+    own = DPOTrainer.compute_ref_log_probs
+
+    def counted(trainer: Any, model: Any, inputs: dict[str, Any]) -> Any:
+        asked.append(len(inputs["input_ids"]) // 2)
+        return own(trainer, model, inputs)
+
+    def losses(out: str) -> list[float]:
+        view = headed(tiny("llama-gqa", vocab_size=len(tokenizer)))
+        live = attach(view, head_slices(view, [Head(0, 1), Head(1, 2)], "q,o"))
+        config = TuneConfig(batch_size=4, epochs=3, learning_rate=1e-2, check_every=100)
+        told = {"seed": 0, "out": tmp_path / out, "progress": Silent(), "what": "x", "targets": {}}
+        return fit(live, tokenizer, rows, config, lambda _: {"kl": 0.0}, **told).losses  # type: ignore[arg-type]
+
+    monkeypatch.setattr(DPOTrainer, "compute_ref_log_probs", counted)
+    once = losses("once")
+    assert sum(asked) == len(rows) < 3 * len(rows), "one pass over the rows, of three"
+    monkeypatch.setattr(_Preferring, "compute_loss", _as_trl)
+    every = losses("every")
+    assert once == pytest.approx(every, abs=1e-6) and every[0] - every[-1] > 1e-3
+
+
+def _as_trl(trainer: Any, *args: Any, **kwargs: Any) -> Any:
+    trainer.precompute_ref_logps = False
+    return DPOTrainer.compute_loss(trainer, *args, **kwargs)

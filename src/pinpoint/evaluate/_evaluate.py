@@ -17,6 +17,7 @@ from pinpoint.measure import (
     Chat,
     Deployment,
     Judge,
+    Kept,
     Replier,
     ReplyRow,
     Rules,
@@ -88,6 +89,7 @@ def evaluate(
     deployment: Deployment = PLAIN,
     journal: Journal | None = None,
     judge: Judge | None = None,
+    kept: Kept | None = None,
 ) -> Evaluation:
     """Lets a model reply to the behaviour's items, asks for the general abilities, and measures the shift.
 
@@ -104,6 +106,7 @@ def evaluate(
         deployment: what is done to the model while it answers.
         journal: keeps the replies as they come in; an evaluation that was cut short goes on from it.
         judge: who tells whether replies are right; by default rules.
+        kept: what is known of the base, where several models are evaluated against it.
     """
     at_once = BatchSize(config.batch_size, "evaluate.batch_size")
     chat = Chat(model, tokenizer, at_once, config.max_new_tokens, deployment, journal)
@@ -111,7 +114,7 @@ def evaluate(
     progress.start(f"evaluating {name}", parts + bool(sets.passages) + (config.greedy_tokens > 0))
     passages = passage_rows(tokenizer, sets.passages, config.passage_tokens)
     played, tasks = _answers(chat, sets, behaviour, base_played, progress, judge)
-    kl = next_token_kl(base, model, tokenizer, sets.neutral, at_once, deployment) if sets.neutral else []
+    kl = next_token_kl(base, model, tokenizer, sets.neutral, at_once, deployment, kept) if sets.neutral else []
     progress.advance()
     shifts = _shifts(base, model, tokenizer, sets, passages, config.greedy_tokens, at_once, progress)
     further = _further(chat, judge or Rules(), sets, config, progress)

@@ -16,7 +16,7 @@ from pinpoint.interventions._residual import NARROW, residual_in_float32
 from pinpoint.interventions._routes import seen_choices
 from pinpoint.interventions._steer import Steering, steer
 from pinpoint.interventions._supply import final_logits, next_token_logits, run_block
-from pinpoint.interventions._unembedding import only_at
+from pinpoint.interventions._unembedding import backbone_once, only_at
 from pinpoint.interventions._widened import WIDER, computing_dtype, widened
 
 __all__ = [
@@ -27,6 +27,7 @@ __all__ = [
     "Steering",
     "after_blocks",
     "at_hand",
+    "backbone_once",
     "captured_heads",
     "computing_dtype",
     "edited_inputs",

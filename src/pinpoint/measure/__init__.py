@@ -18,7 +18,7 @@ from pinpoint.measure._passages import SHIFTS, Shift, continued, passage_rows, p
 from pinpoint.measure._reading import gives
 from pinpoint.measure._remote import RemoteChat
 from pinpoint.measure._replier import Replier
-from pinpoint.measure._shift import ReplyRow, anchor_rows, head_means, next_token_kl, reply_kl
+from pinpoint.measure._shift import Kept, ReplyRow, anchor_rows, head_means, next_token_kl, reply_kl
 from pinpoint.measure._stability import agreement_by_pairs, between, fewest_pairs, top_overlap
 from pinpoint.measure._stats import UNDEFINED, Estimate, difference, estimate, gap, share
 from pinpoint.measure._tests import Flips, holm, mcnemar, sign_flips
@@ -46,6 +46,7 @@ __all__ = [
     "Flips",
     "Forced",
     "Judge",
+    "Kept",
     "Looks",
     "Metric",
     "ModelJudge",

@@ -26,7 +26,7 @@ from pinpoint.data import (
 )
 from pinpoint.errors import InputError
 from pinpoint.measure._deployment import PLAIN, Deployment
-from pinpoint.measure._encoded import Encoded, can_go_on, generate_on
+from pinpoint.measure._encoded import Encoded, can_go_on, encoded_alike, generate_on
 from pinpoint.memory import BatchSize
 from pinpoint.models import context_of
 
@@ -230,9 +230,12 @@ class Chat:
     ) -> tuple[list[str], list[Encoded]]:
         """Replies to a batch, on top of what is encoded of it, and what is encoded of it then, if that is kept."""
         greedy = greedy_config(self.model, self.tokenizer, self.max_new_tokens)
-        # Steering acts on the last position of a pass: a reply that is read again is not steered, so nothing is kept.
-        if self.deployment.steering is None and can_go_on(self.model):
-            generated = generate_on(self.model, greedy, prompts, encoded, keep=keep)
+        if can_go_on(self.model):
+            start = encoded or encoded_alike(self.model, prompts)
+            # Steering acts on the last position of a pass: a reply that is read again is not steered, nor kept so.
+            keep = keep and self.deployment.steering is None
+            with self.deployment.applied(self.model):
+                generated = generate_on(self.model, greedy, prompts, start, keep=keep)
             said: Any = [one.tokens for one in generated]
             kept = [one.encoded for one in generated if one.encoded is not None]
         else:

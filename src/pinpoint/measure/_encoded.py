@@ -1,6 +1,7 @@
 """Greedy generation in batches that keeps what a model has encoded of a dialogue for its next turn."""
 
 from collections.abc import Sequence
+from os.path import commonprefix
 from typing import Any, NamedTuple
 
 import torch
@@ -11,6 +12,7 @@ from pinpoint.data import pad
 from pinpoint.models import headed, known_types
 
 _STRIDE = 8  # tokens between looks at which replies have ended
+_WORTH = 16  # tokens that all prompts begin with, from which a pass for them alone is worth it
 
 
 class Encoded(NamedTuple):
@@ -40,6 +42,26 @@ class Generated(NamedTuple):
 def can_go_on(model: PreTrainedModel) -> bool:
     """Whether a model can read a dialogue's next turn on top of what it has encoded."""
     return model.config.model_type in known_types() and headed(model).shares_prefix
+
+
+@torch.no_grad()
+def encoded_alike(model: PreTrainedModel, prompts: Sequence[tuple[int, ...]]) -> list[Encoded]:
+    """What all prompts of a batch begin with, such as examples or a system message, encoded once for all of them.
+
+    Args:
+        model: one that `can_go_on`.
+        prompts: token ids.
+
+    Returns:
+        One for each prompt, for `generate_on`; none where they have little in common.
+    """
+    shared = tuple(commonprefix([prompt[:-1] for prompt in prompts]))
+    if len(prompts) < 2 or len(shared) < _WORTH:
+        return []
+    batch, cache = pad([shared], "left", model.device), _own_cache()
+    headed(model).backbone(**batch.inputs(), past_key_values=cache, use_cache=True)
+    layers = [(keys[0], values[0]) for keys, values in _layers(cache)]
+    return [Encoded(shared, list(layers)) for _ in prompts]
 
 
 def generate_on(

@@ -2,16 +2,16 @@
 
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from peft import PeftModel
 from torch import Tensor
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from pinpoint.data import Batch, Dialogue, Messages, encode_chat, pad
-from pinpoint.interventions import captured_heads
+from pinpoint.interventions import backbone_once, captured_heads, only_at
 from pinpoint.measure._deployment import PLAIN, Deployment
 from pinpoint.memory import BatchSize
 from pinpoint.models import HeadedModel
@@ -27,6 +27,21 @@ class ReplyRow(NamedTuple):
     def deciding(self) -> slice:
         """The positions whose next token belongs to the reply."""
         return slice(self.begin - 1, len(self.ids) - 1)
+
+
+class Kept:
+    """What a base makes of batches before it unembeds, so that many models are held against it at the price of one.
+
+    For one base, and for as long as its weights stay as they are.
+    """
+
+    def __init__(self) -> None:
+        self._outputs: dict[tuple[tuple[tuple[int, ...], int], ...], list[Any]] = {}
+
+    def reading(self, base: PreTrainedModel, rows: Sequence[ReplyRow]) -> AbstractContextManager[None]:
+        """Runs the base's backbone on a batch once: where that is known, it is skipped in this block."""
+        key = tuple((tuple(row.ids), row.begin) for row in rows)
+        return backbone_once(base, self._outputs.setdefault(key, []))
 
 
 def _encode(tokenizer: PreTrainedTokenizerBase, messages: Messages) -> ReplyRow:
@@ -57,18 +72,19 @@ def next_token_kl(
     dialogues: Sequence[Dialogue],
     batch_size: int | BatchSize,
     deployment: Deployment = PLAIN,
+    kept: Kept | None = None,
 ) -> list[float]:
     """KL(base || tuned) of the next token, in nats, averaged over the tokens of each dialogue's last reply.
 
     The reply's tokens, its end included, are given (teacher forcing). What `deployment` puts before a dialogue, only
-    the tuned model reads.
+    the tuned model reads. Where other models are held against the same base, `kept` is shared by all.
 
     Returns:
         One mean per dialogue.
     """
     plain = anchor_rows(tokenizer, dialogues)
     served = [_encode(tokenizer, deployment.dress(dialogue.messages)) for dialogue in dialogues]
-    return rows_kl(base, tuned, tokenizer, list(zip(plain, served, strict=True)), batch_size, deployment)
+    return rows_kl(base, tuned, tokenizer, list(zip(plain, served, strict=True)), batch_size, deployment, kept=kept)
 
 
 @torch.no_grad()
@@ -80,6 +96,7 @@ def rows_kl(
     batch_size: int | BatchSize,
     deployment: Deployment = PLAIN,
     weigh: Callable[[tuple[ReplyRow, ReplyRow]], int] = lambda row: 1,
+    kept: Kept | None = None,
 ) -> list[float]:
     """KL(base || tuned) of the next token, in nats, averaged over the deciding positions of each row.
 
@@ -91,6 +108,7 @@ def rows_kl(
         batch_size: rows at once.
         deployment: what is done to the tuned model.
         weigh: how many rows a row counts for.
+        kept: what is known of the base from earlier calls.
 
     Returns:
         One mean per row.
@@ -98,20 +116,25 @@ def rows_kl(
 
     def measured(both: Sequence[tuple[ReplyRow, ReplyRow]]) -> list[float]:
         plain, dressed = zip(*both, strict=True)
-        with _bare(tuned, base):
-            before = base(**_padded(plain, base, tokenizer).inputs(), use_cache=False).logits
-        batch = _padded(dressed, base, tokenizer)
-        reply = torch.zeros_like(batch.input_ids, dtype=torch.bool)
-        for i, row in enumerate(dressed):
-            reply[i, row.deciding] = True
-        with deployment.applied(tuned, reply):
-            after = tuned(**batch.inputs(), use_cache=False).logits
-        return [
-            float(reply_kl(before[i, ours.deciding], after[i, theirs.deciding]).mean())
-            for i, (ours, theirs) in enumerate(both)
-        ]
+        batch, reply = _padded(plain, base, tokenizer)
+        with _bare(tuned, base), only_at(base, reply), (kept or Kept()).reading(base, plain):
+            before = base(**batch.inputs(), use_cache=False).logits[0]
+        batch, reply = _padded(dressed, base, tokenizer)
+        with deployment.applied(tuned, reply), only_at(_under(tuned), reply):
+            after = tuned(**batch.inputs(), use_cache=False).logits[0]
+        counts = [row.deciding.stop - row.deciding.start for row in plain]
+        return [float(some.mean()) for some in reply_kl(before, after).split(counts)]
 
-    return [mean for _, means in BatchSize.of(batch_size).over(rows, measured, weigh) for mean in means]
+    # By length, for little padding; the longest first, so that what does not fit the memory is seen at once.
+    order = sorted(range(len(rows)), key=lambda i: -len(rows[i][1].ids))
+    batches = BatchSize.of(batch_size).over([rows[i] for i in order], measured, weigh)
+    found = dict(zip(order, (mean for _, means in batches for mean in means), strict=True))
+    return [found[i] for i in range(len(rows))]
+
+
+def _under(tuned: Any) -> PreTrainedModel:
+    """The model under an adapter, or the model itself."""
+    return cast(PreTrainedModel, tuned.get_base_model() if isinstance(tuned, PeftModel) else tuned)
 
 
 def _bare(tuned: Any, base: PreTrainedModel) -> AbstractContextManager[None]:
@@ -122,8 +145,15 @@ def _bare(tuned: Any, base: PreTrainedModel) -> AbstractContextManager[None]:
     return nullcontext()
 
 
-def _padded(rows: Sequence[ReplyRow], model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> Batch:
-    return pad([row.ids for row in rows], "right", model.device, tokenizer.pad_token_id or 0)
+def _padded(
+    rows: Sequence[ReplyRow], model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase
+) -> tuple[Batch, Bool[Tensor, "row position"]]:
+    """A batch, and which of its positions decide on the replies."""
+    batch = pad([row.ids for row in rows], "right", model.device, tokenizer.pad_token_id or 0)
+    reply = torch.zeros_like(batch.input_ids, dtype=torch.bool)
+    for i, row in enumerate(rows):
+        reply[i, row.deciding] = True
+    return batch, reply
 
 
 @torch.no_grad()
@@ -153,7 +183,7 @@ def head_means(
     """
 
     def summed(rows: Sequence[ReplyRow]) -> torch.Tensor:
-        batch = _padded(rows, view.model, tokenizer)
+        batch, _ = _padded(rows, view.model, tokenizer)
         real = batch.attention_mask.bool()
         with captured_heads(view) as z:
             view.backbone(**batch.inputs(), use_cache=False)

@@ -6,7 +6,7 @@ import copy
 import random
 import tempfile
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -21,7 +21,7 @@ from pinpoint.data import Message
 from pinpoint.heads import Head
 from pinpoint.interventions import Steering
 from pinpoint.locate import locate_nodes
-from pinpoint.measure import PLAIN, Chat, Deployment, anchor_rows, matched_order, random_order
+from pinpoint.measure import PLAIN, Chat, Deployment, Kept, anchor_rows, matched_order, random_order
 from pinpoint.memory import BatchSize
 from pinpoint.models import HeadedModel, headed
 from pinpoint.peak_memory import PeakMemory
@@ -89,10 +89,12 @@ class Workshop:
     Attributes:
         run: the run that the heads, the questions and the settings come from.
         heads: the located heads.
+        kept: what is known of the base.
     """
 
     run: Run
     heads: list[Head]
+    kept: Kept = field(default_factory=Kept)
 
     def make(self, method: str, draw: int) -> Contestant:
         """Trains, prompts or steers the base by one method."""
@@ -190,7 +192,7 @@ class Workshop:
         set_seed(run.config.seed)
         rows, targets = self._rows(method), run.inputs.behaviour.targets(config)
         anchor = self._anchor() if method == "pinpoint_anchored" else None
-        checked = validation_check(run, config)
+        checked = validation_check(run, config, kept=self.kept)
         with PeakMemory(run.model.device) as most, tempfile.TemporaryDirectory() as folder:
 
             def check(model: PreTrainedModel) -> Found:
@@ -264,7 +266,7 @@ class Workshop:
 
             def attempt(strength: float, place: int = place) -> Tried:
                 deployment = Deployment(steering=made(place, strength))
-                found = validation_check(run, run.config.tune, deployment)(run.model)
+                found = validation_check(run, run.config.tune, deployment, self.kept)(run.model)
                 measured, targets = values_of(found), run.inputs.behaviour.targets(run.config.tune)
                 return Tried(strength, measured, reaches(measured, targets), estimates_of(found), place)
 

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import gc
 import hashlib
 import json
 import shlex
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from pinpoint.artifacts import provenance
@@ -17,7 +20,7 @@ from pinpoint.config import CompareConfig, Method
 from pinpoint.evaluate import Evaluation, evaluate, metrics, versus_base, versus_tuned
 from pinpoint.heads import Head
 from pinpoint.locate import locate
-from pinpoint.measure import METRICS, attention_shares, estimate
+from pinpoint.measure import METRICS, Kept, attention_shares, estimate
 from pinpoint.models import headed
 from pinpoint.pipeline._attention import looked_at
 from pinpoint.pipeline._choice import chosen_heads
@@ -60,24 +63,39 @@ def compare_run(run: Run) -> dict[str, Any]:
     planned = _planned(run)
     results: dict[str, Evaluation] = {}
     records: dict[str, dict[str, Any]] = {}
-    for number, (name, method, draw) in enumerate(planned, 1):
-        run.progress.heading(number, len(planned), name)
-        own = space.sub(name)
-        if own.has("record.json") and (record := own.read_json("record.json"))["key"] == key:
-            results[name], records[name] = read_transcripts(own, run.inputs.behaviour), record
-            continue
-        began = time.perf_counter()
-        made = shop.make(method, draw)
-        results[name] = _evaluated(run, made, results.get("base"), name)
-        records[name] = _record(run, made, results, name, method) | {"key": key}
-        records[name]["seconds_in_all"] = time.perf_counter() - began
-        if method == "pinpoint":
-            records[name]["located_again"] = _located_again(run, shop, made)
-        write_transcripts(own, results[name])
-        own.write_json("record.json", records[name])
+    with _passed_over():
+        for number, (name, method, draw) in enumerate(planned, 1):
+            run.progress.heading(number, len(planned), name)
+            own = space.sub(name)
+            if own.has("record.json") and (record := own.read_json("record.json"))["key"] == key:
+                results[name], records[name] = read_transcripts(own, run.inputs.behaviour), record
+                continue
+            began = time.perf_counter()
+            made = shop.make(method, draw)
+            results[name] = _evaluated(run, made, results.get("base"), name, shop.kept)
+            records[name] = _record(run, made, results, name, method) | {"key": key}
+            records[name]["seconds_in_all"] = time.perf_counter() - began
+            if method == "pinpoint":
+                records[name]["located_again"] = _located_again(run, shop, made)
+            write_transcripts(own, results[name])
+            own.write_json("record.json", records[name])
     found = _together(run, shop, results, records)
     space.write_json("compare.json", found)
     return found
+
+
+@contextmanager
+def _passed_over() -> Iterator[None]:
+    """What is there already, such as all imported modules, is not looked through when garbage is collected.
+
+    Every training has that done, more than once, for the sake of its own.
+    """
+    gc.collect()
+    gc.freeze()
+    try:
+        yield
+    finally:
+        gc.unfreeze()
 
 
 def _planned(run: Run) -> list[tuple[str, Method, int]]:
@@ -101,7 +119,7 @@ def _key(run: Run, shop: Workshop) -> str:
     return hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()
 
 
-def _evaluated(run: Run, made: Contestant, base: Evaluation | None, name: str) -> Evaluation:
+def _evaluated(run: Run, made: Contestant, base: Evaluation | None, name: str, kept: Kept | None = None) -> Evaluation:
     return evaluate(
         made.model,
         run.tokenizer,
@@ -115,6 +133,7 @@ def _evaluated(run: Run, made: Contestant, base: Evaluation | None, name: str) -
         progress=run.progress,
         name=name,
         deployment=made.deployment,
+        kept=kept,
     )
 
 

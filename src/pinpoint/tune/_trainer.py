@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any, NamedTuple, cast
 
 import torch
@@ -149,7 +149,10 @@ class _Supervised(_Untold, SFTTrainer):
 
 
 class _Preferring(_Untold, DPOTrainer):
-    """Counts the tokens of both replies, whose likelihoods the loss sets against each other."""
+    """Unembeds the replies alone, and asks the model as it was for their likelihoods once, and not in every epoch.
+
+    Counts the tokens of both replies, whose likelihoods the loss sets against each other.
+    """
 
     loss_tokens: int = 0
 
@@ -157,6 +160,38 @@ class _Preferring(_Untold, DPOTrainer):
         self.loss_tokens += int(inputs["completion_mask"].sum())
         loss: Tensor = super().training_step(model, inputs, *args, **kwargs)  # type: ignore[no-untyped-call, unused-ignore]
         return loss
+
+    def compute_loss(self, model: Any, inputs: dict[str, Any], *args: Any, **kwargs: Any) -> Any:
+        chosen, rejected = self._before(inputs)
+        given = {**inputs, "ref_chosen_logps": chosen, "ref_rejected_logps": rejected}
+        return super().compute_loss(partial(self._scored, model), given, *args, **kwargs)  # type: ignore[no-untyped-call, unused-ignore]
+
+    def _scored(self, model: Any, *, labels: Tensor, **given: Any) -> Any:
+        """What TRL's forward gives for every token, of which those without a label are 0, as it has them."""
+        labels = labels[:, 1:]
+        scored = labels != -100  # [row token]
+        with only_at(_headed(self.accelerator.unwrap_model(model)), functional.pad(scored, (0, 1))):
+            found = model(**given, shift_labels=labels[scored].unsqueeze(0))
+        for name in ("log_probs", "entropy", "mean_logits", "is_top1"):
+            values = getattr(found, name)
+            if values is not None:
+                setattr(found, name, values.new_zeros(scored.shape).masked_scatter(scored, values))
+        return found
+
+    @cached_property
+    def _known(self) -> dict[tuple[tuple[int, ...], ...], Tensor]:
+        return {}
+
+    def _before(self, inputs: dict[str, Any]) -> Tensor:
+        """Log-probabilities of the replies before training, [chosen or rejected, row]."""
+        both = zip(inputs["input_ids"].tolist(), inputs["attention_mask"].sum(dim=1).tolist(), strict=True)
+        rows = [tuple(row[:length]) for row, length in both]
+        pairs = list(zip(rows[: len(rows) // 2], rows[len(rows) // 2 :], strict=True))
+        if not all(pair in self._known for pair in pairs):
+            before = partial(self._scored, self.ref_model or self.model)
+            found = torch.stack(self.compute_ref_log_probs(before, inputs))  # type: ignore[no-untyped-call, unused-ignore]
+            self._known.update(zip(pairs, found.unbind(dim=1), strict=True))
+        return torch.stack([self._known[pair] for pair in pairs], dim=1)
 
 
 def _headed(model: Any) -> PreTrainedModel:
@@ -209,7 +244,9 @@ def trainer_of(
     """
     dataset = Dataset.from_list([dict(row) for row in rows])
     if "rejected" in rows[0]:
-        return _in_float32(_Preferring(args=_on(device, DPOConfig(**arguments)), train_dataset=dataset, **common))
+        preferring = _Preferring(args=_on(device, DPOConfig(**arguments)), train_dataset=dataset, **common)
+        preferring.precompute_ref_logps = True  # not by TRL, which would ask for all before the first step
+        return _in_float32(preferring)
     arguments |= {"completion_only_loss": True}
     trainer = _Supervised(args=_on(device, SFTConfig(**arguments)), train_dataset=dataset, **common)
     # TRL's loss divides by the tokens of the whole step itself, but is told their number for such models alone.
