@@ -114,5 +114,5 @@ def test_long_texts_count_for_more_in_a_batch_and_one_that_does_not_fit_is_halve
     monkeypatch.setattr(_passages, "_WEIGHED", 8)
     assert [len(row.ids) > 8 for row in rows] == [True, False, True]
     shift_on(base, tuned, tokenizer, rows, 3)
-    assert sizes == [2, 1], "two and one make three"
+    assert sizes == [1, 2], "the longest first: two and two make four, two and one three"
     hook.remove()
