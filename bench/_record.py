@@ -3,9 +3,11 @@
 import datetime
 import os
 import platform
+import subprocess
 import time
 from collections.abc import Callable
 from importlib.metadata import version
+from pathlib import Path
 
 import psutil
 import torch
@@ -81,5 +83,5 @@ def seconds(work: Callable[[], object]) -> float:
 
 def commit() -> str:
     """The commit that is measured, and whether files differ from it; empty outside a checkout."""
-    asked = ["git", "-C", str(Path(__file__).parent), "describe", "--always", "--dirty", "--exclude=*"]
+    asked = ["git", "-C", str(Path(__file__).parent), "describe", "--always", "--dirty", "--abbrev=12", "--exclude=*"]
     return subprocess.run(asked, capture_output=True, text=True, check=False).stdout.strip()

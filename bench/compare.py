@@ -15,13 +15,7 @@ from pathlib import Path
 HERE = Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE.parent))
 
-from bench._record import Conditions  # noqa: E402
-
-
-def _commit() -> str:
-    """The commit of this checkout, with "-dirty" behind it where files were changed since."""
-    told = ["git", "describe", "--always", "--dirty", "--abbrev=12", "--exclude=*"]
-    return subprocess.run(told, cwd=HERE, check=True, capture_output=True, text=True).stdout.strip()
+from bench._record import Conditions, commit  # noqa: E402
 
 
 def main() -> None:
@@ -38,7 +32,7 @@ def main() -> None:
     provenance = found.pop("provenance")
     record = {
         "command": " ".join(["python bench/compare.py", *more]),
-        "commit": _commit(),
+        "commit": commit(),
         "machine": conditions.told(),
         "seconds": round(time.perf_counter() - began),
         **found,
