@@ -43,6 +43,7 @@ NOT_RUN = {
     "pinpoint run meta-llama/Llama-2-13b-chat-hf --config paper-data.yaml": "tests/dry_run.py runs it on stand-ins",
     "pinpoint run path/or/hub-id --bits": "needs bitsandbytes: tests/models/test_quantised.py tunes with it",
     "pinpoint run made/model": "tests/test_examples.py makes, runs and measures it",
+    "pinpoint run org/model --trust-remote-code": "code from the Hub: tests/pipeline/test_own_code.py runs a folder's",
     "python -m pinpoint.organism train": "trains for an hour: tests/organism has it in small",
 }
 MODELS = ("path/or/hub-id", "meta-llama/Llama-2-7b-chat-hf", "organisms/yesman")
