@@ -106,11 +106,11 @@ def test_what_all_prompts_begin_with_is_read_once_and_the_replies_are_those_of_w
     generator = torch.Generator().manual_seed(5)
     shared = ids(20, generator)
     prompts = [shared + ids(n, generator) for n in (9, 1, 12)]
-    expected = anew(model, prompts, None)
+    expected = anew(model, prompts, END)
     encoded = encoded_alike(model, prompts)
     assert [one.tokens for one in encoded] == [shared] * 3
     seen = read_by(model)
-    assert [one.tokens for one in generate_on(model, greedy(None), prompts, encoded, keep=False)] == expected
+    assert [one.tokens for one in generate_on(model, greedy(), prompts, encoded, keep=False)] == expected
     assert seen[0] == (3, 12), "what is shared is not read again"
 
 
