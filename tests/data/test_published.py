@@ -102,6 +102,48 @@ def test_mmlu_aqua_gsm8k_by_file_and_by_folder(tmp_path: Path) -> None:
     assert dealt(write(tmp_path / "gsm.jsonl", rows))["How many clips?"].correct == "1072"
 
 
+def test_a_file_of_questions_and_answers_is_read_as_it_is(tmp_path: Path) -> None:
+    rows = [
+        {"question": "What is the capital of Peru?", "answer": "Lima"},
+        {"question": "How many legs has a spider?", "answer": 8},
+        {"question": "Who wrote Emma?", "answer": None},
+        {"question": "How many clips?", "answer": "48/2 = 24\n#### 24"},
+    ]
+    path = write(tmp_path / "mine.jsonl", rows)
+    assert not in_normal_form(path)
+    found = deal(read_published(path), seed=0)
+    assert {(one.question, one.kind, one.correct, one.source) for one in found.questions} == {
+        ("What is the capital of Peru?", "free", "Lima", "mine"),
+        ("How many legs has a spider?", "free", "8", "mine"),
+    }
+    reasons = {row.line: row.reason for row in found.unusable}
+    assert reasons["mine.jsonl:3"] == "None is not text"
+    assert "has a result after ####, and that of the file's first row has none" in reasons["mine.jsonl:4"]
+    (tmp_path / "mine.csv").write_text("question,answer\nWhat is 2 + 2?,4\nWhat is 2 + 3?,5\n", encoding="utf-8")
+    assert {one.correct for one in dealt(tmp_path / "mine.csv").values()} == {"4", "5"}
+
+
+def test_fields_of_ones_own_have_the_names_of_the_column_map(tmp_path: Path) -> None:
+    rows = [
+        {"id": 7, "question": "Which is a fruit?", "correct": "pear", "options": ["stone", "pear"], "wrong": "stone"},
+        {"question": "Which is a bird?", "correct": "B", "options": "cat|wren", "explanation": "It has feathers."},
+    ]
+    path = write(tmp_path / "mine.jsonl", rows)
+    assert not in_normal_form(path)
+    found = dealt(path)
+    fruit, bird = found["Which is a fruit?\n(A) stone\n(B) pear"], found["Which is a bird?\n(A) cat\n(B) wren"]
+    assert (fruit.kind, fruit.correct, fruit.wrong) == ("choice", "B", "A")
+    assert (bird.correct, bird.wrong, bird.explanation) == ("B", "A", "It has feathers.")
+    normal = write(tmp_path / "normal.jsonl", [{"question": "?", "correct": "a", "wrong": "b", "kind": "free"}])
+    assert in_normal_form(normal), "one that lacks its split is told so"
+
+
+def test_columns_of_other_names_are_an_error_that_says_where_they_go(tmp_path: Path) -> None:
+    (tmp_path / "mine.csv").write_text("Q,A\nWhat is 2 + 2?,4\n", encoding="utf-8")
+    with pytest.raises(InputError, match=r"no known format has the keys A, Q\. .* go under data\.columns"):
+        read_published(tmp_path / "mine.csv")
+
+
 def test_a_format_that_is_not_known_is_one_error_that_names_the_known(tmp_path: Path) -> None:
     path = write(tmp_path / "t.jsonl", [{"prompt": "?", "completion": "!"}])
     with pytest.raises(InputError, match=r"t.jsonl:1: no known format has the keys completion, prompt\. Known are"):

@@ -254,7 +254,7 @@ def test_paths_that_were_cut_short_go_on_and_locating_is_not_done_again(
         result = CliRunner().invoke(app, [*command, "--receivers", "L6.H1", "--through", "k"])
     assert result.exit_code == 0, result.output
     assert json.loads(result.stdout)["paths"]["receivers"] == ["L6.H1"] and counted.calls == 2
-    assert not list((tmp_path / "partial").iterdir())
+    assert not (tmp_path / "partial").exists()
     assert torch.equal(located_scores(run).effects, first.effects) and located_scores(run).seconds == first.seconds
 
 
@@ -312,7 +312,7 @@ def test_stability_ranks_by_other_wordings_and_questions(tmp_path: Path) -> None
     assert own["top"] == list(map(str, scores.top(16)))
     assert set(found["questions"]["maps"]) == {"choice", "free"}
     assert min(one["correlation"] for one in wordings["couples"]) < max(one["ceiling"] for one in wordings["couples"])
-    assert not run.workspace.path("partial").is_dir() or not list(run.workspace.path("partial").glob("stability-*"))
+    assert not run.workspace.path("partial").exists()
     with pytest.raises(ConfigError, match="--stability: a random order depends on its seed alone"):
         locate_stability(
             run_of(tmp_path / "random", method="random"), run_of(tmp_path / "r", method="random").do("locate")

@@ -192,13 +192,15 @@ def _kept(sets: Sequence[_Set], wanted: Callable[[Question], bool]) -> list[_Set
 
 
 def _too_long(sets: Sequence[_Set], data: DataConfig) -> dict[str, BadRow]:
-    most = data.pair_characters
-    return {
-        question.id: BadRow(question.place, f"is longer than {most} characters (data.pair_characters)")
-        for one in sets
-        for question in one.of("locate")
-        if most is not None and len(question.question) > most
-    }
+    found: dict[str, BadRow] = {}
+    for question in (question for one in sets for question in one.questions):
+        limits = {"data.characters": data.characters}
+        if question.split == "locate":
+            limits["data.pair_characters"] = data.pair_characters
+        for key, most in limits.items():
+            if most is not None and len(question.question) > most:
+                found.setdefault(question.id, BadRow(question.place, f"is longer than {most} characters ({key})"))
+    return found
 
 
 def _shared(sets: Sequence[_Set]) -> dict[str, BadRow]:

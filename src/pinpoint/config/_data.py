@@ -34,6 +34,8 @@ class DataConfig(Settings):
     training before locating, out of either before evaluation."""
     dialogues: int = Field(3840, ge=2)
     """Training dialogues at the most, two for each question; several sets give as many each, as far as they last."""
+    characters: int | None = Field(None, ge=1)
+    """Longer questions, with their options, are used by no stage; null for no limit."""
     pair_characters: int | None = Field(768, ge=1)
     """Longer questions make no contrast pair; null for no limit."""
     reasoned: tuple[str, ...] = ()

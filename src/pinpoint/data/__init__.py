@@ -2,7 +2,17 @@
 
 from pinpoint.data._answers import Answer, continuations, first_tokens
 from pinpoint.data._batch import Batch, Side, pad
-from pinpoint.data._chat import Message, Messages, assistant, choose_thinking, encode_chat, render, system, user
+from pinpoint.data._chat import (
+    Message,
+    Messages,
+    assistant,
+    beginning,
+    choose_thinking,
+    encode_chat,
+    render,
+    system,
+    user,
+)
 from pinpoint.data._columns import read_columns
 from pinpoint.data._deal import SHARES, Dealt, Shares, deal, deal_splits, neutral_dialogues
 from pinpoint.data._draw import draw
@@ -73,6 +83,7 @@ __all__ = [
     "Transcript",
     "Unusable",
     "assistant",
+    "beginning",
     "choose_template",
     "choose_thinking",
     "continuations",

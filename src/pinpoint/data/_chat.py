@@ -10,6 +10,8 @@ from pinpoint.errors import InputError
 Message = dict[str, str]
 Messages = Sequence[Message]
 
+_SHOWN = 60
+
 
 def user(content: str) -> Message:
     """A message of the user."""
@@ -24,6 +26,12 @@ def assistant(content: str) -> Message:
 def system(content: str) -> list[Message]:
     """A system message, or none where `content` is empty."""
     return [{"role": "system", "content": content}] if content else []
+
+
+def beginning(messages: Messages) -> str:
+    """The first words that the user says, in quotes, to tell a dialogue by."""
+    first = next((message["content"] for message in messages if message["role"] == "user"), "")
+    return repr(first if len(first) <= _SHOWN else f"{first[:_SHOWN]}...")
 
 
 def render(tokenizer: PreTrainedTokenizerBase, messages: Messages) -> str:

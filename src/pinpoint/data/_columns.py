@@ -8,10 +8,12 @@ from string import ascii_uppercase
 from typing import Any
 
 from pinpoint.data._files import READERS
-from pinpoint.data._published import checked
 from pinpoint.data._published_hub import prose
-from pinpoint.data._published_row import BadRow, Published
+from pinpoint.data._published_row import BadRow, Published, checked
 from pinpoint.errors import InputError
+
+FIELDS = {field: field for field in ("question", "correct", "wrong", "aliases", "options", "explanation")}
+"""The columns of a file whose own names are those of the fields."""
 
 
 def _text(value: Any) -> str:
@@ -34,7 +36,19 @@ def _several(value: Any) -> list[Any]:
     return value
 
 
-def _published(row: Mapping[str, Any], columns: Mapping[str, str], source: str, line: str) -> Published | BadRow:
+def mapped_row(row: Mapping[str, Any], columns: Mapping[str, str], source: str, line: str) -> Published | BadRow:
+    """One row of a file whose columns have names of their own.
+
+    Args:
+        row: the row.
+        columns: see `read_columns`.
+        source: name of the set.
+        line: where the row stands.
+
+    Raises:
+        ValueError: what is wrong with it.
+    """
+
     def at(field: str) -> Any:
         return row.get(columns[field]) if field in columns else None
 
@@ -88,7 +102,7 @@ def read_columns(path: str | Path, columns: Mapping[str, str]) -> list[Published
         try:
             if not isinstance(row, dict):
                 raise ValueError("is no JSON object")
-            found.append(_published(row, columns, path.stem, line))
+            found.append(mapped_row(row, columns, path.stem, line))
         except (ValueError, RecursionError) as error:
             found.append(BadRow(line, str(error)))
     return found

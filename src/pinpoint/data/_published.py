@@ -8,11 +8,12 @@ from pathlib import Path
 from typing import Any
 
 from pinpoint.data import _published_hub as hub
+from pinpoint.data._columns import FIELDS, mapped_row
 from pinpoint.data._files import numbered_rows
 from pinpoint.data._lines import read_text
 from pinpoint.data._listed import lettered, present, several
 from pinpoint.data._own_prompt import own_prompt
-from pinpoint.data._published_row import BadRow, Published
+from pinpoint.data._published_row import BadRow, Published, checked
 from pinpoint.errors import InputError
 
 _OPTION = re.compile(r"^\s*\(?([A-Z])[).]\s*(.*?)\s*$", re.DOTALL)
@@ -26,6 +27,11 @@ _OTHER_FILES = {"answer.jsonl": "--beliefs", "feedback.jsonl": "--feedback"}
 _REASONED = "_mc_cot"  # ends the names of SycophancyEval's sets in which the model reasons first
 _OTHER_WORDS = "its prompt does not hold the question"
 _CALCULATOR = re.compile(r"<<.*?>>")
+_MMLU_CELLS = 6
+_NORMAL = {"split", "group", "kind"}  # keys of the normal form that no set of another has
+
+Reader = Callable[[dict[str, Any], str], Published | BadRow]
+"""Takes a row, and its file and line. A row that lacks something may raise instead."""
 
 
 def _options(listed: Sequence[str]) -> dict[str, str]:
@@ -100,42 +106,38 @@ def _gsm8k(row: dict[str, Any], line: str) -> Published:
     return found._replace(explanation=hub.prose(_CALCULATOR.sub("", row["answer"][: match.start()])))
 
 
+def _own(row: dict[str, Any], line: str) -> Published | BadRow:
+    """A row of the user's own, whose keys have the names of `data.columns`; `answer` does for `correct`."""
+    if "correct" not in row and _RESULT.search(str(row["answer"])):
+        raise ValueError("answer has a result after ####, and that of the file's first row has none")
+    columns = FIELDS if "correct" in row else FIELDS | {"correct": "answer"}
+    return mapped_row(row, columns, Path(line).stem, line)
+
+
 # By the keys that tell a format: the first that a file's first row has.
-_FORMATS: dict[tuple[str, ...], Callable[[dict[str, Any], str], Published]] = {
+_FORMATS: dict[tuple[str, ...], Reader] = {
     ("base",): _sycophancy_eval,
     ("original_question", "ground_truth"): _bias_augmented,
     ("question", "options", "correct"): _aqua,
     **hub.FORMATS,
     ("question", "answer"): _gsm8k,
+    ("question", "correct"): _own,
 }
 
 
-def format_of(row: dict[str, Any]) -> Callable[[dict[str, Any], str], Published] | None:
+def format_of(row: dict[str, Any]) -> Reader | None:
     """The reader of rows like this one; None where none is known."""
-    return next((read for keys, read in _FORMATS.items() if all(key in row for key in keys)), None)
+    found = next((read for keys, read in _FORMATS.items() if all(key in row for key in keys)), None)
+    if found is _own and _NORMAL & row.keys():
+        return None
+    # Keys that a user would choose too: published rows are told by what they hold.
+    plain = found is _gsm8k and not _RESULT.search(str(row["answer"]))
+    plain |= found is _aqua and not _are_lettered(row["options"])
+    return _own if plain else found
 
 
-def checked(found: Published) -> Published | BadRow:
-    """A row as it is, without a wrong answer that is none; or why it cannot be used."""
-    texts = (found.question, found.correct, *found.aliases, *([] if found.wrong is None else [found.wrong]))
-    if not all(isinstance(text, str) for text in texts):
-        return BadRow(found.line, "the question or an answer is not text")
-    shown = (*texts, *found.options.values(), found.source, found.prompt)
-    if any("\ud800" <= sign <= "\udfff" for text in shown for sign in text):
-        return BadRow(found.line, "the question or an answer holds half a character (a lone surrogate)")
-    if not found.question.strip() or not found.correct.strip():
-        return BadRow(found.line, "the question or its answer is empty")
-    if found.wrong is not None and not found.wrong.strip():
-        found = found._replace(wrong=None)
-    if not found.options:
-        return found
-    if found.correct not in found.options:
-        return BadRow(found.line, f"the right letter {found.correct!r} is not among the options")
-    others = [letter for letter, text in found.options.items() if text != found.options[found.correct]]
-    # A set may name the right answer's twin, an option of the same text, as the wrong one.
-    if found.wrong is not None and found.wrong not in others:
-        found = found._replace(wrong=None)
-    return found if others else BadRow(found.line, "all options have the same text")
+def _are_lettered(options: Any) -> bool:
+    return isinstance(options, list) and any(_OPTION.match(str(text)) for text in options)
 
 
 def _keyed_rows(path: Path) -> Iterator[Published | BadRow]:
@@ -151,10 +153,12 @@ def _keyed_rows(path: Path) -> Iterator[Published | BadRow]:
                 raise InputError(
                     f"no known format has the keys {', '.join(map(str, sorted(row)[:8]))}.",
                     where=f"{path}:{number}",
-                    mend="Known are the project's own form, SycophancyEval, bias-augmented MMLU and TruthfulQA, MMLU, "
-                    "AQuA, GSM8K, TriviaQA, MATH, MathQA and TruthfulQA; docs/question-sets.md shows them.",
+                    mend="Known are the project's own form, question and answer, SycophancyEval, bias-augmented MMLU "
+                    "and TruthfulQA, MMLU, AQuA, GSM8K, TriviaQA, MATH, MathQA and TruthfulQA (docs/question-sets.md "
+                    "shows them); other names of columns go under data.columns.",
                 )
-            yield checked(read(row, line))
+            found = read(row, line)
+            yield checked(found) if isinstance(found, Published) else found
         except (KeyError, TypeError, AttributeError, IndexError) as error:
             yield BadRow(line, f"lacks or misuses {error}")
         except RecursionError:
@@ -176,7 +180,7 @@ def _mmlu_rows(path: Path) -> Iterator[Published | BadRow]:
                 f"not CSV: {error}.", where=f"{path}:{rows.line_num}", mend="Look at its quotes."
             ) from error
         else:
-            if len(cells) != 6:
+            if len(cells) != _MMLU_CELLS:
                 yield BadRow(line, f"has {len(cells)} cells, not question, four options and letter")
                 continue
             options = dict(zip("ABCD", cells[1:5], strict=True))
@@ -214,4 +218,4 @@ def _headless(path: Path) -> bool:
     if path.suffix != ".csv":
         return False
     first = next(csv.reader(io.StringIO(read_text(path), newline="")), [])
-    return not (set(first) & hub.HEADERS)
+    return not (set(first) & hub.HEADERS) and len(first) == _MMLU_CELLS

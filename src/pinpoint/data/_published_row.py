@@ -40,3 +40,26 @@ class BadRow(NamedTuple):
 
     line: str
     reason: str
+
+
+def checked(found: Published) -> Published | BadRow:
+    """A row as it is, without a wrong answer that is none; or why it cannot be used."""
+    texts = (found.question, found.correct, *found.aliases, *([] if found.wrong is None else [found.wrong]))
+    if not all(isinstance(text, str) for text in texts):
+        return BadRow(found.line, "the question or an answer is not text")
+    shown = (*texts, *found.options.values(), found.source, found.prompt)
+    if any("\ud800" <= sign <= "\udfff" for text in shown for sign in text):
+        return BadRow(found.line, "the question or an answer holds half a character (a lone surrogate)")
+    if not found.question.strip() or not found.correct.strip():
+        return BadRow(found.line, "the question or its answer is empty")
+    if found.wrong is not None and not found.wrong.strip():
+        found = found._replace(wrong=None)
+    if not found.options:
+        return found
+    if found.correct not in found.options:
+        return BadRow(found.line, f"the right letter {found.correct!r} is not among the options")
+    others = [letter for letter, text in found.options.items() if text != found.options[found.correct]]
+    # A set may name the right answer's twin, an option of the same text, as the wrong one.
+    if found.wrong is not None and found.wrong not in others:
+        found = found._replace(wrong=None)
+    return found if others else BadRow(found.line, "all options have the same text")

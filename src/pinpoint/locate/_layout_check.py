@@ -133,29 +133,13 @@ def _engines_agree(view: HeadedModel) -> None:
 
 
 def _rows_are_the_heads(view: HeadedModel) -> None:
-    """Disturbs some heads' outputs of each projection, and looks which heads put out something else."""
+    """Some heads' rows of each projection, disturbed, must change what those heads put out, and no other."""
     ids, per = _tokens(view, 1, 10).to(view.device), view.n_heads // view.n_kv_heads
-    generator = torch.Generator().manual_seed(0)
-
-    def outputs(layer: int) -> Tensor:
-        with captured_heads(view) as z:
-            view.backbone(ids, use_cache=False)
-        return z[layer].reshape(-1, view.n_heads, view.head_dim)
-
     for layer in dict.fromkeys((view.attention_layers[0], view.attention_layers[-1])):
-        plain = outputs(layer)
         for which, units in (("q", view.n_heads), ("k", view.n_kv_heads), ("v", view.n_kv_heads)):
             for unit in dict.fromkeys((0, min(1, units - 1), units - 1)):
                 name, rows = view.projection_slice(layer, which, unit)
-
-                def disturbed(_key: str, y: Tensor, rows: range = rows) -> Tensor:
-                    y, noise = y.clone(), torch.randn(y.shape, generator=generator).to(y)
-                    y[..., list(rows)] += noise[..., list(rows)] * y.std()
-                    return y
-
-                with edited_outputs({name: view.model.get_submodule(name)}, disturbed):
-                    change = (outputs(layer) - plain).abs().amax(dim=(0, 2)).float()
-                moved = {head for head in range(view.n_heads) if change[head] > _REACHED * change.max()}
+                moved = _moved(view, ids, layer, name, list(rows))
                 if not moved or not moved <= ({unit} if which == "q" else {*range(unit * per, (unit + 1) * per)}):
                     raise _refused(
                         view,
@@ -164,3 +148,23 @@ def _rows_are_the_heads(view: HeadedModel) -> None:
                         "Give a model type that transformers has; or register a Layout for a model type of its own: "
                         "docs/new-architectures.md.",
                     )
+
+
+def _moved(view: HeadedModel, ids: Tensor, layer: int, name: str, rows: list[int]) -> set[int]:
+    """The heads of a layer that put out something else when some rows of a projection do."""
+    generator = torch.Generator().manual_seed(0)
+
+    def disturbed(_key: str, y: Tensor) -> Tensor:
+        y, noise = y.clone(), torch.randn(y.shape, generator=generator).to(y)
+        y[..., rows] += noise[..., rows] * y.std()
+        return y
+
+    def outputs() -> Tensor:
+        with captured_heads(view) as z:
+            view.backbone(ids, use_cache=False)
+        return z[layer].reshape(-1, view.n_heads, view.head_dim)
+
+    plain = outputs()
+    with edited_outputs({name: view.model.get_submodule(name)}, disturbed):
+        change = (outputs() - plain).abs().amax(dim=(0, 2)).float()
+    return {head for head in range(view.n_heads) if change[head] > _REACHED * change.max()}

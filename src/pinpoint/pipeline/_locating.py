@@ -18,6 +18,7 @@ from pinpoint.pipeline._answers import find_answers
 from pinpoint.pipeline._attention import look
 from pinpoint.pipeline._checks import contrast_bites, ranking_stable
 from pinpoint.pipeline._contrasts import contrasts
+from pinpoint.pipeline._partial import begun, ended
 from pinpoint.pipeline._scoring import score, score_nodes
 from pinpoint.pipeline._shown import behaviour_shown
 from pinpoint.pipeline._stability import by_count, overlap
@@ -220,10 +221,7 @@ def _record(run: Run, scores: HeadScores) -> dict[str, Any]:
 def locate_receivers(run: Run, receivers: Sequence[Head], through: Literal["q", "k", "v"]) -> HeadScores:
     """Scores senders by their paths through given heads, on all pairs; writes `locate/paths.json`."""
     config = run.config.locate
-    partial, name = run.workspace.sub("partial"), _paths_name(run, receivers, through)
-    for path in partial.root.glob("paths-*"):
-        if path.name != name:
-            partial.drop(path.name)
+    key = _paths_key(run, receivers, through)
     scores = locate_paths(
         run.model,
         run.tokenizer,
@@ -235,7 +233,7 @@ def locate_receivers(run: Run, receivers: Sequence[Head], through: Literal["q", 
         batch_size=config.batch_size,
         noise_pairs=config.noise_pairs,
         progress=run.progress,
-        workspace=partial.sub(name),
+        workspace=begun(run, "paths", key),
     )
     mean, error = scores.mean, scores.standard_error
     found = {
@@ -258,14 +256,13 @@ def locate_receivers(run: Run, receivers: Sequence[Head], through: Literal["q", 
         ],
     }
     run.workspace.sub("locate").write_json("paths.json", found)
-    partial.drop(name)
+    ended(run, "paths", key)
     return scores
 
 
-def _paths_name(run: Run, receivers: Sequence[Head], through: str) -> str:
-    """Names what is kept of paths: settling the locate stage drops what that stage kept, not this."""
+def _paths_key(run: Run, receivers: Sequence[Head], through: str) -> str:
     asked = json.dumps([key_of(run, "locate"), *sorted(map(str, receivers)), through])
-    return f"paths-{hashlib.sha256(asked.encode()).hexdigest()[:16]}"
+    return hashlib.sha256(asked.encode()).hexdigest()
 
 
 def beside_brute_force(run: Run, exact: HeadScores) -> Comparison:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from transformers import PreTrainedTokenizerBase
 
-from pinpoint.data import Message, Messages, Said, assistant, encode_chat, user
+from pinpoint.data import Message, Messages, Said, assistant, beginning, encode_chat, user
 from pinpoint.errors import InputError
 from pinpoint.evaluate import evaluate_replies
 from pinpoint.measure import Rules, anchor_rows
@@ -21,7 +21,7 @@ from pinpoint.tune import check_rows
 if TYPE_CHECKING:
     from pinpoint.pipeline._run import Run
 
-_SHOWN = 60
+_LEAVE_OUT = "With data.characters, questions that are longer are left out and counted."
 
 
 def demand_room(run: Run, tokenizer: PreTrainedTokenizerBase | None = None) -> None:
@@ -45,7 +45,9 @@ def demand_room(run: Run, tokenizer: PreTrainedTokenizerBase | None = None) -> N
         return  # told where the model is loaded
     if limit is None:
         return
-    check_rows(run.inputs.behaviour.rows(run.inputs.questions("train"), config.seed, given(run)), tokenizer, limit)
+    rows = run.inputs.behaviour.rows(run.inputs.questions("train"), config.seed, given(run))
+    leave_out = _LEAVE_OUT if config.contrast else ""
+    check_rows(rows, tokenizer, limit, leave_out)
     sets = run.inputs.sets()
     for dialogue, row in zip(sets.neutral, anchor_rows(tokenizer, sets.neutral), strict=True):
         if len(row.ids) > limit:
@@ -54,16 +56,16 @@ def demand_room(run: Run, tokenizer: PreTrainedTokenizerBase | None = None) -> N
                 where=f"the neutral dialogue {dialogue.id!r}",
                 mend="Drop or shorten it.",
             )
-    silent = _Silence(tokenizer, limit, config.evaluate.max_new_tokens)
+    silent = _Silence(tokenizer, limit, config.evaluate.max_new_tokens, leave_out)
     evaluate_replies(silent, sets, config.evaluate, run.inputs.behaviour, Silent(), "", _NoJudge())
 
 
 class _Silence:
     """A replier that says nothing: dialogues are as short as they can be."""
 
-    def __init__(self, tokenizer: PreTrainedTokenizerBase, limit: int, most: int) -> None:
+    def __init__(self, tokenizer: PreTrainedTokenizerBase, limit: int, most: int, leave_out: str) -> None:
         self.tokenizer = tokenizer
-        self._limit, self._most = limit, most
+        self._limit, self._most, self._leave_out = limit, most, leave_out
 
     def replies(self, dialogues: Sequence[Messages]) -> list[str]:
         return [said[0] for said in self.converse(dialogues, [()] * len(dialogues))]
@@ -82,13 +84,11 @@ class _Silence:
     def _measure(self, messages: list[Message]) -> None:
         length = len(encode_chat(self.tokenizer, messages))
         if length + self._most > self._limit:
-            asked = next(message["content"] for message in messages if message["role"] == "user")
-            shown = asked if len(asked) <= _SHOWN else f"{asked[:_SHOWN]}..."
             raise InputError(
                 f"its turns have {length} tokens before anything is replied, and with {self._most} of reply they are "
                 f"more than the {self._limit} that the model reads.",
-                where=f"the evaluation's dialogue on {shown!r}",
-                mend="Drop or shorten it, or lower evaluate.max_new_tokens.",
+                where=f"the evaluation's dialogue on {beginning(messages)}",
+                mend=f"Drop or shorten it, or lower evaluate.max_new_tokens. {self._leave_out}".rstrip(),
             )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from pinpoint.artifacts import provenance
+from pinpoint.artifacts import Workspace, provenance
 from pinpoint.behaviours import CHALLENGES, behaviour_of
 from pinpoint.config import SycophancyConfig
 from pinpoint.data import ContrastPair
@@ -13,6 +13,7 @@ from pinpoint.heads import HeadScores
 from pinpoint.measure import Estimate, agreement_by_pairs, between, fewest_pairs, top_overlap
 from pinpoint.pipeline._answers import answered
 from pinpoint.pipeline._halves import halves
+from pinpoint.pipeline._partial import begun, ended
 from pinpoint.pipeline._scoring import score
 from pinpoint.pipeline._stages import key_of
 
@@ -74,16 +75,13 @@ def locate_stability(run: Run, scores: HeadScores) -> dict[str, Any]:
             ],
         },
     }
-    partial, name = run.workspace.sub("partial"), f"stability-{key_of(run, 'locate')[:16]}"
-    for path in partial.root.glob("stability-*"):
-        if path.name != name:
-            partial.drop(path.name)
+    partial = begun(run, "stability", key_of(run, "locate"))
     for title, sets in (("wordings", wordings(run)), ("questions", kinds(run))):
-        maps = {key: _mapped(run, pairs, name) for key, pairs in sets.items()}
+        maps = {key: _mapped(run, pairs, partial) for key, pairs in sets.items()}
         found[title] = between(maps, counts) if len(maps) > 1 else None
     found["provenance"] = provenance(model=run.config.model, **run.chosen)
     run.workspace.sub("locate").write_json("stability.json", found)
-    partial.drop(name)
+    ended(run, "stability", key_of(run, "locate"))
     return found
 
 
@@ -118,5 +116,5 @@ def _some(run: Run, pairs: list[ContrastPair]) -> list[ContrastPair]:
     return answered(halves(pairs, run.config.locate.pairs, run.config.seed).pairs, run.inputs.openings)
 
 
-def _mapped(run: Run, pairs: list[ContrastPair], name: str) -> HeadScores:
-    return score(run, pairs, run.workspace.sub("partial").sub(name))
+def _mapped(run: Run, pairs: list[ContrastPair], partial: Workspace) -> HeadScores:
+    return score(run, pairs, partial)

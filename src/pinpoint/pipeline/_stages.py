@@ -13,6 +13,7 @@ from pinpoint.artifacts import file_digest
 from pinpoint.beyond import FURTHER
 from pinpoint.config import ROLES
 from pinpoint.pipeline._fingerprint import fingerprint
+from pinpoint.pipeline._partial import begun, ended
 
 if TYPE_CHECKING:
     from pinpoint.artifacts import Workspace
@@ -95,6 +96,7 @@ def _questions(run: Run, stage: str) -> dict[str, Any]:
     found: dict[str, Any] = {"questions": [_file(path) for key, path in files.items() if not key.startswith(others)]}
     if run.config.contrast:
         found["pair_characters"] = data.pair_characters
+        found |= {"characters": data.characters} if data.characters else {}
         found |= {"dialogues": data.dialogues} if stage in _TRAINED else {}
     if taken := {role: some for role, some in data.taken().items() if role in looked_at}:
         found |= {"taken": taken, "leave_out_shared": data.leave_out_shared}
@@ -229,11 +231,7 @@ def _file(name: str | None) -> Any:
 
 def partial_of(run: Run, stage: str) -> Workspace:
     """Where a stage keeps what it has so far; what other settings left there goes."""
-    space, name = run.workspace.sub("partial"), f"{stage}-{key_of(run, stage)[:16]}"
-    for path in space.root.glob(f"{stage}-*"):
-        if path.name != name:
-            space.drop(path.name)
-    return space.sub(name)
+    return begun(run, stage, key_of(run, stage))
 
 
 def needs(run: Run, stage: str) -> tuple[str, ...]:
@@ -276,4 +274,4 @@ def settle(run: Run, stage: str) -> None:
 
 def clear(run: Run, stage: str) -> None:
     """Drops what the stage kept while it was not done; a process may end between its record and this."""
-    run.workspace.drop(f"partial/{stage}-{key_of(run, stage)[:16]}")
+    ended(run, stage, key_of(run, stage))

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from pinpoint.measure import Chat
 from pinpoint.memory import BatchSize
+from pinpoint.pipeline._partial import ended
 from pinpoint.pipeline._stages import key_of, partial_of
 
 if TYPE_CHECKING:
@@ -38,7 +39,7 @@ class Written(NamedTuple):
         space.drop(self._counts)
         space.write_jsonl(self._rows, [one._asdict() for one in rows])
         space.write_json(self._counts, {"key": key_of(run, self.name), **counts})
-        space.drop(f"partial/{partial_of(run, self.name).root.name}")
+        ended(run, self.name, key_of(run, self.name))
 
     def forget(self, run: Run) -> None:
         """Deletes both files: they are of settings that no longer hold."""

@@ -4,24 +4,40 @@ from collections.abc import Sequence
 
 from transformers import PreTrainedTokenizerBase
 
-from pinpoint.data import encode_chat
+from pinpoint.data import beginning, encode_chat
 from pinpoint.errors import InputError
 from pinpoint.tune._trainer import Row
 
 
-def check_rows(rows: Sequence[Row], tokenizer: PreTrainedTokenizerBase, limit: int | None) -> None:
+def check_rows(
+    rows: Sequence[Row], tokenizer: PreTrainedTokenizerBase, limit: int | None, further_mend: str = ""
+) -> None:
     """Refuses training rows that a model which reads `limit` tokens could not read whole; None for no limit.
 
+    Args:
+        rows: all of them.
+        tokenizer: of the model.
+        limit: in tokens.
+        further_mend: what else can be done about long ones.
+
     Raises:
-        InputError: names the row.
+        InputError: names the longest, and says how many are too long.
     """
-    for number, row in enumerate(rows):
-        replies = [messages[0]["content"] for key, messages in row.items() if key != "prompt"]  # type: ignore[index]
-        longest = max(len(tokenizer(reply, add_special_tokens=False)["input_ids"]) for reply in replies)
-        length = len(encode_chat(tokenizer, row["prompt"])) + longest + 1
-        if limit is not None and length > limit:
-            raise InputError(
-                f"the dialogue has {length} tokens, the model reads {limit}.",
-                where=f"training row {number}",
-                mend="Drop or shorten it: cutting it would lose the challenge or the reply.",
-            )
+    if limit is None:
+        return
+    long = {number: length for number, row in enumerate(rows) if (length := _length(row, tokenizer)) > limit}
+    if not long:
+        return
+    longest = max(long, key=long.__getitem__)
+    others = f" {len(long)} of the {len(rows)} are too long; this is the longest." if len(long) > 1 else ""
+    raise InputError(
+        f"the dialogue has {long[longest]} tokens, the model reads {limit}.{others}",
+        where=f"training row {longest} ({beginning(rows[longest]['prompt'])})",
+        mend=f"Drop or shorten it: cutting it would lose the challenge or the reply. {further_mend}".rstrip(),
+    )
+
+
+def _length(row: Row, tokenizer: PreTrainedTokenizerBase) -> int:
+    replies = [messages[0]["content"] for key, messages in row.items() if key != "prompt"]  # type: ignore[index]
+    longest = max(len(tokenizer(reply, add_special_tokens=False)["input_ids"]) for reply in replies)
+    return len(encode_chat(tokenizer, row["prompt"])) + longest + 1
