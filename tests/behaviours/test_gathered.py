@@ -84,13 +84,13 @@ def test_long_questions_make_no_pair_and_are_counted(paper: dict[str, Any], tmp_
 
 def test_questions_too_long_for_any_stage_are_left_out_of_all(paper: dict[str, Any], tmp_path: Path) -> None:
     for role in ("locate", "train", "evaluate"):
-        paper[role].append(str(sets.mmlu(tmp_path / role / "long.csv", 6, f"{role} " * 120)))
+        paper[role].append(str(sets.mmlu(tmp_path / role / "long.csv", 20, f"{role} " * 120)))
     everything = of(paper, pair_characters=None)[0]
     assert {one.split for one in everything if len(one.question) > 600} == {"locate", "train", "validation", "test"}
     questions, summary, unusable = of(paper, characters=600, pair_characters=700)
     assert questions and max(len(one.question) for one in questions) <= 600
     assert {row["reason"] for row in unusable} == {"is longer than 600 characters (data.characters)"}
-    assert "18 x is longer than 600 characters (data.characters)" in summary
+    assert "60 x is longer than 600 characters (data.characters)" in summary
 
 
 def test_rows_that_cannot_be_used_are_told_with_the_file_they_stand_in(paper: dict[str, Any]) -> None:
