@@ -80,6 +80,8 @@ docs: .venv/.installed-docs  ## the documentation, in docs/_build
 
 SPEED := peers peers_memory floor locate precision tune evaluate page
 
+# One thread: seconds are then the processor's own, which other jobs on the machine hardly touch.
+bench: export OMP_NUM_THREADS = 1
 bench: .venv/.installed  ## the speed tables and docs/benchmarks.md; other scripts in bench/ are run by name
 	@set -e; for s in $(SPEED); do \
 		echo "== bench/$$s.py"; \

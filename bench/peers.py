@@ -41,15 +41,15 @@ EVERYONE = tuple(PEERS)
 # head takes a peer the same pass.
 SHAPES = {
     "8 x 8 (4 groups), d = 256, T = 64": (Shape(8, 8, 4, 32, 384, 3072, 4, 1, 63), EVERYONE, 8),
-    "8 x 16, d = 512, T = 128": (Shape(8, 16, 4, 32, 1376, 4096, 4, 1, 127), EVERYONE, 8),
-    "12 x 12, d = 768, T = 64": (Shape(12, 12, 12, 64, 2048, 4096, 4, 1, 63), EVERYONE[:3], 6),
-    "12 x 12, d = 768, T = 256": (Shape(12, 12, 12, 64, 2048, 4096, 2, 1, 255), EVERYONE[:3], 4),
-    "12 x 12, d = 768, T = 256, 95 % shared": (Shape(12, 12, 12, 64, 2048, 4096, 2, 243, 13), EVERYONE[:3], 4),
-    "24 x 16 (4 groups), d = 1024, T = 64": (Shape(24, 16, 4, 64, 2816, 4096, 2, 1, 63), EVERYONE[:3], 4),
+    "8 x 16, d = 512, T = 128": (Shape(8, 16, 4, 32, 1376, 4096, 4, 1, 127), EVERYONE, 4),
+    "12 x 12, d = 768, T = 64": (Shape(12, 12, 12, 64, 2048, 4096, 4, 1, 63), EVERYONE[:3], 3),
+    "12 x 12, d = 768, T = 256": (Shape(12, 12, 12, 64, 2048, 4096, 2, 1, 255), EVERYONE[:3], 3),
+    "12 x 12, d = 768, T = 256, 95 % shared": (Shape(12, 12, 12, 64, 2048, 4096, 2, 243, 13), EVERYONE[:3], 3),
+    "24 x 16 (4 groups), d = 1024, T = 64": (Shape(24, 16, 4, 64, 2816, 4096, 2, 1, 63), EVERYONE[:3], 3),
     "24 x 16 (4 groups), d = 1024, T = 256, 95 % shared": (
         Shape(24, 16, 4, 64, 2816, 4096, 2, 243, 13),
         EVERYONE[:1],
-        4,
+        3,
     ),
 }
 
@@ -135,10 +135,8 @@ def measure(
         for turn in range(turns):
             for name, worker in workers.items():
                 answer = worker.score(heads)
-                answer["seconds"] = answer["seconds"][clock_name()]
-                if name != "pinpoint":
-                    first = worker.score([])["seconds"][clock_name()]  # what is done once for all heads
-                    answer["seconds"] = first + (answer["seconds"] - first) * len(every) / sample
+                once, each = answer["once"][clock_name()], answer["each"][clock_name()]
+                answer["seconds"] = once + each * (1 if name == "pinpoint" else len(every) / sample)
                 answers[name].append(answer)
                 print(f"turn {turn + 1}, {name}: {answer['seconds']:.2f} s for all heads", file=sys.stderr)
         for worker in workers.values():

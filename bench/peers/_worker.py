@@ -2,9 +2,9 @@
 
 Its arguments are the folder of the model and the prompts, and the attention backend to run. Once loaded it says in one
 line of JSON which backend the model does run. A request is one line of JSON, `{"heads": [[layer, head], ...]}`; the
-answer is one line of JSON with the seconds that scoring those heads took (of the wall, and of the processor); their
-scores: the change of logit(5) - logit(7), averaged over the pairs; and by how many bytes the process's resident size
-rose at the most meanwhile.
+answer is one line of JSON with the seconds that what is done once for all heads took, and those that the heads took (of
+the wall, and of the processor); their scores: the change of logit(5) - logit(7), averaged over the pairs; and by how
+many bytes the process's resident size rose at the most meanwhile.
 """
 
 import json
@@ -12,14 +12,15 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from safetensors.torch import load_file
 
 UNWANTED, WANTED = 5, 7
 
-Score = Callable[[list[tuple[int, int]]], list[float]]
+Score = Callable[[list[tuple[int, int]], Callable[[], None]], list[float]]
+"""Takes heads, and what to call when all is done that is done once for all of them."""
 
 
 class Loaded(NamedTuple):
@@ -45,6 +46,14 @@ def margin(logits: torch.Tensor) -> torch.Tensor:
     return logits[:, UNWANTED].float() - logits[:, WANTED].float()
 
 
+def _now() -> dict[str, float]:
+    return {"wall": time.perf_counter(), "processor": time.process_time()}
+
+
+def _between(began: dict[str, float], ended: dict[str, float]) -> dict[str, float]:
+    return {clock: ended[clock] - began[clock] for clock in began}
+
+
 def _resident(key: str) -> int:
     """A field of /proc/self/status, in bytes; -1 where the system has none."""
     status = Path("/proc/self/status")
@@ -57,6 +66,14 @@ def _forget_peak() -> None:
         Path("/proc/self/clear_refs").write_text("5")
 
 
+def _answer(score: Score, heads: list[tuple[int, int]]) -> dict[str, Any]:
+    _forget_peak()
+    before, marks = _resident("VmRSS"), [_now()]
+    scores = score(heads, lambda: marks.append(_now()))
+    once, each = _between(*marks), _between(marks[-1], _now())
+    return {"once": once, "each": each, "scores": scores, "peak": _resident("VmHWM") - before}
+
+
 def serve(load: Callable[[Path, str], Loaded]) -> None:
     """Loads once, a folder's model with a backend, then answers until stdin ends."""
     answer = sys.stdout
@@ -66,10 +83,4 @@ def serve(load: Callable[[Path, str], Loaded]) -> None:
         print(json.dumps({"attention": attention}), file=answer, flush=True)
         for line in sys.stdin:
             heads = [(layer, head) for layer, head in json.loads(line)["heads"]]
-            _forget_peak()
-            before = _resident("VmRSS")
-            began, worked = time.perf_counter(), time.process_time()
-            scores = score(heads)
-            seconds = {"wall": time.perf_counter() - began, "processor": time.process_time() - worked}
-            peak = _resident("VmHWM") - before
-            print(json.dumps({"seconds": seconds, "scores": scores, "peak": peak}), file=answer, flush=True)
+            print(json.dumps(_answer(score, heads)), file=answer, flush=True)

@@ -1,5 +1,6 @@
 """Plain transformers with forward pre-hooks: one forward pass per head. Hooks sit on the layers from the head's on."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 import torch
@@ -43,9 +44,10 @@ def scorer(model: PreTrainedModel, reference: torch.Tensor, counterfactual: torc
             hook.remove()
         return logits
 
-    def score(heads: list[tuple[int, int]]) -> list[float]:
+    def score(heads: list[tuple[int, int]], ready: Callable[[], None]) -> list[float]:
         before, after = seen(reference), seen(counterfactual)
         start = margin(model(input_ids=reference, use_cache=False, logits_to_keep=1).logits[:, -1])
+        ready()
         return [float((margin(patched(before, after, *head)) - start).mean()) for head in heads]
 
     return score

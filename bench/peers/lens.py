@@ -1,5 +1,6 @@
 """TransformerLens 4 (TransformerBridge): one hooked forward pass per head, with hooks from its layer on."""
 
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -18,10 +19,11 @@ def load(folder: Path, attention: str) -> Loaded:
     def named(name: str) -> bool:
         return name.endswith("attn.hook_z")
 
-    def score(heads: list[tuple[int, int]]) -> list[float]:
+    def score(heads: list[tuple[int, int]], ready: Callable[[], None]) -> list[float]:
         logits, before = model.run_with_cache(reference, names_filter=named)
         _, after = model.run_with_cache(counterfactual, names_filter=named)
         start = margin(logits[:, -1])
+        ready()
 
         def swap(z: torch.Tensor, hook: Any, i: int, layer: int, head: int) -> torch.Tensor:
             frozen = before[f"blocks.{i}.attn.hook_z"]

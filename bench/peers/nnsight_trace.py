@@ -1,5 +1,6 @@
 """nnsight: one trace per head. Interventions sit on the layers from the head's on."""
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -32,9 +33,10 @@ def load(folder: Path, attention: str) -> Loaded:
             logits = model.lm_head.output[:, -1].save()
         return logits  # noqa: RET504 - saved inside the trace
 
-    def score(heads: list[tuple[int, int]]) -> list[float]:
+    def score(heads: list[tuple[int, int]], ready: Callable[[], None]) -> list[float]:
         before, logits = seen(reference)
         after, _ = seen(counterfactual)
+        ready()
         return [float((margin(patched(before, after, *head)) - margin(logits)).mean()) for head in heads]
 
     return Loaded(loaded.config._attn_implementation, score)

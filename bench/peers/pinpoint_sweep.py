@@ -1,5 +1,6 @@
 """Ours: the sweep. Scores all heads whichever are asked for."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 from _worker import UNWANTED, WANTED, Loaded, prompts, serve
@@ -16,7 +17,8 @@ def load(folder: Path, attention: str) -> Loaded:
         for reference, counterfactual in zip(*prompts(folder), strict=True)
     ]
 
-    def score(heads: list[tuple[int, int]]) -> list[float]:
+    def score(heads: list[tuple[int, int]], ready: Callable[[], None]) -> list[float]:
+        ready()
         mean = pinpoint.locate(model, None, pairs).mean
         return [float(mean[layer, head]) for layer, head in heads]
 

@@ -1,5 +1,6 @@
 """A plain forward pass over the references, whose memory the others' is held to. Scores nothing."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 import torch
@@ -12,7 +13,8 @@ def load(folder: Path, attention: str) -> Loaded:
     model = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32, attn_implementation=attention).eval()
     reference, _ = prompts(folder)
 
-    def score(heads: list[tuple[int, int]]) -> list[float]:
+    def score(heads: list[tuple[int, int]], ready: Callable[[], None]) -> list[float]:
+        ready()
         model(input_ids=reference, use_cache=False, logits_to_keep=1)
         return [0.0 for _ in heads]
 

@@ -1,5 +1,6 @@
 """pyvene: one intervenable model per head, which runs its sources again. Interventions from the head's layer on."""
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -29,8 +30,9 @@ def load(folder: Path, attention: str) -> Loaded:
         logits: torch.Tensor = result.logits
         return logits[:, -1]
 
-    def score(heads: list[tuple[int, int]]) -> list[float]:
+    def score(heads: list[tuple[int, int]], ready: Callable[[], None]) -> list[float]:
         start = margin(model(input_ids=reference).logits[:, -1])
+        ready()
         return [float((margin(patched(*head)) - start).mean()) for head in heads]
 
     return Loaded(model.config._attn_implementation, score)

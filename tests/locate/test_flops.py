@@ -61,3 +61,14 @@ def test_the_formula_tells_a_sweep_that_runs_attention_for_rows(monkeypatch: pyt
     monkeypatch.setattr(_Sweep, "_through", attended)
     # With short prompts, where rows are most of the work.
     assert counted(SHAPES[1]) > 1.1 * sweep_flops(SHAPES[1])
+
+
+@pytest.mark.parametrize(("shared", "passes"), [(0, 1), (3, 1), (4, 2), (48, 2)])
+def test_a_beginning_that_is_hardly_shared_is_no_pass_of_its_own(shared: int, passes: int) -> None:
+    shape = SHAPES[0]._replace(shared=shared, after=64 - shared)
+    model, seen = make_model(shape), list[int]()
+    with model.model.register_forward_pre_hook(
+        lambda _module, _args, more: seen.append(more["input_ids"].shape[1]), with_kwargs=True
+    ):
+        pinpoint.locate(model, None, make_pairs(shape))
+    assert len(seen) == passes and sum(seen) == 64

@@ -41,6 +41,8 @@ from pinpoint.measure import Forced, Metric, Sites, forced, site_counts, values
 from pinpoint.models import HeadedModel
 from pinpoint.nodes import Node
 
+_WORTH = 16  # a pass for what prompts begin with alike costs more than it saves where that is less than a 16th
+
 
 @dataclass
 class _Chunk:
@@ -208,7 +210,8 @@ def sweep(
     runs = forced(pairs)
     # A pass over what prompts begin with alike would fetch every block once more.
     fetched = any(map(offloading, view.layers))
-    shares = view.shares_prefix and min(run.shared for run in runs) > 0 and not fetched
+    worth = all(_WORTH * run.shared >= len(run.reference) for run in runs)
+    shares = view.shares_prefix and worth and not fetched
     prompts = sharing(view, runs) if shares else whole(view, batch, runs)
     run = _Sweep(view, runs, prompts.sites, rows_per_chunk, given, nodes)
     mixers = {(i, name): module for i in range(view.n_layers) for name, module in view.mixers(i).items()}
