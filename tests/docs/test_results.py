@@ -51,27 +51,6 @@ def _value(estimates: dict[str, Any]) -> Callable[[str], float]:
     return lambda name: float(estimates[name]["value"])
 
 
-def test_the_readme_says_of_peers_what_the_record_says() -> None:
-    readme = " ".join((ROOT / "README.md").read_text(encoding="utf-8").split())
-    shapes = _record("peers.json")["shapes"].values()
-    ratios: dict[int, list[float]] = {}
-    for one in shapes:
-        of_heads = ratios.setdefault(one["shape"]["layers"] * one["shape"]["heads"], [])
-        of_heads += [peer["ratio"] for name, peer in one["peers"].items() if not name.startswith("pyvene")]
-    some = ratios[128] + ratios[144]
-    told = re.search(
-        r"takes (\d+) to (\d+) times as long .* of 128 and 144 heads \((\d+) to (\d+) times with 64 heads, "
-        r"(\d+) to (\d+) with 384\), .* extrapolated from (\d+) to (\d+) heads; the scores agree to (\S+) of",
-        readme,
-    )
-    assert told is not None and set(ratios) == {64, 128, 144, 384}
-    sampled = [one["sampled_heads"] for one in shapes]
-    bounds = [*((min(part), max(part)) for part in (some, ratios[64], ratios[384])), (min(sampled), max(sampled))]
-    assert [int(number) for number in told.groups()[:-1]] == [int(bound) for pair in bounds for bound in pair]
-    apart = max(peer["difference"] for one in shapes for peer in one["peers"].values())
-    assert apart <= float(told.groups()[-1]) < 2 * apart
-
-
 def test_the_comparison_shows_its_record() -> None:
     found, quick = _record("compare.json"), _record("compare_quick.json")
     searched = [["method", "chosen", "tried: setting, truthfulness in %, KL"], *searched_rows(found, "truthfulness")]
