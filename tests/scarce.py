@@ -53,4 +53,5 @@ def small_file_system(place: Path, size: int) -> Iterator[None]:
     try:
         yield
     finally:
-        subprocess.run(["umount", str(place)], check=True)
+        # Lazily: an error that is still held may hold a file of it open.
+        subprocess.run(["umount", "--lazy", str(place)], check=True)
