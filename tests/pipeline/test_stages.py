@@ -10,6 +10,7 @@ from pinpoint.config import RunConfig, resolve, settings_of
 from pinpoint.errors import ConfigError, InputError
 from pinpoint.organism import shipped
 from pinpoint.pipeline import Run, folder_for, locked, parse_gates
+from pinpoint.pipeline._evaluation import _unreached
 from pinpoint.pipeline._stages import LEFT, key_of, partial_of
 from tests import sets
 
@@ -121,6 +122,15 @@ def test_locate_goes_on_from_the_batches_it_has(tmp_path: Path) -> None:
         cut.do("locate")
     again = Run(config, tmp_path / "cut").do("locate")
     assert bool((again.effects == whole.effects).all())
+
+
+def test_training_that_fell_short_is_told_with_what_may_help(tmp_path: Path) -> None:
+    run = Run(settings(tune={"epochs": 2}, full=None), tmp_path)
+    said = "training ended before validation reached its targets. Set"
+    assert _unreached(run, "pinpoint").startswith(
+        f"pinpoint: {said} tune.epochs (now 2) or tune.learning_rate higher, "
+    )
+    assert _unreached(run, "full").startswith(f"full: {said} full.epochs or full.learning_rate higher, or give more ")
 
 
 def test_partial_results_of_other_settings_go(tmp_path: Path) -> None:

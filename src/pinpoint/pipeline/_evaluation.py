@@ -148,12 +148,20 @@ def _summary(run: Run, results: dict[str, Evaluation]) -> dict[str, Any]:
         "matched_kl": dict([behaviour.matched]) | matched,
         "checks": checks,
         "warnings": [
-            f"{name}: training ended before validation reached its targets."
-            for name, method in methods.items()
-            if targets and not method.get("reached", True)
+            _unreached(run, name) for name, method in methods.items() if targets and not method.get("reached", True)
         ]
         + [CheckResult.model_validate(check).failure for check in checks if not check["ok"]],
     }
+
+
+def _unreached(run: Run, name: str) -> str:
+    """Says that a method's training did not do, and what may."""
+    key, tuned = ("full", run.config.full) if name == "full" else ("tune", run.config.tune)
+    epochs = f" (now {tuned.epochs:g})" if tuned else ""
+    return (
+        f"{name}: training ended before validation reached its targets. Set {key}.epochs{epochs} or "
+        f"{key}.learning_rate higher, or give more questions."
+    )
 
 
 def item_counts(method: dict[str, Any], behaviour: Behaviour) -> dict[str, int]:
