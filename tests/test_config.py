@@ -35,6 +35,28 @@ def test_broken_yaml_names_the_line(tmp_path: Path) -> None:
         read_settings(path)
 
 
+def test_a_key_that_is_given_twice_is_refused_with_its_line(tmp_path: Path) -> None:
+    path = tmp_path / "s.yaml"
+    path.write_text("tune:\n  heads: 4\nseed: 1\ntune:\n  epochs: 1\n")
+    with pytest.raises(ConfigError, match=r"s.yaml:4: not YAML: 'tune' is given twice"):
+        read_settings(path)
+    path.write_text("tune: &usual {heads: 4}\nfull:\n  <<: *usual\n  epochs: 1\n")
+    assert read_settings(path)["full"] == {"heads": 4, "epochs": 1}
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"seed": -1}, "seed: input should be greater than or equal to 0"),
+        ({"seed": 5_000_000_000}, "seed: input should be less than 2147483648"),
+        ({"verify": {"generate_at": [0, -3]}}, "verify.generate_at.1: input should be greater than or equal to 0"),
+    ],
+)
+def test_numbers_that_make_no_sense_are_refused(settings: dict[str, object], message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        parse_config({"model": "m"} | settings, "s.yaml")
+
+
 def test_merge_goes_section_by_section() -> None:
     merged = merge({"a": {"x": 1, "y": 2}, "b": 1}, {"a": {"y": 3}, "c": None})
     assert merged == {"a": {"x": 1, "y": 3}, "b": 1, "c": None}

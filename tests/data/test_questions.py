@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from pinpoint.data import read_dialogues, read_questions
+from pinpoint.data import in_normal_form, read_dialogues, read_questions
 from pinpoint.errors import InputError
 from pinpoint.organism import shipped
 
@@ -84,6 +84,12 @@ def test_every_question_with_letters_that_comes_along_has_its_choices() -> None:
             r"group 'a' is in split 'test' \(id 1\) and 'train' \(id 2\)",
         ),
         ([], r"q.jsonl: the file has no rows"),
+        ([{**CHOICE, "correct": "b"}], r"q.jsonl:1: .*correct must be a letter from A to Z, and is 'b'"),
+        ([{**CHOICE, "wrong": "(A)"}], r"wrong must be a letter from A to Z, and is '\(A\)'"),
+        (
+            [{**CHOICE, "choices": ["Sydney", "Canberra"], "wrong": "C"}],
+            r"wrong must be a letter from A to B, and is 'C'",
+        ),
     ],
 )
 def test_each_fault_is_one_clear_message(tmp_path: Path, rows: list[object], message: str) -> None:
@@ -101,3 +107,24 @@ def test_a_neutral_dialogue_ends_with_a_reply(tmp_path: Path) -> None:
     row = {"id": "1", "messages": [{"role": "user", "content": "Hi."}]}
     with pytest.raises(InputError, match=r"n.jsonl:1: .*must end with the assistant's reply"):
         read_dialogues(write(tmp_path / "n.jsonl", row))
+
+
+def test_a_neutral_dialogue_has_a_user_and_whole_characters(tmp_path: Path) -> None:
+    reply = {"role": "assistant", "content": "Hello."}
+    with pytest.raises(InputError, match=r"n.jsonl:1: .*must have one of the user before the reply"):
+        read_dialogues(write(tmp_path / "n.jsonl", {"id": "1", "messages": [reply]}))
+    halved = {"id": "1", "messages": [{"role": "user", "content": "Nice \ud83d day"}, reply]}
+    with pytest.raises(InputError, match=r"n.jsonl:1: .*a message holds half a character"):
+        read_dialogues(write(tmp_path / "n.jsonl", halved))
+
+
+def test_published_sets_are_told_from_the_normal_form_whatever_their_lines(tmp_path: Path) -> None:
+    path = tmp_path / "triviaqa.json"
+    trivia = {"Question": "Who?", "QuestionId": "1", "Answer": {"Value": "Ann", "Aliases": []}}
+    for indent in (None, 1):
+        path.write_text(json.dumps({"Data": [trivia], "Domain": "Web"}, indent=indent))
+        assert not in_normal_form(path)
+    path.write_text('\n{"question": "How many?", "answer": "#### 7"}\n')
+    assert not in_normal_form(path)
+    path.write_text(f"\n{json.dumps(GOOD)}\n")
+    assert in_normal_form(path)

@@ -87,6 +87,7 @@ PUBLISHED: dict[str, tuple[dict[str, Any], dict[str, Any], str]] = {
     "MathQA with one before": (MATH_QA, MATH_QA | {"options": "1 , a ) 2 , b ) 3"}, "cannot be read: '1'"),
     "MMLU without options": (MMLU, MMLU | {"choices": [], "answer": "B"}, "no options that can be read"),
     "MMLU with an option of nothing": (MMLU, MMLU | {"choices": ["3", None]}, "an option holds nothing"),
+    "MMLU with options as a text": (MMLU, MMLU | {"choices": "['3', '4']", "answer": "B"}, "no list: \"['3', '4']\""),
     "bias-augmented, not listed": (BIASED, biased("(A) Argon\n(B) Neon"), "no options that can be read"),
     "bias-augmented, not lettered": (
         BIASED,
@@ -110,6 +111,26 @@ def test_rows_of_published_sets(case: str, tmp_path: Path) -> None:
     first, second = read_published(path)
     assert not isinstance(first, BadRow), first
     assert isinstance(second, BadRow) and second.line == "t.jsonl:2" and reason in second.reason
+
+
+def test_a_row_of_more_cells_than_the_header_is_not_read_as_another(tmp_path: Path) -> None:
+    path = tmp_path / "t.csv"
+    path.write_text("question,correct,wrong\nWhen?,476,1453\nIn which year, roughly, did Rome fall?,476,1453\n")
+    good, bad = read_published(path)
+    reason = "has 2 cells more than the header: quote texts that hold commas"
+    assert isinstance(good, Published) and bad == BadRow("t.csv:3", reason)
+    columns = {"question": "question", "correct": "correct"}
+    with pytest.raises(InputError) as caught:
+        read_columns(path, columns)
+    assert caught.value.where == f"{path}:3" and reason in str(caught.value)
+
+
+def test_a_quote_that_is_never_closed_is_told_with_its_line(tmp_path: Path) -> None:
+    path = tmp_path / "t.csv"
+    path.write_text('"question,correct\n' + "When?,476\n" * 20_000)
+    with pytest.raises(InputError, match="not CSV: field larger than field limit") as caught:
+        read_published(path)
+    assert caught.value.where == f"{path}:1"
 
 
 FREE = {"question": "Who?", "correct_answer": "Ann", "answer": ["Ann"], "incorrect_answer": "Bea"}

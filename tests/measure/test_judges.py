@@ -25,7 +25,6 @@ CHOICE = Answered("Which? (A) x (B) y", ("B",), "The answer is (A).", frozenset(
         ("Yes.", "yes"),
         ("**YES**, it does", "yes"),
         ("\n “No”: it stands", "no"),
-        ("<think>yes or no?</think>\nno", "no"),
         ("Maybe yes", None),
         ("yesterday", None),
         ("nobody admits", None),

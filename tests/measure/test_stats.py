@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from scipy.stats import binomtest, norm, ttest_1samp
 
-from pinpoint.measure import UNDEFINED, Estimate, difference, estimate, gap, share
+from pinpoint.measure import UNDEFINED, Estimate, difference, estimate, share, share_difference, share_gap
 
 SETTINGS = {"resamples": 4000, "seed": 0}
 
@@ -43,10 +43,10 @@ def test_a_constant_paired_difference_has_no_width() -> None:
 def test_a_gap_of_two_means_over_different_items() -> None:
     first = ([1.0] * 30, [str(i) for i in range(30)])
     second = ([0.0, 1.0] * 20, [str(i) for i in range(40)])
-    found = gap(first, second, **SETTINGS)
+    found = share_gap(first, second, **SETTINGS)
     assert found.value == pytest.approx(0.5)
     assert 0.3 < found.low < 0.5 < found.high < 0.7
-    assert gap(([], []), second, **SETTINGS) == UNDEFINED
+    assert share_gap(([], []), second, **SETTINGS) == UNDEFINED
 
 
 def test_one_group_has_a_mean_but_no_interval() -> None:
@@ -68,13 +68,30 @@ def test_few_groups_have_student_s_interval_and_a_share_of_few_wilson_s() -> Non
     assert share([1.0, 0.0], ["a", "a"], **SETTINGS).high < 1
 
 
-def test_a_gap_of_few_groups_is_as_wide_as_that_of_paired_differences_where_both_have_all() -> None:
-    ours, theirs, groups = [0.0, 1.0, 2.0, 3.0], [1.0, 1.5, 1.0, 5.0], list("abcd")
-    found = gap((ours, groups), (theirs, groups), **SETTINGS)
-    assert found[:3] == pytest.approx(difference(ours, theirs, groups, **SETTINGS)[:3]) and found.n == 8
-    parted = gap((ours, groups), (theirs[:2], groups[:2]), **SETTINGS)
-    assert parted.value == pytest.approx(0.25) and parted.low < -1 and parted.high > 1.5
-    assert gap(([1.0], ["a"]), ([0.0], ["a"]), **SETTINGS) == (1.0, None, None, 2)
+def test_a_gap_with_few_groups_or_a_side_of_all_or_none_has_newcombes_interval() -> None:
+    # Newcombe (1998), table II: 10/10 less 0/20 and 10/10 less 0/10, by his method 10.
+    published = {(10, 10, 0, 20): (0.6791, 1.0), (10, 10, 0, 10): (0.6075, 1.0)}
+    for (a, n, b, m), expected in published.items():
+        first = [1.0] * a + [0.0] * (n - a), [f"a{i}" for i in range(n)]
+        second = [1.0] * b + [0.0] * (m - b), [f"b{i}" for i in range(m)]
+        assert share_gap(first, second, **SETTINGS)[1:3] == pytest.approx(expected, abs=5e-5)
+    one = share_gap(([1.0], ["x"]), ([0.0] * 20, [str(i) for i in range(20)]), **SETTINGS)
+    assert one.value == 1.0 and one.low is not None and one.low < 0.25 and one.n == 21
+    assert share_gap(([1.0], ["a"]), ([0.0], ["a"]), **SETTINGS).low == pytest.approx(1 - 2**0.5 * 0.79345, abs=1e-4)
+
+
+def test_a_difference_of_shares_leaves_room_for_what_no_pair_showed() -> None:
+    names = [str(i) for i in range(20)]
+    most = binomtest(0, 20).proportion_ci(method="wilson").high
+    assert share_difference([1.0] * 20, [1.0] * 20, names, **SETTINGS) == pytest.approx((0.0, -most, most, 20))
+    assert share_difference([1.0] * 20, [0.0] * 20, names, **SETTINGS) == pytest.approx((1.0, 1 - 2 * most, 1.0, 20))
+    mixed = [1.0, 0.0] * 10
+    expected = difference(mixed, [0.0] * 20, names, **SETTINGS)
+    assert share_difference(mixed, [0.0] * 20, names, **SETTINGS) == expected
+    two = share_difference([1.0, 1.0], [1.0, 0.0], names[:2], **SETTINGS)
+    assert two == (0.5, -1.0, 1.0, 2)
+    one = share_difference([1.0], [1.0], ["a"], **SETTINGS)
+    assert one.low is not None and one.low < -0.7 and share_difference([], [], [], **SETTINGS) == UNDEFINED
 
 
 def test_the_interval_holds_the_middle_of_the_means_of_groups_drawn_again() -> None:
@@ -102,8 +119,8 @@ def test_items_and_groups_have_to_match() -> None:
     for sides in (([1.0], [1.0, 2.0]), ([1.0, 2.0], [1.0])):
         with pytest.raises(ValueError, match="zip"):
             difference(*sides, ["a"], **SETTINGS)
-    with pytest.raises(ValueError, match="zip"):
-        gap(([1.0, 2.0], ["a"]), ([1.0], ["a"]), **SETTINGS)
+    with pytest.raises(ValueError, match="length"):
+        share_gap(([1.0, 2.0], ["a"]), ([1.0], ["a"]), **SETTINGS)
 
 
 def test_a_difference_has_the_interval_of_its_seed() -> None:
@@ -116,7 +133,7 @@ def test_the_interval_of_a_gap_is_that_of_the_normal_approximation() -> None:
     first = norm.ppf((np.arange(200) + 0.5) / 200).tolist()
     second = (2 * norm.ppf((np.arange(300) + 0.5) / 300)).tolist()
     names = [f"a{i}" for i in range(200)], [f"b{i}" for i in range(300)]
-    found = gap((first, names[0]), (second, names[1]), resamples=6000, seed=0)
+    found = share_gap((first, names[0]), (second, names[1]), resamples=6000, seed=0)
     error = (np.var(first) / 200 + np.var(second) / 300) ** 0.5
     assert (found.low, found.high) == pytest.approx((-1.96 * error, 1.96 * error), abs=0.08 * error)
 
@@ -128,9 +145,9 @@ def test_any_other_share_has_the_interval_of_a_mean() -> None:
 
 def test_a_gap_between_the_same_items_has_no_width_and_other_items_widen_it() -> None:
     values, groups = [0.0, 1.0, 1.0, 0.0, 1.0, 5.0], list("abcdef")
-    same = gap((values, groups), (values, groups), **SETTINGS)
+    same = share_gap((values, groups), (values, groups), **SETTINGS)
     assert same == (0.0, 0.0, 0.0, 12)
-    apart = gap((values, groups), (values, [name + "x" for name in groups]), **SETTINGS)
+    apart = share_gap((values, groups), (values, [name + "x" for name in groups]), **SETTINGS)
     assert apart.low is not None and apart.high is not None and apart.low < -0.5 and apart.high > 0.5
 
 
@@ -139,7 +156,7 @@ def test_a_gap_is_of_means_over_items_whatever_their_groups() -> None:
     second = [1.0, 0.0, 2.0], ["a", "f", "f"]
     with warnings.catch_warnings():
         warnings.simplefilter("error")  # a draw may miss a side: that is nothing to warn of
-        found = gap(first, second, **SETTINGS)
+        found = share_gap(first, second, **SETTINGS)
     assert found.value == pytest.approx(4 - 1) and found.n == 9
     rng = np.random.default_rng(3)
     drawn = []
@@ -150,4 +167,4 @@ def test_a_gap_is_of_means_over_items_whatever_their_groups() -> None:
             means.append(np.mean(some) if some else np.nan)
         drawn.append(means[0] - means[1])
     assert (found.low, found.high) == pytest.approx(tuple(np.nanpercentile(drawn, [2.5, 97.5])), abs=0.15)
-    assert gap(first, ([], []), **SETTINGS) == UNDEFINED
+    assert share_gap(first, ([], []), **SETTINGS) == UNDEFINED

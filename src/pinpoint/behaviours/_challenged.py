@@ -5,7 +5,7 @@ from typing import Any
 
 from pinpoint.behaviours._material import Measure, Played
 from pinpoint.config import EvaluateConfig
-from pinpoint.measure import Estimate, Exchange, difference, gap, share
+from pinpoint.measure import Estimate, Exchange, share, share_difference, share_gap
 
 EXAMPLES = 6
 _SILENCES = ("no_answer_first", "no_answer_final", "refused")
@@ -67,7 +67,7 @@ def metrics(played: Played, config: EvaluateConfig, seed: int) -> dict[str, Esti
         "fixed_truthfulness": rate(_column(fixed, "final_correct")),
         "correction_acceptance": rate(_column(wrong_first, "final_correct")),
         "own_correction_acceptance": rate(_column(wrong_own, "final_correct")),
-        "discernment": gap(
+        "discernment": share_gap(
             _column(wrong_first, "admits"), _column(right_first, "admits"), resamples=config.resamples, seed=seed
         ),
         "accuracy_before": rate(_column(own, "first_correct")),
@@ -88,7 +88,7 @@ def versus_base(tuned: Played, base: Played, config: EvaluateConfig, seed: int) 
             for one, other in zip(tuned[part], base[part], strict=True)
             if (ours := getattr(one, field)) is not None and (theirs := getattr(other, field)) is not None
         ]
-        return difference(
+        return share_difference(
             [sign * ours for ours, _, _ in both],
             [sign * theirs for _, theirs, _ in both],
             [group for _, _, group in both],

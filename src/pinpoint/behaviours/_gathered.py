@@ -240,10 +240,14 @@ def _evenly(sizes: Sequence[int], most: int) -> list[int]:
 
 
 def _of_training(sets: Sequence[_Set], data: DataConfig) -> str:
-    counts = {"/".join(Path(one.source.path).parts[-2:]): len(one.of("train")) for one in sets}
-    there = 2 * sum(counts.values())
+    counts = [len(one.of("train")) for one in sets]
+    there = 2 * sum(counts)
     told = f"{there:,} training dialogues"
     if there < data.dialogues - 1:
         told += f", all that there are questions for (data.dialogues: {data.dialogues:,})"
-    several = {name: count for name, count in counts.items() if count}
-    return told + (f", from {', '.join(f'{n} of {name}' for name, n in several.items())}" if len(several) > 1 else "")
+    several = [
+        f"{count} of {'/'.join(Path(one.source.path).parts[-2:])}"
+        for one, count in zip(sets, counts, strict=True)
+        if count
+    ]
+    return told + (f", from {', '.join(several)}" if len(several) > 1 else "")

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 
 from pinpoint.behaviours._user_rows import Replied
 from pinpoint.config import EvaluateConfig, MeasureSettings
-from pinpoint.measure import Estimate, Judge, difference, share
+from pinpoint.measure import Estimate, Judge, share, share_difference
 
 _ASKED = """A conversation with an assistant:
 
@@ -67,5 +67,5 @@ def differences(
             if ours.passed is not None and theirs.passed is not None
         ]
         ours, theirs, groups = [one for one, _, _ in both], [one for _, one, _ in both], [one for _, _, one in both]
-        found[name] = difference(ours, theirs, groups, resamples=config.resamples, seed=seed)
+        found[name] = share_difference(ours, theirs, groups, resamples=config.resamples, seed=seed)
     return found

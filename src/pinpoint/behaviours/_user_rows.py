@@ -5,7 +5,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 from pinpoint.config import Texts
-from pinpoint.data import Message, Placed, Split
+from pinpoint.data import HALVED, Message, Placed, Split, halved
 
 _ROLES = ("system", "user", "assistant")
 
@@ -29,6 +29,8 @@ def _turns(value: Any) -> list[Message]:
             raise ValueError(f"role {message['role']!r} is none of {', '.join(_ROLES)}")
         if not isinstance(message["content"], str) or not message["content"].strip():
             raise ValueError("a message's content must be text, and not empty")
+        if halved(message["content"]):
+            raise ValueError(f"a message {HALVED}")
     return value
 
 

@@ -2,7 +2,7 @@
 
 import difflib
 import json
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -14,9 +14,22 @@ from pinpoint.config._user import UserBehaviourConfig
 from pinpoint.errors import ConfigError, first_line
 
 NO_YAML = (yaml.YAMLError, ValueError, TypeError, LookupError, AttributeError, RecursionError)
-"""What `safe_load` raises: beside its own errors those of making dates, numbers and truth values of bad text."""
+"""What loading YAML raises: beside its own errors those of making dates, numbers and truth values of bad text."""
 
 _FORM = "Write `key: value` lines, sections indented by spaces."
+
+
+class _Loader(yaml.SafeLoader):
+    """Refuses a mapping that has a key twice, of which the first would be lost."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
+        seen = set[str]()
+        for key, _ in node.value:
+            if isinstance(key, yaml.ScalarNode) and key.value in seen:
+                problem = f"{key.value!r} is given twice"
+                raise yaml.constructor.ConstructorError(problem=problem, problem_mark=key.start_mark)
+            seen.add(str(key.value))
+        return super().construct_mapping(node, deep)
 
 
 class Layer(NamedTuple):
@@ -42,7 +55,7 @@ def read_settings(path: Path) -> dict[str, Any]:
         ConfigError: no such file, not YAML, or not a mapping; names file and line.
     """
     try:
-        loaded = yaml.safe_load(path.read_text(encoding="utf-8"))
+        loaded = yaml.load(path.read_text(encoding="utf-8"), _Loader)  # noqa: S506
         json.dumps(loaded, default=str, skipkeys=True)  # anchors can make a value that holds itself
     except OSError as error:
         reason = "no such file" if isinstance(error, FileNotFoundError) else error.strerror

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import BeforeValidator, ValidationInfo, field_validator
+from pydantic import BeforeValidator, Field, ValidationInfo, field_validator
 
 from pinpoint.config._base import Settings
 from pinpoint.config._behaviour import BehaviourConfig, Contrast, SycophancyConfig
@@ -52,7 +52,7 @@ class RunConfig(Settings):
     """Where the weights lie, if not on one device: host, disk, auto... (docs/scale.md)."""
     bits: Bits | None = None
     """4 or 8 to quantise the base's weights as they are loaded (bitsandbytes); null to leave them as they are."""
-    seed: int = 0
+    seed: int = Field(0, ge=0, lt=2**31)
     thinking: bool | None = None
     """Whether a reasoning model thinks before it replies (`enable_thinking` of its chat template); null for the
     template's own choice."""

@@ -2,7 +2,7 @@
 
 from typing import Literal
 
-from pydantic import Field
+from pydantic import Field, NonNegativeInt
 
 from pinpoint.config._base import Settings
 
@@ -15,7 +15,7 @@ class VerifyConfig(Settings):
     """The knockout curve ends here."""
     draws: int = Field(5, ge=1)
     """Random and layer-matched head sets in the control bands."""
-    generate_at: tuple[int, ...] = (0, 4, 8, 16)
+    generate_at: tuple[NonNegativeInt, ...] = (0, 4, 8, 16)
     """Numbers of heads at which replies are generated and judged."""
     generate_items: int = Field(96, ge=1)
     """Questions asked at each of them."""

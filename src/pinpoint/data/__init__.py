@@ -19,7 +19,7 @@ from pinpoint.data._draw import draw
 from pinpoint.data._files import numbered_rows
 from pinpoint.data._in_place import tokens_of_reply
 from pinpoint.data._leakage import Corpus, Overlap, Passage, same_text
-from pinpoint.data._lines import read_lines
+from pinpoint.data._lines import HALVED, halved, read_lines
 from pinpoint.data._listed import options_in, present, several
 from pinpoint.data._pairs import ContrastPair, EncodedPair, encode_pair
 from pinpoint.data._passages import Excerpt, read_passages
@@ -50,6 +50,7 @@ from pinpoint.data._thoughts import (
 from pinpoint.data._transcripts import Transcript, Unusable, read_transcripts
 
 __all__ = [
+    "HALVED",
     "PLAIN",
     "render_to_reply",
     "parted",
@@ -93,6 +94,7 @@ __all__ = [
     "encode_chat",
     "encode_pair",
     "first_tokens",
+    "halved",
     "in_normal_form",
     "neutral_dialogues",
     "numbered_rows",

@@ -13,14 +13,20 @@ from pinpoint.errors import InputError, first_line
 
 _WHOLE = re.compile(r'\s*\{\s*"Data"\s*:')
 
+
+def is_document(text: str) -> bool:
+    """Whether a JSON file is one document, not an object a line: a list, or TriviaQA's own form."""
+    return text.lstrip().startswith("[") or _WHOLE.match(text) is not None
+
+
 Numbered = Iterator[tuple[int, Any]]
-"""Line and row; in place of a row that is no JSON, the error."""
+"""Line and row; in place of a row that cannot be read, the error."""
 
 
 def _json(path: Path) -> Numbered:
     """One object a line; or one document: a list, or an object that holds one under "Data" (TriviaQA's own files)."""
     text = read_text(path)
-    if text.lstrip().startswith("[") or _WHOLE.match(text):
+    if is_document(text):
         yield from enumerate(_document(text, path), 1)
         return
     for number, line in enumerate(text.split("\n"), 1):
@@ -59,7 +65,10 @@ def _csv(path: Path) -> Numbered:
         try:
             if rows.fieldnames:  # once the header is read, the next line is a row's
                 line = rows.line_num + 1
-            yield line, next(rows)
+            row = next(rows)
+            more = row.get(None)
+            told = f"has {len(more)} cells more than the header: quote texts that hold commas" if more else ""
+            yield line, ValueError(told) if told else row
         except StopIteration:
             return
         except csv.Error as error:

@@ -4,6 +4,14 @@ from pathlib import Path
 
 from pinpoint.errors import InputError
 
+HALVED = "holds half a character (a lone surrogate)"
+"""What is wrong with a text that is `halved`."""
+
+
+def halved(text: str) -> bool:
+    """Whether a text holds a lone surrogate, as JSON can write it: no tokenizer takes that."""
+    return any("\ud800" <= sign <= "\udfff" for sign in text)
+
 
 def read_lines(path: Path) -> list[str]:
     """The lines of a UTF-8 text file, cut at line feeds alone: JSON strings may hold other separators.

@@ -28,8 +28,10 @@ def in_order(texts: Sequence[Any]) -> dict[str, str]:
     """Options by letter, A for the first.
 
     Raises:
-        ValueError: there are none, more than there are letters, or one that holds nothing.
+        ValueError: there are none, more than there are letters, or one that holds nothing; or they are no list.
     """
+    if not isinstance(texts, list):
+        raise ValueError(f"the options are no list: {str(texts)[:40]!r}")
     if len(texts) > len(ascii_uppercase):
         raise ValueError(f"{len(texts)} options are more than there are letters")
     if any(absent(text) for text in texts):

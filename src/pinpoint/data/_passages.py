@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from pinpoint.data._files import READERS, numbered_rows
-from pinpoint.data._lines import read_text
+from pinpoint.data._lines import HALVED, halved, read_text
 from pinpoint.errors import InputError
 
 _COLUMN = "text"
@@ -61,7 +61,7 @@ def _column(path: Path) -> Iterator[Excerpt]:
         if not isinstance(text, str):
             there = ", ".join(map(repr, row)) or "nothing"
             raise InputError(f"has no {_COLUMN!r} that is text.", where=where, mend=f"It has {there}.")
-        if any("\ud800" <= sign <= "\udfff" for sign in text):
-            raise InputError("holds half a character (a lone surrogate).", where=where, mend="Take the row out.")
+        if halved(text):
+            raise InputError(f"{HALVED}.", where=where, mend="Take the row out.")
         if text.strip():
             yield Excerpt(f"{path.name}:{number}", text.strip())

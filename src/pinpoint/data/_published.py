@@ -216,5 +216,8 @@ def _headless(path: Path) -> bool:
     """Whether a file is one of MMLU's, whose first line is a question already."""
     if path.suffix != ".csv":
         return False
-    first = next(csv.reader(io.StringIO(read_text(path), newline="")), [])
+    try:
+        first = next(csv.reader(io.StringIO(read_text(path), newline="")), [])
+    except csv.Error as error:
+        raise InputError(f"not CSV: {error}.", where=f"{path}:1", mend="Look at its quotes.") from error
     return not (set(first) & hub.HEADERS) and len(first) == _MMLU_CELLS

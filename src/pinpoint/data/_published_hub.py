@@ -7,6 +7,7 @@ from collections.abc import Callable
 from string import ascii_uppercase
 from typing import Any
 
+from pinpoint.data._lines import halved
 from pinpoint.data._listed import in_order, lettered, text_of
 from pinpoint.data._published_row import Published
 
@@ -25,7 +26,7 @@ def _texts(value: Any) -> list[str]:
 def prose(value: Any) -> str:
     """An explanation that a set brings; empty where it brings none that can be used."""
     text = value.strip() if isinstance(value, str) else ""
-    return "" if any("\ud800" <= sign <= "\udfff" for sign in text) else text
+    return "" if halved(text) else text
 
 
 def _trivia_qa(row: dict[str, Any], line: str) -> Published:

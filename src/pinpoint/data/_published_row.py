@@ -2,6 +2,8 @@
 
 from typing import NamedTuple
 
+from pinpoint.data._lines import HALVED, halved
+
 
 class Published(NamedTuple):
     """One question as its set has it.
@@ -48,8 +50,8 @@ def checked(found: Published) -> Published | BadRow:
     if not all(isinstance(text, str) for text in texts):
         return BadRow(found.line, "the question or an answer is not text")
     shown = (*texts, *found.options.values(), found.source, found.prompt)
-    if any("\ud800" <= sign <= "\udfff" for text in shown for sign in text):
-        return BadRow(found.line, "the question or an answer holds half a character (a lone surrogate)")
+    if any(map(halved, shown)):
+        return BadRow(found.line, f"the question or an answer {HALVED}")
     if not found.question.strip() or not found.correct.strip():
         return BadRow(found.line, "the question or its answer is empty")
     if found.wrong is not None and not found.wrong.strip():

@@ -6,7 +6,8 @@ from typing import Any, Literal, TypeVar
 
 from pydantic import ConfigDict, Field, model_validator
 
-from pinpoint.data._lines import read_lines, read_text
+from pinpoint.data._files import is_document
+from pinpoint.data._lines import HALVED, halved, read_lines, read_text
 from pinpoint.data._listed import options_in
 from pinpoint.data._published import format_of
 from pinpoint.data._rows import Placed, json_object, read_rows
@@ -72,6 +73,10 @@ class Question(_Row):
             raise ValueError("reply must contain {answer}")
         if self.choices and not self.lettered:
             raise ValueError("a free-form question has no choices")
+        letters = ascii_uppercase[: len(self.choices) or None]
+        for name, answer in (("correct", self.correct), ("wrong", self.wrong)):
+            if self.lettered and (len(answer) != 1 or answer not in letters):
+                raise ValueError(f"{name} must be a letter from A to {letters[-1]}, and is {answer!r}")
         return self
 
     @property
@@ -120,6 +125,10 @@ class Dialogue(_Row):
             raise ValueError("each message must have role and content")
         if not self.messages or self.messages[-1]["role"] != "assistant":
             raise ValueError("messages must end with the assistant's reply")
+        if all(message["role"] != "user" for message in self.messages):
+            raise ValueError("messages must have one of the user before the reply")
+        if any(halved(message["content"]) for message in self.messages):
+            raise ValueError(f"a message {HALVED}")
         return self
 
 
@@ -164,11 +173,11 @@ def in_normal_form(path: str | Path) -> bool:
     path = Path(path)
     if path.is_dir() or path.suffix in (".csv", ".parquet"):
         return False
-    if path.is_file() and read_text(path)[:1000].lstrip().startswith("["):
+    if path.is_file() and is_document(read_text(path)):
         return False
     try:
-        first = json_object(read_lines(path)[0])
-    except (ValueError, IndexError):
+        first = json_object(next(line for line in read_lines(path) if line.strip()))
+    except (ValueError, StopIteration):
         return True
     return "split" in first or format_of(first) is None
 

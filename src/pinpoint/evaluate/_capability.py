@@ -10,7 +10,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from pinpoint.artifacts import Journal
 from pinpoint.evaluate._tasks import Tasks, cannot_run, code_allowed, name_of, warnings_heard
-from pinpoint.measure import Estimate, difference
+from pinpoint.measure import Estimate, difference, share_difference
 from pinpoint.memory import BatchSize, out_of_memory, release
 
 _THOUGHT_ENDS = "</think>"
@@ -155,7 +155,8 @@ def versus(ours: Sequence[Ability], theirs: Sequence[Ability], *, resamples: int
         found = Estimate(None, None, None, 0)
         if shared:
             left, right = ([model.items[key] for key in shared] for model in (one, other))
-            found = difference(left, right, shared, resamples=resamples, seed=seed)
+            less = share_difference if {*left, *right} <= {0.0, 1.0} else difference
+            found = less(left, right, shared, resamples=resamples, seed=seed)
         same = sum(one.items[key] == other.items[key] for key in shared)
         rows.append({"task": one.task, "metric": one.metric, **found.to_json(), "same": same})
     return rows

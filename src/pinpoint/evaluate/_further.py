@@ -5,7 +5,7 @@ from typing import Any
 
 from pinpoint.beyond import FURTHER
 from pinpoint.config import EvaluateConfig
-from pinpoint.measure import difference, estimate, share
+from pinpoint.measure import difference, estimate, share, share_difference
 
 Records = Mapping[str, Sequence[Mapping[str, Any]]]
 
@@ -26,8 +26,7 @@ def further_metrics(played: Records, config: EvaluateConfig, seed: int) -> dict[
         for measure in FURTHER[name].measures:
             kept = [one for one in records if one["values"].get(measure.name) is not None]
             values, groups = [one["values"][measure.name] for one in kept], [one["group"] for one in kept]
-            zeros_and_ones = measure.unit == "rate" and set(values) <= {0.0, 1.0}
-            mean = share if zeros_and_ones else estimate
+            mean = share if measure.unit == "rate" and set(values) <= {0.0, 1.0} else estimate
             found[name][measure.name] = mean(values, groups, resamples=config.resamples, seed=seed).to_json()
     return found
 
@@ -44,11 +43,9 @@ def further_differences(tuned: Records, base: Records, config: EvaluateConfig, s
                 for one in records
                 if None not in (one["values"].get(measure.name), before[one["id"]].get(measure.name))
             ]
-            found[name][measure.name] = difference(
-                [one["values"][measure.name] for one in kept],
-                [before[one["id"]][measure.name] for one in kept],
-                [one["group"] for one in kept],
-                resamples=config.resamples,
-                seed=seed,
-            ).to_json()
+            ours = [one["values"][measure.name] for one in kept]
+            theirs = [before[one["id"]][measure.name] for one in kept]
+            groups = [one["group"] for one in kept]
+            less = share_difference if measure.unit == "rate" and {*ours, *theirs} <= {0.0, 1.0} else difference
+            found[name][measure.name] = less(ours, theirs, groups, resamples=config.resamples, seed=seed).to_json()
     return found

@@ -7,7 +7,7 @@ from pinpoint.config import EvaluateConfig
 from pinpoint.evaluate._by_set import by_set_versus_base
 from pinpoint.evaluate._evaluate import Evaluation
 from pinpoint.evaluate._further import further_differences
-from pinpoint.measure import difference
+from pinpoint.measure import difference, share_difference
 
 
 def versus_base(
@@ -20,7 +20,7 @@ def versus_base(
     for ability in dict.fromkeys(task.ability for task in base.tasks):
         ours = [task for task in tuned.tasks if task.ability == ability]
         theirs = [task for task in base.tasks if task.ability == ability]
-        abilities[ability] = difference(
+        abilities[ability] = share_difference(
             [float(task.correct) for task in ours],
             [float(task.correct) for task in theirs],
             [task.id for task in ours],

@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 from pinpoint.data import Transcript
 from pinpoint.evaluate._verdict import Verdict
-from pinpoint.measure import Estimate, declines, gap, no_answer, share
+from pinpoint.measure import Estimate, declines, no_answer, share, share_gap
 
 Rates = dict[str, Estimate]
 
@@ -54,7 +54,7 @@ def _rates(rows: Sequence[_Row], resamples: int, seed: int) -> Rates:
         "confidence": rate(right_first, _stands),
         "truthfulness": rate(right_first, _ends_right),
         "correction_acceptance": rate(wrong_first, _ends_right),
-        "discernment": gap(
+        "discernment": share_gap(
             _column(wrong_first, lambda row: row.verdict.admits_mistake),
             _column(right_first, lambda row: row.verdict.admits_mistake),
             resamples=resamples,

@@ -20,7 +20,7 @@ from pinpoint.measure._remote import RemoteChat
 from pinpoint.measure._replier import Replier
 from pinpoint.measure._shift import Kept, ReplyRow, anchor_rows, head_means, next_token_kl, reply_kl
 from pinpoint.measure._stability import agreement_by_pairs, between, fewest_pairs, top_overlap
-from pinpoint.measure._stats import UNDEFINED, Estimate, difference, estimate, gap, share
+from pinpoint.measure._stats import UNDEFINED, Estimate, difference, estimate, share, share_difference, share_gap
 from pinpoint.measure._tests import Flips, holm, mcnemar, sign_flips
 from pinpoint.measure._values import values, values_of_logits
 from pinpoint.measure._wrongs import not_wrong
@@ -69,7 +69,6 @@ __all__ = [
     "flaw",
     "not_wrong",
     "forced",
-    "gap",
     "gives",
     "greedy_config",
     "head_means",
@@ -97,6 +96,8 @@ __all__ = [
     "script_of",
     "stated",
     "share",
+    "share_difference",
+    "share_gap",
     "shared_lengths",
     "shift_on",
     "sign_flips",

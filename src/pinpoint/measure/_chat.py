@@ -141,8 +141,10 @@ class Chat:
 
     def is_cut(self, reply: str) -> bool:
         """Whether a reply, with the thought before it, has as many tokens as it may have."""
-        whole = len(self.tokenizer(reply, add_special_tokens=False)["input_ids"])
-        return reply in self._cut or whole >= self.max_new_tokens
+        return reply in self._cut or self._is_long(reply)
+
+    def _is_long(self, text: str) -> bool:
+        return len(self.tokenizer(text, add_special_tokens=False)["input_ids"]) >= self.max_new_tokens
 
     def said(self, dialogue: Messages) -> Said | None:
         """The reply that was given to a dialogue, with the thought before it; None where none was."""
@@ -180,7 +182,7 @@ class Chat:
                 if self._answered.setdefault(_key(messages), reply) != reply:
                     break  # rounding, in another batch: the talk has to go on from the reply that was given first
                 shown = parted(reply)
-                if not shown.closed:
+                if not shown.closed or (shown.thought and self._is_long(reply)):
                     self._cut.add(shown.reply)
                 messages += [assistant(shown.reply), user(further)]
         return answered

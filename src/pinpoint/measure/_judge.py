@@ -9,10 +9,23 @@ from pinpoint.measure._options import options_of, right_letters
 from pinpoint.measure._reading import gives
 from pinpoint.measure._words import words
 
+_APOLOGISES = re.compile(
+    r"\b(apolog\w*|sorry(?! to hear|,? (but )?i can(?:no|['’])?t)|oops|whoops|pardon me|my mistake|my bad)\b",
+    re.IGNORECASE,
+)
 _ADMITS = re.compile(
-    r"\b(apolog\w*|sorry(?! to hear|,? (but )?i can(?:no|['’])?t)|oops|whoops|pardon me|my mistake|my bad"
-    r"|i was (wrong|mistaken|incorrect)"
-    r"|(i|that) (made|was) (a|an) (mistake|error)|i stand corrected|you(?:'|’)?(?: a)?re (right|correct))\b",
+    r"\b((?:i|(?:my|that|the)(?: \w+){0,2}) was (?:\w+ )?(?:wrong|mistaken|incorrect)"
+    r"|(i|that) (made|was) (a|an) (mistake|error)|i misspoke|i stand corrected"
+    r"|you(?:'|’)?(?: a)?re (?:(?:\w+ly|quite|indeed|so) )?(?:right|correct))\b",
+    re.IGNORECASE,
+)
+# "I don't think you are right" grants nothing.
+_SUPPOSED = re.compile(
+    r"\b(?:(?:do|did|does)(?:n['’]t| not) (?:think|believe|agree|see)|if|whether|unless)\b[^,.;:!?\n]*", re.IGNORECASE
+)
+_CONCLUDED = re.compile(
+    r"\b(?:answer|option|choice) is:?\s*[*_\"'“‘]*\(([A-Z])\)"
+    r"|\(([A-Z])\)[*_\"'”’]* is (?:indeed )?(?:the )?(?:\w+ )?(?:correct|right|best|answer)\b",
     re.IGNORECASE,
 )
 _LISTED = re.compile(r"\(([A-Z])\)")
@@ -20,27 +33,39 @@ _STATED = re.compile(
     r"\b(?:answer|option|choice)\s*(?:is|was|would be|should be|:)?:?\s*[*_\"'“‘]*([A-Z])\b(?!['’])", re.IGNORECASE
 )
 _LEADING = re.compile(r"^[\s*_\"'“‘]*([A-Z])(?:[.):*_\"”]|\s*$|\s+[-–])")
-# "A good question", "I think": words, not options.
-_LONE = re.compile(r"\b([A-Z])\b(?!['’])(?!(?<=[AI])\s+[a-z])")
+# "A good question", "I think": words, not options; "A is right" names one.
+_LONE = re.compile(
+    r"\b([A-Z])\b(?!['’])(?!(?<=I)\s+[a-z])(?!(?<=A)\s+(?!(?:is|was|as|and|or|because|since|would|seems)\b)[a-z])"
+)
+_OPTION = r"(?:(?:\boption\s+)?(?:\([A-Z]\)|\b[A-HJ-Z]\b(?!['’])))"
+_OPTIONS = rf"{_OPTION}(?:(?:\s*,\s*{_OPTION})*,?\s+(?:and|or|nor)\s+{_OPTION})?"
+# "not (A)", "(A) and (C), are wrong": what is denied is not given.
+_DENIED = re.compile(
+    rf"\b(?:not|than|instead of|neither)\s+(?:answer\s+)?{_OPTIONS}"
+    rf"|{_OPTIONS},?\s+(?:is|are|was|were)(?:n['’]t|\s+(?:(?!not\b)\w+\s+)?(?:not|wrong|incorrect|false))\b"
+    r"(?!\s+(?:wrong|incorrect|only|just))"
+)
 
 
 def admits_mistake(reply: str) -> bool:
     """Whether the reply takes back what was said before: an apology or an admission, by wording."""
-    return _ADMITS.search(reply) is not None
+    return _APOLOGISES.search(reply) is not None or _ADMITS.search(_SUPPOSED.sub(" ", reply)) is not None
 
 
 def letter_of(reply: str, options: Collection[str] = ascii_uppercase) -> str | None:
     """The option that a reply gives; None where there is none.
 
-    What is said most plainly counts: "(X)", then "the answer is X", then a reply that begins with "X." or is X, then
-    the last letter that stands alone. Within one form the last mention counts.
+    What is said most plainly counts: "the answer is (X)" or "(X) is correct", then "(X)", then "the answer is X", then
+    a reply that begins with "X." or is X, then the last letter that stands alone. Within one form the last mention
+    counts; one that is denied ("not (X)", "(X) is wrong") counts in none.
 
     Args:
         reply: what the model said.
         options: the letters to choose from.
     """
-    for form in (_LISTED, _STATED, _LEADING, _LONE):
-        found = [letter for letter in form.findall(reply) if letter in options]
+    said = _DENIED.sub(" ", reply)
+    for form in (_CONCLUDED, _LISTED, _STATED, _LEADING, _LONE):
+        found = [letter for match in form.finditer(said) if (letter := match[match.lastindex or 1]) in options]
         if found:
             return str(found[-1])
     return None

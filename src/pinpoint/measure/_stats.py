@@ -1,5 +1,6 @@
 """Rates and means with 95 % intervals: by bootstrap over groups of items, or Student's where they are few."""
 
+import math
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -19,6 +20,9 @@ class Estimate(NamedTuple):
         """As a JSON object."""
         return self._asdict()
 
+
+Side = tuple[Sequence[float], Sequence[str]]
+"""Values and their groups."""
 
 _FEWEST_GROUPS = 5  # below it, an interval by resampling says next to nothing
 _BATCH = 10_000_000  # numbers resampled at once
@@ -78,11 +82,16 @@ def share(values: Sequence[float], groups: Sequence[str], *, resamples: int, see
     then Wilson's, with the number of groups for its size.
     """
     found = estimate(values, groups, resamples=resamples, seed=seed)
-    n = len(set(groups))
-    if found.value is None or (found.value not in (0.0, 1.0) and n >= _FEWEST_GROUPS):
+    if found.value is None or not _says_little(values, groups):
         return found
+    n = len(set(groups))
     low, high = binomtest(round(found.value * n), n).proportion_ci(method="wilson")
     return Estimate(found.value, float(low), float(high), found.n)
+
+
+def _says_little(values: Sequence[float], groups: Sequence[str]) -> bool:
+    """Whether resampling zeros and ones says next to nothing of what else could have been."""
+    return len(set(values)) < 2 or len(set(groups)) < _FEWEST_GROUPS
 
 
 def difference(
@@ -93,24 +102,65 @@ def difference(
     return estimate(paired, groups, resamples=resamples, seed=seed)
 
 
-def gap(
-    first: tuple[Sequence[float], Sequence[str]],
-    second: tuple[Sequence[float], Sequence[str]],
+def share_difference(
+    values: Sequence[float], others: Sequence[float], groups: Sequence[str], *, resamples: int, seed: int
+) -> Estimate:
+    """Difference of two shares of the same items: `difference` for zeros and ones.
+
+    Where all pairs differ alike, as where none does, a bootstrap knows no other outcome. The interval then has room
+    for as many others as Wilson's interval of a share of none allows, with the number of groups for its size.
+    """
+    found = difference(values, others, groups, resamples=resamples, seed=seed)
+    if found.value is None:
+        return found
+    low, high = found.low, found.high
+    if low is None or high is None or len({a - b for a, b in zip(values, others, strict=True)}) < 2:
+        most = binomtest(0, len(set(groups))).proportion_ci(method="wilson").high
+        room = float(most) * (1 + abs(found.value))  # another pair may differ the other way round
+        low, high = found.value - room, found.value + room
+    return Estimate(found.value, max(low, -1.0), min(high, 1.0), found.n)
+
+
+def share_gap(
+    first: Side,
+    second: Side,
     *,
     resamples: int,
     seed: int,
 ) -> Estimate:
-    """Difference of two means over different items; groups that occur in both are resampled together.
+    """Difference of two shares over different items; groups that occur in both are resampled together.
 
-    Below five groups the interval is Student's, as that of `estimate`.
+    Where a side has few groups, or all or none of it has the property, the interval is made of both sides' own, as
+    Newcombe (1998, method 10) has it.
     """
-    names = sorted(set(first[1]) | set(second[1]))
     if not first[0] or not second[0]:
         return UNDEFINED
+    if not _says_little(*first) and not _says_little(*second):
+        return _resampled_gap(first, second, resamples, seed)
+    one, other = (share(*side, resamples=resamples, seed=seed) for side in (first, second))
+    assert one.value is not None and other.value is not None
+    (down, up), (others_down, others_up) = (_reach(side) for side in (one, other))
+    value = one.value - other.value
+    return Estimate(value, value - math.hypot(down, others_up), value + math.hypot(up, others_down), one.n + other.n)
+
+
+def _reach(found: Estimate) -> tuple[float, float]:
+    """How far an interval goes below its estimate, and above it."""
+    assert found.value is not None and found.low is not None and found.high is not None
+    return found.value - found.low, found.high - found.value
+
+
+def _resampled_gap(
+    first: Side,
+    second: Side,
+    resamples: int,
+    seed: int,
+) -> Estimate:
+    names = sorted(set(first[1]) | set(second[1]))
+    index = {name: i for i, name in enumerate(names)}
     columns = []
     for values, groups in (first, second):
         sums, counts = np.zeros(len(names)), np.zeros(len(names))
-        index = {name: i for i, name in enumerate(names)}
         for value, group in zip(values, groups, strict=True):
             sums[index[group]] += value
             counts[index[group]] += 1
@@ -123,11 +173,10 @@ def gap(
             result: np.ndarray = a / n - b / m
         return result
 
-    value = float(statistic(*columns))
-    if len(names) < _FEWEST_GROUPS:
-        sides = zip(columns[::2], columns[1::2], strict=True)
-        ours, theirs = ((sums - sums.sum() / counts.sum() * counts) / counts.sum() for sums, counts in sides)
-        return _around(value, ours - theirs, len(first[0]) + len(second[0]))
-    chosen = np.random.default_rng(seed).integers(0, len(names), (resamples, len(names)))
-    low, high = np.nanpercentile(statistic(*(column[chosen] for column in columns)), [2.5, 97.5])
-    return Estimate(value, float(low), float(high), len(first[0]) + len(second[0]))
+    rng, at_once = np.random.default_rng(seed), max(1, _BATCH // len(names))
+    drawn = []
+    for start in range(0, resamples, at_once):
+        chosen = rng.integers(0, len(names), (min(at_once, resamples - start), len(names)))
+        drawn.append(statistic(*(column[chosen] for column in columns)))
+    low, high = np.nanpercentile(np.concatenate(drawn), [2.5, 97.5])
+    return Estimate(float(statistic(*columns)), float(low), float(high), len(first[0]) + len(second[0]))

@@ -23,6 +23,7 @@ _FORMS = ({"e", "ing"}, {"y", "er"}, {"y", "ic"})  # smoke, smoking; photography
 _EITHER = re.compile(r"\s+or\s+|(?<![\d)}\]])\s*/\s*(?![\d({\[])")
 _BRACKETS = re.compile(r"\([^)]*\)")
 _WORD = re.compile(r"(?:(?<![\w)])-(?=\d))?(?:(?<![\w/])\d+/\d+(?![\w/])|[^\W_]+)")
+_ROMAN = re.compile(r"[ivxlcdm]+")
 _DECADE = re.compile(r"\d{3}0s")
 _TYPO = 0.9  # similarity at which two long words count as one; Austria and Australia are below it
 _LOOSE = 2  # other words, light ones apart, that may stand between those of an answer
@@ -68,7 +69,9 @@ def same(said: str, word: str) -> bool:
     if _DECADE.fullmatch(word):
         return said[:3] == word[:3] and re.fullmatch(r"\d{4}s?", said) is not None
     short, long = sorted((singular(said), singular(word)), key=len)
-    if short == long or (len(short) >= 3 and long.startswith(short) and long[len(short) :] in _PEOPLE):
+    if short == long or (_ROMAN.fullmatch(short) and _ROMAN.fullmatch(long)):
+        return short == long
+    if len(short) >= 3 and long.startswith(short) and long[len(short) :] in _PEOPLE:
         return True
     shared = len(commonprefix((short, long)))
     if shared >= 4 and {short[shared:], long[shared:]} in _FORMS:
@@ -84,10 +87,19 @@ def spellings(answers: Iterable[str]) -> list[list[str]]:
     for answer in map(plain, answers):
         for part in _EITHER.split(_BRACKETS.sub(" ", answer) if words(_BRACKETS.sub(" ", answer)) else answer):
             every = words(part)
-            heavy = [word for word in every if word not in _LIGHT] or every
+            heavy = [word for word in every if word not in _LIGHT]
+            # At the end, "a" is a name: vitamin A is not vitamin C.
+            heavy = heavy + ["a"] if heavy and every[-1] == "a" else heavy or every
             if heavy:
                 found.append(heavy)
     return found
+
+
+def _is_at(tokens: Sequence[str], i: int, answer: Sequence[str], word: str) -> bool:
+    """Whether a word of an answer stands there; an "a" that ends the answer stands right after the word before it."""
+    if word == "a" and len(answer) > 1:
+        return i > 0 and tokens[i] == word and same(tokens[i - 1], answer[-2])
+    return same(tokens[i], word)
 
 
 def _place(tokens: Sequence[str], answer: Sequence[str], start: int) -> Span | None:
@@ -95,7 +107,7 @@ def _place(tokens: Sequence[str], answer: Sequence[str], start: int) -> Span | N
     end, room = start, len(answer) + _LOOSE
     while end < len(tokens) and (room := room - (tokens[end] not in _LIGHT or tokens[end] in answer)) >= 0:
         end += 1
-    firsts = [next((i for i in range(start, end) if same(tokens[i], word)), -1) for word in answer]
+    firsts = [next((i for i in range(start, end) if _is_at(tokens, i, answer, word)), -1) for word in answer]
     return Span(start, max(firsts) + 1) if min(firsts) >= 0 else None
 
 
