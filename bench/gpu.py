@@ -22,6 +22,7 @@ from typing import Any
 import torch
 from peft import LoraConfig, get_peft_model
 from torch import Tensor
+from transformers import PreTrainedModel
 
 HERE = Path(__file__).resolve().parent
 sys.path[:0] = [str(HERE.parent), str(HERE / "peers")]
@@ -32,7 +33,7 @@ import pinpoint  # noqa: E402
 from bench._shapes import Shape, forward_flops, make_model, make_pairs, sweep_flops  # noqa: E402
 from pinpoint.heads import Head  # noqa: E402
 from pinpoint.interventions import only_at  # noqa: E402
-from pinpoint.memory import out_of_memory  # noqa: E402
+from pinpoint.memory import forget_most, most_on, out_of_memory  # noqa: E402
 from pinpoint.models import headed  # noqa: E402
 from pinpoint.tune import attach, head_slices  # noqa: E402
 
@@ -45,7 +46,8 @@ MODELS = {
     "tiny": Shape(4, 4, 2, 16, 96, 512, 6, 18, 6),
 }
 TRAINED = ("pinpoint_top", "pinpoint_all", "lora", "full")
-TURNS, SAMPLE, BATCH, STEPS, REPLY = 3, 4, 8, 5, 24
+SIDES = ("reference", "counterfactual")
+TURNS, SAMPLE, BATCH, STEPS, REPLY, COMPARED = 3, 4, 8, 5, 24, 4
 
 
 def _seconds(device: str, work: Callable[[], object]) -> float:
@@ -58,15 +60,14 @@ def _seconds(device: str, work: Callable[[], object]) -> float:
 
 
 def _peak(device: str) -> int | None:
-    return torch.cuda.max_memory_allocated() if device == "cuda" else None
+    # Not torch's own: batches reset that, as they look for room.
+    return most_on(torch.device("cuda")) if device == "cuda" else None
 
 
 def locate(shape: Shape, device: str, dtype: torch.dtype) -> dict[str, Any]:
     """All heads by our sweep, a sample by hooks, and a plain pass over the references, taking turns."""
     model, pairs = make_model(shape, dtype=dtype, device=device), make_pairs(shape)
-    reference, counterfactual = (
-        torch.tensor([getattr(pair, side) for pair in pairs], device=device) for side in ("reference", "counterfactual")
-    )
+    reference, counterfactual = (torch.tensor([getattr(pair, side) for pair in pairs], device=device) for side in SIDES)
     every = [(layer, head) for layer in range(shape.layers) for head in range(shape.heads)]
     sample = every[:: max(1, len(every) // SAMPLE)][:SAMPLE]
     hooked = scorer(model, reference, counterfactual)
@@ -87,16 +88,13 @@ def locate(shape: Shape, device: str, dtype: torch.dtype) -> dict[str, Any]:
     peaks = {}
     for name, work in works.items():  # warms up
         if device == "cuda":
-            torch.cuda.reset_peak_memory_stats()
+            forget_most(torch.device("cuda"))
         work()
         peaks[name] = _peak(device)
     times = {name: [_seconds(device, work) for _ in range(TURNS)] for name, work in works.items()}
     median = {name: statistics.median(several) for name, several in times.items()}
     # Beside the sample it runs both prompts for what it freezes, and the unpatched reference.
     a_pass = median["hooked"] / (len(sample) + 3)
-    ours = found["sweep"].mean
-    scale = max(abs(float(value)) for value in found["hooked"])
-    apart = max(abs(float(ours[at]) - value) for at, value in zip(sample, found["hooked"], strict=True))
     return {
         "heads": len(every),
         "seconds": median["sweep"],
@@ -104,10 +102,29 @@ def locate(shape: Shape, device: str, dtype: torch.dtype) -> dict[str, Any]:
         "forward_tflops": forward_flops(shape) / median["forward"] / 1e12,
         "hooked_seconds": a_pass * (len(every) + 3),
         "hooked_sample": len(sample),
-        "difference": apart / scale,
+        "difference": difference(model, shape, sample),
         "peak_bytes": peaks["sweep"],
         "forward_peak_bytes": peaks["forward"],
     }
+
+
+@torch.no_grad()
+def difference(model: PreTrainedModel, shape: Shape, sample: list[tuple[int, int]]) -> float | None:
+    """The largest difference between both scores of some heads, over the largest; None where float32 does not fit.
+
+    In float32, on few pairs: in bfloat16, hooks round the sums that the sweep keeps in float32.
+    """
+    pairs = make_pairs(shape._replace(pairs=COMPARED))
+    try:
+        model.float()
+        sides = (torch.tensor([getattr(pair, side) for pair in pairs], device=model.device) for side in SIDES)
+        theirs, ours = scorer(model, *sides)()(sample), pinpoint.locate(model, None, pairs).mean
+    except Exception as error:
+        if not out_of_memory(error):
+            raise
+        return None
+    apart = max(abs(float(ours[at]) - value) for at, value in zip(sample, theirs, strict=True))
+    return apart / max(abs(float(value)) for value in theirs)
 
 
 def _trainable(method: str, shape: Shape, device: str, dtype: torch.dtype) -> Any:
@@ -128,7 +145,7 @@ def step_of(model: Any, shape: Shape, device: str) -> Callable[[], None]:
     """A forward and backward pass and AdamW's step, with logits where there is a loss."""
     base = model.get_base_model() if hasattr(model, "get_base_model") else model
     trained = [weight for weight in model.parameters() if weight.requires_grad]
-    optimiser = torch.optim.AdamW(trained, lr=1e-5)
+    optimiser = torch.optim.AdamW(trained, lr=1e-5, fused=True)  # as `pinpoint tune` has it
     generator = torch.Generator().manual_seed(0)
     ids = torch.randint(3, shape.vocabulary, (BATCH, shape.tokens), generator=generator).to(device)
     reply = min(REPLY, shape.tokens // 2)
@@ -137,7 +154,7 @@ def step_of(model: Any, shape: Shape, device: str) -> Callable[[], None]:
     labels = ids[:, -reply:].reshape(-1)
 
     def step() -> None:
-        with only_at(base, scored), torch.autocast(device, torch.bfloat16, enabled=device == "cuda"):
+        with only_at(base, scored):
             logits: Tensor = model(input_ids=ids, use_cache=False).logits[0]
         torch.nn.functional.cross_entropy(logits.float(), labels).backward()
         optimiser.step()

@@ -50,7 +50,7 @@ LONG_ROPE = {
     "rope_theta": 1e4,
     "short_factor": [1.0] * 4,
     "long_factor": [1.5, 2.0, 3.0, 4.0],
-    "original_max_position_embeddings": 8,
+    "original_max_position_embeddings": 3,
 }
 LINEAR = {
     "layer_types": ["linear_attention", "full_attention", "full_attention"],
@@ -75,7 +75,7 @@ FAMILIES: dict[str, tuple[str, dict[str, Any]]] = {
             "num_local_experts": 4,
             "interleave_moe_layer_step": 2,
             "attention_chunk_size": 8,
-            "floor_scale": 4,
+            "floor_scale": 16,
         },
     ),
     "mistral": ("mistral", {"num_key_value_heads": 3, "head_dim": 8, "sliding_window": 8}),
@@ -101,7 +101,7 @@ FAMILIES: dict[str, tuple[str, dict[str, Any]]] = {
     "gemma3": ("gemma3_text", {"head_dim": 8, "query_pre_attn_scalar": 8, "sliding_window": 8}),
     "phi": ("phi", {"qk_layernorm": True}),
     "phi3": ("phi3", {"sliding_window": 8}),
-    "phi3-longrope": ("phi3", {"rope_parameters": LONG_ROPE, "original_max_position_embeddings": 8}),
+    "phi3-longrope": ("phi3", {"rope_parameters": LONG_ROPE, "original_max_position_embeddings": 3}),
     "phimoe": ("phimoe", {"num_local_experts": 4, "num_experts_per_tok": 2, "sliding_window": 8}),
     "gpt2": ("gpt2", {}),
     "gpt-bigcode-mqa": ("gpt_bigcode", {"multi_query": True}),

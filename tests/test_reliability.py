@@ -8,7 +8,7 @@ import torch
 
 from pinpoint.heads import Head, HeadScores
 from pinpoint.nodes import Node, NodeScores
-from pinpoint.reliability import Rounding, split_half
+from pinpoint.reliability import Rounding, split_half, standard_error
 
 
 def effects(pairs: int, signal: float, heads: int = 200) -> np.ndarray:
@@ -108,3 +108,17 @@ def test_kinds_of_nodes_have_floors_of_their_own() -> None:
     assert heads.rounding is not None and heads.rounding.errors[Head(0, 1)] == pytest.approx(0.2)
     assert found.without("heads").noise_floor("mlps") == 4
     assert math.isfinite(found.reliability("heads").value or math.nan)
+
+
+def test_a_standard_error_counts_groups_and_not_copies() -> None:
+    values = torch.randn(10, 3, generator=torch.Generator().manual_seed(0))
+    alone = standard_error(values)
+    assert torch.allclose(alone, values.std(dim=0) / 10**0.5)
+    copies, groups = values.repeat_interleave(5, dim=0), [str(i) for i in range(10) for _ in range(5)]
+    assert torch.allclose(standard_error(copies, groups), alone)
+    assert torch.allclose(standard_error(values, [str(i) for i in range(10)]), alone)
+    assert standard_error(values, ["one"] * 10).isnan().all() and standard_error(values[:1]).isnan().all()
+    # Uneven: the mean is over pairs, so a group pulls it by the sum of its deviations.
+    uneven, of = torch.tensor([1.0, 2.0, 4.0, 9.0]), ["a", "a", "b", "c"]
+    pulls = torch.tensor([1 + 2 - 2 * 4.0, 4 - 4.0, 9 - 4.0])
+    assert standard_error(uneven, of) == pytest.approx(float((pulls.square().sum() * 3 / 2).sqrt() / 4))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
@@ -10,7 +9,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, NamedTuple
 
 from pinpoint.errors import InputError
-from pinpoint.reliability import Reliability, Rounding, Routing, split_half
+from pinpoint.reliability import Reliability, Rounding, Routing, split_half, standard_error
 from pinpoint.views import html_of
 
 if TYPE_CHECKING:
@@ -159,9 +158,8 @@ class HeadScores:
 
     @property
     def standard_error(self) -> Float[Tensor, "layer head"]:
-        """Standard error of `mean`; NaN with a single pair."""
-        spread: Tensor = self.effects.std(dim=0)
-        return spread / math.sqrt(self.effects.shape[0])
+        """Standard error of `mean`: see `pinpoint.reliability.standard_error`."""
+        return standard_error(self.effects, self.groups)
 
     @cached_property
     def reliability(self) -> Reliability:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
@@ -10,7 +9,7 @@ from typing import TYPE_CHECKING, Literal, NamedTuple, get_args
 
 from pinpoint.errors import ConfigError, InputError
 from pinpoint.heads import Head, HeadScores, subset
-from pinpoint.reliability import Reliability, Rounding, Routing, split_half
+from pinpoint.reliability import Reliability, Rounding, Routing, split_half, standard_error
 from pinpoint.views import Points, figure_of, html_of
 
 if TYPE_CHECKING:
@@ -142,9 +141,8 @@ class NodeScores:
 
     @property
     def standard_error(self) -> Float[Tensor, " node"]:
-        """Standard error of `mean`; NaN with a single pair."""
-        spread: Tensor = self.effects.std(dim=0)
-        return spread / math.sqrt(self.effects.shape[0])
+        """Standard error of `mean`: see `pinpoint.reliability.standard_error`."""
+        return standard_error(self.effects, self.groups)
 
     def reliability(self, kind: Kind) -> Reliability:
         """Split-half reliability of the scores of one kind: see `pinpoint.reliability.split_half`."""

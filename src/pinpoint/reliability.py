@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -52,6 +53,24 @@ class Reliability(NamedTuple):
     def to_json(self) -> dict[str, Any]:
         """As a JSON object."""
         return self._asdict()
+
+
+def standard_error(values: Float[Tensor, "pair ..."], groups: Sequence[str] = ()) -> Float[Tensor, "..."]:
+    """Standard error of the mean over pairs; NaN with a single pair, or with pairs of a single group.
+
+    Pairs of one group are not independent: their deviations from the mean are added up before they are squared.
+
+    Args:
+        values: numbers of each pair.
+        groups: what each pair belongs to; empty where every pair stands for itself.
+    """
+    names = {name: i for i, name in enumerate(dict.fromkeys(groups or map(str, range(len(values)))))}
+    index = [names[name] for name in groups] or list(range(len(values)))
+    apart = (values - values.mean(dim=0)).double()
+    pulls = apart.new_zeros(len(names), *values.shape[1:]).index_add_(0, apart.new_tensor(index).long(), apart)
+    spread = pulls.square().sum(dim=0) * len(names) / (len(names) - 1 or math.nan)
+    found: Tensor = (spread.sqrt() / len(values)).to(values.dtype)
+    return found
 
 
 def split_half(

@@ -29,13 +29,16 @@ def knockout(view: HeadedModel, heads: Iterable[Head], values: Float[Tensor, "la
     chosen = HeadSet(heads)
     view.check(chosen)
     by_layer = chosen.by_layer()
-    width = view.head_dim
+    instead: dict[int, tuple[Tensor, Tensor]] = {}  # per layer [head 1] and [head d_head], where the layer computes
 
     def edit(layer: int, z: Tensor) -> Tensor:
-        z = z.clone()  # [batch position head*d_head]
-        for head in by_layer[layer]:
-            z[..., head * width : (head + 1) * width] = values[layer, head].to(z)
-        return z
+        heads = z.unflatten(-1, (view.n_heads, view.head_dim))  # [batch position head d_head]
+        # Moved once, not for every token: the host would have to wait for a GPU each time.
+        if layer not in instead or instead[layer][1].device != z.device or instead[layer][1].dtype != z.dtype:
+            out = torch.zeros(view.n_heads, 1, dtype=torch.bool)
+            out[by_layer[layer]] = True
+            instead[layer] = out.to(z.device), values[layer].to(z)
+        return torch.where(*instead[layer], heads).flatten(-2)
 
     with _reaching(view, by_layer, edit):
         yield

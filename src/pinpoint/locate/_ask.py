@@ -2,6 +2,7 @@
 
 import hashlib
 from dataclasses import dataclass, field
+from typing import get_args
 
 from jaxtyping import Float
 from torch import Tensor
@@ -9,7 +10,7 @@ from torch import Tensor
 from pinpoint.config import misfit
 from pinpoint.data import Side
 from pinpoint.errors import ConfigError
-from pinpoint.heads import HeadSet
+from pinpoint.heads import Head, HeadSet
 from pinpoint.locate._dealt import SETTING
 from pinpoint.locate._naive import naive
 from pinpoint.locate._protocol import Engine
@@ -75,6 +76,7 @@ class Ask:
                 )
         elif found := misfit(self.method, self.positions, self.engine, self.kinds):
             raise ConfigError(f"{found}.", where="locate", mend="docs/locators.md says what goes together.")
+        self._check_numbers()
         if self.noise_pairs < 0:
             raise ConfigError(
                 f"noise_pairs must be 0 or more; got {self.noise_pairs}.", where="locate", mend="Use 0 to measure none."
@@ -91,6 +93,23 @@ class Ask:
                 where="means",
                 mend="Give pinpoint.measure.head_means of neutral dialogues under method 'knockout', and there alone.",
             )
+
+    def _check_numbers(self) -> None:
+        for name in ("batch_size", "rows_per_chunk"):
+            value = getattr(self, name)
+            if not isinstance(value, BatchSize) and (not isinstance(value, int) or value < 1):
+                raise ConfigError(
+                    f"{name} must be a whole number of 1 or more; got {value!r}.", where=name, mend="Leave it out."
+                )
+        if self.padding_side not in get_args(Side):
+            raise ConfigError(
+                f"padding_side {self.padding_side!r} is unknown.", mend=f"Use one of {', '.join(get_args(Side))}."
+            )
+        for head in (*self.given, *self.receivers):
+            if not isinstance(head, Head):
+                raise ConfigError(
+                    f"{head!r} is not a head.", where="given", mend='Give pinpoint.Head.parse("L0.H3") for "L0.H3".'
+                )
 
     @property
     def names_work(self) -> tuple[object, ...]:

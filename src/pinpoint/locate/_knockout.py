@@ -104,9 +104,9 @@ def _measured(
 
 def _knocked(view: HeadedModel, heads: Sequence[Node], z: Tensor, means: Means) -> Tensor:
     """The reference's z of a layer, then that with each head knocked out, [1+head position head*d_head]."""
-    rows = z.repeat(1 + len(heads), 1, 1)
+    rows, own = z.repeat(1 + len(heads), 1, 1), means[heads[0].layer].to(z)  # all heads of one layer
     for row, head in enumerate(heads, 1):
-        rows[row, :, view.columns(head)] = means[head.layer, head.unit].to(rows)
+        rows[row, :, view.columns(head)] = own[head.unit]
     return rows
 
 

@@ -13,7 +13,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from pinpoint.artifacts import Workspace
 from pinpoint.data import ContrastPair, EncodedPair, encode_pair, pad
-from pinpoint.errors import InputError, PinpointWarning
+from pinpoint.errors import ConfigError, InputError, PinpointWarning
 from pinpoint.heads import HeadScores
 from pinpoint.locate._activation import activation
 from pinpoint.locate._ask import ENGINES, Ask
@@ -26,7 +26,7 @@ from pinpoint.locate._naive_paths import naive_paths
 from pinpoint.locate._paths import paths
 from pinpoint.locate._protocol import Effects
 from pinpoint.locate._rounding import rounding
-from pinpoint.measure import Metric, check_lengths, forced, metric_named
+from pinpoint.measure import Metric, check_prompts, forced, metric_named
 from pinpoint.memory import BatchSize
 from pinpoint.models import PARTS, HeadedModel, headed
 from pinpoint.nodes import Node, NodeScores
@@ -147,8 +147,10 @@ def score(
     if ask.means is not None:
         check_means(view, ask.means)
     nodes = view.nodes(ask.kinds)
+    if lacking := [kind for kind in ask.kinds if kind not in {node.kind for node in nodes}]:
+        raise ConfigError(f"this model has no {lacking[0]} that can be patched.", where="nodes", mend="Leave them out.")
     encoded = [encode_pair(tokenizer, pair, continued=metric.over is not None) for pair in pairs]
-    check_lengths(model, encoded)
+    check_prompts(model, encoded)
     engine = ask.engine_name
     pad_id = getattr(tokenizer, "pad_token_id", None) or 0
     groups = tuple(pair.group or f"pair {i}" for i, pair in enumerate(pairs))

@@ -53,8 +53,10 @@ def naive(
     }
     frozen = _unpatched(view, batch, measured, mixers, mlps)
     references = len(batch.last) // 2
-    rows, places = measured.rows[:count], measured.places[:count]
-    theirs = measured.rows[count:], measured.places[count:]
+    # Of the host: what they pick from lies on whichever card its layer does.
+    at_rows, at_places = measured.rows.cpu(), measured.places.cpu()
+    rows, places = at_rows[:count], at_places[:count]
+    theirs = at_rows[count:], at_places[count:]
     inputs = {key: value[:references] for key, value in batch.inputs().items()}
 
     def metric_with(patched: Node | None) -> Tensor:

@@ -9,6 +9,7 @@ from torch import Tensor
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from pinpoint.data import ContrastPair
+from pinpoint.errors import ConfigError
 from pinpoint.heads import Head, HeadScores, HeadSet
 from pinpoint.locate._ask import Ask
 from pinpoint.locate._dealt import ROWS, SETTING
@@ -16,6 +17,7 @@ from pinpoint.locate._locate import score, score_heads
 from pinpoint.locate._set_results import FoundSet, Joint, SetStep, SetSteps
 from pinpoint.memory import BatchSize
 from pinpoint.progress import Progress
+from pinpoint.reliability import standard_error
 
 
 @dataclass(frozen=True)
@@ -61,6 +63,11 @@ def _given(
     at_once, rows = BatchSize(batch_size, SETTING), BatchSize(rows_per_chunk, ROWS)
     ask = Ask(metric=metric, engine=engine, batch_size=at_once, rows_per_chunk=rows)
     return _Given(model, tokenizer, pairs, ask, progress)
+
+
+def _check_count(count: int) -> None:
+    if count < 1:
+        raise ConfigError(f"count must be 1 or more; got {count}.", where="count", mend="Ask for one head at least.")
 
 
 def _grown(given: _Given, alone: HeadScores, count: int) -> SetSteps:
@@ -132,6 +139,7 @@ def greedy_set(
 
     Raises:
         InputError: as `pinpoint.locate` does.
+        ConfigError: `count` is below 1.
 
     Example:
         With `model` and `tokenizer` from the example of `load`, and `pairs` from that of `ContrastPair`:
@@ -140,6 +148,7 @@ def greedy_set(
         >>> [(str(step.head), round(step.joint, 1)) for step in steps]
         [('L0.H3', -7.2), ('L0.H2', -11.1)]
     """
+    _check_count(count)
     given = _given(model, tokenizer, pairs, metric, engine, batch_size, rows_per_chunk, progress)
     return _grown(given, given.scores([]), count)
 
@@ -178,6 +187,7 @@ def find_set(
 
     Raises:
         InputError: as `pinpoint.locate` does.
+        ConfigError: `count` is below 1.
 
     Example:
         With `model` and `tokenizer` from the example of `load`, and `pairs` from that of `ContrastPair`:
@@ -188,6 +198,7 @@ def find_set(
         >>> round(found.joint.effect, 1)
         -11.2
     """
+    _check_count(count)
     given = _given(model, tokenizer, pairs, metric, engine, batch_size, rows_per_chunk, progress)
     alone = given.scores([])
     forward = _grown(given, alone, count)
@@ -202,9 +213,9 @@ def find_set(
 def _joint(given: _Given, heads: Sequence[Head]) -> Joint:
     alone = given.scores([])
     effects = given.metric(heads) - alone.reference
-    count = len(effects)
-    error = float(effects.std()) / math.sqrt(count) if count > 1 else None
-    return Joint(float(effects.mean()), error, sum(float(alone.mean[head]) for head in heads), count)
+    error = float(standard_error(effects, alone.groups))
+    alone_sum = sum(float(alone.mean[head]) for head in heads)
+    return Joint(float(effects.mean()), None if math.isnan(error) else error, alone_sum, len(effects))
 
 
 def joint_effect(

@@ -6,7 +6,7 @@ from pinpoint.measure._chat import Chat, greedy_config
 from pinpoint.measure._controls import matched_order, random_order
 from pinpoint.measure._deployment import PLAIN, Deployment
 from pinpoint.measure._explains import flaw, whole_sentences
-from pinpoint.measure._forced import Forced, Sites, check_lengths, forced, shared_lengths, site_counts, sites
+from pinpoint.measure._forced import Forced, Sites, check_prompts, forced, shared_lengths, site_counts, sites
 from pinpoint.measure._judge import admits_mistake, is_correct, letter_of
 from pinpoint.measure._judged import judged_by
 from pinpoint.measure._judges import NEEDS_MODEL, Answered, Judge, ModelJudge, Rules, judge_of, tally
@@ -26,7 +26,7 @@ from pinpoint.measure._values import values, values_of_logits
 from pinpoint.measure._wrongs import not_wrong
 
 __all__ = [
-    "check_lengths",
+    "check_prompts",
     "FINAL",
     "challenge_of",
     "agreement_by_pairs",

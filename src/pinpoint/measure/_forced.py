@@ -7,6 +7,7 @@ the probabilities of all tokens but the first as they are.
 """
 
 from collections.abc import Sequence
+from itertools import chain
 from typing import NamedTuple
 
 import torch
@@ -15,7 +16,7 @@ from transformers import PreTrainedModel
 
 from pinpoint.data import EncodedPair
 from pinpoint.errors import InputError
-from pinpoint.models import context_of
+from pinpoint.models import context_of, counts_padding_from, other_positions_beyond
 
 
 class Forced(NamedTuple):
@@ -90,19 +91,53 @@ def site_counts(pairs: Sequence[EncodedPair]) -> list[int]:
     return [sum(map(len, pair.continuations)) or 1 for pair in pairs]
 
 
-def check_lengths(model: PreTrainedModel, pairs: Sequence[EncodedPair]) -> None:
-    """Refuses prompts that the model cannot read whole.
+def check_prompts(model: PreTrainedModel, pairs: Sequence[EncodedPair]) -> None:
+    """Refuses prompts that the model cannot read whole, or not side by side.
 
     Raises:
         InputError: names the pair.
     """
-    limit = context_of(model)
-    for number, pair in enumerate(pairs):
-        longest = max(max(len(run.reference), len(run.counterfactual)) for run in forced([pair]))
-        if limit is not None and longest > limit:
+    runs = [forced([pair]) for pair in pairs]
+    longest = [max(max(len(run.reference), len(run.counterfactual)) for run in some) for some in runs]
+    limit, known = context_of(model), getattr(model.get_input_embeddings(), "num_embeddings", None)
+    for number, (pair, length) in enumerate(zip(pairs, longest, strict=True)):
+        if limit is not None and length > limit:
             what = "a prompt with its continuation" if pair.continuations else "a prompt"
             raise InputError(
-                f"{what} has {longest} tokens, the model reads {limit}.",
+                f"{what} has {length} tokens, the model reads {limit}.",
                 where=f"pair {number}",
                 mend="Drop or shorten it: cutting it would lose the challenge.",
             )
+        if known is not None and not all(0 <= token < known for token in _tokens(pair)):
+            bad = next(token for token in _tokens(pair) if not 0 <= token < known)
+            raise InputError(
+                f"token {bad} is none of the model's {known}.",
+                where=f"pair {number}",
+                mend="Give the tokenizer that belongs to the model, or make its embeddings as many as the tokens.",
+            )
+    _check_together(model, runs, longest)
+
+
+def _tokens(pair: EncodedPair) -> list[int]:
+    answers = chain(*pair.continuations) if pair.continuations else (*pair.unwanted, *pair.wanted)
+    return [*pair.reference, *pair.counterfactual, *answers]
+
+
+def _check_together(model: PreTrainedModel, runs: Sequence[Sequence[Forced]], longest: Sequence[int]) -> None:
+    """Refuses what a model reads otherwise in one pass than each prompt alone."""
+    prompts = {len(side) for some in runs for run in some for side in (run.reference, run.counterfactual)}
+    beyond, padded = other_positions_beyond(model.config), counts_padding_from(model.config)
+    if beyond is not None and min(prompts, default=0) <= beyond < max(prompts, default=0):
+        raise InputError(
+            f"prompts have {min(prompts)} to {max(prompts)} tokens: beyond {beyond}, this model has other position "
+            "embeddings for all prompts of a pass.",
+            where=f"pair {longest.index(max(longest))}",
+            mend="Locate on pairs of one side of that length.",
+        )
+    if padded is not None and len(prompts) > 1 and max(prompts) >= padded:
+        raise InputError(
+            f"prompts have {min(prompts)} to {max(prompts)} tokens: from {padded} on, this model's attention counts "
+            "padding.",
+            where=f"pair {longest.index(max(longest))}",
+            mend="Use shorter prompts, or such as are equally long.",
+        )

@@ -40,7 +40,7 @@ def values(
         logits = torch.cat([unembed(view, part, tokens) for part in hidden.split(step)])
         sides = [([place[t] for t in pair.unwanted], [place[t] for t in pair.wanted]) for pair in pairs]
         return torch.stack([metric.value(row, *side) for row, side in zip(logits, sides, strict=True)])
-    targets = _targets(pairs).to(hidden.device)[:, None].expand(hidden.shape[:2])  # [site row]
+    targets = _targets(pairs)[:, None].expand(hidden.shape[:2])  # [site row]
     step = max(1, _LOGITS_AT_ONCE // int(view.config.vocab_size))
     parts = zip(hidden.flatten(0, 1).split(step), targets.flatten().split(step), strict=True)
     found = torch.cat([_log_probabilities(unembed(view, part, None), target) for part, target in parts])
@@ -54,7 +54,7 @@ def values_of_logits(
     if metric.over is None:
         each = [metric.value(row[None], pair.unwanted, pair.wanted) for row, pair in zip(logits, pairs, strict=True)]
         return torch.cat(each)
-    found = _log_probabilities(logits, _targets(pairs).to(logits.device))
+    found = _log_probabilities(logits, _targets(pairs))
     return _over_continuations(found[:, None], pairs, metric)[:, 0]
 
 
@@ -63,7 +63,7 @@ def _targets(pairs: Sequence[EncodedPair]) -> Tensor:
 
 
 def _log_probabilities(logits: Float[Tensor, "row vocab"], targets: Tensor) -> Float[Tensor, " row"]:
-    return logits.gather(1, targets[:, None])[:, 0] - logits.logsumexp(dim=1)
+    return logits.gather(1, targets[:, None].to(logits.device))[:, 0] - logits.logsumexp(dim=1)
 
 
 def _over_continuations(

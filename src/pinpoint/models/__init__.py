@@ -1,7 +1,7 @@
 """Architectures: where a model keeps its heads. The only package that knows module names."""
 
 from pinpoint.models._code import blank, came_along, minding_code, own_code
-from pinpoint.models._context import context_of
+from pinpoint.models._context import context_of, counts_padding_from, other_positions_beyond
 from pinpoint.models._held import held_per_token, inner_width, residual_size
 from pinpoint.models._hub import asking_hub
 from pinpoint.models._layout import Layout
@@ -30,6 +30,8 @@ __all__ = [
     "came_along",
     "choices",
     "context_of",
+    "counts_padding_from",
+    "other_positions_beyond",
     "demand_gradients",
     "demand_no_adapter",
     "demand_unquantised",

@@ -12,6 +12,7 @@ from transformers import PretrainedConfig, PreTrainedModel
 
 from pinpoint.errors import ArchitectureError, InputError
 from pinpoint.heads import Head
+from pinpoint.models._context import other_positions_beyond
 from pinpoint.models._layout import Layout
 from pinpoint.models._qkv import PARTS, Sizes, Which, features, latent
 from pinpoint.models._routers import Router, routers_of
@@ -34,9 +35,7 @@ class HeadedModel:
     @property
     def positions_by_length(self) -> bool:
         """Whether the position embeddings of every row of a pass depend on the longest one."""
-        # Long-context RoPE chooses its frequencies by it.
-        rope = getattr(self.config, "rope_parameters", None) or getattr(self.config, "rope_scaling", None)
-        return "longrope" in str(rope)
+        return other_positions_beyond(self.config) is not None
 
     @property
     def shares_prefix(self) -> bool:
@@ -176,7 +175,7 @@ class HeadedModel:
         return {
             f"{self.layout.layers}.{layer}.{name}": module
             for name, module in self.layers[layer].named_children()
-            if name not in mixing and any(parameter.ndim > 1 for parameter in module.parameters())
+            if name not in mixing and any(tensor.ndim > 1 for tensor in (*module.parameters(), *module.buffers()))
         }
 
     def mlp_outputs(self, layer: int) -> dict[str, nn.Module]:

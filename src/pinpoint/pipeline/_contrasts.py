@@ -20,6 +20,7 @@ from pinpoint.pipeline._halves import halves
 from pinpoint.pipeline._scoring import score
 from pinpoint.pipeline._shown import encoded_for, predicted
 from pinpoint.pipeline._stages import partial_of
+from pinpoint.reliability import standard_error
 
 if TYPE_CHECKING:
     from pinpoint.pipeline._run import Run
@@ -101,7 +102,7 @@ def _moved(run: Run, pairs: Sequence[ContrastPair], scores: HeadScores) -> Float
 def _record(one: Contrasted, main: Contrasted, first: Sequence[Head]) -> dict[str, Any]:
     found: dict[str, Any] = {
         "moved": float(one.moved.mean()),
-        "standard_error": _error(one.moved),
+        "standard_error": _error(one.moved, one.scores.groups),
         "moves": moves(one, main),
         "seconds": one.scores.seconds,
         "heads": [_head(head, one, main) for head in first],
@@ -122,7 +123,7 @@ def _head(head: Head, one: Contrasted, main: Contrasted) -> dict[str, Any]:
     return {
         "head": str(head),
         "effect": float(effects.mean()),
-        "standard_error": _error(effects),
+        "standard_error": _error(effects, one.scores.groups),
         "share": float(effects.mean()) / moved if moved else None,
         "verdict": None if one is main else verdict(head, one, main),
     }
@@ -135,7 +136,7 @@ def moves(one: Contrasted, main: Contrasted) -> str:
         "little" for less than a tenth of it, or no more than two standard errors, which tells nothing of heads; else
         "enough", or "back" where it is the other way.
     """
-    moved, whole, error = float(one.moved.mean()), float(main.moved.mean()), _error(one.moved)
+    moved, whole, error = float(one.moved.mean()), float(main.moved.mean()), _error(one.moved, one.scores.groups)
     if error is None or abs(moved) <= max(_ERRORS * error, _LEAST * abs(whole)):
         return "little"
     return "enough" if moved * whole > 0 else "back"
@@ -151,18 +152,19 @@ def verdict(head: Head, one: Contrasted, main: Contrasted) -> str | None:
         tells nothing, or the head's effect under the main one is itself within two standard errors of 0.
     """
     ours, theirs = (some.scores.effects[:, head.layer, head.head] for some in (main, one))
-    if moves(one, main) == "little" or not _beyond(ours):
+    if moves(one, main) == "little" or not _beyond(ours, main.scores.groups):
         return None
     excess = (theirs - KEPT * ours) * ours.mean().sign()
-    if not _beyond(excess):
+    if not _beyond(excess, one.scores.groups):
         return "unclear"
     return "keeps" if excess.mean() > 0 else "loses"
 
 
-def _beyond(values: Float[Tensor, " pair"]) -> bool:
-    error = _error(values)
+def _beyond(values: Float[Tensor, " pair"], groups: Sequence[str]) -> bool:
+    error = _error(values, groups)
     return error is not None and abs(float(values.mean())) > _ERRORS * error
 
 
-def _error(values: Float[Tensor, " pair"]) -> float | None:
-    return float(values.std()) / len(values) ** 0.5 if len(values) > 1 else None
+def _error(values: Float[Tensor, " pair"], groups: Sequence[str]) -> float | None:
+    error = float(standard_error(values, groups))
+    return None if math.isnan(error) else error

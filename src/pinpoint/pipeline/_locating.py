@@ -24,7 +24,7 @@ from pinpoint.pipeline._shown import behaviour_shown
 from pinpoint.pipeline._stability import by_count, overlap
 from pinpoint.pipeline._stages import key_of, partial_of
 from pinpoint.pipeline._thought_checks import reply_measured
-from pinpoint.reliability import Rounding, Routing
+from pinpoint.reliability import Rounding, Routing, standard_error
 
 if TYPE_CHECKING:
     from pinpoint.pipeline._run import Run
@@ -204,7 +204,7 @@ def _record(run: Run, scores: HeadScores) -> dict[str, Any]:
         "heads": run.view.n_heads,
         "ranking": [str(head) for head in ranked.ranking()],
         "reference": float(shown.reference.mean()),
-        "reference_standard_error": _number(float(shown.reference.std()) / math.sqrt(len(shown.reference))),
+        "reference_standard_error": _number(float(standard_error(shown.reference, shown.groups))),
         "ranking_mean": ranked.mean.tolist(),
         "mean": shown.mean.tolist(),
         "standard_error": [[_number(error) for error in row] for row in shown.standard_error.tolist()],

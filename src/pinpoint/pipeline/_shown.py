@@ -16,7 +16,7 @@ from pinpoint.interventions import next_token_logits
 from pinpoint.measure import (
     Estimate,
     Metric,
-    check_lengths,
+    check_prompts,
     forced,
     preference,
     share,
@@ -53,7 +53,7 @@ def predicted(view: HeadedModel, encoded: Sequence[EncodedPair], side: str, metr
     Raises:
         InputError: a logit is not finite, or a prompt is longer than the model reads.
     """
-    check_lengths(view.model, encoded)
+    check_prompts(view.model, encoded)
 
     def measured(some: Sequence[EncodedPair]) -> list[tuple[float, int]]:
         runs = forced(some)
