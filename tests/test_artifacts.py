@@ -55,7 +55,7 @@ def test_digests_that_are_none_are_refused_and_say_what_to_do(tmp_path: Path) ->
     space.write_json("a.json", {"x": 1})
     for text, reason in (("[]", "holds no digests"), ('{"a.json": 7}', "holds no digests"), ("{", "is not JSON")):
         (tmp_path / "digests.json").write_text(text)
-        with pytest.raises(ArtifactError, match=rf"digests.json: {reason}\. Remove it and run the same command again"):
+        with pytest.raises(ArtifactError, match=rf"digests.json: {reason}\. Remove it, and have `pinpoint run`"):
             space.read_json("a.json")
 
 

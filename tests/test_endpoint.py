@@ -147,6 +147,13 @@ def test_a_server_that_counts_less_than_the_words_of_a_dialogue_did_not_read_it_
         assert Endpoint(url, "m").chat(TALK, 7) == Reply("Lima.", cut=False, short=short)
 
 
+def test_a_reply_that_is_cut_within_a_character_can_be_kept() -> None:
+    with serving(lambda _: Answer(completion("Fine \ud83d"))) as (url, _):
+        assert Endpoint(url, "m").chat(TALK, 7).text == "Fine \ufffd"
+    with serving(lambda _: Answer(completion("Fine \U0001f600"))) as (url, _):
+        assert Endpoint(url, "m").chat(TALK, 7).text == "Fine \U0001f600"
+
+
 def test_a_refusal_is_a_reply_and_so_is_nothing() -> None:
     def answer(asked: Asked) -> Answer:
         found = completion(None)
@@ -159,7 +166,11 @@ def test_a_refusal_is_a_reply_and_so_is_nothing() -> None:
         assert Endpoint(url, "m").chat(TALK, 2).text == ""
 
 
-@pytest.mark.parametrize("url", ["", "localhost:8000", "ftp://host/v1", "http://", "http://h:x/v1", "http://u:p@h/v1"])
+@pytest.mark.parametrize(
+    "url",
+    ["", "localhost:8000", "ftp://host/v1", "http://", "http://h:x/v1", "http://u:p@h/v1"]
+    + ["http://localhost:1/vä", "http://.localhost./v1", "http://loc alhost:1/v1"],
+)
 def test_what_is_no_url_is_refused_alike_for_models_and_judges(url: str) -> None:
     told = "holds credentials" if "@" in url else "is not the URL of an endpoint"
     with pytest.raises(InputError, match=told) as caught:

@@ -229,7 +229,10 @@ class Workspace:
 
 
 def _lost(path: Path) -> dict[str, str]:
-    return {"where": str(path), "mend": "Remove it and run the same command again: what it held is made again."}
+    mend = "Remove it and run the same command again: what it held is made again."
+    if path.name in (DIGESTS, "stages.json"):  # without it, nothing vouches for what else is there
+        mend = "Remove it, and have `pinpoint run` with the same settings and --out make all stages again."
+    return {"where": str(path), "mend": mend}
 
 
 def _parsed(data: bytes, path: Path) -> Any:

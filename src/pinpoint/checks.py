@@ -17,6 +17,7 @@ class CheckResult(BaseModel):
         detail: what was found, and what was wanted.
         stops: whether the run stops where it is not so; else it goes on with a warning.
         mend: what can be done where it is not so.
+        stage: the stage that made it; empty for what is asked beside the stages.
     """
 
     name: str
@@ -24,6 +25,7 @@ class CheckResult(BaseModel):
     detail: str
     stops: bool = True
     mend: str = ""
+    stage: str = ""
 
     @property
     def failure(self) -> str:

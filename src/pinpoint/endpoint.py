@@ -60,7 +60,9 @@ def base_of(url: str) -> str:
     try:
         parts = urlsplit(base)
         usable = parts.scheme in ("http", "https") and bool(parts.hostname) and (parts.port or 1) > 0
-    except ValueError:
+        usable = usable and base.isascii() and base.isprintable() and " " not in base
+        (parts.hostname or "").encode("idna")
+    except ValueError:  # a host that is none is a UnicodeError
         usable = False
     if not usable:
         raise ValueError(f"{masked_text(url)!r} is not the URL of an endpoint, such as http://localhost:8000/v1")
@@ -69,6 +71,11 @@ def base_of(url: str) -> str:
             "the URL of an endpoint holds credentials, a query or a fragment: a key goes into an environment variable"
         )
     return base
+
+
+def _whole(text: str) -> str:
+    """A text without half characters, which a server leaves where it cuts a reply within one."""
+    return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
 
 
 def _takes_usual_key(base: str) -> bool:
@@ -186,7 +193,9 @@ class Endpoint:
         read, words = _read_of(answer), sum(len(message["content"].split()) for message in messages)
         thought = message.get("reasoning_content") or message.get("reasoning") or ""
         thought_text = thought if isinstance(thought, str) else ""
-        return Reply(content, choice.get("finish_reason") == "length", over, thought_text, 0 < read < words)
+        return Reply(
+            _whole(content), choice.get("finish_reason") == "length", over, _whole(thought_text), 0 < read < words
+        )
 
     def _refused(self, code: int, said: bytes) -> InputError:
         key = f"Set {self._variable} to a key that it takes."

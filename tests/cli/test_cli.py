@@ -10,7 +10,7 @@ import pytest
 from typer.testing import CliRunner
 
 from pinpoint.cli import app, main
-from pinpoint.errors import CheckFailed
+from pinpoint.errors import CheckFailed, ConfigError
 from tests.command import said
 
 
@@ -74,6 +74,10 @@ def test_help_lists_commands_and_options_in_groups(monkeypatch: pytest.MonkeyPat
             "locate.contrasts.1: input should be 'affirmed', 'neutral' or 'wrong_first'",
         ),
         (("locate", "yesman", "--questions", "no.jsonl"), "error: data.questions: no such file or folder"),
+        (
+            ("sweep", "yesman", "--over", "head"),
+            "error: --over: sweep 'head' is unknown. Use some of heads, data, pairs",
+        ),
     ],
 )
 def test_bad_input_is_one_message_and_exit_code_2(
@@ -169,6 +173,22 @@ def test_bad_input_ends_the_process_with_exit_code_2(tmp_path: Path) -> None:
     done = pinpoint("verify", "nowhere", cwd=tmp_path)
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr.startswith("error: nowhere: holds no run.")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("sweep", "yesman", "--counts", "100"), "100 heads are more than the 64 there are"),
+        (("locate", "yesman", "--method", "probe", "--set", "2"), "--set: a set is searched by path patching"),
+        (("locate", "yesman", "--method", "random", "--stability"), "--stability: a random order depends on its seed"),
+    ],
+)
+def test_what_does_not_go_together_is_told_before_anything_is_located(
+    arguments: tuple[str, ...], message: str, tmp_path: Path
+) -> None:
+    done = CliRunner().invoke(app, [*arguments, "--out", str(tmp_path / "run"), "-q"])
+    assert isinstance(done.exception, ConfigError) and message in str(done.exception)
+    assert not (tmp_path / "run" / "locate").exists()
 
 
 def test_locate_prints_one_json_document(tmp_path: Path) -> None:

@@ -33,6 +33,35 @@ def test_tuned_heads_are_not_tuned_over_with_other_settings(folder: Path) -> Non
     assert {path: path.read_bytes() for path in folder.rglob("*.*") if path.is_file()} == before
 
 
+def test_tuning_that_was_stopped_after_the_heads_goes_on_with_the_whole_model(folder: Path) -> None:
+    stages = Workspace(folder).read_json("stages.json")
+    del stages["tune_full"]
+    Workspace(folder).write_json("stages.json", stages)
+    before = (folder / "tune.json").stat().st_mtime_ns
+    done = CliRunner().invoke(app, ["tune", str(folder), "--quiet"])
+    assert done.exit_code == 0, done.exception
+    assert (folder / "tune.json").stat().st_mtime_ns == before
+    assert Workspace(folder).read_json("stages.json").keys() == stages.keys() | {"tune_full"}
+
+
+def test_a_dry_run_of_a_fork_says_what_the_copy_keeps_and_makes_none(folder: Path) -> None:
+    settings = folder.parent / "settings.yaml"
+    settings.write_text(yaml.safe_dump(SMALLEST | {"evaluate": SMALLEST["evaluate"] | {"items": 9}}))
+    asked = ["run", "yesman", "--config", str(settings), "--out", str(folder), "--dry-run", "--json"]
+    assert isinstance(CliRunner().invoke(app, asked).exception, ConfigError)
+    done = CliRunner().invoke(app, [*asked, "--fork"])
+    assert done.exit_code == 0, done.exception
+    found = json.loads(done.stdout)
+    assert {stage["stage"]: stage["kept"] for stage in found["stages"]} == {
+        "locate": True,
+        "verify": True,
+        "tune": True,
+        "tune_full": True,
+        "evaluate": False,
+    }
+    assert Path(found["folder"]).name.startswith(f"{folder.name}-") and not Path(found["folder"]).exists()
+
+
 def test_a_fork_tunes_a_copy(folder: Path) -> None:
     before = (folder / "config.yaml").read_bytes()
     done = CliRunner().invoke(app, ["tune", str(folder), "--heads", "L6.H0", "--fork", "--json", "--quiet"])

@@ -17,6 +17,7 @@ import pytest
 from typer.testing import CliRunner
 
 import pinpoint
+from pinpoint.artifacts import Workspace
 from pinpoint.cli import app
 from pinpoint.config import resolve
 from pinpoint.data import Messages
@@ -265,7 +266,12 @@ def test_other_settings_and_run_folders_are_refused(
         assert CliRunner().invoke(app, command(url, settings, out)).exit_code == 0
         Path(settings).write_text(Path(settings).read_text().replace('"items": 4', '"items": 3'))
         count = len(asked)
-        with pytest.raises(InputError, match="holds an evaluation with other settings: evaluate"):
+        was = json.loads((out / "asked.json").read_text())
+        Workspace(out).write_json("asked.json", was | {"reasoned": ["aqua"]})
+        with pytest.raises(InputError, match="holds an evaluation with other settings: evaluate, reasoned"):
+            CliRunner().invoke(app, command(url, settings, out), catch_exceptions=False)
+        Workspace(out).write_json("asked.json", was)
+        with pytest.raises(InputError, match="holds an evaluation with other settings: evaluate\\."):
             CliRunner().invoke(app, command(url, settings, out), catch_exceptions=False)
         (tmp_path / "run").mkdir()
         (tmp_path / "run/config.yaml").write_text("model: m\n")

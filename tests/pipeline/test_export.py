@@ -92,6 +92,7 @@ def test_an_adapter_that_is_not_the_merged_model_is_refused_and_nothing_is_left(
     path = run.workspace.path("adapter/adapter_model.safetensors")
     save_file({name: tensor * 1.1 for name, tensor in load_file(path).items()}, path)
     settle(run, "tune")
+    settle(run, "evaluate")
     with pytest.raises(ExportRefused, match=r"check 'the export equals its adapter' failed: .*Nothing was written"):
         export_run(run, tmp_path / "new" / "out")
     assert sorted(path.name for path in tmp_path.iterdir()) == ["run"]

@@ -1,17 +1,22 @@
 """Run folders: what is kept, what is redone, what is refused."""
 
+import shutil
 from pathlib import Path
 from typing import Any
 
 import pytest
+from safetensors.torch import load_file, save_file
 
 from pinpoint.behaviours import Sycophancy
-from pinpoint.config import RunConfig, resolve, settings_of
-from pinpoint.errors import ConfigError, InputError
+from pinpoint.checks import CheckResult
+from pinpoint.config import RunConfig, of_run, resolve, settings_of
+from pinpoint.errors import ArtifactError, ConfigError, InputError
 from pinpoint.organism import shipped
-from pinpoint.pipeline import Run, folder_for, locked, parse_gates
+from pinpoint.pipeline import Run, endpoint_folder, folder_for, locked, parse_gates
 from pinpoint.pipeline._evaluation import _unreached
-from pinpoint.pipeline._stages import LEFT, key_of, partial_of
+from pinpoint.pipeline._folders import digest_of
+from pinpoint.pipeline._run import STAGES
+from pinpoint.pipeline._stages import LEFT, key_of, partial_of, settle
 from tests import sets
 
 
@@ -159,6 +164,8 @@ def test_other_settings_in_an_old_folder_are_named_or_forked(tmp_path: Path) -> 
         folder_for(other, "yesman", out, fork=False)
     forked = folder_for(other, "yesman", out, fork=True)
     assert forked != out and (forked / "locate" / "locate.json").is_file()
+    assert of_run(forked) == other, "what is compared or swept in the copy does not write them"
+    assert folder_for(other, "yesman", forked, fork=False) == forked
 
 
 def test_the_folder_of_equal_settings_is_found_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -168,6 +175,50 @@ def test_the_folder_of_equal_settings_is_found_again(tmp_path: Path, monkeypatch
     folder.mkdir(parents=True)
     assert folder_for(settings(), "org/model", None, fork=False) == folder
     assert folder_for(settings(seed=1), "org/model", None, fork=False) != folder
+    # That of a model behind an endpoint, which lies beside it, is none of a run.
+    endpoint_folder(settings(seed=2), None).mkdir(parents=True)
+    Path("runs", "org-model", f"endpoint-{digest_of(settings(seed=2))}").mkdir()
+    assert not folder_for(settings(seed=2), "org/model", None, fork=False).exists()
+
+
+def test_an_evaluation_is_of_the_tuning_that_it_saw(finished_run: Path, tmp_path: Path) -> None:
+    folder = Path(shutil.copytree(finished_run, tmp_path / "run"))
+    run = Run(of_run(folder), folder)
+    assert run.is_done("evaluate")
+    # As on another device: the same settings, other weights.
+    path = folder / "adapter" / "adapter_model.safetensors"
+    save_file({name: tensor * 1.01 for name, tensor in load_file(path).items()}, path)
+    settle(run, "tune")
+    assert run.is_done("tune") and not run.is_done("evaluate")
+    with pytest.raises(ArtifactError, match="stage 'evaluate' belongs to an earlier 'tune' than the present one"):
+        run.report()
+
+
+def test_without_full_fine_tuning_a_copy_keeps_nothing_of_it(finished_run: Path, tmp_path: Path) -> None:
+    folder = Path(shutil.copytree(finished_run, tmp_path / "run"))
+    run = Run(of_run(folder), folder)
+    for name in ("full/tune.json", "evaluate/full/own.jsonl", "search.json"):
+        (folder / name).parent.mkdir(exist_ok=True)
+        (folder / name).write_text("{}")
+    run.do("tune_full")
+    run.do("evaluate")
+    assert not any((folder / name).exists() for name in ("full", "evaluate/full", "search.json"))
+
+
+def test_a_stage_that_is_done_again_has_no_checks_of_before(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    run, asked = Run(settings(), tmp_path), ["old", "older"]
+
+    def look(run: Run) -> None:
+        for name in asked:
+            run.note(CheckResult(name=name, ok=True, detail=""))
+
+    monkeypatch.setitem(STAGES, "verify", look)
+    run.note(CheckResult(name="beside", ok=True, detail=""))
+    run.do("verify")
+    asked = ["new"]
+    run.do("verify")
+    kept = run.workspace.read_json("checks.json")
+    assert [(check["name"], check["stage"]) for check in kept] == [("beside", ""), ("new", "verify")]
 
 
 def test_one_process_at_a_time(tmp_path: Path) -> None:

@@ -84,6 +84,20 @@ def test_numbers_that_may_not_be_chosen_are_not_tuned(tmp_path: Path, monkeypatc
     assert tried == [1, 2]
 
 
+def test_one_kind_after_another_keeps_what_the_others_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    run = run_of(tmp_path, tune={"heads": "auto"})
+    run.do("locate")
+    monkeypatch.setattr(sweeps, "_tuned", lambda _run, count, share: point(count, 0.9, 0.001 * count, True))
+    monkeypatch.setattr(sweeps, "_by_pairs", lambda _run, count: {"heads": count})
+    heads = sweep_run(run, ["heads"])
+    both = sweep_run(run, ["pairs"])
+    assert both["heads"] == heads["heads"] and both["chosen"] == heads["chosen"] == 1 and both["pairs"] == {"heads": 1}
+    assert sweep_run(run, ["pairs"])["heads"] == heads["heads"]
+    other = run_of(tmp_path, tune={"heads": "auto"}, seed=1)
+    with pytest.raises(ConfigError, match="how many heads are to agree is not known"):
+        sweep_run(other, ["pairs"])
+
+
 def test_several_processes_are_sent_to_the_sweep_first(tmp_path: Path) -> None:
     run = run_of(tmp_path)
     run.do("locate")

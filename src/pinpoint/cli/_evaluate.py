@@ -17,7 +17,6 @@ from pinpoint.cli._common import (
     JudgeKind,
     JudgeModel,
     Offline,
-    Out,
     Phrasings,
     Pressure,
     Questions,
@@ -29,6 +28,14 @@ from pinpoint.cli._common import (
 from pinpoint.cli._opened import print_json, terminal
 from pinpoint.cli._stages import opened
 from pinpoint.errors import ConfigError
+
+EndpointOut = Annotated[
+    Path | None,
+    typer.Option(
+        help="With --endpoint, where to write; by default runs/<model>/endpoint-<hash of the settings>. "
+        "A run is evaluated in its own folder."
+    ),
+]
 
 
 def evaluate(
@@ -56,7 +63,7 @@ def evaluate(
     judge: JudgeKind = None,
     judge_model: JudgeModel = None,
     judge_endpoint: JudgeEndpoint = None,
-    out: Out = None,
+    out: EndpointOut = None,
     device: DeviceHere = None,
     offline: Offline = False,
     as_json: Json = False,

@@ -158,6 +158,8 @@ def _measured(run: "Run", asked: _Further) -> "Located":
     from pinpoint.cli._located import Located
     from pinpoint.pipeline import (
         beside_brute_force,
+        check_paths,
+        check_ranked,
         joint_of,
         locate_receivers,
         locate_stability,
@@ -165,6 +167,12 @@ def _measured(run: "Run", asked: _Further) -> "Located":
         search_set,
     )
 
+    method = run.config.locate.method
+    # Before anything is located.
+    for option in (*["--set"][: bool(asked.set_size)], *["--joint"][: bool(asked.named)]):
+        check_paths(method, option)
+    if asked.stability:
+        check_ranked(method)
     run.view.check([*asked.receivers, *asked.named])
     scores = located_scores(run) if run.is_done("locate") else run.do("locate")
     folder = run.workspace.sub("locate")

@@ -138,7 +138,7 @@ def run(
     )
     gates = _gates(require, model, config, settings) if require else []
     if dry_run:
-        _plan(model, config, settings, out, as_json)
+        _plan(model, config, settings, out, as_json, fork=fork)
         return
     with started(model, config, settings, out, fork=fork, quiet=quiet, judged=True) as opened:
         opened.all()
@@ -159,22 +159,30 @@ def _gates(require: str, model: str, config: Path | None, settings: dict[str, An
     return parse_gates(require, behaviour_of(resolved.behaviour).measures)
 
 
-def _plan(model: str, config: Path | None, settings: dict[str, Any], out: Path | None, as_json: bool) -> None:
+def _plan(
+    model: str, config: Path | None, settings: dict[str, Any], out: Path | None, as_json: bool, *, fork: bool
+) -> None:
     from pinpoint.config import notices, resolve
 
     resolved = resolve(model_path(model), config, settings)
     tell_of_code(resolved)
     from pinpoint.cli._plans import print_plan
     from pinpoint.models import load_tokenizer
-    from pinpoint.pipeline import Run, fitted, folder_for, plan, rendering
+    from pinpoint.pipeline import Run, changed_keys, copy_of, fitted, folder_for, plan, rendering
 
     with terminal(quiet=True, stopped="stopped: nothing was written."):
         own = load_tokenizer(resolved.model, resolved.revision, resolved.trust_remote_code)
         tokenizer = rendering(own, resolved)
         resolved, lost = fitted(resolved, tokenizer)
-        folder = folder_for(resolved, Path(model).name if Path(model).exists() else model, out, fork=False)
         notes = [lost.failure] if lost else []
-        found = plan(Run(resolved, folder), tokenizer, notes)
+        if fork and out is not None and changed_keys(resolved, out):
+            # Of a copy that is yet to be made, what is done is done in the folder that it is of.
+            copied = copy_of(out, resolved)
+            found = plan(Run(resolved, copied if copied.exists() else out), tokenizer, notes)
+            found = found.model_copy(update={"folder": str(copied)})
+        else:
+            folder = folder_for(resolved, Path(model).name if Path(model).exists() else model, out, fork=False)
+            found = plan(Run(resolved, folder), tokenizer, notes)
     print_json(found.model_dump()) if as_json else print_plan(found)
     for line in notices(resolved):
         typer.echo(line, err=True)

@@ -42,6 +42,8 @@ def score(
 
     if items is not None and (items.is_dir() or (items.exists() and items.samefile(file))):
         raise InputError("is a folder, or the file of exchanges itself.", where=str(items), mend="Give another file.")
+    if items is not None and not file.is_file():
+        raise InputError("can be read only once, and --items reads it again.", where=str(file), mend="Give a file.")
     rows = read_transcripts(file)
     settings = _settings(judge, judge_model, judge_endpoint)
     for number, one in enumerate(rows, 1):

@@ -105,7 +105,9 @@ def tune(
         from pinpoint.pipeline import demand_before
 
         demand_before(held, "tune")
-        held.do("tune")
+        # Stopped in the second, it goes on there.
+        if held.is_done("tune_full") or not held.is_done("tune"):
+            held.do("tune")
         held.do("tune_full")
     record = held.workspace.read_json("tune.json")
     if as_json:

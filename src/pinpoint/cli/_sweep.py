@@ -85,13 +85,17 @@ def sweep(
         template=template,
         sweep={key: value for key, value in given.items() if value is not None},
     )
+    kinds = [kind.strip() for kind in over.split(",")]
+    from pinpoint.pipeline import check_kinds, counts_of, sweep_run
+
+    check_kinds(kinds)
     with started(model, config, settings, out, fork=fork, quiet=quiet) as run:
         from pinpoint.cli._tables import print_sweep
-        from pinpoint.pipeline import sweep_run
         from pinpoint.report import write_sweep
 
+        counts_of(run)  # before anything is done with them
         if not run.is_done("locate"):
             run.do("locate")
-        found = sweep_run(run, over.split(","))
+        found = sweep_run(run, kinds)
         page = write_sweep(run.workspace.sub("sweep"), run.config)
     print_json(found) if as_json else print_sweep(found, run.inputs.behaviour, page)

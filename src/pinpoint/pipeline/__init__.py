@@ -5,11 +5,11 @@ from pinpoint.pipeline._chatting import lineup_of_model, lineup_of_run
 from pinpoint.pipeline._compare import compare_run
 from pinpoint.pipeline._endpoint import endpoint_folder, evaluate_endpoint
 from pinpoint.pipeline._export import export_run
-from pinpoint.pipeline._folders import folder_for
+from pinpoint.pipeline._folders import changed_keys, copy_of, folder_for
 from pinpoint.pipeline._gates import Gate, parse_gates
 from pinpoint.pipeline._inputs import read_sets
 from pinpoint.pipeline._inspect import Inspection, inspect_model
-from pinpoint.pipeline._joint import joint_of, search_set
+from pinpoint.pipeline._joint import check_paths, joint_of, search_set
 from pinpoint.pipeline._locating import (
     Comparison,
     beside_brute_force,
@@ -24,11 +24,17 @@ from pinpoint.pipeline._push import Package, Target, exported, package_of, push,
 from pinpoint.pipeline._reproduce import Reproduction, read_record, reproduce, restored
 from pinpoint.pipeline._room import demand_room
 from pinpoint.pipeline._run import Run
-from pinpoint.pipeline._stability import locate_stability
-from pinpoint.pipeline._sweeps import sweep_run
+from pinpoint.pipeline._stability import check_ranked, locate_stability
+from pinpoint.pipeline._sweeps import check_kinds, counts_of, sweep_run
 from pinpoint.pipeline._template import Fitted, fitted, rendering
 
 __all__ = [
+    "changed_keys",
+    "check_kinds",
+    "check_paths",
+    "check_ranked",
+    "copy_of",
+    "counts_of",
     "LOG",
     "Comparison",
     "Fitted",

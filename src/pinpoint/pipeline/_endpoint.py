@@ -98,6 +98,7 @@ def _asked(config: RunConfig, inputs: Inputs) -> dict[str, Any]:
         "files": files,
         "columns": config.data.columns and config.data.columns.model_dump(mode="json", exclude={"explanation"}),
         **({"reasoned": list(config.data.reasoned)} if config.data.reasoned else {}),
+        **({"characters": config.data.characters} if config.data.characters else {}),
         "evaluate": config.evaluate.model_dump(mode="json", include=sizes),
         "judge": config.judge.asked,
     }
@@ -121,7 +122,7 @@ def _same_as_before(space: Workspace, asked: dict[str, Any]) -> None:
     if space.path("config.yaml").is_file():
         raise ConfigError("holds a run.", where=str(space.root), mend="Give another folder with --out.")
     before = space.read_json(_ASKED) if space.has(_ASKED) else asked
-    changed = [key for key in asked if before.get(key) != asked[key]]
+    changed = [key for key in {**before, **asked} if before.get(key) != asked.get(key)]
     if changed:
         raise ConfigError(
             f"holds an evaluation with other settings: {', '.join(changed)}.",

@@ -33,7 +33,10 @@ def evaluate_run(run: Run) -> dict[str, Evaluation]:
     run.inputs.list_unusable(run.workspace)
     judge = judge_of(run.config.judge, run.load, partial.journal("judge.jsonl"))
     results: dict[str, Evaluation] = {}
-    for name, folder in {"base": None, **run.tuned_models()}.items():
+    models = {"base": None, **run.tuned_models()}
+    for old in {"full"} - models.keys():
+        space.drop(old)
+    for name, folder in models.items():
         model = run.model if folder is None else run.load_tuned(folder)
         results[name] = evaluate(
             model,

@@ -56,7 +56,7 @@ def folder_for(config: RunConfig, model: str, out: Path | None, *, fork: bool) -
     """
     if out is None:
         home = Path("runs") / re.sub(r"[^\w.-]+", "-", model)
-        earlier = sorted(home.glob(f"*-{digest_of(config)}"))
+        earlier = sorted(home.glob(f"[0-9]*T*Z-{digest_of(config)}"))
         return earlier[-1] if earlier else home / f"{datetime.now(UTC):%Y%m%dT%H%M%SZ}-{digest_of(config)}"
     changed = changed_keys(config, out)
     if not changed:
@@ -67,8 +67,15 @@ def folder_for(config: RunConfig, model: str, out: Path | None, *, fork: bool) -
             where=str(out),
             mend="Give another folder with --out, or copy what still holds to a new one with --fork.",
         )
-    copied = out.with_name(f"{out.name}-{digest_of(config)}")
+    copied = copy_of(out, config)
     if not copied.exists():
         with Workspace(copied.parent).folder(copied.name) as partial:
             shutil.copytree(out, partial, dirs_exist_ok=True)
+            # A stage may be all that is done in it, or a comparison, which do not write the settings.
+            Workspace(partial).write_text("config.yaml", config.to_yaml())
     return copied
+
+
+def copy_of(out: Path, config: RunConfig) -> Path:
+    """Where --fork copies a folder to that was run with other settings than these."""
+    return out.with_name(f"{out.name}-{digest_of(config)}")

@@ -19,7 +19,7 @@ def search_set(run: Run, count: int) -> FoundSet:
     Raises:
         ConfigError: the heads are not located by path patching, which joint effects are of.
     """
-    config = _by_paths(run, "--set", "a set is searched")
+    config = _by_paths(run, "--set")
     pairs, ranking_half, effect_half = run.inputs.halves
     run.progress.start(f"searching for a set of {count} heads", 0)
     found = find_set(
@@ -50,7 +50,7 @@ def joint_of(run: Run, heads: Sequence[Head]) -> Joint:
         InputError: the model has no such head.
         ConfigError: the heads are not located by path patching, which joint effects are of.
     """
-    config = _by_paths(run, "--joint", "joint effects are found")
+    config = _by_paths(run, "--joint")
     run.view.check(heads)
     run.progress.start(f"the joint effect of {len(heads)} heads", 0)
     found = joint_effect(run.model, run.tokenizer, run.inputs.halves.pairs, heads, **config)
@@ -59,13 +59,23 @@ def joint_of(run: Run, heads: Sequence[Head]) -> Joint:
     return found
 
 
-def _by_paths(run: Run, option: str, what: str) -> dict[str, Any]:
-    """What joint effects take over from the settings."""
-    config = run.config.locate
-    if config.method != "path":
+def check_paths(method: str, option: str) -> None:
+    """Refuses joint effects, "--set" or "--joint", of heads that are not located by path patching.
+
+    Raises:
+        ConfigError: they are not.
+    """
+    if method != "path":
+        what = {"--set": "a set is searched", "--joint": "joint effects are found"}[option]
         raise ConfigError(
-            f"{what} by path patching; the method is {config.method!r}.",
+            f"{what} by path patching; the method is {method!r}.",
             where=option,
             mend=f"Leave out --method or {option}.",
         )
+
+
+def _by_paths(run: Run, option: str) -> dict[str, Any]:
+    """What joint effects take over from the settings."""
+    config = run.config.locate
+    check_paths(config.method, option)
     return {name: getattr(config, name) for name in ("metric", "engine", "batch_size", "rows_per_chunk")}

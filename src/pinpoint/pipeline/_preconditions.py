@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from pinpoint.artifacts import Workspace
 from pinpoint.errors import ArtifactError
 from pinpoint.pipeline._fingerprint import fingerprint
-from pinpoint.pipeline._stages import LEFT, done_stages, key_of, needs
+from pinpoint.pipeline._stages import LEFT, done_stages, key_of, left_by, needs
 
 if TYPE_CHECKING:
     from pinpoint.pipeline._run import Run
@@ -93,8 +93,10 @@ def demand_of_one_piece(space: Workspace, model: str) -> None:
                 where=", ".join(str(space.root / name) for name in changed[:3]),
                 mend=f"Do it again: {again}.",
             )
-        for name, key in done[stage].get("read", {}).items():
-            if keys.get(name, key) != key:
+        left = {name: left_by(space, name) for name in done[stage].get("of", {})}
+        read, now = done[stage].get("read", {}) | done[stage].get("of", {}), keys | left
+        for name, key in read.items():
+            if now.get(name, key) != key:
                 raise ArtifactError(
                     f"stage {stage!r} belongs to an earlier {name!r} than the present one: a page would mix them.",
                     where=str(space.root),

@@ -50,6 +50,9 @@ _FOLLOWED: dict[str, Callable[..., None]] = {
 }
 
 
+_CHECKS = "checks.json"
+
+
 class Run:
     """A run folder and the stages that fill it. Each stage reads what the ones before it wrote.
 
@@ -80,6 +83,7 @@ class Run:
         self.progress: Progress = progress or Silent()
         self.processes = processes or Processes()
         self.inputs = Inputs(config, self.progress, self.workspace)
+        self._doing = ""
         set_seed(config.seed)
 
     @cached_property
@@ -148,13 +152,15 @@ class Run:
 
     def note(self, result: CheckResult) -> None:
         """Keeps a check's result for the page, then stops the run if it failed, or tells of it."""
-        name = "checks.json"
-        kept = self.workspace.read_json(name) if self.workspace.has(name) else []
-        kept = [check for check in kept if check["name"] != result.name]
-        self.workspace.write_json(name, [*kept, result.model_dump()])
+        kept = [check for check in self._checks() if check["name"] != result.name]
+        self.workspace.write_json(_CHECKS, [*kept, result.model_dump() | {"stage": self._doing}])
         demand(result)
         if not result.ok:
             self.progress.say(result.warning)
+
+    def _checks(self) -> list[dict[str, Any]]:
+        found: list[dict[str, Any]] = self.workspace.read_json(_CHECKS) if self.workspace.has(_CHECKS) else []
+        return found
 
     def share(self, work: str, **inputs: Any) -> None:
         """Has the other processes take part in a piece of work that this one is about to do."""
@@ -181,7 +187,13 @@ class Run:
         set_seed(self.config.seed)
         if self.workspace.root.is_dir():  # else a stage that refuses its inputs leaves no folder
             note_environment(self)
-        result = STAGES[stage](self)
+        if (kept := [check for check in self._checks() if check.get("stage") != stage]) != self._checks():
+            self.workspace.write_json(_CHECKS, kept)  # those of other settings are not this one's
+        self._doing = stage
+        try:
+            result = STAGES[stage](self)
+        finally:
+            self._doing = ""
         note_environment(self)
         self.workspace.write_text("config.yaml", self.config.to_yaml())
         settle(self, stage)

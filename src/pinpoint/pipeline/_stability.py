@@ -41,6 +41,16 @@ def overlap(run: Run, scores: HeadScores, count: int) -> Estimate:
     return top_overlap(scores.of(ranking_half), groups, count, seed=run.config.seed)
 
 
+def check_ranked(method: str) -> None:
+    """Refuses to look for the stability of a random order.
+
+    Raises:
+        ConfigError: the method is that.
+    """
+    if method == "random":
+        raise ConfigError("a random order depends on its seed alone.", where="--stability", mend="Use another method.")
+
+
 def locate_stability(run: Run, scores: HeadScores) -> dict[str, Any]:
     """Ranks heads again by other pairs, wordings and kinds of question; writes `locate/stability.json`.
 
@@ -56,8 +66,7 @@ def locate_stability(run: Run, scores: HeadScores) -> dict[str, Any]:
     Raises:
         ConfigError: heads were put in a random order.
     """
-    if scores.method == "random":
-        raise ConfigError("a random order depends on its seed alone.", where="--stability", mend="Use another method.")
+    check_ranked(scores.method)
     counts = _counts(len(scores.ranking()), 16)
     seed, groups = run.config.seed, scores.groups
     [again] = agreement_by_pairs(scores, groups, scores, 1, [len(scores.effects)], seed=seed)

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from pinpoint.config import TuneConfig
     from pinpoint.pipeline._run import Run
 
+TUNED = ("tune", "tune_full")
+"""The stages whose models are evaluated."""
 STAGES_RECORD = "stages.json"
 
 LEFT = {
@@ -168,6 +170,8 @@ def _of_evaluate(run: Run) -> dict[str, Any]:
     config = run.config
     return {
         "tuned": [key_of(run, "tune"), key_of(run, "tune_full")],
+        # Elsewhere, or on another device, the same settings tune to other weights.
+        "left": {stage: left_by(run.workspace, stage) for stage in TUNED},
         "locate": key_of(run, "ranking"),
         "evaluate": config.evaluate.model_dump(
             mode="json", exclude=None if config.data.passages else {"passage_items", "passage_tokens"}
@@ -248,6 +252,12 @@ def done_stages(space: Workspace) -> dict[str, Any]:
     return found
 
 
+def left_by(space: Workspace, stage: str) -> str | None:
+    """Changes with what a stage left; None where it is not done."""
+    record = done_stages(space).get(stage)
+    return record and hashlib.sha256(json.dumps(record["files"], sort_keys=True).encode()).hexdigest()
+
+
 def settled(run: Run, stage: str) -> bool:
     """Whether the stage is done with these settings and inputs, and what it left is whole."""
     record = done_stages(run.workspace).get(stage)
@@ -267,6 +277,7 @@ def settle(run: Run, stage: str) -> None:
         "base": fingerprint(run.config.model),
         "read": read,
         "files": space.digests_of(LEFT[stage]),
+        **({"of": {name: left_by(space, name) for name in TUNED}} if stage == "evaluate" else {}),
     }
     space.write_json(STAGES_RECORD, done_stages(space) | {stage: entry})
     clear(run, stage)

@@ -42,18 +42,22 @@ def sweep_run(run: Run, kinds: Sequence[str] = KINDS) -> dict[str, Any]:
     Raises:
         ConfigError: a number of heads is more than there are, a kind is unknown, or the model cannot be tuned.
     """
-    if unknown := [kind for kind in kinds if kind not in KINDS]:
-        raise ConfigError(f"sweep {unknown[0]!r} is unknown.", where="--over", mend=f"Use some of {', '.join(KINDS)}.")
+    check_kinds(kinds)
     note_environment(run)
-    count, heads = None, {}
+    count, heads, kept = None, {}, _kept(run)
     if "heads" in kinds or "data" in kinds:
-        heads = {"heads": [_point(run, number, 1.0) for number in _counts(run)]}
+        heads = {"heads": [_point(run, number, 1.0) for number in counts_of(run)]}
         count = chosen_count(heads["heads"], run.config.tune.max_heads)
+        kept = kept if kept.get("chosen") == count else {}  # what follows is of another number
     pairs = {"pairs": _by_pairs(run, count or _known_count(run))} if "pairs" in kinds else {}
     found: dict[str, Any] = {
+        "key": key_of(run, "sweep"),
         "model": run.config.model,
         "targets": run.inputs.behaviour.targets(run.config.tune),
-        "chosen": count,
+        "chosen": count or kept.get("chosen"),
+        **({"heads": kept["heads"]} if "heads" in kept else {}),
+        **({"data": kept["data"]} if "data" in kept else {}),
+        **({"pairs": kept["pairs"]} if "pairs" in kept else {}),
         **heads,
     }
     if "data" in kinds and count is not None:
@@ -64,9 +68,26 @@ def sweep_run(run: Run, kinds: Sequence[str] = KINDS) -> dict[str, Any]:
     return found
 
 
+def _kept(run: Run) -> dict[str, Any]:
+    """What earlier calls found with the same settings, over other kinds too."""
+    space = run.workspace.sub("sweep")
+    found: dict[str, Any] = space.read_json("sweep.json") if space.has("sweep.json") else {}
+    return found if found.get("key") == key_of(run, "sweep") else {}
+
+
+def check_kinds(kinds: Sequence[str]) -> None:
+    """Refuses kinds of sweeps that there are none of.
+
+    Raises:
+        ConfigError: names the first.
+    """
+    if unknown := [kind for kind in kinds if kind not in KINDS]:
+        raise ConfigError(f"sweep {unknown[0]!r} is unknown.", where="--over", mend=f"Use some of {', '.join(KINDS)}.")
+
+
 def swept_count(run: Run, most: int) -> int:
     """The number of heads that does best on the validation questions, at most `most`."""
-    counts = [number for number in _counts(run) if number <= most]
+    counts = [number for number in counts_of(run) if number <= most]
     return chosen_count([_point(run, number, 1.0) for number in counts], most)
 
 
@@ -76,12 +97,12 @@ def _known_count(run: Run) -> int:
     Raises:
         ConfigError: it is not.
     """
-    heads, space = run.config.tune.heads, run.workspace.sub("sweep")
+    heads = run.config.tune.heads
     if isinstance(heads, int):
         return heads
     if isinstance(heads, tuple):
         return len(heads)
-    known: int | None = space.read_json("sweep.json")["chosen"] if space.has("sweep.json") else None
+    known: int | None = _kept(run).get("chosen")
     if known is None:
         raise ConfigError(
             "how many heads are to agree is not known.",
@@ -110,15 +131,20 @@ def chosen_count(points: Sequence[dict[str, Any]], most: int) -> int:
     return int(best.setting)
 
 
-def _counts(run: Run) -> list[int]:
-    given, ranking = run.config.sweep.counts, run.ranking()
-    if given and max(given) > len(ranking):
+def counts_of(run: Run) -> list[int]:
+    """The numbers of heads to try.
+
+    Raises:
+        ConfigError: one is more than there are.
+    """
+    given, there = run.config.sweep.counts, len(list(run.view.heads()))
+    if given and max(given) > there:
         raise ConfigError(
-            f"{max(given)} heads are more than the {len(ranking)} there are.",
+            f"{max(given)} heads are more than the {there} there are.",
             where="sweep.counts",
             mend="Give smaller numbers.",
         )
-    doubled = [2**i for i in range(len(ranking).bit_length()) if 2**i <= max(1, len(ranking) // 2)]
+    doubled = [2**i for i in range(there.bit_length()) if 2**i <= max(1, there // 2)]
     return sorted(set(given)) or doubled
 
 
