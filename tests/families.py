@@ -75,7 +75,7 @@ FAMILIES: dict[str, tuple[str, dict[str, Any]]] = {
             "num_local_experts": 4,
             "interleave_moe_layer_step": 2,
             "attention_chunk_size": 8,
-            "floor_scale": 16,
+            "floor_scale": 64,
         },
     ),
     "mistral": ("mistral", {"num_key_value_heads": 3, "head_dim": 8, "sliding_window": 8}),

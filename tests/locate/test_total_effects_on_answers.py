@@ -165,8 +165,12 @@ def test_attribution_is_the_slope_on_every_architecture(family: str) -> None:
     if family in KINKED:
         # The smaller the step, the fewer heads it takes across a kink or to another expert; float32 rounds it away.
         model.double().set_experts_implementation("eager")
-    expected = slopes_by_hand(model, pairs, "suffix", "logprob_diff", 0.001 if family in KINKED else 0.01)
-    apart = (found.effects - expected).abs() / expected.abs().max()
+    # By hand on the shortest pair, which was padded among the others; a median takes them all.
+    shortest = min(range(len(pairs)), key=lambda i: len(pairs[i].reference))
+    some = list(range(len(pairs))) if family in KINKED else [shortest]
+    step = 0.001 if family in KINKED else 0.01
+    expected = slopes_by_hand(model, [pairs[i] for i in some], "suffix", "logprob_diff", step)
+    apart = (found.effects[some] - expected).abs() / expected.abs().max()
     assert (apart.median() if family in KINKED else apart.max()) < 2e-3
 
 
