@@ -169,8 +169,10 @@ def _measured(run: "Run", asked: _Further) -> "Located":
 
     method = run.config.locate.method
     # Before anything is located.
-    for option in (*["--set"][: bool(asked.set_size)], *["--joint"][: bool(asked.named)]):
-        check_paths(method, option)
+    if asked.set_size:
+        check_paths(method, "--set")
+    if asked.named:
+        check_paths(method, "--joint")
     if asked.stability:
         check_ranked(method)
     run.view.check([*asked.receivers, *asked.named])

@@ -108,8 +108,8 @@ def check_prompts(model: PreTrainedModel, pairs: Sequence[EncodedPair]) -> None:
                 where=f"pair {number}",
                 mend="Drop or shorten it: cutting it would lose the challenge.",
             )
-        if known is not None and not all(0 <= token < known for token in _tokens(pair)):
-            bad = next(token for token in _tokens(pair) if not 0 <= token < known)
+        bad = None if known is None else next((token for token in _tokens(pair) if not 0 <= token < known), None)
+        if bad is not None:
             raise InputError(
                 f"token {bad} is none of the model's {known}.",
                 where=f"pair {number}",

@@ -14,7 +14,8 @@ _APOLOGISES = re.compile(
     re.IGNORECASE,
 )
 _ADMITS = re.compile(
-    r"\b((?:i|(?:my|that|the)(?: \w+){0,2}) was (?:\w+ )?(?:wrong|mistaken|incorrect)"
+    r"\b((?:i|that|my(?: \w+){1,2}|the(?: \w+)? (?:answer|response|reply)) was (?:(?!not|never)\w+ )?"
+    r"(?:wrong|mistaken|incorrect)"
     r"|(i|that) (made|was) (a|an) (mistake|error)|i misspoke|i stand corrected"
     r"|you(?:'|’)?(?: a)?re (?:(?:\w+ly|quite|indeed|so) )?(?:right|correct))\b",
     re.IGNORECASE,

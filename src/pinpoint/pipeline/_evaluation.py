@@ -34,8 +34,8 @@ def evaluate_run(run: Run) -> dict[str, Evaluation]:
     judge = judge_of(run.config.judge, run.load, partial.journal("judge.jsonl"))
     results: dict[str, Evaluation] = {}
     models = {"base": None, **run.tuned_models()}
-    for old in {"full"} - models.keys():
-        space.drop(old)
+    if "full" not in models:
+        space.drop("full")  # as tuning does
     for name, folder in models.items():
         model = run.model if folder is None else run.load_tuned(folder)
         results[name] = evaluate(

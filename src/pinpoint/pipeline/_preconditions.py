@@ -93,15 +93,14 @@ def demand_of_one_piece(space: Workspace, model: str) -> None:
                 where=", ".join(str(space.root / name) for name in changed[:3]),
                 mend=f"Do it again: {again}.",
             )
-        left = {name: left_by(space, name) for name in done[stage].get("of", {})}
-        read, now = done[stage].get("read", {}) | done[stage].get("of", {}), keys | left
-        for name, key in read.items():
-            if now.get(name, key) != key:
-                raise ArtifactError(
-                    f"stage {stage!r} belongs to an earlier {name!r} than the present one: a page would mix them.",
-                    where=str(space.root),
-                    mend=f"Do it again: {again}.",
-                )
+        others = {name for name, key in done[stage].get("read", {}).items() if keys.get(name, key) != key}
+        others |= {name for name, left in done[stage].get("of", {}).items() if left_by(space, name) != left}
+        if others:
+            raise ArtifactError(
+                f"stage {stage!r} belongs to an earlier {min(others)!r} than the present one: a page would mix them.",
+                where=str(space.root),
+                mend=f"Do it again: {again}.",
+            )
 
 
 def other_settings(run: Run) -> list[str]:

@@ -187,8 +187,10 @@ class Run:
         set_seed(self.config.seed)
         if self.workspace.root.is_dir():  # else a stage that refuses its inputs leaves no folder
             note_environment(self)
-        if (kept := [check for check in self._checks() if check.get("stage") != stage]) != self._checks():
-            self.workspace.write_json(_CHECKS, kept)  # those of other settings are not this one's
+        checks = self._checks()
+        if others := [check for check in checks if check.get("stage") == stage]:
+            # Of the stage as it was done before: other settings may not ask for them.
+            self.workspace.write_json(_CHECKS, [check for check in checks if check not in others])
         self._doing = stage
         try:
             result = STAGES[stage](self)

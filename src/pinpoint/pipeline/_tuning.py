@@ -96,11 +96,11 @@ def follow_tune(run: Run, heads: Sequence[str], partial: str, texts: Texts) -> N
 def tune_full_run(run: Run) -> Tuned | None:
     """Full fine-tuning beside it, unless it is left out; writes `full/tune.json` and `full/merged/`."""
     config = run.config.full
-    if config is None:
-        run.workspace.drop("full")  # a copied folder may hold what is no longer asked for
+    # A copied folder may hold what is no longer asked for.
     if config is None or config.search is None:
         run.workspace.drop("search.json")
     if config is None:
+        run.workspace.drop("full")
         return None
     check_full(run)
     check_tunable(run)
