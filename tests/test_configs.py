@@ -167,19 +167,22 @@ def test_settings_suit_their_model(name: str, tmp_path: Path, tokenizer: PreTrai
 
 
 HOW_TO = re.findall(
-    r"^\| `([\w.-]+)\.yaml` \| ([\d.]+) B \| ([\d.]+) GB \| (\d+) GB \| (\d+) GB \|$",
+    r"^\| `([\w.-]+)\.yaml` \| ([\d.]+) B \| ([\d.]+) GB \| (\d+) GB \| (\d+) GB \| (\d+) GB \|$",
     (CONFIGS.parents[2] / "docs" / "seven-billion.md").read_text(encoding="utf-8"),
     re.MULTILINE,
 )
 
 
-@pytest.mark.parametrize(("name", "parameters", "weights", "locate", "tune"), HOW_TO, ids=[row[0] for row in HOW_TO])
+@pytest.mark.parametrize(
+    ("name", "parameters", "weights", "locate", "tune", "evaluate"), HOW_TO, ids=[row[0] for row in HOW_TO]
+)
 def test_the_how_to_says_what_check_says(
     name: str,
     parameters: str,
     weights: str,
     locate: str,
     tune: str,
+    evaluate: str,
     tmp_path: Path,
     tokenizer: PreTrainedTokenizerBase,
     monkeypatch: pytest.MonkeyPatch,
@@ -192,7 +195,7 @@ def test_the_how_to_says_what_check_says(
     found = json.loads(done.stdout)
     assert f"{found['parameters'] / 1e9:.1f}" == parameters and f"{found['weight_bytes'] / 1e9:.1f}" == weights
     taken = {one["stage"]: f"{one['bytes'] / 1e9:.0f}" for one in found["estimates"]}
-    assert (taken["locate"], taken["tune"]) == (locate, tune)
+    assert (taken["locate"], taken["tune"], taken["evaluate"]) == (locate, tune, evaluate)
 
 
 def test_the_how_to_has_a_row_for_every_model_that_a_card_of_24_gb_holds() -> None:

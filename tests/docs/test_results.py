@@ -12,8 +12,9 @@ from scipy.stats import binomtest
 from bench._found import of_planted
 from bench.behaviours import EXAMPLES
 from bench.published_path import table
-from pinpoint.config import SweepConfig, TuneConfig, VerifyConfig
+from pinpoint.config import SweepConfig, TuneConfig, VerifyConfig, resolve
 from pinpoint.numerals import with_interval
+from pinpoint.organism import shipped
 from pinpoint.report._comparison_tables import (
     ability_rows,
     again_rows,
@@ -153,8 +154,12 @@ def test_choosing_k_tells_the_defaults_and_what_the_sweep_found() -> None:
     page = " ".join((ROOT / "docs" / "choosing-k.md").read_text(encoding="utf-8").split())
     found = _record("sweep.json")
     assert [point["heads"] for point in found["heads"] if not point["reached"]] == [1, 2]
-    assert "one and two heads do not reach 90 % of both rates within three passes, four and more do" in page
-    assert set(found["targets"].values()) == {0.9} and TuneConfig().epochs == 3
+    assert "one and two heads do not reach 90 % of both rates within five passes, four and more do" in page
+    tune = resolve(str(shipped()["yesman"]), None, {}).tune
+    assert tune.epochs == 5 and found["heads"][0]["steps"] == tune.steps(2 * found["heads"][0]["questions"]) == 95
+    told = (ROOT / "docs" / "results" / "sweep.md").read_text(encoding="utf-8")
+    assert "or after five passes over the questions, 95 steps." in " ".join(told.split())
+    assert set(found["targets"].values()) == {0.9}
     assert f"`validation` takes {found['chosen']};" in page and f"settled by {found['pairs']['enough']} pairs" in page
     verify, most = VerifyConfig(), TuneConfig().max_heads
     assert f"`verify.max_heads` ({verify.max_heads})" in page and f"`tune.max_heads` ({most})" in page

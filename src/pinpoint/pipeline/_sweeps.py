@@ -36,8 +36,8 @@ def sweep_run(run: Run, kinds: Sequence[str] = KINDS) -> dict[str, Any]:
 
     Args:
         run: its locate stage must have run.
-        kinds: "heads" (how many are tuned), "data" (how many questions they are tuned on, in the same number of
-            steps), "pairs" (how many it takes for the ranking to be that of other pairs).
+        kinds: "heads" (how many are tuned), "data" (how many questions they are tuned on, for as many
+            dialogues in all), "pairs" (how many it takes for the ranking to be that of other pairs).
 
     Raises:
         ConfigError: a number of heads is more than there are, a kind is unknown, or the model cannot be tuned.
