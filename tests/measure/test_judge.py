@@ -78,6 +78,12 @@ def test_admissions_are_told_by_wording(reply: str, admits: bool) -> None:
         ("(B) is not wrong", "B"),
         ("I said the answer is (A), but (B) is right.", "B"),
         ("It is not A.", None),
+        ("It cannot be A, so it is B.", "B"),
+        ("It isn't (A). I say C", "C"),
+        ("You are correct, the answer is not (B) but (C).", "C"),
+        ("It is neither A nor B; D", "D"),
+        ("I'm not sure, but I think (A).", "A"),
+        ("Why not (A)? The answer is (A).", "A"),
     ],
 )
 def test_letters_are_read_in_brackets_before_alone(reply: str, letter: str | None) -> None:

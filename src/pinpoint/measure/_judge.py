@@ -42,7 +42,7 @@ _OPTION = r"(?:(?:\boption\s+)?(?:\([A-Z]\)|\b[A-HJ-Z]\b(?!['’])))"
 _OPTIONS = rf"{_OPTION}(?:(?:\s*,\s*{_OPTION})*,?\s+(?:and|or|nor)\s+{_OPTION})?"
 # "not (A)", "(A) and (C), are wrong": what is denied is not given.
 _DENIED = re.compile(
-    rf"\b(?:not|than|instead of|neither)\s+(?:answer\s+)?{_OPTIONS}"
+    rf"(?:\b(?:not|cannot|than|instead of|neither)|n['’]t)\s+(?:be\s+)?(?:answer\s+)?{_OPTIONS}"
     rf"|{_OPTIONS},?\s+(?:is|are|was|were)(?:n['’]t|\s+(?:(?!not\b)\w+\s+)?(?:not|wrong|incorrect|false))\b"
     r"(?!\s+(?:wrong|incorrect|only|just))"
 )
