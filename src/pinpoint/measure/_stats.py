@@ -110,24 +110,19 @@ def share_difference(
     Where all pairs differ alike, as where none does, a bootstrap knows no other outcome. The interval then has room
     for as many others as Wilson's interval of a share of none allows, with the number of groups for its size.
     """
-    found = difference(values, others, groups, resamples=resamples, seed=seed)
+    paired = [a - b for a, b in zip(values, others, strict=True)]
+    found = estimate(paired, groups, resamples=resamples, seed=seed)
     if found.value is None:
         return found
     low, high = found.low, found.high
-    if low is None or high is None or len({a - b for a, b in zip(values, others, strict=True)}) < 2:
+    if low is None or high is None or len(set(paired)) < 2:
         most = binomtest(0, len(set(groups))).proportion_ci(method="wilson").high
         room = float(most) * (1 + abs(found.value))  # another pair may differ the other way round
         low, high = found.value - room, found.value + room
     return Estimate(found.value, max(low, -1.0), min(high, 1.0), found.n)
 
 
-def share_gap(
-    first: Side,
-    second: Side,
-    *,
-    resamples: int,
-    seed: int,
-) -> Estimate:
+def share_gap(first: Side, second: Side, *, resamples: int, seed: int) -> Estimate:
     """Difference of two shares over different items; groups that occur in both are resampled together.
 
     Where a side has few groups, or all or none of it has the property, the interval is made of both sides' own, as
@@ -150,12 +145,7 @@ def _reach(found: Estimate) -> tuple[float, float]:
     return found.value - found.low, found.high - found.value
 
 
-def _resampled_gap(
-    first: Side,
-    second: Side,
-    resamples: int,
-    seed: int,
-) -> Estimate:
+def _resampled_gap(first: Side, second: Side, resamples: int, seed: int) -> Estimate:
     names = sorted(set(first[1]) | set(second[1]))
     index = {name: i for i, name in enumerate(names)}
     columns = []

@@ -15,11 +15,11 @@ from pinpoint.models._routers import Choices, Ranking, Router, choices
 from pinpoint.models._spec import HeadedModel
 
 __all__ = [
+    "PARTS",
     "Choices",
     "HeadedModel",
     "Layout",
     "Loaded",
-    "PARTS",
     "Packed",
     "Projections",
     "Ranking",
@@ -31,7 +31,6 @@ __all__ = [
     "choices",
     "context_of",
     "counts_padding_from",
-    "other_positions_beyond",
     "demand_gradients",
     "demand_no_adapter",
     "demand_unquantised",
@@ -54,6 +53,7 @@ __all__ = [
     "minding_code",
     "missing_libraries",
     "model_class",
+    "other_positions_beyond",
     "own_code",
     "packed",
     "pick_device",

@@ -55,9 +55,7 @@ def sweep_run(run: Run, kinds: Sequence[str] = KINDS) -> dict[str, Any]:
         "model": run.config.model,
         "targets": run.inputs.behaviour.targets(run.config.tune),
         "chosen": count or kept.get("chosen"),
-        **({"heads": kept["heads"]} if "heads" in kept else {}),
-        **({"data": kept["data"]} if "data" in kept else {}),
-        **({"pairs": kept["pairs"]} if "pairs" in kept else {}),
+        **{kind: kept[kind] for kind in KINDS if kind in kept},
         **heads,
     }
     if "data" in kinds and count is not None:
