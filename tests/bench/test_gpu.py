@@ -33,6 +33,11 @@ def test_a_small_model_on_a_cpu_goes_through_every_cell(tmp_path: Path) -> None:
     assert cells["locate"]["heads"] == 16 and cells["locate"]["difference"] < 1e-4
     assert all(cells[method]["fits"] for method in ("pinpoint_top", "pinpoint_all", "lora", "full"))
     assert "| tiny | 16 |" in page(results, docs)
+    # A model that does not fit the card in float32.
+    record = json.loads((results / "gpu.json").read_text())
+    record["models"]["tiny"]["locate"]["difference"] = None
+    (results / "gpu.json").write_text(json.dumps(record))
+    assert "| not compared |" in page(results, docs)
 
 
 @pytest.mark.slow
