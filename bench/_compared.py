@@ -4,9 +4,10 @@ from typing import Any
 
 from bench._front import Panel, Point, front
 from pinpoint.behaviours import behaviour_of
-from pinpoint.config import CompareConfig, RunConfig
+from pinpoint.config import CompareConfig, RunConfig, settings_of
 from pinpoint.numerals import p_value
-from pinpoint.pipeline._comparators import ADAPTER_START, CAA_START, FULL_START, ITI_START
+from pinpoint.organism import shipped
+from pinpoint.pipeline._comparators import CAA_START, ITI_START, first_rate
 from pinpoint.report._comparison import _FAMILIES, _drawable
 from pinpoint.report._comparison_tables import (
     ability_rows,
@@ -92,6 +93,13 @@ def family(found: dict[str, Any]) -> int:
     return both - sum("base" in row for row in tests["pinpoint"].values())
 
 
+def _starts() -> dict[str, float]:
+    """Where the searches began, with the settings that come with the model."""
+    config = settings_of(str(shipped()["yesman"]), None, {})
+    rates = {"full": first_rate(config, "full"), "adapters": first_rate(config, "pinpoint")}
+    return rates | {"caa": CAA_START, "iti": ITI_START}
+
+
 def told(found: dict[str, Any], quick: dict[str, Any] | None) -> dict[str, Any]:
     """What the template of the page is filled with."""
     others = entries_of(found, *OTHER_HEADS)
@@ -127,7 +135,7 @@ def told(found: dict[str, Any], quick: dict[str, Any] | None) -> dict[str, Any]:
         "lost": lambda name: differences(found, name, abilities, (-1,)),
         "difference": lambda name, key: difference(found, name, key),
         "measured": lambda name, key: rate(found["methods"][name]["metrics"][key]),
-        "starts": {"full": FULL_START, "adapters": ADAPTER_START, "caa": CAA_START, "iti": ITI_START},
+        "starts": _starts(),
         "tries": CompareConfig().tries,
     }
 

@@ -33,7 +33,8 @@ class Panel(NamedTuple):
     points: list[Point]
 
 
-def _mark(x: float, y: float, color: str, shape: str) -> str:
+def mark(x: float, y: float, color: str, shape: str) -> str:
+    """A point's mark, of a colour and a shape of `STYLES`."""
     at = f"{x:.1f} {y:.1f}"
     return {
         "circle": f'<circle cx="{x:.1f}" cy="{y:.1f}" r="4.5" fill="{color}"/>',
@@ -90,7 +91,7 @@ def _drawn(panel: Panel, styles: dict[str, tuple[str, str]]) -> list[str]:
         bottom, top = (axes.y(one.up[end]) for end in ("low", "high"))
         bars = f"M{low:.1f} {y:.1f}H{high:.1f}M{x:.1f} {bottom:.1f}V{top:.1f}"
         parts.append(f'<g><title>{escape(one.name)}</title><path d="{bars}" stroke="{color}" stroke-opacity="0.5"/>')
-        parts.append(_mark(x, y, color, shape))
+        parts.append(mark(x, y, color, shape))
         if one.written:
             parts.append(f'<text x="{x + 7:.1f}" y="{y - 7:.1f}">{escape(one.name)}</text>')
         parts.append("</g>")
@@ -119,5 +120,5 @@ def front(panels: list[Panel], said: str) -> str:
         parts += [f'<g transform="translate(0 {number * tall})">', *_drawn(panel, styles), "</g>"]
     for number, group in enumerate(groups if len(groups) > 1 else []):
         x = LEFT + number * WIDTH / len(groups)
-        parts += [_mark(x, height - 14, *styles[group]), f'<text x="{x + 10:.0f}" y="{height - 10}">{group}</text>']
+        parts += [mark(x, height - 14, *styles[group]), f'<text x="{x + 10:.0f}" y="{height - 10}">{group}</text>']
     return "\n".join([*parts, "</svg>"]) + "\n"

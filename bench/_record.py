@@ -62,7 +62,8 @@ class Conditions:
         libraries = ", ".join(f"{name} {version(name)}" for name in ("torch", "transformers"))
         day = datetime.datetime.now(datetime.UTC).date()
         others = f"other processes took {100 * self.others:.0f} % of the cores meanwhile"
-        return f"{machine}; Python {platform.python_version()}, {libraries}; {day}; {others}"
+        made = "; ".join(filter(None, (str(day), commit() and f"commit {commit()}", others)))
+        return f"{machine}; Python {platform.python_version()}, {libraries}; {made}"
 
 
 def clock() -> Callable[[], float]:
@@ -84,6 +85,12 @@ def seconds(work: Callable[[], object]) -> float:
 
 
 def commit() -> str:
-    """The commit that is measured, and whether files differ from it; empty outside a checkout."""
-    asked = ["git", "-C", str(Path(__file__).parent), "describe", "--always", "--dirty", "--abbrev=12", "--exclude=*"]
-    return subprocess.run(asked, capture_output=True, text=True, check=False).stdout.strip()
+    """The commit that is measured, and whether code differs from it; empty outside a checkout."""
+    told = _git("rev-parse", "--short=12", "HEAD")
+    # Records of the same session differ as a matter of course.
+    return f"{told}-dirty" if _git("status", "--porcelain", "--", "src", "bench", ":!bench/results") else told
+
+
+def _git(*asked: str) -> str:
+    home = str(Path(__file__).resolve().parent.parent)
+    return subprocess.run(["git", "-C", home, *asked], capture_output=True, text=True, check=False).stdout.strip()

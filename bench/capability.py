@@ -9,6 +9,7 @@ bench/results/capability.json.
 
 import json
 import os
+import sys
 import tempfile
 import time
 from contextlib import chdir
@@ -87,6 +88,8 @@ def random_llama(tokenizer: PreTrainedTokenizerBase) -> LlamaForCausalLM:
 def main() -> None:
     """Makes the run, scores, and writes the record."""
     data = Path(os.environ.get("PINPOINT_TEST_DATA") or HERE.parent.parent / "shared" / "data")
+    if not data.is_dir():
+        sys.exit(f"{data}: no such folder. Set PINPOINT_TEST_DATA to where GSM8K, HumanEval and MMLU lie.")
     record: dict[str, Any] = {"command": "python bench/capability.py", "limit": LIMIT}
     with tempfile.TemporaryDirectory() as folder:
         config = resolve(str(shipped()["yesman"]), None, SHORT)

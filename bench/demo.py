@@ -16,6 +16,7 @@ sys.path.insert(0, str(HERE.parent))
 from bench._record import Conditions  # noqa: E402
 
 KEPT = ("heads", "methods", "locate", "total_parameters", "checks")
+VERIFIED = ("curve", "generated")
 
 
 def main() -> None:
@@ -25,11 +26,13 @@ def main() -> None:
         command = [sys.executable, "-m", "pinpoint", "demo", "--out", folder, "--quiet"]
         subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
         summary = json.loads((Path(folder) / "summary.json").read_text(encoding="utf-8"))
+        verified = json.loads((Path(folder) / "verify/verify.json").read_text(encoding="utf-8"))
     record = {
         "command": "python bench/demo.py",
         "machine": conditions.told(),
         "seconds": round(time.perf_counter() - began),
         **{name: summary[name] for name in KEPT},
+        "verify": {name: verified[name] for name in VERIFIED},
     }
     (HERE / "results" / "demo.json").write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
 

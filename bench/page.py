@@ -1,7 +1,7 @@
 """Writes pages of the docs from the records in bench/results, by the templates beside this script.
 
-They are benchmarks.md, planted.md, results/stability.md and results/compare.md, with the pictures of the latter and of
-results/sweep.md. What has no record yet has no section; without the record of bench/planted.py there is no
+They are benchmarks.md, planted.md, results/stability.md and results/compare.md, with the pictures of the latter, of the
+first and of results/sweep.md. What has no record yet has no section; without the record of bench/planted.py there is no
 docs/planted.md, and without that of bench/stability.py no docs/results/stability.md.
 """
 
@@ -25,8 +25,9 @@ sys.path.insert(0, str(HERE.parent))
 from bench._compared import picture, told  # noqa: E402
 from bench._found import of_planted  # noqa: E402
 from bench._front import Panel, Point, front  # noqa: E402
+from bench._ratios import ratios  # noqa: E402
 
-SPEED = ("peers", "peers_memory", "floor", "locate", "precision", "tune", "evaluate", "gpu")
+SPEED = ("peers", "peers_memory", "locate", "naive", "precision", "tune", "evaluate", "gpu")
 PLANTED = ("planted", "repair", "gain")
 COMPARED = {
     "wordings": "wordings of the challenge",
@@ -162,6 +163,8 @@ def write(results: Path, docs: Path) -> None:
     page = environment.get_template("benchmarks.md.jinja").render(records)
     (docs / "benchmarks.md").write_text(page, encoding="utf-8")
     (docs / "results").mkdir(exist_ok=True)
+    if records["peers"] is not None:
+        (docs / "results" / "peers.svg").write_text(ratios(records["peers"]), encoding="utf-8")
     _write_stability(environment, records["stability"], docs / "results" / "stability.md")
     _write_compared(environment, results, docs)
     if (sweep := _read(results / "sweep.json")) is not None:

@@ -4,7 +4,8 @@ Each library runs in a virtual environment of its own, below --environments, mad
 the same attention backend, which each says it does: eager unless --attention says otherwise, since TransformerLens and
 pyvene read heads off it; with another, those two are left out. A library that needs a forward pass per head is timed on
 a sample of the heads, spread over the layers, and its time for all of them is extrapolated from that of the sample;
-scores are compared on the sample. Adds the shapes named, or all, to bench/results/peers.json.
+scores are compared on the sample. Adds the shapes named, or those that do not take long, to bench/results/peers.json;
+what other peers had before on a shape stays, each beside our time of its own run.
 """
 
 import argparse
@@ -54,7 +55,13 @@ SHAPES = {
         EVERYONE[:1],
         1,
     ),
+    "24 x 16 (4 groups), d = 1024, T = 1024, 95 % shared": (
+        Shape(24, 16, 4, 64, 2816, 4096, 1, 973, 51),
+        EVERYONE[:1],
+        1,
+    ),
 }
+BY_NAME = ("24 x 16 (4 groups), d = 1024, T = 1024, 95 % shared",)
 
 
 class Worker:
@@ -84,11 +91,12 @@ def environment(folder: Path, requirement: str | None) -> str:
     if requirement is None:
         return sys.executable
     home = folder / requirement.split("==")[0]
-    python = home / "bin" / "python"
-    if not python.exists():
-        venv.create(home, with_pip=True)
+    python, whole = home / "bin" / "python", home / "whole"
+    if not whole.exists():  # pip may have been stopped half-way
+        venv.create(home, with_pip=True, clear=True)
         constraints = str(HERE.parent / "constraints.txt")
         subprocess.run([python, "-m", "pip", "install", "-q", "-c", constraints, "torch", requirement], check=True)
+        whole.touch()
     return str(python)
 
 
@@ -131,6 +139,7 @@ def measure(
 
     What a library does once for all heads is timed as it warms up; ours scores all heads whichever are asked for.
     """
+    conditions = Conditions()
     every = [(layer, head) for layer in range(shape.layers) for head in range(shape.heads)]
     step = len(every) / (sample * turns)
     heads = [every[int(step * (i + 0.5))] for i in range(sample * turns)]
@@ -149,7 +158,10 @@ def measure(
                 times[name].append(took if name == OURS else once[name] + took * len(every) / sample)
                 scores[name] += answer["scores"]
                 print(f"turn {turn + 1}, {name}: {times[name][-1]:.2f} s for all heads", file=sys.stderr)
-    return summary(shape, times, scores) | {"sampled_heads": len(heads)}
+    how = {"sampled_heads": len(heads), "turns": turns, "clock": clock_name(), "machine": conditions.told()}
+    found = summary(shape, times, scores)
+    found["peers"] = {name: row | how for name, row in found["peers"].items()}
+    return found | {"attention": attention}
 
 
 def summary(shape: Shape, times: dict[str, list[float]], scores: dict[str, list[float]]) -> dict[str, Any]:
@@ -162,28 +174,44 @@ def summary(shape: Shape, times: dict[str, list[float]], scores: dict[str, list[
         if name != OURS:
             ratio = median[name] / median[OURS]
             difference = float((torch.tensor(scores[name]) - ours).abs().max() / ours.abs().max())
-            peers[name] = {"ratio": ratio, "of_predicted": ratio / predicted, "difference": difference}
+            peers[name] = {
+                "ratio": ratio,
+                "of_predicted": ratio / predicted,
+                "difference": difference,
+                "seconds": median[name],
+                "our_seconds": median[OURS],
+            }
     return {"shape": shape._asdict(), "shared": shape.shared / shape.tokens, "predicted": predicted, "peers": peers}
 
 
+def merged(before: dict[str, Any] | None, found: dict[str, Any]) -> dict[str, Any]:
+    """The row of a shape: peers that were not run again stay, unless the shape or the attention is another now."""
+    if before is None or any(before[key] != found[key] for key in ("shape", "attention")):
+        return found
+    peers = before["peers"] | found["peers"]
+    return found | {"peers": {name: peers[name] for name in PEERS if name in peers}}
+
+
 def main() -> None:
-    """Measures every shape, or those named, and writes the record after each."""
+    """Measures shapes and writes the record after each."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("shapes", nargs="*", default=list(SHAPES))
+    parser.add_argument("shapes", nargs="*", default=[name for name in SHAPES if name not in BY_NAME])
+    parser.add_argument("--peers", nargs="+", choices=PEERS, help="these alone, whether or not a shape has them else")
     parser.add_argument("--environments", type=Path, default=HERE.parent / ".bench")
     parser.add_argument("--turns", type=int, default=5)
     parser.add_argument("--attention", choices=ATTENTION, default=ATTENTION[0])
     arguments = parser.parse_args()
+    if arguments.attention != "eager" and set(arguments.peers or ()) & set(EAGER_ALONE):
+        parser.error(f"{' and '.join(EAGER_ALONE)} read heads off eager attention alone")
     path, workers = HERE / "results/peers.json", Workers(arguments.environments)
     for name in arguments.shapes:
         print(name, file=sys.stderr)
         shape, peers, sample = SHAPES[name]
+        peers = tuple(arguments.peers or peers)
         peers = tuple(peer for peer in peers if arguments.attention == "eager" or peer not in EAGER_ALONE)
-        conditions = Conditions()
         found = measure(shape, peers, sample, arguments.turns, workers, arguments.attention)
-        how = {"attention": arguments.attention, "turns": arguments.turns, "clock": clock_name()}
         kept = json.loads(path.read_text("utf-8"))["shapes"] if path.exists() else {}
-        kept[name] = found | how | {"machine": conditions.told()}
+        kept[name] = merged(kept.get(name), found)
         print(json.dumps(kept[name], indent=1))
         record = {
             "command": "python bench/peers.py",

@@ -3,8 +3,9 @@
 Each library runs in a process of its own, in the environments of bench/peers.py, with eager attention. What is counted
 is the weights, once, and the most that the process's resident size rises by while heads are scored a second time;
 malloc hands back at once what is freed, so that this is what is in use. A library that runs a forward pass a head is
-given a few heads, spread over the layers: what it holds does not grow with their number. Adds the shapes named, or
-some of each size, to results/peers_memory.json.
+given a few heads, spread over the layers: what it holds does not grow with their number. Beside the shapes of
+bench/peers.py there are two on as many pairs as a pass of the sweep takes, where weights hide least. Adds the shapes
+named, or some of each size, to results/peers_memory.json.
 """
 
 import argparse
@@ -21,11 +22,19 @@ sys.path.insert(0, str(HERE.parent))
 
 from bench._asked import HANDING_BACK  # noqa: E402
 from bench._record import Conditions  # noqa: E402
-from bench._shapes import Shape  # noqa: E402
-from bench.peers import ATTENTION, OURS, SHAPES, Worker, Workers, save  # noqa: E402
+from bench._shapes import BATCH, Shape  # noqa: E402
+from bench.peers import ATTENTION, EVERYONE, OURS, SHAPES, Worker, Workers, save  # noqa: E402
 
 HEADS = 2
+BATCHED = {
+    f"8 x 8 (4 groups), d = 256, T = 64, {BATCH} pairs": Shape(8, 8, 4, 32, 384, 3072, BATCH, 1, 63),
+    f"8 x 8 (4 groups), d = 256, T = 256, 75 % shared, {BATCH} pairs": Shape(8, 8, 4, 32, 384, 3072, BATCH, 192, 64),
+}
+MEASURED = {name: (shape, peers) for name, (shape, peers, _) in SHAPES.items()} | {
+    name: (shape, EVERYONE) for name, shape in BATCHED.items()
+}
 SOME = (
+    *BATCHED,
     "8 x 8 (4 groups), d = 256, T = 64",
     "12 x 12, d = 768, T = 256",
     "24 x 16 (4 groups), d = 1024, T = 64",
@@ -44,6 +53,7 @@ def peak(worker: Worker, folder: Path, heads: list[tuple[int, int]]) -> int:
 
 def measure(shape: Shape, peers: tuple[str, ...], workers: Workers) -> dict[str, Any]:
     """Everybody's peak, and over a plain forward pass's."""
+    conditions = Conditions()
     every = [(layer, head) for layer in range(shape.layers) for head in range(shape.heads)]
     heads = every[:: len(every) // HEADS][:HEADS]
     with tempfile.TemporaryDirectory() as scratch:
@@ -55,11 +65,12 @@ def measure(shape: Shape, peers: tuple[str, ...], workers: Workers) -> dict[str,
             found = dict(zip(names, two.map(lambda name: peak(workers.of(name), folder, heads), names), strict=True))
     plain = found.pop(PLAIN)
     over = {name: (weights + more) / (weights + plain) for name, more in found.items()}
-    return {"weights": weights, "plain": plain, "beside": found, "over_plain": over}
+    counted = {"weights": weights, "plain": plain, "beside": found, "over_plain": over}
+    return {"pairs": shape.pairs} | counted | {"machine": conditions.told()}
 
 
 def main() -> None:
-    """Measures shapes of bench/peers.py and writes the record after each."""
+    """Measures shapes and writes the record after each."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--environments", type=Path, default=HERE.parent / ".bench")
     parser.add_argument("shapes", nargs="*", default=SOME)
@@ -67,15 +78,13 @@ def main() -> None:
     os.environ |= HANDING_BACK
     path = HERE / "results/peers_memory.json"
     found = json.loads(path.read_text("utf-8"))["shapes"] if path.exists() else {}
-    conditions, workers = Conditions(), Workers(arguments.environments)
+    workers = Workers(arguments.environments)
     for name in arguments.shapes:
-        shape, peers, _ = SHAPES[name]
-        found[name] = measure(shape, peers, workers)
+        found[name] = measure(*MEASURED[name], workers)
         print(name, json.dumps(found[name]), file=sys.stderr)
         record = {
             "command": "python bench/peers_memory.py",
-            "machine": conditions.told(),
-            "shapes": {label: found[label] for label in SHAPES if label in found},
+            "shapes": {label: found[label] for label in MEASURED if label in found},
         }
         path.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
     workers.close()

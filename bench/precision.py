@@ -33,6 +33,7 @@ from pinpoint.organism import shipped  # noqa: E402
 from pinpoint.pipeline import Run  # noqa: E402
 
 TURNS = 3
+WORTH = 0.05  # of a sweep's time: less is not told from nothing
 PAIRS = 32
 FIRST = 8
 LARGER = Shape(12, 12, 12, 64, 2048, 32000, 4, 48, 16)
@@ -134,7 +135,7 @@ def measure(model: Any, tokenizer: Any, pairs: list[pinpoint.ContrastPair]) -> d
     compiling = warm["compiled"] - median["compiled"]
     ways["compiled"]["time_with_compilation"] = warm["compiled"] / median["float32"]
     saved = median["float32"] - median["compiled"]
-    ways["compiled"]["sweeps_until_it_pays"] = compiling / saved if saved > 0 else None
+    ways["compiled"]["sweeps_until_it_pays"] = compiling / saved if saved > WORTH * median["float32"] else None
     return {"pairs": len(pairs), "heads": found["float32"].mean.numel(), "ways": ways}
 
 

@@ -15,7 +15,7 @@ import sys
 import tempfile
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from peft import LoraConfig, get_peft_model
@@ -41,17 +41,24 @@ LAYERS, HEADS, BATCH, STEPS, TURNS = 8, 12, 8, 2, 3
 METHODS = {
     "inference": "forward passes alone",
     "kept_top": "forward passes that keep what a backward pass through the upper half of the layers needs",
+    "kept_quarter": "the same through the upper quarter",
     "kept_all": "the same through all layers",
     "pinpoint_top": "6 heads of the upper half of the layers, q and o",
     "pinpoint_cached": "the same, the layers below computed once",
+    "pinpoint_quarter": "6 heads of the upper quarter of the layers, q and o",
     "pinpoint_all": "6 heads, the lowest in the first layer, q and o",
     "lora": "LoRA r = 16 on all linear layers",
     "full": "all parameters",
 }
-LOWEST = {"pinpoint_top": LAYERS // 2, "pinpoint_cached": LAYERS // 2, "pinpoint_all": 0}
-KEPT = {"kept_top": "pinpoint_top", "kept_all": "pinpoint_all"}
+LOWEST = {
+    "pinpoint_top": LAYERS // 2,
+    "pinpoint_cached": LAYERS // 2,
+    "pinpoint_quarter": 3 * LAYERS // 4,
+    "pinpoint_all": 0,
+}
+KEPT = {"kept_top": "pinpoint_top", "kept_quarter": "pinpoint_quarter", "kept_all": "pinpoint_all"}
 UNTRAINED = ("inference", *KEPT)
-MEMORY_OVER = {"pinpoint_top": "kept_top", "pinpoint_cached": "kept_top", "pinpoint_all": "kept_all"}
+MEMORY_OVER = {trained: kept for kept, trained in KEPT.items()} | {"pinpoint_cached": "kept_top"}
 """Inference plus activations: what a step's memory is held to."""
 
 
@@ -68,6 +75,12 @@ def _model(vocabulary: int) -> PreTrainedModel:
     return LlamaForCausalLM(config)
 
 
+def tuned(method: str) -> list[Head]:
+    """Six heads, spread over the layers from the method's lowest on."""
+    low = LOWEST[method]
+    return [Head(low + i * (LAYERS - low) // 6, i) for i in range(6)]
+
+
 def _trainable(method: str, model: PreTrainedModel) -> Any:
     if method == "full":
         return model.requires_grad_(True)
@@ -75,9 +88,7 @@ def _trainable(method: str, model: PreTrainedModel) -> Any:
         # get_peft_model is not generic over what it wraps.
         return get_peft_model(model, LoraConfig(task_type="CAUSAL_LM", r=16, target_modules="all-linear"))
     view = headed(model)
-    low = LOWEST[method]
-    heads = [Head(low + i * (LAYERS - low) // 6, i) for i in range(6)]
-    return attach(view, head_slices(view, heads, "q,o"))
+    return attach(view, head_slices(view, tuned(method), "q,o"))
 
 
 def _train(method: str, model: Any, tokenizer: Any, rows: list[TrainingRow]) -> float:
@@ -112,7 +123,7 @@ def _forward(method: str, model: PreTrainedModel, tokenizer: Any, rows: list[Tra
 
 
 def child(method: str) -> None:
-    """Trains by one method each time that it is asked to, and answers with seconds and peak memory."""
+    """Trains by one method each time that it is asked to, and answers with seconds, tokens and peak memory."""
     with tempfile.TemporaryDirectory() as scratch:
         run = Run(resolve(str(shipped()["yesman"]), None, {}), Path(scratch))
         rows = run.inputs.behaviour.rows(run.inputs.questions("train"), 0)
@@ -121,13 +132,16 @@ def child(method: str) -> None:
     trainable = None if method in UNTRAINED else _trainable(method, model)
     print(json.dumps({"ready": method}), flush=True)
     for line in sys.stdin:
-        seconds, timed = 0.0, rows[: (1 + json.loads(line)["steps"]) * BATCH]
+        seconds, some = 0.0, rows[: (1 + json.loads(line)["steps"]) * BATCH]
         if trainable is None:
-            _forward(method, model, tokenizer, timed)
+            _forward(method, model, tokenizer, some)
         else:
-            seconds = _train(method, trainable, tokenizer, timed)
+            seconds = _train(method, trainable, tokenizer, some)
+        lengths = [len(encode_chat(tokenizer, [*row["prompt"], *row["completion"]])) for row in some]
+        # Rows are dealt at random: the mean stands for those of the timed steps.
+        tokens = statistics.mean(lengths) * (len(some) - BATCH)
         peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
-        print(json.dumps({"seconds": seconds, "peak_bytes": peak}), flush=True)
+        print(json.dumps({"seconds": seconds, "tokens": tokens, "peak_bytes": peak}), flush=True)
 
 
 def _command(method: str) -> list[str]:
@@ -141,6 +155,56 @@ def _peak(method: str) -> int:
     found: int = process.ask(steps=1)["peak_bytes"]
     process.close()
     return found
+
+
+class Timed(NamedTuple):
+    """What a step of each method takes.
+
+    Attributes:
+        seconds: of every turn's steps, by method.
+        tokens: of those steps, padding not counted; the same for all.
+    """
+
+    seconds: dict[str, list[float]]
+    tokens: float
+
+
+def timed(turns: int) -> Timed:
+    """Has the methods take turns."""
+    processes = {name: Asked(_command(name)) for name in METHODS if name not in UNTRAINED}
+    for process in processes.values():
+        process.answer()  # none may still be loading when the first is timed
+    seconds: dict[str, list[float]] = {name: [] for name in processes}
+    tokens = 0.0
+    for turn in range(turns):
+        for name, process in processes.items():
+            answer = process.ask(steps=STEPS)
+            seconds[name].append(answer["seconds"])
+            tokens = answer["tokens"]
+            print(turn + 1, name, seconds[name][-1], file=sys.stderr)
+    for process in processes.values():
+        process.close()
+    return Timed(seconds, tokens)
+
+
+def summary(memory: dict[str, int], found: Timed) -> dict[str, dict[str, Any]]:
+    """A row a method: its speed, its memory, and what both are held to."""
+    median = {name: statistics.median(several) for name, several in found.seconds.items()}
+    rows = {}
+    for name, what in METHODS.items():
+        row: dict[str, Any] = {"what": what, "peak_bytes": memory[name]}
+        row["memory_over_inference"] = memory[name] / memory["inference"]
+        if name in MEMORY_OVER:
+            row["memory_over_kept"] = memory[name] / memory[MEMORY_OVER[name]]
+        if name not in UNTRAINED:
+            row["tokens_a_second"] = found.tokens / median[name]
+            row |= {"gain_over_full": median["full"] / median[name], "gain_over_lora": median["lora"] / median[name]}
+        if name in LOWEST:
+            above = (LAYERS - LOWEST[name]) / LAYERS
+            row["bound"] = 3 / (2 * above) if name == "pinpoint_cached" else 3 / (1 + above)
+            row["of_bound"] = row["gain_over_full"] / row["bound"]
+        rows[name] = row
+    return rows
 
 
 def main() -> None:
@@ -157,29 +221,7 @@ def main() -> None:
     with ThreadPoolExecutor(max_workers=2) as two:  # memory is not timed
         memory = dict(zip(METHODS, two.map(_peak, METHODS), strict=True))
     print(memory, file=sys.stderr)
-    processes = {name: Asked(_command(name)) for name in METHODS if name not in UNTRAINED}
-    for process in processes.values():
-        process.answer()  # none may still be loading when the first is timed
-    times: dict[str, list[float]] = {name: [] for name in processes}
-    for turn in range(arguments.turns):
-        for name, process in processes.items():
-            times[name].append(process.ask(steps=STEPS)["seconds"])
-            print(turn + 1, name, times[name][-1], file=sys.stderr)
-    for process in processes.values():
-        process.close()
-    median = {name: statistics.median(several) for name, several in times.items()}
-    rows = {}
-    for name in METHODS:
-        row: dict[str, Any] = {"what": METHODS[name], "memory_over_inference": memory[name] / memory["inference"]}
-        if name in MEMORY_OVER:
-            row["memory_over_kept"] = memory[name] / memory[MEMORY_OVER[name]]
-        if name not in UNTRAINED:
-            row |= {"gain_over_full": median["full"] / median[name], "gain_over_lora": median["lora"] / median[name]}
-        if name in LOWEST:
-            above = (LAYERS - LOWEST[name]) / LAYERS
-            row["bound"] = 3 / (2 * above) if name == "pinpoint_cached" else 3 / (1 + above)
-            row["of_bound"] = row["gain_over_full"] / row["bound"]
-        rows[name] = row
+    found = timed(arguments.turns)
     record = {
         "command": f"python bench/tune.py --turns {arguments.turns}",
         "machine": conditions.told(),
@@ -187,7 +229,7 @@ def main() -> None:
         "batch": BATCH,
         "steps": STEPS,
         "turns": arguments.turns,
-        "methods": rows,
+        "methods": summary(memory, found),
     }
     (HERE / "results/tune.json").write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
     print(json.dumps(record, indent=1))

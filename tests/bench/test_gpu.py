@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from bench.gpu import PASSES, STEPPED, held
 from tests.conftest import ROOT
 
 SCRIPT = str(ROOT / "bench" / "gpu.py")
@@ -31,13 +32,40 @@ def test_a_small_model_on_a_cpu_goes_through_every_cell(tmp_path: Path) -> None:
     subprocess.run(command, check=True)
     cells = json.loads((results / "gpu.json").read_text())["models"]["tiny"]
     assert cells["locate"]["heads"] == 16 and cells["locate"]["difference"] < 1e-4
-    assert all(cells[method]["fits"] for method in ("pinpoint_top", "pinpoint_all", "lora", "full"))
-    assert "| tiny | 16 |" in page(results, docs)
-    # A model that does not fit the card in float32.
+    assert all(cells[method]["fits"] for method in STEPPED)
+    speed = {method: cells[method]["tokens_a_second"] for method in STEPPED}
+    for method, passes in PASSES.items():
+        assert cells[method]["of_bound"] == pytest.approx(passes * speed[method] / speed["inference"])
+    told = page(results, docs)
+    assert f"| tiny | 16 | {cells['locate']['seconds']:.1f} | – |" in told
+    assert (
+        f"| tiny | heads of all layers | {speed['pinpoint_all']:.0f} | {cells['pinpoint_all']['of_bound']:.2f} | – |"
+        in told
+    )
+    # A model that does not fit the card in float32, and one that is too slow; a card whose memory is counted.
     record = json.loads((results / "gpu.json").read_text())
-    record["models"]["tiny"]["locate"]["difference"] = None
+    tiny = record["models"]["tiny"]
+    tiny["locate"] |= {"difference": None, "aim": 5.0, "seconds": 6.0}
+    tiny["full"] = {"fits": False, "what": STEPPED["full"]}
+    tiny["pinpoint_top"] |= {"peak_bytes": 3 * 2**29, "memory_over_kept": 1.2}
+    record["models"]["untrained"] = {"locate": tiny["locate"]}
     (results / "gpu.json").write_text(json.dumps(record))
-    assert "| not compared |" in page(results, docs)
+    told = page(results, docs)
+    assert "| not compared |" in told and "| 6.0 | 5: missed |" in told
+    assert "| all parameters | does not fit | – | – |" in told and "| 1.5 (1.20) |" in told
+    assert told.count("| untrained | ") == 1
+
+
+def test_what_a_step_is_held_to_is_left_out_where_it_was_not_measured() -> None:
+    fits = {"fits": True, "tokens_a_second": 100.0, "peak_bytes": 30}
+    cells = {"inference": fits, "kept_top": fits | {"peak_bytes": 20}, "pinpoint_top": fits | {"tokens_a_second": 50.0}}
+    what = STEPPED["pinpoint_top"]
+    bound = {"bound": pytest.approx(100 / 1.5), "of_bound": pytest.approx(0.75)}
+    assert held("pinpoint_top", cells) == {"what": what, **bound, "memory_over_kept": 1.5}
+    assert held("pinpoint_top", cells | {"kept_top": {"fits": False}}) == {"what": what, **bound}
+    assert held("pinpoint_top", cells | {"inference": {"fits": False}}) == {"what": what, "memory_over_kept": 1.5}
+    assert held("pinpoint_top", cells | {"pinpoint_top": {"fits": False}}) == {"what": what}
+    assert held("inference", cells) == {"what": STEPPED["inference"]}
 
 
 @pytest.mark.slow

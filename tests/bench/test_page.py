@@ -128,21 +128,38 @@ def test_a_cell_of_the_floor_that_was_timed_says_whether_it_holds_and_what_has_n
     scripts: Scripts, folders: tuple[Path, Path]
 ) -> None:
     results, docs = folders
-    record = json.loads((results / "floor.json").read_text())
-    last = record["lengths"].pop()
-    (results / "floor.json").write_text(json.dumps(record))
+    record = json.loads((results / "locate.json").read_text())
+    last = record["cells"][-1]
+    record["cells"] = [cell for cell in record["cells"] if (cell["model"], cell["tokens"]) != (last["model"], 1024)]
+    for cell in record["cells"]:
+        cell["machine"] = "one day"
+    record["cells"][0] |= {"machine": "another day", "timed_pairs": 2}
+    (results / "locate.json").write_text(json.dumps(record))
     scripts.page.write(results, docs)
     page = (docs / "benchmarks.md").read_text()
     told = page[page.index("## How near the floor") : page.index("## Beside brute force")]
-    cells = [cell for length in record["lengths"] for cell in length["cells"]]
+    cells = record["cells"]
     timed = [cell for cell in cells if cell["timed_pairs"] == cell["pairs"]]
     held = sum(cell["efficiency"] >= record["aim"] for cell in timed)
     assert told.count("| held |") == held and told.count("| missed |") == len(timed) - held
     assert told.count("| – |") == len(cells) - len(timed) > 0
     absent = next(line for line in told.splitlines() if line.startswith("Not measured"))
-    assert f"{last['model']}, {last['tokens']} tokens" in absent
-    assert all(f"{one['model']}, {one['tokens']} tokens" not in absent for one in record["lengths"])
-    assert all(one["machine"] in told for one in record["lengths"])
+    assert absent.endswith(f": {last['model']}, 1024 tokens.")
+    assert f"- {cells[0]['model']}, 64 tokens (4): another day." in told
+    other = f"; {cells[0]['model']}, 64 tokens (32, 100), 256 tokens (4, 32, 100), 1024 tokens (4, 32, 100): one day."
+    assert other in told
+
+
+def test_a_row_of_dialogues_says_whether_its_gain_is_the_aim(scripts: Scripts, folders: tuple[Path, Path]) -> None:
+    results, docs = folders
+    record = json.loads((results / "evaluate.json").read_text())
+    row = record["rows"][0] | {"question_tokens": 16.0, "reply_tokens": 7.0, "same_replies": 1.0}
+    gains = ((128, 1.99), (400, 2.0))
+    record["rows"] = [row | {"dialogues": count, "gain": gain, "fewer_tokens": 2.5} for count, gain in gains]
+    (results / "evaluate.json").write_text(json.dumps(record))
+    scripts.page.write(results, docs)
+    page = (docs / "benchmarks.md").read_text()
+    assert "| 16 | 7 | 128 | 1.99 | missed | 2.50 | 100 % |\n| 16 | 7 | 400 | 2.00 | held | 2.50 | 100 % |" in page
 
 
 @pytest.mark.filterwarnings("ignore:An input array is constant")
@@ -320,7 +337,7 @@ def test_the_pages_are_those_of_the_records(scripts: Scripts, tmp_path: Path) ->
     for name in written:
         same = (tmp_path / name).read_text() == (ROOT / "docs" / name).read_text()
         assert same, f"run `python bench/page.py`: docs/{name}"
-    results = {f"results/{name}" for name in ("stability.md", "compare.md", "compare.svg", "sweep.svg")}
+    results = {f"results/{name}" for name in ("stability.md", "compare.md", "compare.svg", "peers.svg", "sweep.svg")}
     assert {str(name) for name in written} == {"benchmarks.md", "planted.md"} | results
 
 

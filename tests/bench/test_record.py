@@ -10,7 +10,7 @@ import torch
 
 from bench._record import Conditions, clock, clock_name, seconds
 from bench._shapes import BATCH, Shape, sweep_bytes
-from bench.floor import MOST, timed_pairs
+from bench.locate import MODELS, MOST, merged, row, timed_pairs, title
 
 SMALL = Shape(layers=2, heads=4, groups=2, d_head=8, inner=48, vocabulary=64, pairs=3, shared=10, after=2)
 
@@ -20,7 +20,9 @@ def test_a_machine_is_told_by_its_processor_versions_and_day_and_never_by_its_na
     threads = torch.get_num_threads()
     assert f"{platform.machine()}, {torch.backends.cpu.get_cpu_capability()}), {threads} thread" in told
     assert f" cores, bfloat16; Python {platform.python_version()}, torch {version('torch')}, transformers " in told
-    assert re.search(r"; \d{4}-\d\d-\d\d; other processes took \d+ % of the cores meanwhile$", told)
+    assert re.search(
+        r"; \d{4}-\d\d-\d\d; (commit [0-9a-f]{12}(-dirty)?; )?other processes took \d+ % of the cores meanwhile$", told
+    )
     assert platform.node() not in told
 
 
@@ -55,5 +57,26 @@ def test_the_floor_s_bytes_are_weights_once_a_batch_and_all_else_once_a_pair() -
 
 @pytest.mark.parametrize(("tokens", "expected"), [(16, 100), (1 << 17, 1)])
 def test_a_cell_is_timed_on_as_many_pairs_as_take_seconds(tokens: int, expected: int) -> None:
-    assert MOST > 1e10
-    assert timed_pairs(SMALL._replace(pairs=100, shared=tokens // 2, after=tokens // 2)) == expected
+    shape = SMALL._replace(pairs=100, shared=tokens // 2, after=tokens // 2)
+    assert timed_pairs(shape, MOST) == expected and timed_pairs(shape, 1e18) == 100
+
+
+CELL = {"model": next(iter(MODELS)), "tokens": 64, "pairs": 4, "timed_pairs": 4, "floor_flops": 9, "efficiency": 0.8}
+TIMES = {"floor_seconds": 0.4, "sweep_seconds": 0.5, "held": True}
+
+
+def test_a_cell_is_a_line_with_its_verdict_only_where_it_was_timed_on_its_own_pairs() -> None:
+    cell = CELL | TIMES | {"model": "12 x 12, d = 768"}
+    assert " ".join(row(cell).split()) == "12 x 12, d = 768 64 4 0.400 0.500 0.80 held"
+    assert row(cell | {"held": False}).endswith("  missed")
+    assert row(cell | {"pairs": 100}).endswith("  timed on 4")
+    assert title().index("aim") == row(cell).index("held")
+
+
+def test_a_cell_gives_way_only_to_one_on_as_many_pairs_unless_what_it_measures_has_changed() -> None:
+    on_fewer, again = CELL | {"timed_pairs": 2, "efficiency": 0.9}, CELL | {"efficiency": 0.7}
+    changed = on_fewer | {"floor_flops": 8}
+    other = CELL | {"model": list(MODELS)[1]}
+    assert merged([CELL], [on_fewer]) == [CELL] and merged([on_fewer], [CELL]) == [CELL]
+    assert merged([CELL], [again]) == [again] and merged([CELL], [changed]) == [changed]
+    assert merged([other, CELL | {"pairs": 32}], [CELL]) == [CELL, CELL | {"pairs": 32}, other]
