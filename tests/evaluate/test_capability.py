@@ -23,6 +23,7 @@ from pinpoint.errors import ArtifactError, InputError
 from pinpoint.evaluate import PRESETS, Abilities, Ability, Finished, Tasks, _capability, capability, find_tasks, versus
 from pinpoint.evaluate._tasks import name_of
 from pinpoint.pipeline import Run
+from pinpoint.pipeline._stages import settle
 from tests.conftest import ROOT
 
 EXAMPLES = ROOT / "examples" / "capability"
@@ -114,6 +115,36 @@ def test_base_merged_and_adapter_are_scored_as_by_the_evaluation(
     assert found["cut"] == {"base": 0, "merged": 0, "adapter": 0}
     assert "adapter/adapter_model.safetensors" in found["files"]
     assert json.loads((run / "capability.json").read_text()) == found
+
+
+@pytest.mark.parametrize("merged", [True, False], ids=["made quantised as it was loaded", "quantised already"])
+def test_of_a_quantised_base_the_adapter_is_compared_and_no_merged_model(
+    run: Path, tasks: Path, merged: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if not merged:
+        shutil.rmtree(run / "merged")
+    of_a_quantised = Run(of_run(run), run)
+    space = of_a_quantised.workspace
+    space.write_json("tune.json", space.read_json("tune.json") | {"quantised": {"merged": merged, "drift": None}})
+    settle(of_a_quantised, "tune")
+    loaded, load = list[str](), Run.load
+
+    def noted(self: Run, path: Any, *more: Any) -> Any:
+        loaded.append(str(path))
+        return load(self, path, *more)
+
+    # Merging rounds nothing here: that the merged model is left alone shows in what is loaded.
+    monkeypatch.setattr(Run, "load", noted)
+    monkeypatch.setenv("COLUMNS", "200")
+    asked = ["capability", str(run), "--tasks", "local_reply", "--include", str(tasks)]
+    done = CliRunner().invoke(app, asked, catch_exceptions=False)
+    found = json.loads((run / "capability.json").read_text())
+    assert loaded == [of_run(run).model]
+    assert list(found["models"]) == ["base", "adapter"] and found["adapter"] == []
+    [base], [adapter], [row] = (*found["models"].values(), found["versus_base"]["adapter"])
+    assert (row["value"], row["n"]) == (pytest.approx(adapter["value"] - base["value"]), ITEMS)
+    assert "adapter - base" in " ".join(done.stdout.split()) and "merged" not in done.stdout
+    assert "adapter and the merged model differ" not in done.stderr
 
 
 class Killed(BaseException):
@@ -377,6 +408,14 @@ def test_the_example_measure_of_humaneval_runs_code(monkeypatch: pytest.MonkeyPa
     for body, passes in {"2 * x": 1.0, "3 * x": 0.0, "(": 0.0, "[1 for _ in iter(int, 1)]": 0.0}.items():
         reply = f"Here it is:\n```python\ndef twice(x):\n    return {body}\n```\nDone."
         assert module.passes(item, [reply]) == {"passes": passes}, body
+
+
+@pytest.mark.parametrize("opened", ["```", "```py", "```Python", "```python3", "```python ", "```python\r"])
+@pytest.mark.parametrize("closed", ["```\nIt doubles x.", ""], ids=["closed", "cut"])
+def test_the_example_measure_of_humaneval_reads_every_fence(opened: str, closed: str) -> None:
+    item = {"prompt": "def twice(x):\n    ...\n", "test": "def check(f):\n    assert f(2) == 4\n"}
+    reply = f"It is `2 * x`:\n{opened}\ndef twice(x):\n    return 2 * x\n{closed}"
+    assert humaneval().passes(item | {"entry_point": "twice"}, [reply]) == {"passes": 1.0}
 
 
 @pytest.mark.slow

@@ -1,13 +1,16 @@
 """Going on from what is encoded: the replies, and the logits behind them, are those to the whole dialogue."""
 
 import copy
+from itertools import combinations, pairwise
 
 import pytest
 import torch
 from transformers import DynamicCache, GenerationConfig, PreTrainedModel
 
 from pinpoint.data import pad
-from pinpoint.measure._encoded import Encoded, can_go_on, encoded_alike, generate_on
+from pinpoint.measure._encoded import Encoded, Generated, can_go_on, generate_on
+from pinpoint.measure._prefill import encoded_alike, passes_over, prefilled
+from pinpoint.models import headed
 from tests.families import FAMILIES, WRAPPERS, tiny
 
 END, REPLY = 2, 11  # more than a stride of tokens
@@ -64,6 +67,18 @@ def anew(model: PreTrainedModel, prompts: list[tuple[int, ...]], end: int | list
     return replies
 
 
+def gone_on(
+    model: PreTrainedModel,
+    prompts: list[tuple[int, ...]],
+    encoded: list[Encoded],
+    *,
+    end: int | list[int] | None = END,
+    keep: bool = False,
+) -> list[Generated]:
+    """Replies on top of what is encoded."""
+    return generate_on(model, greedy(end), prompts, prefilled(model, prompts, encoded), keep=keep)
+
+
 def read_by(model: PreTrainedModel) -> list[tuple[int, ...]]:
     """Rows and columns of what passes through the model from here on."""
     seen: list[tuple[int, ...]] = []
@@ -89,7 +104,7 @@ def test_three_turns_on_one_cache_are_those_of_whole_prompts(family: str) -> Non
     prompts, encoded = [ids(n, generator) for n in (9, 4, 12)], []
     for turn in range(3):
         expected = anew(model, prompts, END)
-        found = generate_on(model, greedy(), prompts, encoded, keep=turn < 2)
+        found = gone_on(model, prompts, encoded, keep=turn < 2)
         assert [one.tokens for one in found] == expected
         encoded = [one.encoded for one in found if one.encoded]
         assert len(encoded) == (3 if turn < 2 else 0)
@@ -110,8 +125,72 @@ def test_what_all_prompts_begin_with_is_read_once_and_the_replies_are_those_of_w
     encoded = encoded_alike(model, prompts)
     assert [one.tokens for one in encoded] == [shared] * 3
     seen = read_by(model)
-    assert [one.tokens for one in generate_on(model, greedy(), prompts, encoded, keep=False)] == expected
+    assert [one.tokens for one in gone_on(model, prompts, encoded)] == expected
     assert seen[0] == (3, 12), "what is shared is not read again"
+
+
+@each_family
+def test_prompts_that_would_be_padded_far_are_read_apart_and_the_replies_are_those_of_whole_prompts(
+    family: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("pinpoint.measure._prefill._PASS", 4)
+    model = tiny(family, max_position_embeddings=128) if family not in WRAPPERS else tiny(family)
+    generator = torch.Generator().manual_seed(7)
+    prompts, encoded = [ids(n, generator) for n in (30, 4, 29, 5)], []
+    for turn in range(2):
+        expected = anew(model, prompts, END)
+        found = gone_on(model, prompts, encoded, keep=turn == 0)
+        assert [one.tokens for one in found] == expected
+        encoded = [one.encoded for one in found if one.encoded]
+        # The template renders two of the dialogues otherwise than they were generated, from early on.
+        prompts = [
+            prompt[: 2 if i in (0, 3) else None] + one.tokens + ids(3, generator)
+            for i, (prompt, one) in enumerate(zip(prompts, found, strict=True))
+        ]
+
+
+def test_prompts_of_similar_length_are_read_together_and_all_go_on_from_there(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("pinpoint.measure._prefill._PASS", 4)
+    model, generator = tiny("llama-gqa"), torch.Generator().manual_seed(0)
+    seen = read_by(headed(model).backbone)
+    found = gone_on(model, [ids(n, generator) for n in (30, 4, 29, 5)], [], end=None, keep=True)
+    assert seen[:3] == [(2, 4), (2, 29), (4, 1)]
+    assert [len(one.encoded.tokens) for one in found if one.encoded] == [n + REPLY - 1 for n in (30, 4, 29, 5)]
+
+
+@pytest.mark.parametrize(
+    "lengths, passes",
+    [
+        ([7], [[0]]),
+        ([9, 9, 9], [[0, 1, 2]]),
+        ([300, 10, 300, 10], [[1, 3], [0, 2]]),
+        # A pass more reads as many tokens less as it counts for, or fewer: not worth it.
+        ([266, 10], [[1, 0]]),
+        ([267, 10], [[1], [0]]),
+        ([1000, 20, 500, 10], [[3, 1], [2], [0]]),
+    ],
+)
+def test_a_pass_more_is_worth_what_it_saves(lengths: list[int], passes: list[list[int]]) -> None:
+    assert passes_over(lengths) == passes
+
+
+def test_the_passes_are_those_of_least_cost() -> None:
+    generator = torch.Generator().manual_seed(0)
+    for _ in range(20):
+        lengths = torch.randint(1, 900, (6,), generator=generator).tolist()
+        split = [
+            [sorted(lengths)[a:b] for a, b in pairwise((0, *cuts, 6))]
+            for count in range(6)
+            for cuts in combinations(range(1, 6), count)
+        ]
+        least = min(sum(len(rows) * max(rows) + 256 for rows in passes) for passes in split)
+        assert sum(len(rows) * max(lengths[i] for i in rows) + 256 for rows in passes_over(lengths)) == least
+
+
+def test_a_prompt_of_one_token_is_read_with_the_others() -> None:
+    model, generator = tiny("llama-gqa"), torch.Generator().manual_seed(0)
+    prompts = [ids(1, generator), *(ids(300, generator) for _ in range(2))]
+    assert [one.tokens for one in gone_on(model, prompts, [])] == anew(model, prompts, END)
 
 
 def test_little_in_common_or_one_prompt_alone_is_not_encoded_apart() -> None:
@@ -131,13 +210,13 @@ def test_some_are_read_anew() -> None:
 def test_what_is_encoded_is_not_encoded_again() -> None:
     model, generator = tiny("llama-gqa"), torch.Generator().manual_seed(0)
     prompts = [ids(n, generator) for n in (9, 12)]
-    found = generate_on(model, greedy(None), prompts, [], keep=True)
+    found = gone_on(model, prompts, [], end=None, keep=True)
     encoded = [one.encoded for one in found if one.encoded]
     assert [one.tokens for one in encoded] == [p + one.tokens[:-1] for p, one in zip(prompts, found, strict=True)]
     seen = read_by(model)
     following = [one.tokens[-1:] + ids(4, generator) for one in found]
     longer = [one.tokens + rest for one, rest in zip(encoded, following, strict=True)]
-    generate_on(model, greedy(None), longer, encoded, keep=False)
+    gone_on(model, longer, encoded, end=None)
     assert sum(rows * columns for rows, columns in seen) == sum(map(len, following)) + 2 * (REPLY - 1)
 
 
@@ -148,9 +227,9 @@ def test_a_dialogue_that_has_ended_leaves_the_batch() -> None:
     end = [next(token for reply in free for token in reply[:5] if sum(token in one for one in free) == 1)]
     expected = anew(model, prompts, end)
     assert sorted(map(len, expected))[1:] == [REPLY, REPLY], "one has to end early for this to mean anything"
-    assert [one.tokens for one in generate_on(model, greedy(end), prompts, [], keep=True)] == expected
+    assert [one.tokens for one in gone_on(model, prompts, [], end=end, keep=True)] == expected
     seen = read_by(model)
-    kept = generate_on(model, greedy(end), prompts, [], keep=True)
+    kept = gone_on(model, prompts, [], end=end, keep=True)
     assert (seen[0][0], seen[-1][0]) == (3, 2)
     for one, prompt in zip(kept, prompts, strict=True):
         assert one.encoded is not None
@@ -169,8 +248,8 @@ def test_the_last_token_of_a_prompt_is_always_read(prompt: tuple[int, ...], alik
 
 def test_a_cache_of_which_nothing_is_alike_is_no_harm() -> None:
     model, generator = tiny("mistral"), torch.Generator().manual_seed(0)
-    found = generate_on(model, greedy(), [ids(9, generator)], [], keep=True)
+    found = gone_on(model, [ids(9, generator)], [], keep=True)
     prompts = [ids(7, generator)]
     assert found[0].encoded is not None
-    again = generate_on(model, greedy(), prompts, [copy.copy(found[0].encoded)], keep=False)
+    again = gone_on(model, prompts, [copy.copy(found[0].encoded)])
     assert [one.tokens for one in again] == anew(model, prompts, END)

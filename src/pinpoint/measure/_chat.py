@@ -26,7 +26,8 @@ from pinpoint.data import (
 )
 from pinpoint.errors import InputError
 from pinpoint.measure._deployment import PLAIN, Deployment
-from pinpoint.measure._encoded import Encoded, can_go_on, encoded_alike, generate_on
+from pinpoint.measure._encoded import Encoded, can_go_on, generate_on
+from pinpoint.measure._prefill import encoded_alike, prefilled
 from pinpoint.memory import BatchSize
 from pinpoint.models import context_of
 
@@ -233,7 +234,7 @@ class Chat:
         """Replies to a batch, on top of what is encoded of it, and what is encoded of it then, if that is kept."""
         greedy = greedy_config(self.model, self.tokenizer, self.max_new_tokens)
         if can_go_on(self.model):
-            start = encoded or encoded_alike(self.model, prompts)
+            start = prefilled(self.model, prompts, encoded or encoded_alike(self.model, prompts))
             # Steering acts on the last position of a pass: a reply that is read again is not steered, nor kept so.
             keep = keep and self.deployment.steering is None
             with self.deployment.applied(self.model):

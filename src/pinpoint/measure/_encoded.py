@@ -1,7 +1,6 @@
 """Greedy generation in batches that keeps what a model has encoded of a dialogue for its next turn."""
 
 from collections.abc import Sequence
-from os.path import commonprefix
 from typing import Any, NamedTuple
 
 import torch
@@ -12,7 +11,6 @@ from pinpoint.data import pad
 from pinpoint.models import headed, known_types
 
 _STRIDE = 8  # tokens between looks at which replies have ended
-_WORTH = 16  # tokens that all prompts begin with, from which a pass for them alone is worth it
 
 
 class Encoded(NamedTuple):
@@ -44,31 +42,11 @@ def can_go_on(model: PreTrainedModel) -> bool:
     return model.config.model_type in known_types() and headed(model).shares_prefix
 
 
-@torch.no_grad()
-def encoded_alike(model: PreTrainedModel, prompts: Sequence[tuple[int, ...]]) -> list[Encoded]:
-    """What all prompts of a batch begin with, such as examples or a system message, encoded once for all of them.
-
-    Args:
-        model: one that `can_go_on`.
-        prompts: token ids.
-
-    Returns:
-        One for each prompt, for `generate_on`; none where they have little in common.
-    """
-    shared = tuple(commonprefix([prompt[:-1] for prompt in prompts]))
-    if len(prompts) < 2 or len(shared) < _WORTH:
-        return []
-    batch, cache = pad([shared], "left", model.device), _own_cache()
-    headed(model).backbone(**batch.inputs(), past_key_values=cache, use_cache=True)
-    layers = [(keys[0], values[0]) for keys, values in _layers(cache)]
-    return [Encoded(shared, list(layers)) for _ in prompts]
-
-
 def generate_on(
     model: PreTrainedModel,
     greedy: GenerationConfig,
     prompts: Sequence[tuple[int, ...]],
-    encoded: Sequence[Encoded],
+    cache: DynamicCache,
     *,
     keep: bool,
 ) -> list[Generated]:
@@ -78,13 +56,12 @@ def generate_on(
         model: one that `can_go_on`.
         greedy: how it generates.
         prompts: token ids.
-        encoded: what is encoded of each prompt, used up by this; empty for nothing.
+        cache: what is encoded of them, left-padded; it grows.
         keep: whether to keep what is encoded.
     """
     ends = {greedy.eos_token_id} if isinstance(greedy.eos_token_id, int) else set(greedy.eos_token_id or ())
     done: dict[int, Generated] = {}
     going, rows = list(range(len(prompts))), list(prompts)
-    cache = _resumed(encoded, prompts)
     generate: Any = model.generate
     for left in range(greedy.max_new_tokens, 0, -_STRIDE):
         batch = pad(rows, "left", model.device, greedy.pad_token_id)
@@ -118,14 +95,14 @@ def _through(ends: set[int], tokens: list[int]) -> list[int]:
     return tokens[: next((i + 1 for i, token in enumerate(tokens) if token in ends), len(tokens))]
 
 
-def _layers(cache: DynamicCache) -> list[tuple[Tensor, Tensor]]:
+def layers_of(cache: DynamicCache) -> list[tuple[Tensor, Tensor]]:
     pairs = [(layer.keys, layer.values) for layer in cache.layers]  # type: ignore[union-attr]
     return [(keys, values) for keys, values in pairs if keys is not None and values is not None]
 
 
 def _kept(cache: DynamicCache, row: int, column: int, tokens: tuple[int, ...]) -> Encoded:
     """One row of a batch's cache; the last token generated was never read."""
-    layers = [(keys[row, :, column:], values[row, :, column:]) for keys, values in _layers(cache)]
+    layers = [(keys[row, :, column:], values[row, :, column:]) for keys, values in layers_of(cache)]
     count = min(len(tokens), layers[0][0].shape[1])
     return Encoded(tokens[:count], [(keys[:, :count].clone(), values[:, :count].clone()) for keys, values in layers])
 
@@ -134,27 +111,25 @@ def _only(cache: DynamicCache, rows: list[int], begin: int) -> DynamicCache:
     """Some rows of a batch's cache, from a column on."""
     if begin == 0 and len(rows) == len(cache.layers[0].keys):  # type: ignore[union-attr, arg-type]
         return cache
-    some = _own_cache()
-    for index, (keys, values) in enumerate(_layers(cache)):
+    some = own_cache()
+    for index, (keys, values) in enumerate(layers_of(cache)):
         some.update(keys[rows, :, begin:], values[rows, :, begin:], index)
     return some
 
 
-def _own_cache() -> DynamicCache:
+def own_cache() -> DynamicCache:
     # Not told of the model's settings, it keeps every token, also where the model's own would keep a window alone.
     return DynamicCache()
 
 
-def _resumed(encoded: Sequence[Encoded], prompts: Sequence[Sequence[int]]) -> DynamicCache:
+def resumed(encoded: Sequence[Encoded], prompts: Sequence[Sequence[int]]) -> DynamicCache:
     """A cache from which a left-padded batch of prompts goes on; empties what it is made of.
 
     The batch is what it would be without a cache, cut in two at one column: what lies before it comes from the cache.
     So no padding lies within a dialogue, and windows and biases that count columns come out right. The dialogue with
     the most tokens that are not encoded decides where the cut is.
     """
-    cache = _own_cache()
-    if not encoded:
-        return cache
+    cache = own_cache()
     width = max(len(prompt) for prompt in prompts)
     cut = width - max(len(prompt) - one.alike(prompt) for one, prompt in zip(encoded, prompts, strict=True))
     nothing = torch.empty(0)

@@ -45,6 +45,8 @@ def sign_flips(
         groups: what each item belongs to.
         seed: of the draws.
     """
+    if not values:
+        return {}
     _, index = np.unique(np.asarray(groups), return_inverse=True)
     # [group name]
     sums = np.stack([np.bincount(index, weights=np.subtract(some, others)) for some in values.values()], axis=1)

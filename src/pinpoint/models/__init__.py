@@ -5,13 +5,14 @@ from pinpoint.models._context import context_of, counts_padding_from, other_posi
 from pinpoint.models._held import held_per_token, inner_width, residual_size
 from pinpoint.models._hub import asking_hub
 from pinpoint.models._layout import Layout
-from pinpoint.models._load import Loaded, demand_no_adapter, load, load_tokenizer, model_class, pick_device
+from pinpoint.models._load import Loaded, config_of, demand_no_adapter, load, load_tokenizer, model_class, pick_device
 from pinpoint.models._packed import Packed, in_bits_packed, kept_packed, missing_libraries, packed, spared
 from pinpoint.models._placement import is_spread
 from pinpoint.models._qkv import PARTS, Projections, Which, features, fused, gated, grouped, interleaved, stacked
 from pinpoint.models._quantised import demand_gradients, demand_unquantised, is_quantised, quantisation, rounds_by_batch
 from pinpoint.models._registry import headed, is_shipped, known_types, register
 from pinpoint.models._routers import Choices, Ranking, Router, choices
+from pinpoint.models._shared import sharing_weights
 from pinpoint.models._spec import HeadedModel
 
 __all__ = [
@@ -29,6 +30,7 @@ __all__ = [
     "blank",
     "came_along",
     "choices",
+    "config_of",
     "context_of",
     "counts_padding_from",
     "demand_gradients",
@@ -61,6 +63,7 @@ __all__ = [
     "register",
     "residual_size",
     "rounds_by_batch",
+    "sharing_weights",
     "spared",
     "stacked",
 ]

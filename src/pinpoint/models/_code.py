@@ -11,6 +11,7 @@ from transformers.dynamic_module_utils import get_class_from_dynamic_module
 from transformers.models.auto.tokenization_auto import get_tokenizer_config
 
 from pinpoint.errors import InputError, PinpointError, first_line
+from pinpoint.models._config_file import minding_config
 
 _HOME = "transformers_modules."
 """Where transformers puts the modules of checkpoints."""
@@ -102,10 +103,14 @@ def blank(
         path: where its own class is, if it has one.
         revision: of that, on the Hub.
         trust_remote_code: whether its own class is to be taken, as `load` takes it.
+
+    Raises:
+        InputError: the config has values of which no model can be made.
     """
     own = (getattr(config, "auto_map", None) or {}).get(build.__name__) if trust_remote_code else None
     if own is None:
-        return build.from_config(config, **own_code(False))  # type: ignore[no-any-return]
+        with minding_config(path or str(config.name_or_path)):
+            return build.from_config(config, **own_code(False))  # type: ignore[no-any-return]
     # The auto class would take the code's newest revision, whichever one is asked for.
     found: Any = get_class_from_dynamic_module(own, str(path), revision=revision)
     return found._from_config(config)  # type: ignore[no-any-return]

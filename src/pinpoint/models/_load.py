@@ -2,6 +2,8 @@
 
 import json
 import weakref
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -25,6 +27,7 @@ from transformers.utils import find_adapter_config_file
 from pinpoint.config import Bits, DeviceMap
 from pinpoint.errors import InputError, first_line
 from pinpoint.models._code import blank, came_along, minding_code, own_code
+from pinpoint.models._config_file import STUMBLES, minding_config
 from pinpoint.models._hub import asking_hub
 from pinpoint.models._packed import kept_packed
 from pinpoint.models._placement import placed
@@ -78,6 +81,34 @@ def model_class(config: PretrainedConfig) -> type[AutoModelForCausalLM] | type[A
     return AutoModelForCausalLM if plain else AutoModelForImageTextToText
 
 
+def config_of(path: str | Path, revision: str | None, trust_remote_code: bool) -> PretrainedConfig:
+    """A checkpoint's config, as transformers reads it.
+
+    Raises:
+        InputError: it has values of which nothing can be made.
+    """
+    with minding_config(path, trust_remote_code):
+        config: PretrainedConfig = AutoConfig.from_pretrained(
+            str(path), revision=revision, **own_code(trust_remote_code)
+        )
+    return config
+
+
+@contextmanager
+def _blaming_config(made: Callable[[], object]) -> Iterator[None]:
+    """Within the block, which reads other files too, what fails with the config alone is told as the config's.
+
+    Args:
+        made: what is made of the config alone; raises what is to be told.
+    """
+    try:
+        yield
+    except STUMBLES:
+        with torch.device("meta"):
+            made()
+        raise
+
+
 def load_tokenizer(
     path: str | Path, revision: str | None = None, trust_remote_code: bool = False
 ) -> PreTrainedTokenizerBase:
@@ -89,11 +120,12 @@ def load_tokenizer(
         trust_remote_code: whether code that comes with it may run, with the user's rights.
 
     Raises:
-        InputError: there is none at `path`, it needs code of its own that is not
+        InputError: there is none at `path`, the model's config cannot be read, it needs code of its own that is not
             trusted, or the Hub, where it would be, cannot be reached.
     """
+    made = partial(config_of, path, revision, trust_remote_code)
     try:
-        with asking_hub(path), minding_code(path, revision, trust_remote_code):
+        with asking_hub(path), minding_code(path, revision, trust_remote_code), _blaming_config(made):
             tokenizer: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(
                 str(path), revision=revision, **own_code(trust_remote_code)
             )
@@ -220,15 +252,16 @@ def load(
     try:
         with asking_hub(path), minding_code(path, revision, trust_remote_code):
             demand_no_adapter(path, revision)
-            config = AutoConfig.from_pretrained(str(path), revision=revision, **own_code(trust_remote_code))
+            config = config_of(path, revision, trust_remote_code)
             tokenizer = AutoTokenizer.from_pretrained(str(path), revision=revision, **own_code(trust_remote_code))
-            method, build, own = quantisation(config), model_class(config), config.get_text_config().dtype
+            method, build = quantisation(config), model_class(config)
+            whole = partial(blank, config, build, path, revision, trust_remote_code)
+            own: torch.dtype | None = getattr(config.get_text_config(), "dtype", None)
             more: dict[str, Any] = {}
             unpacks = bool(method) and not kept_packed(method, torch.device(picked))
             if unpacks:
                 _unpack(config, dtype, device_map)
             if device_map is not None and folder is not None:
-                whole = partial(blank, config, build, path, revision, trust_remote_code)
                 more = {"device_map": placed(whole, picked, device_map), "offload_folder": folder.name}
             if bits is not None:
                 method = f"bitsandbytes, {bits} bits"
@@ -236,15 +269,16 @@ def load(
             if method and device_map is None:
                 # Quantised weights are made where they stay: most cannot be moved.
                 more["device_map"] = {"": picked}
-            model = build.from_pretrained(
-                str(path),
-                config=config,
-                dtype=_DTYPES.get(dtype, "auto"),
-                revision=revision,
-                use_safetensors=True,
-                **own_code(trust_remote_code),
-                **more,
-            )
+            with _blaming_config(whole):
+                model = build.from_pretrained(
+                    str(path),
+                    config=config,
+                    dtype=_DTYPES.get(dtype, "auto"),
+                    revision=revision,
+                    use_safetensors=True,
+                    **own_code(trust_remote_code),
+                    **more,
+                )
     except (ImportError, OSError, ValueError, RuntimeError, SafetensorError) as error:
         if method:
             raise InputError(

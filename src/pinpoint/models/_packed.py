@@ -14,6 +14,7 @@ from transformers.pytorch_utils import Conv1D
 from transformers.quantizers.quantizers_utils import should_convert_module
 from transformers.utils import is_kernels_available, is_triton_available
 
+from pinpoint.models._config_file import unreadable
 from pinpoint.models._quantised import quantisation, quantisation_settings
 from pinpoint.models._spec import HeadedModel
 
@@ -62,10 +63,20 @@ def _bitsandbytes(found: Mapping[str, Any]) -> float:
     return 0.5 + scale / 64
 
 
+def _number(found: Mapping[str, Any], *names: str) -> float | None:
+    """The first number of these names that there is."""
+    for name in names:
+        value = found.get(name)
+        if isinstance(value, int | float):
+            return value
+        if value is not None:
+            raise TypeError(f"{name} is {value!r}, no number")
+    return None
+
+
 def _grouped(found: Mapping[str, Any]) -> float | None:
     """GPTQ and AWQ: a scale in 16 bits and a zero as wide as a weight for each group."""
-    bits = found.get("bits", found.get("w_bit"))
-    group = found.get("group_size", found.get("q_group_size", -1))
+    bits, group = _number(found, "bits", "w_bit"), _number(found, "group_size", "q_group_size") or -1
     if bits is None:
         return None
     return float(bits / 8 + ((2 + bits / 8) / group if group > 0 else 0.0))
@@ -82,8 +93,8 @@ def _compressed(found: Mapping[str, Any]) -> float | None:
     weights = next((one for one in groups if one and one.get("num_bits")), None)
     if weights is None:
         return None
-    group = weights.get("group_size") or 0
-    return float(weights["num_bits"] / 8 + (2 / group if group > 0 else 0.0))
+    bits, group = _number(weights, "num_bits") or 0, _number(weights, "group_size") or 0
+    return float(bits / 8 + (2 / group if group > 0 else 0.0))
 
 
 _SIZES: dict[str, Callable[[Mapping[str, Any]], float | None]] = {
@@ -98,12 +109,19 @@ _SIZES: dict[str, Callable[[Mapping[str, Any]], float | None]] = {
 
 
 def packed(config: PretrainedConfig) -> Packed | None:
-    """How a checkpoint keeps its weights; None where they are not quantised."""
+    """How a checkpoint keeps its weights; None where they are not quantised.
+
+    Raises:
+        InputError: its config says so in a form that cannot be read.
+    """
     method = quantisation(config)
     if not method:
         return None
     found = quantisation_settings(config)
-    size = _SIZES[method](found) if method in _SIZES else None
+    try:
+        size = _SIZES[method](found) if method in _SIZES else None
+    except (AttributeError, TypeError) as error:
+        raise unreadable(str(config.name_or_path), f"quantization_config: {error}") from error
     names = ("modules_to_not_convert", "llm_int8_skip_modules", "ignored_layers", "ignore")
     skipped = next((found[name] for name in names if found.get(name)), ())
     # Patterns of compressed-tensors that are regular expressions say so.

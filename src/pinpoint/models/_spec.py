@@ -26,7 +26,7 @@ class HeadedModel:
     model: PreTrainedModel
     layout: Layout
 
-    @property
+    @cached_property
     def config(self) -> PretrainedConfig:
         """The config of the text decoder."""
         config: PretrainedConfig = self.model.config.get_text_config(decoder=True)
@@ -64,12 +64,12 @@ class HeadedModel:
         """Number of blocks."""
         return len(self.layers)
 
-    @property
+    @cached_property
     def n_heads(self) -> int:
         """Attention heads in a block."""
         return int(self.config.num_attention_heads)
 
-    @property
+    @cached_property
     def n_kv_heads(self) -> int:
         """Key/value heads in a block; fewer than `n_heads` under grouped-query attention."""
         return self.layout.kv_heads(self.config)
