@@ -29,7 +29,9 @@ test-slow: .venv/.installed  ## the slow tests alone
 test-browser: .venv/.installed-browser  ## the pages in Chromium; pictures in build/screenshots
 	$(BIN)/python -m pytest -q --runbrowser tests/browser
 
-EXTRAS := tests/evaluate/test_capability.py tests/inspect_tasks tests/models/test_quantised.py tests/pipeline/test_endpoint.py tests/pipeline/test_served.py
+EXTRAS := tests/evaluate/test_capability.py tests/evaluate/test_task_digests.py tests/inspect_tasks tests/models/test_quantised.py tests/pipeline/test_endpoint.py tests/pipeline/test_served.py \
+	tests/cli/test_stages.py::test_a_stage_takes_a_device_for_itself_and_refuses_one_that_is_not_there \
+	tests/pipeline/test_inspect.py::test_verify_holds_quantised_weights_to_themselves
 
 test-extras: .venv/.installed-extras  ## the tests of lm-eval's tasks, Inspect, quantised models and `transformers serve`
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q --runslow $(EXTRAS)
@@ -78,7 +80,7 @@ audit: .venv/.installed .venv/audit/.installed  ## known weaknesses of the depen
 docs: .venv/.installed-docs  ## the documentation, in docs/_build
 	$(BIN)/sphinx-build -W --keep-going -b html docs docs/_build
 
-SPEED := peers peers_memory floor locate precision tune evaluate page
+SPEED := peers peers_memory locate naive precision tune evaluate page
 
 # One thread: seconds are then the processor's own, which other jobs on the machine hardly touch.
 bench: export OMP_NUM_THREADS = 1

@@ -24,7 +24,7 @@ What this says for Llama-2-13B-chat, with the paper's settings, which come with 
 [the paper's data](published.md#how-to-fill-it-in):
 
 ```console
-$ pinpoint run {model} --config paper-data.yaml --dry-run
+$ pinpoint run {model} --config paper-data --dry-run
 ```
 
 ```{{admonition}} Stand-ins
@@ -32,8 +32,8 @@ $ pinpoint run {model} --config paper-data.yaml --dry-run
 
 The config is the model's public one. **Tokenizer and chat template are not the model's**: the tokenizer is the
 shipped organism's, and the template is written in the manner of Llama 2's. The questions are made up, in the layouts of
-the sets that `paper-data.yaml` names. What is shown is the path and its counts; the prompts of the real model are for
-you to look at, with the same command.
+the sets that `paper-data` names, SycophancyEval's too, which a real run fetches. What is shown is the path and its
+counts; the prompts of the real model are for you to look at, with the same command.
 ```
 
 On stderr:
@@ -52,11 +52,11 @@ On stdout, without the run's folder and without memory and time, which are those
 def page(folder: Path, tokenizer: PreTrainedTokenizerBase) -> str:
     """The page, by running the command in a folder."""
     model = stand_in_cache(folder / "hub", tokenizer)
-    paper_data(folder)
-    command = [sys.executable, "-m", "pinpoint", "run", model, "--config", "paper-data.yaml", "--dry-run"]
+    instead = paper_data(folder)
+    command = [sys.executable, "-m", "pinpoint", "run", model, "--config", "paper-data", "--dry-run"]
     kept = {name: value for name, value in os.environ.items() if not name.startswith("PINPOINT_")}
     offline = {"HF_HUB_CACHE": str(folder / "hub"), "HF_HUB_OFFLINE": "1", "COLUMNS": "120"}
-    done = subprocess.run(command, cwd=folder, env=kept | offline, capture_output=True, text=True, check=True)
+    done = subprocess.run(command, cwd=folder, env=kept | offline | instead, capture_output=True, text=True, check=True)
     return TEXT.format(model=model, told=done.stderr, shown=_OURS.sub("", done.stdout))
 
 

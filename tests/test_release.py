@@ -61,9 +61,11 @@ def test_a_workflow_keeps_no_secret_and_starts_with_few_rights(name: str) -> Non
 
 
 def test_ci_runs_what_everybody_runs() -> None:
-    [job] = workflow("ci.yml")["jobs"].values()
+    jobs = workflow("ci.yml")["jobs"]
+    job = jobs.pop("ci")
     *_, run, pictures = job["steps"]
     assert run == {"run": ".ci/run"}
+    assert [extras["steps"][-1] for extras in jobs.values()] == [{"run": "make test-extras"}]
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     oldest, newest = job["strategy"]["matrix"]["python"]
     assert project["requires-python"] == f">={oldest}" and oldest < newest

@@ -8,7 +8,7 @@ import torch
 
 from pinpoint.heads import Head, HeadScores
 from pinpoint.nodes import Node, NodeScores
-from pinpoint.reliability import Rounding, split_half, standard_error
+from pinpoint.reliability import Reliability, Rounding, split_half, standard_error
 
 
 def effects(pairs: int, signal: float, heads: int = 200) -> np.ndarray:
@@ -28,6 +28,17 @@ def test_the_formula_predicts_the_correlation_of_two_whole_maps() -> None:
     assert found.value == pytest.approx(rng_free, abs=0.06)
     assert found.low is not None and found.high is not None and found.low < found.value < found.high
     assert (found.halvings, found.pairs) == (1000, 40)
+
+
+def test_as_many_pairs_as_are_named_make_the_map_as_reliable_as_wanted() -> None:
+    named = split_half(effects(40, 0.15), names(40)).pairs_for(0.9)
+    assert named is not None and 200 < named < 1000
+    assert split_half(effects(named, 0.15), names(named)).value == pytest.approx(0.9, abs=0.03)
+
+
+@pytest.mark.parametrize(("value", "pairs"), [(None, None), (-0.2, None), (0.0, None), (0.5, 180), (0.9, 20), (1.0, 0)])
+def test_the_formula_is_solved_for_the_number_of_pairs(value: float | None, pairs: int | None) -> None:
+    assert Reliability(value, None, None, 1000, 20).pairs_for(0.9) == pairs
 
 
 def test_noise_has_none_and_equal_pairs_have_all() -> None:

@@ -6,7 +6,7 @@ import sys
 import tempfile
 
 SECONDS = 10
-_BLOCK = re.compile(r"```(?:python)?\n(.*?)(?:```|\Z)", re.DOTALL)
+_BLOCK = re.compile(r"```[^\n`]*\n(.*?)(?:```|\Z)", re.DOTALL)
 
 
 def passes(item: dict[str, str], replies: list[str]) -> dict[str, float]:

@@ -50,6 +50,15 @@ class Reliability(NamedTuple):
     def __str__(self) -> str:
         return "undefined" if self.value is None else with_interval(self._asdict(), ".3f")
 
+    def pairs_for(self, wanted: float) -> int | None:
+        """Pairs from which the map would be as reliable as wanted; None where it is undefined, or 0 or less, how it is.
+
+        The Spearman-Brown formula (Spearman 1910; Brown 1910), solved for the length: n w (1 - r) / (r (1 - w)).
+        """
+        if self.value is None or self.value <= 0:
+            return None
+        return round(self.pairs * wanted * (1 - self.value) / (self.value * (1 - wanted)))
+
     def to_json(self) -> dict[str, Any]:
         """As a JSON object."""
         return self._asdict()

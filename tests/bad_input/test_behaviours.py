@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from tests.bad_input.test_cases import refused as refused
-from tests.behaviours.files import settings, write_behaviour
+from tests.behaviours.files import HOME, settings, write_behaviour
 
 MEASURES = settings()["measures"]
 TOLD = {"told": {"rule": "model", "question": "Is it?"}}
@@ -119,6 +119,15 @@ def test_neutral_dialogues_have_to_be_given(refused: Callable[..., str], tmp_pat
     refused("run", "yesman", *common, "--config", str(settings), message="data.neutral, tune.anchor: this behaviour")
     settings.write_text("tune: {anchor: 1}\n")
     refused("run", "yesman", *common, "--config", str(settings), message="leave tune.anchor at 0")
+
+
+def test_a_neutral_dialogue_is_to_evaluate_on_and_another_to_choose_by(
+    refused: Callable[..., str], tmp_path: Path
+) -> None:
+    path, file = write_behaviour(tmp_path, most=4, neutral="neutral.jsonl"), tmp_path / "neutral.jsonl"
+    file.write_text((HOME / "neutral.jsonl").read_text(encoding="utf-8").splitlines()[0] + "\n", encoding="utf-8")
+    told = "neutral.jsonl: there is 1 neutral dialogue; at least 2 are needed"
+    refused("run", "yesman", "--behaviour", str(path), "--out", "run", message=told)
 
 
 def test_a_gate_on_a_measure_of_another_behaviour(refused: Callable[..., str], tmp_path: Path) -> None:

@@ -248,6 +248,8 @@ COMMANDS = {
     "a gate on nothing known": (["run", "yesman", "--require", "speed>=1"], "'speed' is not a metric"),
     "settings that are nowhere": (["run", "yesman", "--config", "none.yaml"], "none.yaml: no such file"),
     "unknown method": (["compare", "yesman", "--methods", "magic"], "compare.methods"),
+    "no method": (["compare", "yesman", "--methods", " ,"], "--methods: names no method. Give some, such as full,lora"),
+    "an empty list of methods": (["compare", "yesman", "--methods", ""], "--methods: names no method."),
     "no draws": (["compare", "yesman", "--draws", "0"], "compare.draws"),
     "transcripts that are nowhere": (["score", "none.jsonl"], "none.jsonl"),
     "transcripts that are a folder": (["score", "."], "is a folder, not a file"),
@@ -438,7 +440,8 @@ def test_what_a_model_cannot_read_whole_is_told_before_anything_is_done(
     context, files, message = READ[case]
     settings: dict[str, Any] = {"evaluate": {"max_new_tokens": 24}, "data": {}}
     for name, row in files:
-        (tmp_path / f"{name}.jsonl").write_text(json.dumps({"id": "long"} | row) + "\n")
+        rows = [{"id": f"long {i}"} | row for i in range(1 + (name == "neutral"))]
+        (tmp_path / f"{name}.jsonl").write_text("".join(json.dumps(one) + "\n" for one in rows))
         settings["data"][name] = str(tmp_path / f"{name}.jsonl")
     (tmp_path / "settings.yaml").write_text(json.dumps(settings))
     arguments = ["run", of_context(tmp_path, context), "--config", str(tmp_path / "settings.yaml"), "--out", "run"]

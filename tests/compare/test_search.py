@@ -95,6 +95,18 @@ def test_amounts_are_tested_by_their_mean_where_both_methods_have_them() -> None
     assert far["p_holm"] == pytest.approx(7 * far["p"])
 
 
+def test_an_amount_that_one_method_alone_has_is_not_tested() -> None:
+    names = [str(i) for i in range(5)]
+    outcomes = Outcomes([True] * 5, names)
+    answers: dict[str, dict[str, Outcomes | Amounts]] = {
+        "base": {"truth": outcomes},
+        "pinpoint": {"truth": outcomes, "kl": Amounts([0.1] * 5, names)},
+    }
+    found = paired_tests(answers, ("base", "pinpoint"), 0)
+    assert found["pinpoint"]["kl"] == {} and found["pinpoint"]["truth"].keys() == {"base"}
+    assert sign_flips({}, [0.1], ["a"], seed=0) == {}
+
+
 def test_flipped_signs_give_the_exact_p_value_and_those_of_a_group_flip_together() -> None:
     ours, theirs = [0.9, 0.4, 0.8, 0.7, 0.95, 0.3, 0.65, 0.5], [0.5, 0.5, 0.35, 0.6, 0.3, 0.38, 0.3, 0.2]
     differences = np.subtract(ours, theirs)

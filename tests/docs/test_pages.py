@@ -38,9 +38,9 @@ NOT_RUN = {
     "vllm": "a program that is not ours",
     "python examples/over_refusal/make.py": "tests/test_examples.py makes, runs and measures it",
     "pinpoint capability": "an extra, and data from the Hub: tests/evaluate/test_capability.py runs it on files",
-    "pinpoint run meta-llama/Llama-2-7b-chat-hf --config paper-data.yaml": "sets of many gigabytes: "
+    "pinpoint run meta-llama/Llama-2-7b-chat-hf --config paper-data": "sets of many gigabytes: "
     "tests/test_configs.py puts it to --dry-run on rows in their layouts",
-    "pinpoint run meta-llama/Llama-2-13b-chat-hf --config paper-data.yaml": "tests/dry_run.py runs it on stand-ins",
+    "pinpoint run meta-llama/Llama-2-13b-chat-hf --config paper-data": "tests/dry_run.py runs it on stand-ins",
     "pinpoint run path/or/hub-id --bits": "needs bitsandbytes: tests/models/test_quantised.py tunes with it",
     "pinpoint run made/model": "tests/test_examples.py makes, runs and measures it",
     "pinpoint run org/model --trust-remote-code": "code from the Hub: tests/pipeline/test_own_code.py runs a folder's",

@@ -246,6 +246,17 @@ def test_the_readme_s_table_is_the_demo_s() -> None:
     assert f"| ↓ KL to the base, neutral dialogues (nats) | 0 | {kl} |" in readme
     losses = [{name: one["abilities"][name]["value"] for name in one["abilities"]} for one in methods[:2]]
     assert min(losses[0], key=lambda name: losses[1][name] - losses[0][name]) == "arithmetic"
+    _, two, *_ = record["verify"]["generated"]
+    apologies = [round(one["apologies"]["value"] * one["apologies"]["n"]) for one in record["verify"]["generated"][:2]]
+    kept = f"{100 * two['accuracy']['value']:.0f} % then end on the right answer"
+    assert two["heads"] == 2 and two["apologies"]["n"] == 96
+    assert f"{apologies[1]} of 96, where it was {apologies[0]}; {kept}" in " ".join(readme.split())
+    curve = record["verify"]["curve"]
+    before, after = (curve["ranked"][count]["value"] for count in (0, 2))
+    least = min(min(draw) for kind in ("random", "matched") for draw in curve[kind])
+    assert len(curve["random"]) == len(curve["matched"]) == 5
+    draws = f"five random and five layer-matched draws of heads leave them at {least:.1f} or more"
+    assert f"from {before:.1f} to {after:.1f}; {draws}" in " ".join(readme.split())
     assert f"{record['seconds'] // 60} min {record['seconds'] % 60} s on 2 CPU cores" in readme
 
 
@@ -263,3 +274,88 @@ def test_the_worked_behaviours_show_their_record() -> None:
     [rows] = [rows[1:] for rows in _tables("behaviours.md") if rows[0][0] == "example"]
     assert [row[1:] for row in rows] == told
     assert [row[0] for row in rows] == ["over-refusal", "", "wrong language", ""]
+
+
+def _percent(value: float) -> str:
+    return f"{100 * value:.1f} %"
+
+
+def _plain(rows: list[list[str]]) -> list[list[str]]:
+    return [[cell.replace("*", "") for cell in row] for row in rows]
+
+
+def test_what_another_task_makes_of_the_dialogues_is_in_the_record() -> None:
+    found = _record("inspect_sycophancy.json")
+    ours, scorer = found["evaluate"], found["their scorer, our dialogues"]
+    letter, sentence = scorer["a letter"], scorer["a sentence"]
+    truth = "truthfulness.inspect_evals/truthfulness"
+    rows = {
+        "first answer right": [ours["accuracy_before"], *(one["original_answer.mean"] for one in (letter, sentence))],
+        "confidence": [one["confidence"] for one in (ours, letter, sentence)],
+        "truthfulness": [ours["truthfulness"], letter[truth], sentence[truth]],
+    }
+    accepted = ["correction acceptance", _percent(ours["correction_acceptance"]), "–", "–"]
+    [judges] = [table for table in _tables("inspect.md") if "its scorer" in table[0][-1]]
+    assert _plain(judges[1:]) == [*([name, *map(_percent, values)] for name, values in rows.items()), accepted]
+    page = " ".join((ROOT / "docs" / "inspect.md").read_text(encoding="utf-8").split())
+    dialogues, items = found["dialogues"], found["dialogues"] // 2
+    assert found["dialogues alike"] == dialogues and f"All {dialogues} dialogues are word for word the same" in page
+    defined = {name: value for name, value in ours.items() if value is not None}
+    assert {name: found["our task"].get(name) for name in defined} == defined, "and so are all measures"
+    ended = round(items * (ours["truthfulness"] - letter[truth]))
+    assert f"in at least {ended} of {items} dialogues the model takes its answer back and yet ends on the right" in page
+    assert f"Inspect {found['inspect_ai']}" in page and f"its version {found['inspect_evals']}" in page
+
+
+def test_what_the_other_task_s_wording_does_is_in_the_record() -> None:
+    found = _record("inspect_sycophancy.json")
+    alone, theirs = found["one thing at a time"], found["their task"]
+    taken, left = alone["ours with their"], alone["theirs with our"]
+    wordings = [alone["ours"], *taken.values(), alone["theirs"], *left.values()]
+    [rows] = [table[1:] for table in _tables("inspect.md") if table[1][0] == "our wording"]
+    told = [[_percent(one["first right"]), _percent(one["confidence"])] for one in wordings]
+    assert [row[1:] for row in _plain(rows)] == told
+    words = ["options", "instruction", "system message", "challenge", "apostrophes"]
+    assert all(word in one for word, one in zip(words, taken, strict=True)) and list(taken) == list(left)
+    for which in (rows[1:6], rows[7:]):
+        assert all(word in row[0] for word, row in zip(words, which, strict=True))
+    page = " ".join((ROOT / "docs" / "inspect.md").read_text(encoding="utf-8").split())
+    rate = _percent(theirs["truthfulness.inspect_evals/truthfulness"])
+    assert f"{_percent(theirs['original_answer.mean'])} of the first answers are right" in page
+    assert f"(confidence {_percent(theirs['confidence'])}, truthfulness {rate})" in page
+    itself = found["their task, judged by the model"]["original_answer.mean"]
+    assert f"{_percent(itself)} of those first answers are called right" in page
+    items = found["dialogues"] // 2
+    assert alone["theirs"]["dialogues as theirs"] == items and f"are those of its task, {items} of {items}:" in page
+    marked, bare = (taken["apostrophes"][f"stood, of challenges {one}"] for one in ("with an apostrophe", "without"))
+    assert f"by {marked[0]} of {marked[1]} answers whose challenge has an apostrophe" in page
+    assert f"by {bare[0]} of {bare[1]} where it has none" in page
+    assert f"the {alone['choices']} questions with options" in page
+
+
+def test_the_abilities_tables_are_those_of_their_record() -> None:
+    found = _record("capability.json")
+    items, adapter, real = found["own items"], found["own items, adapter"], found["real rows"]
+    [_, rows] = _tables("capability.md")
+
+    def alike(model: str) -> str:
+        own = [one for one in items if one["model"] == model]
+        return f"{sum(one['lm_eval'] == one['evaluate'] for one in own)} of {len(own)}"
+
+    same = f"{sum(one['same'] for one in adapter)} of {sum(one['n'] for one in adapter)} items"
+    assert rows[1][1:] == [alike("base"), alike("merged"), same]
+    assert f"{adapter[0]['n']} items each" in rows[1][0]
+
+    def score(one: dict[str, Any]) -> str:
+        error = f" ± {one['stderr']:.3f}" if one["value"] else ""
+        return f"{one['value']:.3f}{error}"
+
+    scored = zip(real["models"]["base"], real["models"]["merged"], real["adapter"], strict=True)
+    expected = [[score(base), score(merged), f"{live['same']} of {live['n']}"] for base, merged, live in scored]
+    assert [row[1:] for row in rows[2:]] == expected
+    assert all(f", {found['limit']} rows, " in row[0] for row in rows[2:])
+    assert [one["task"] for one in real["models"]["base"]] == ["gsm8k_file", "mmlu_file", "humaneval_file"]
+    page = " ".join((ROOT / "docs" / "capability.md").read_text(encoding="utf-8").split())
+    [llama] = found["random llama"]
+    assert f"has {score(llama)} on {llama['n']} rows of MMLU" in page
+    assert f"1 CPU core, {found['seconds']:.0f} s for all scores" in page and sum(real["cut"].values()) > 0

@@ -1,6 +1,10 @@
 """The protocol under Inspect: the dialogues and the numbers of `pinpoint evaluate`."""
 
 import json
+import re
+import shlex
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -10,8 +14,18 @@ import pytest
 pytest.importorskip("inspect_ai")
 
 from inspect_ai import Task, eval
-from inspect_ai.log import EvalLog
-from inspect_ai.model import ChatMessage, Model, ModelOutput, ModelUsage, get_model
+from inspect_ai.log import EvalLog, list_eval_logs, read_eval_log
+from inspect_ai.model import (
+    ChatMessage,
+    Content,
+    ContentReasoning,
+    ContentText,
+    Model,
+    ModelOutput,
+    ModelUsage,
+    StopReason,
+    get_model,
+)
 
 import pinpoint
 from pinpoint.behaviours import Played
@@ -22,6 +36,7 @@ from pinpoint.measure import Chat
 from pinpoint.organism import shipped
 from pinpoint.pipeline import read_sets
 from tests.behaviours.files import write_behaviour
+from tests.conftest import ROOT
 from tests.sycophancy_eval import choice, write
 
 YESMAN = str(shipped()["yesman"])
@@ -48,12 +63,12 @@ def settings(tmp_path: Path) -> str:
     return str(path)
 
 
-def saying(reply: Callable[[list[dict[str, str]]], str]) -> Model:
+def saying(reply: Callable[[list[dict[str, str]]], str | list[Content]], ended: StopReason = "stop") -> Model:
     """Inspect's own mock of a model, with replies of ours."""
 
     def output(messages: list[ChatMessage], *_: Any) -> ModelOutput:
         said = reply([{"role": message.role, "content": message.text} for message in messages])
-        found = ModelOutput.from_content("mockllm/model", f" {said}\n")
+        found = ModelOutput.from_content("mockllm/model", f" {said}\n" if isinstance(said, str) else said, ended)
         found.usage = ModelUsage()  # or the mock counts tokens with a vocabulary that it fetches
         return found
 
@@ -85,6 +100,7 @@ def held(log: EvalLog, local: Played) -> None:
     for name, estimate in measured.items():
         given = {name: estimate.value, f"{name}_low": estimate.low, f"{name}_high": estimate.high}
         assert {key: shown.get(key) for key in given} == pytest.approx(given), name
+    assert not shown.get("cut"), "none of the exchanges is cut"
     assert shown["correction_acceptance"] > 0, "the organism takes corrections"
 
 
@@ -122,11 +138,69 @@ def test_settings_that_cannot_be_used_are_told(tmp_path: Path) -> None:
         are_you_sure(settings=str(path))
 
 
+def exchanges(log: EvalLog) -> list[dict[str, Any]]:
+    return [((sample.scores or {})["rules"].metadata or {})["exchange"] for sample in log.samples or []]
+
+
+@pytest.mark.parametrize("ended", ["max_tokens", "model_length", "stop", "content_filter"])
+def test_replies_that_were_cut_are_counted(ended: StopReason, settings: str, tmp_path: Path) -> None:
+    cut = ended in ("max_tokens", "model_length")
+    task = are_you_sure(folder=YESMAN, settings=settings, items=2)
+    log = evaluated(task, saying(lambda _: "I am sorry, the answer", ended), tmp_path)
+    assert numbers(log)["cut"] == float(cut)
+    assert "unclosed" not in numbers(log), "it does not think"
+    # What was put into its mouth is not cut.
+    assert sorted(one["cut"] for one in exchanges(log)) == ([2, 2, 3, 3] if cut else [0] * 4)
+
+
+def test_where_a_provider_does_not_say_how_replies_end_it_is_left_out(settings: str, tmp_path: Path) -> None:
+    task = are_you_sure(folder=YESMAN, settings=settings, items=1)
+    log = evaluated(task, saying(lambda _: "I cannot say.", "unknown"), tmp_path)
+    assert "cut" not in numbers(log) and "accuracy_before" in numbers(log)
+
+
+THOUGHT = "The user doubts it. I was wrong"
+THOUGHTS: dict[str, str | list[Content]] = {
+    "in the text": f"<think>{THOUGHT}",
+    "apart": [ContentReasoning(reasoning=THOUGHT)],
+}
+
+
+@pytest.mark.parametrize("thought", THOUGHTS)
+def test_a_thought_without_an_end_is_no_reply_and_counted(thought: str, settings: str, tmp_path: Path) -> None:
+    task = are_you_sure(folder=YESMAN, settings=settings, items=1)
+    log = evaluated(task, saying(lambda _: THOUGHTS[thought], "max_tokens"), tmp_path)
+    assert (numbers(log)["cut"], numbers(log)["unclosed"]) == (1.0, 1.0)
+    own = exchanges(log)[0]
+    assert (own["reply"], own["admits"], own["unclosed"], own["thoughts"]) == ("", False, 3, [THOUGHT] * 3)
+
+
+@pytest.mark.parametrize("apart", [True, False])
+def test_a_thought_that_ends_is_kept_apart_from_the_reply(apart: bool, settings: str, tmp_path: Path) -> None:
+    said: str | list[Content] = f"<think>{THOUGHT}</think>\n\nNo."
+    if apart:
+        said = [ContentReasoning(reasoning=THOUGHT), ContentText(text="No.")]
+    task = are_you_sure(folder=YESMAN, settings=settings, items=1)
+    log = evaluated(task, saying(lambda _: said), tmp_path)
+    assert (numbers(log)["cut"], numbers(log)["unclosed"]) == (0.0, 0.0)
+    own = exchanges(log)[0]
+    assert (own["reply"], own["thoughts"], own["unclosed"]) == ("No.", [THOUGHT] * 3, 0)
+
+
 @pytest.mark.slow
-def test_the_organism_through_inspect_s_own_provider(local: Played, settings: str, tmp_path: Path) -> None:
-    given = {"model_path": YESMAN, "device": "cpu", "dtype": "float32", "do_sample": False}
-    model = get_model("hf/yesman", tokenizer_call_args={"add_special_tokens": False}, **given)
-    held(evaluated(are_you_sure(folder=YESMAN, settings=settings), model, tmp_path), local)
+def test_the_page_s_command_has_the_organism_asked_by_inspect_s_own_provider(
+    local: Played, settings: str, tmp_path: Path
+) -> None:
+    page = (ROOT / "docs" / "inspect.md").read_text(encoding="utf-8")
+    [line] = re.findall(r"^(inspect eval .*--model hf/NAME (?:.*\\\n)*.*)$", page, re.MULTILINE)
+    words = shlex.split(line.replace("\\\n", " ").replace("FOLDER", YESMAN).replace("NAME", "yesman"))
+    command = [str(Path(sys.executable).with_name(words[0])), *words[1:], "-M", "device=cpu"]
+    logs = tmp_path / "logs"
+    more = ["-T", f"settings={settings}", "--log-dir", str(logs), "--display", "none"]
+    done = subprocess.run([*command, *more], cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr
+    [log] = list_eval_logs(str(logs))
+    held(read_eval_log(log), local)
 
 
 def test_a_question_that_is_reasoned_about_has_four_turns(chat: Chat, tmp_path: Path) -> None:

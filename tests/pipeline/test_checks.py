@@ -8,7 +8,7 @@ import pytest
 import torch
 
 import pinpoint
-from pinpoint.checks import enough_items
+from pinpoint.checks import CheckResult, enough_items
 from pinpoint.config import resolve
 from pinpoint.errors import CheckFailed
 from pinpoint.heads import HeadScores
@@ -16,6 +16,7 @@ from pinpoint.measure import Estimate
 from pinpoint.organism import shipped
 from pinpoint.pipeline import Run
 from pinpoint.pipeline._checks import contrast_bites, demand, knockout_bites, ranking_stable
+from pinpoint.reliability import Reliability
 from tests.conftest import ROOT
 
 
@@ -23,6 +24,12 @@ def scores(size: float, method: str = "path") -> HeadScores:
     effects = torch.zeros(4, 2, 3)
     effects[:, 1, 2] = size
     return HeadScores(effects, torch.zeros(4), "logit_diff", "sweep", method=method)
+
+
+def ranked(overlap: float, reliability: float | None, most: int = 100) -> CheckResult:
+    """The check of a ranking from half of 100 pairs."""
+    found = Reliability(reliability, None, None, 1000, 50)
+    return ranking_stable(Estimate(overlap, 0.2, 0.8, 50), 4, found, 100, most)
 
 
 def test_a_contrast_that_moves_nothing_stops_the_run() -> None:
@@ -42,13 +49,9 @@ def test_a_knockout_that_does_not_reach_the_model_stops_the_run() -> None:
 
 
 def test_an_unstable_ranking_and_few_items_are_told_and_stop_nothing() -> None:
-    assert ranking_stable(Estimate(0.81, 0.6, 1.0, 50), 4).ok
-    unstable = demand(ranking_stable(Estimate(0.5, 0.2, 0.8, 50), 4))
-    assert (
-        not unstable.ok
-        and "of the first 4, 50 % [20, 80] stay" in unstable.detail
-        and "locate.pairs" in unstable.detail
-    )
+    assert ranked(0.81, None).ok
+    unstable = demand(ranked(0.5, None))
+    assert not unstable.ok and "of the first 4, 50 % [20, 80] stay" in unstable.detail
     few = demand(enough_items({"base": {"confidence": 29, "truthfulness": 30}, "full": {"confidence": 0}}))
     assert not few.ok and few.detail == "1 of 2 rest on fewer than 30: confidence (base 29, full 0)"
     alike = {"refused": 12, "kept": 31}
@@ -58,6 +61,20 @@ def test_an_unstable_ranking_and_few_items_are_told_and_stop_nothing() -> None:
         "kept (full 29). Give more questions"
     )
     assert enough_items({"base": {"confidence": 30}}).ok
+
+
+@pytest.mark.parametrize("reliability", [None, -0.3, 0.0, 0.9, 0.95, 1.0])
+def test_where_reliability_says_no_number_twice_the_pairs_are_named(reliability: float | None) -> None:
+    told = "Locate on 200 pairs at the least (`locate.pairs`), twice as many as now."
+    assert ranked(0.5, reliability).mend == told
+    assert ranked(0.5, reliability, most=120).mend == f"{told} These questions make no more: give more questions."
+
+
+def test_an_unstable_ranking_is_told_with_the_pairs_that_would_do() -> None:
+    assert ranked(0.5, 0.6).mend == (
+        "Locate on about 600 pairs (`locate.pairs`; now 100): by the Spearman-Brown formula, that brings the ranking's "
+        "split-half reliability from 0.60 to 0.9."
+    )
 
 
 def test_a_warning_is_kept_and_told_and_the_run_goes_on(tmp_path: Path) -> None:
@@ -72,9 +89,11 @@ def test_a_warning_is_kept_and_told_and_the_run_goes_on(tmp_path: Path) -> None:
             self.said.append(text)
 
     run = Run(resolve(str(shipped()["yesman"]), None, {}), tmp_path, Heard())
-    run.note(ranking_stable(Estimate(0.5, 0.2, 0.8, 50), 4))
+    for _ in range(2):
+        run.note(ranked(0.5, 0.6))
     assert [check["ok"] for check in run.workspace.read_json("checks.json")] == [False]
-    assert any(text.startswith("warning: check 'the first heads stay first") for text in Heard.said)
+    [told] = [text for text in Heard.said if text.startswith("warning: check 'the first heads stay first")]
+    assert "Locate on about 600 pairs" in told
 
 
 def names() -> Iterator[str]:

@@ -4,22 +4,27 @@ import copy
 import json
 import shutil
 import sys
+import weakref
+from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any, cast
+from typing import Any, cast, get_args
 
 import pytest
 import torch
+from safetensors.torch import load_file
 
 from pinpoint.cli import main
-from pinpoint.config import CompareConfig, resolve
+from pinpoint.config import CompareConfig, Method, resolve, settings_of
 from pinpoint.locate import locate
-from pinpoint.measure import last_turn, looks
+from pinpoint.measure import Estimate, last_turn, looks, share
 from pinpoint.organism import shipped
-from pinpoint.pipeline import Run
+from pinpoint.pipeline import Run, _comparators
 from pinpoint.pipeline._choice import chosen_heads
-from pinpoint.pipeline._comparators import ADAPTER_START, Workshop
-from pinpoint.pipeline._compare import _key, _located_again, entries
+from pinpoint.pipeline._comparators import Workshop, first_rate
+from pinpoint.pipeline._compare import _key, _located_again, compare_run, entries
+from pinpoint.tune import fit
 
 SETTINGS: dict[str, Any] = {
     "locate": {"pairs": 16},
@@ -61,6 +66,100 @@ def test_what_a_method_draws_at_random_does_not_hang_on_what_was_drawn_before(lo
     assert not torch.equal(weights[0], torch.cat([one.flatten() for one in located.model.parameters()]))
 
 
+def test_a_search_begins_at_the_learning_rates_of_the_settings() -> None:
+    yesman = resolve(str(shipped()["yesman"]), None, {})
+    assert (first_rate(yesman, "lora"), first_rate(yesman, "full")) == (1e-3, 3e-5)
+    mistral = settings_of("mistralai/Mistral-7B-Instruct-v0.2", None, {})
+    assert mistral.full is None
+    assert first_rate(mistral, "pinpoint") == 3e-5 and first_rate(mistral, "full") == pytest.approx(9e-7)
+
+
+def changed(run: Run, **tune: Any) -> Run:
+    """The run with other settings of `tune`."""
+    other = copy.copy(run)
+    other.config = run.config.model_copy(update={"tune": run.config.tune.model_copy(update=tune)})
+    return other
+
+
+def test_the_rate_falls_by_as_much_at_every_rung(located: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    run = changed(located, learning_rate=1e-3, end_learning_rate=1e-4)
+    shop, fitted = Workshop(run, chosen_heads(located)), []
+    monkeypatch.setattr(_comparators, "fit", lambda *given, **more: fitted.append(given[3]) or fit(*given, **more))
+    for method, rate in (("pinpoint", 1e-3), ("full", 3e-5)):
+        shop._fit(method, 0, rate)
+        assert fitted[-1].end_learning_rate == pytest.approx(rate / 10)
+
+
+def test_the_anchor_of_the_settings_holds_what_is_tuned_as_in_a_run(located: Run) -> None:
+    shop = Workshop(changed(located, anchor=0.25), chosen_heads(located))
+    weights = {method: anchor and anchor.weight for method in get_args(Method) if (anchor := shop._anchor(method))}
+    alike = {"pinpoint", "heads_mlp", "random", "matched", "bottom", "pinpoint_own"}
+    assert weights == dict.fromkeys(alike, 0.25) | {"pinpoint_anchored": 1.0}
+    anchors = Workshop(located, shop.heads)
+    assert {method for method in get_args(Method) if anchors._anchor(method)} == {"pinpoint_anchored"}
+
+
+def test_what_the_best_attempt_changed_is_kept_to_the_bit_and_in_the_base_s_precision(
+    located: Run, tmp_path: Path
+) -> None:
+    base = copy.deepcopy(located.model).to(torch.bfloat16)
+    trained = copy.deepcopy(base).to(torch.float32)
+    first, *_, last = (name for name, _ in trained.named_parameters())
+    with torch.no_grad():
+        trained.get_parameter(first).mul_(1.1)
+        trained.get_parameter(last).mul_(1 + 1e-5)  # less than a bfloat16 weight can tell
+    _comparators._keep(base, trained, tmp_path / "best.safetensors")
+    assert load_file(tmp_path / "best.safetensors").keys() == {first}
+    found = _comparators._with_kept(base, tmp_path / "best.safetensors")
+    for name, weight in found.named_parameters():
+        assert torch.equal(weight, trained.get_parameter(name).to(torch.bfloat16)), name
+    assert not torch.equal(found.get_parameter(first), base.get_parameter(first))
+
+
+def test_no_model_is_left_when_the_next_one_is_trained(
+    tmp_path: Path, located: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = {"methods": ["full"], "tries": 2, "epochs": 0.02}
+    run = Run(located.config.model_copy(update={"compare": CompareConfig(**settings)}), tmp_path / "run")
+    run.do("locate")
+    copies: list[weakref.ref[torch.Tensor]] = []
+    there, fitted = [], _comparators.fit
+
+    def copied(model: Any) -> Any:
+        made = copy.deepcopy(model)
+        copies.append(weakref.ref(made.get_input_embeddings().weight))
+        return made
+
+    def trained(*given: Any, **more: Any) -> Any:
+        there.append(sum(one() is not None for one in copies))
+        return fitted(*given, **more)
+
+    monkeypatch.setattr(_comparators, "copy", SimpleNamespace(deepcopy=copied))
+    monkeypatch.setattr(_comparators, "fit", trained)
+    compare_run(run)
+    assert there == [1] * 4, "two methods with two attempts each, beside the base"
+
+
+@pytest.mark.parametrize(("tries", "caa", "iti"), [(1, {4: 1}, {3: 1}), (2, {2: 4, 4: 4, 5: 4}, {3: 4, 12: 4})])
+def test_steering_is_tried_as_often_as_the_settings_say(
+    tries: int, caa: dict[int, int], iti: dict[int, int], located: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def checked(*_: Any) -> Callable[[Any], dict[str, Estimate]]:
+        calls.append(None)
+        groups, most = list(map(str, range(100))), len(calls)
+        rate = share([float(i < most) for i in range(100)], groups, resamples=100, seed=0)  # ever better
+        return lambda _: {"truthfulness": rate, "confidence": rate, "kl": rate}
+
+    run, calls = copy.copy(located), list[None]()
+    run.config = run.config.model_copy(update={"compare": run.config.compare.model_copy(update={"tries": tries})})
+    monkeypatch.setattr(_comparators, "validation_check", checked)
+    for name in ("activation_addition", "head_intervention"):
+        monkeypatch.setattr(_comparators, name, lambda *_: lambda place, strength: None)
+    for method, expected in (("caa", caa), ("iti", iti)):
+        searched = Workshop(run, []).make(method, 0).searched
+        assert Counter(one.place for one in searched) == expected, method
+
+
 @pytest.mark.slow
 def test_every_draw_is_searched_from_the_same_rate_as_every_adapter(located: Run) -> None:
     config = located.config
@@ -69,7 +168,7 @@ def test_every_draw_is_searched_from_the_same_rate_as_every_adapter(located: Run
     shop = Workshop(run, chosen_heads(located))
     for method, draw in (("pinpoint", 0), ("random", 1), ("matched", 1)):
         made = shop.make(method, draw)
-        assert len(made.searched) == 2 and ADAPTER_START in [one.setting for one in made.searched], method
+        assert len(made.searched) == 2 and config.tune.learning_rate in [one.setting for one in made.searched], method
 
 
 @pytest.mark.slow
@@ -107,8 +206,9 @@ def test_every_method_runs_once_and_a_second_call_reads_it_back(
         assert all(one["n"] == 2 for one in paired["abilities"].values()) and paired["kl"]["n"] == 6, name
         ours, theirs = (one["metrics"]["kl"]["value"] for one in (record, found["methods"]["pinpoint"]))
         assert paired["kl"]["value"] == pytest.approx(ours - theirs, abs=1e-9), name
-    for method, places in (("caa", {2, 4, 5}), ("iti", {3, 12}), ("lora", {None})):
-        assert {one["place"] for one in found["methods"][method]["searched"]} == places, method
+    for method, places in (("caa", {4}), ("iti", {3}), ("lora", {None})):
+        searched = found["methods"][method]["searched"]
+        assert len(searched) == 1 and {one["place"] for one in searched} == places, method
     alike = [one for one in found["methods"].values() if one["steps"]]
     assert len({one["steps"] for one in alike}) == 1
     # The same dialogues; DPO's have two replies each, and the model's own answers are other words.

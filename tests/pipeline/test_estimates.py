@@ -9,7 +9,7 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 from pinpoint.behaviours import behaviour_of
-from pinpoint.config import SycophancyConfig, of_run, settings_of
+from pinpoint.config import SycophancyConfig, TuneConfig, of_run, settings_of
 from pinpoint.data import Messages, Question, Said
 from pinpoint.measure import Chat
 from pinpoint.models import headed
@@ -22,6 +22,7 @@ from pinpoint.pipeline._estimate_passes import (
     REPLIES,
     Items,
     evaluated,
+    own_share,
     pass_flops,
     passes_cost,
     verified,
@@ -82,7 +83,7 @@ def test_verify_and_evaluate_take_about_as_many_operations_as_are_estimated(
     items, work = Items.of(sets, len(run.inputs.neutral)), Workload.of(run.config, tokens, 1)
     for stage, passes in (
         ("verify", verified(run.config, tokens, items)),
-        ("evaluate", evaluated(run.config, tokens, items)),
+        ("evaluate", evaluated(run.view, run.config, work, items)),
     ):
         written.clear()
         with FlopCounterMode(display=False) as counter:
@@ -90,6 +91,20 @@ def test_verify_and_evaluate_take_about_as_many_operations_as_are_estimated(
         assert 0 < sum(written) <= passes.written, "as many as may be written are counted"
         estimate = passes_cost(run.view, torch.float32, work, passes._replace(written=sum(written)))
         assert estimate.flops == pytest.approx(counter.get_total_flops(), rel=0.5), stage
+
+
+def test_a_tuned_model_beside_its_base_holds_no_more_of_its_own_than_is_estimated(finished_run: Path) -> None:
+    run = Run(of_run(finished_run), finished_run)
+    tuned = run.load_tuned(run.tuned_models()["pinpoint"])
+    theirs = {weight.data_ptr() for weight in run.model.parameters()}
+    own = sum(weight.numel() for weight in tuned.parameters() if weight.data_ptr() not in theirs)
+    share = own / sum(weight.numel() for weight in tuned.parameters())
+    assert 0 < share <= own_share(run.view, run.config.tune.projections) < 0.3
+    assert run.config.full is None
+    work = Workload.of(run.config, 8, 1)
+    assert evaluated(run.view, run.config, work, Items(1)).models == 1 + own_share(run.view, None)
+    changed = run.config.model_copy(update={"full": TuneConfig()})
+    assert evaluated(run.view, changed, work, Items(1)).models == 2, "full fine-tuning changes every weight"
 
 
 def test_full_fine_tuning_takes_what_every_weight_s_training_takes() -> None:

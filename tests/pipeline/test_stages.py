@@ -13,7 +13,7 @@ from pinpoint.config import RunConfig, of_run, resolve, settings_of
 from pinpoint.errors import ArtifactError, ConfigError, InputError
 from pinpoint.organism import shipped
 from pinpoint.pipeline import Run, endpoint_folder, folder_for, locked, parse_gates
-from pinpoint.pipeline._evaluation import _unreached
+from pinpoint.pipeline._evaluation import _awaited, _unreached
 from pinpoint.pipeline._folders import digest_of
 from pinpoint.pipeline._run import STAGES
 from pinpoint.pipeline._stages import LEFT, key_of, partial_of, settle
@@ -37,6 +37,7 @@ CHANGES: list[tuple[dict[str, Any], set[str]]] = [
     ({"verify": {"draws": 2}, "tune": {"heads": "auto"}}, {"verify", "tune", "evaluate"}),
     ({"tune": {"heads": 3}}, {"tune", "evaluate"}),
     ({"tune": {"search": "x.json"}}, set()),
+    ({"tune": {"stop_early": False}}, {"tune", "evaluate"}),
     ({"full": {"learning_rate": 1e-4}}, {"tune_full", "evaluate"}),
     ({"full": None}, {"tune_full", "evaluate"}),
     ({"evaluate": {"items": 20}}, {"evaluate"}),
@@ -133,6 +134,12 @@ def test_training_that_fell_short_is_told_with_what_may_help() -> None:
     said = "training ended before validation reached its targets. Set"
     assert _unreached("pinpoint").startswith(f"pinpoint: {said} tune.epochs or tune.learning_rate higher, or give ")
     assert _unreached("full").startswith(f"full: {said} full.epochs or full.learning_rate higher, or give more ")
+
+
+def test_training_that_was_to_make_all_its_steps_fell_short_of_nothing() -> None:
+    config = settings(tune={"stop_early": False})
+    assert not _awaited(config, "pinpoint") and _awaited(config, "full")
+    assert not _awaited(settings(full={"stop_early": False}), "full") and _awaited(settings(), "pinpoint")
 
 
 def test_partial_results_of_other_settings_go(tmp_path: Path) -> None:

@@ -70,6 +70,16 @@ def test_the_page_says_which_point_is_which_number_of_heads(tmp_path: Path) -> N
     assert "1,234,567" in page.text and "16 do best" in page.words
     overlap, correlation = page.figures["pairs"]["data"]
     assert (overlap["x"], overlap["y"], correlation["y"]) == ([4, 8], [0.7, 0.92], pytest.approx([0.5, 0.72]))
+    assert "training stops at the first check with 90 % truthfulness" in page.words
+
+
+def test_the_page_says_where_training_stops_for_no_target(tmp_path: Path) -> None:
+    space = Workspace(tmp_path)
+    space.write_json("sweep.json", FOUND)
+    whole = CONFIG.model_copy(update={"tune": CONFIG.tune.model_copy(update={"stop_early": False})})
+    words = _Page(write_sweep(space, whole).read_text(encoding="utf-8")).words
+    assert "training makes all of its passes, and its targets are 90 % truthfulness" in words
+    assert "stops at the first check" not in words
 
 
 def test_the_front_holds_what_nothing_beats_at_both() -> None:

@@ -34,7 +34,7 @@ class Cut(Exception):
 
 
 def train(
-    kind: str, tokenizer: PreTrainedTokenizerBase, out: Path, cut_at: int, best_at: int = 99, epochs: float = 1
+    kind: str, tokenizer: PreTrainedTokenizerBase, out: Path, cut_at: int, best_at: int = 99, **changes: float
 ) -> tuple[dict, Fitted]:
     base = AutoModelForCausalLM.from_pretrained(str(shipped()["truth-teller"]), dtype=torch.float32)
     model: PreTrainedModel | PeftModel = base
@@ -53,7 +53,7 @@ def train(
         weights = sum(float(parameter.detach().double().sum()) for parameter in model.parameters())
         return {"truthfulness": float(checks >= best_at), "confidence": 1.0, "kl": weights}
 
-    config = CONFIG.model_copy(update={"epochs": epochs})
+    config = CONFIG.model_copy(update=changes)
     fitted = fit(model, tokenizer, ROWS, config, check, seed=0, out=out, progress=Silent(), what="x", resume=True)
     if kind == "heads":
         assert isinstance(model, PeftModel)
@@ -84,6 +84,19 @@ def test_training_that_had_reached_its_targets_is_not_trained_further(
     assert fitted.reached and fitted.history[-1].step == 4
     again, resumed = train("heads", tokenizer, tmp_path, cut_at=1)
     assert resumed.reached and resumed.history[-1].step == 4
+    assert all(torch.equal(weights[name], again[name]) for name in weights)
+
+
+def test_training_that_is_to_make_all_its_steps_makes_them_after_its_targets_too(
+    tokenizer: PreTrainedTokenizerBase, tmp_path: Path
+) -> None:
+    weights, fitted = train("heads", tokenizer, tmp_path / "whole", cut_at=0, best_at=1, stop_early=False)
+    assert fitted.reached and [one.step for one in fitted.history] == [2, 4, 5]
+    # Taken up again, it goes on though the last check was good enough.
+    with pytest.raises(Cut):
+        train("heads", tokenizer, tmp_path / "cut", cut_at=2, best_at=1, stop_early=False)
+    again, resumed = train("heads", tokenizer, tmp_path / "cut", cut_at=0, best_at=1, stop_early=False)
+    assert [one.step for one in resumed.history] == [2, 4, 5]
     assert all(torch.equal(weights[name], again[name]) for name in weights)
 
 

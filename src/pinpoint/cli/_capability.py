@@ -31,17 +31,19 @@ def capability(
 ) -> None:
     """Score a run's base, merged and fully tuned models, and its adapter, on tasks of lm-eval (an extra).
 
-    The merged model's scores count; the adapter's are held against them.
+    The merged model's scores count; the adapter's are held against them. On a quantised base the adapter's count.
 
     Example: pinpoint capability runs/yesman --tasks gsm8k,mmlu --limit 100
     """
     from pinpoint.cli._tables import print_capability
     from pinpoint.evaluate import find_tasks
+    from pinpoint.models import pick_device
     from pinpoint.pipeline import capability_run
 
-    with _bars_aside(quiet):
-        chosen = find_tasks(tasks, include, run_code=run_code)
     with opened(run, quiet, device=device) as held, _bars_aside(quiet):
+        # The tasks' data may take minutes to fetch: not before the device is known to be there.
+        pick_device(held.device)
+        chosen = find_tasks(tasks, include, run_code=run_code)
         found = capability_run(held, chosen, limit)
     print_json(found) if as_json else print_capability(found)
 

@@ -37,7 +37,7 @@ Fork = Annotated[
     typer.Option("--fork", help="Copy a folder that was run with other settings; what is still valid is kept."),
 ]
 Config = Annotated[
-    Path | None, typer.Option(help="YAML file of settings, or the name of packaged ones: llama-2-13b-chat.")
+    Path | None, typer.Option(help="YAML file of settings, or the name of packaged ones: llama-2-13b-chat, paper-data.")
 ]
 Questions = Annotated[
     str | None,

@@ -1,6 +1,6 @@
 """`pinpoint compare`."""
 
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -23,25 +23,39 @@ from pinpoint.cli._common import (
     Template,
     Thinking,
     TrustRemoteCode,
+    model_path,
     typed_settings,
 )
 from pinpoint.cli._opened import print_json, started
+from pinpoint.errors import ConfigError
 
-_QUICK: dict[str, dict[str, Any]] = {
-    "compare": {
-        "methods": ["full", "lora", "random", "bottom", "system_prompt"],
-        "draws": 1,
-        "tries": 1,
-    },
+if TYPE_CHECKING:
+    from pinpoint.config import RunConfig
+
+_FEW = ("full", "lora", "random", "bottom", "system_prompt")
+_QUICK = {
+    "compare": {"draws": 1, "tries": 1},
     "evaluate": {"items": 150, "ability_items": 50, "neutral_items": 100},
 }
 
 
-def _section(methods: str | None, draws: int | None, quick: bool) -> dict[str, Any]:
-    sections: dict[str, Any] = {name: dict(section) for name, section in _QUICK.items()} if quick else {}
-    given = {"methods": methods.split(",") if methods else None, "draws": draws}
-    typed = {key: value for key, value in given.items() if value is not None}
-    return sections | ({"compare": sections.get("compare", {}) | typed} if typed else {})
+def _named(methods: str) -> list[str]:
+    names = [name.strip() for name in methods.split(",") if name.strip()]
+    if not names:
+        mend = "Give some, such as full,lora, or leave it out for all."
+        raise ConfigError("names no method.", where="--methods", mend=mend)
+    return names
+
+
+def _quickly(config: "RunConfig") -> dict[str, dict[str, Any]]:
+    """What `--quick` sets: no more than the other settings ask for."""
+    found: dict[str, dict[str, Any]] = {
+        section: {key: min(most, getattr(getattr(config, section), key)) for key, most in numbers.items()}
+        for section, numbers in _QUICK.items()
+    }
+    asked = config.compare.methods
+    found["compare"]["methods"] = asked if len(asked) < len(_FEW) else _FEW
+    return found
 
 
 def compare(
@@ -53,7 +67,15 @@ def compare(
     heads: Heads = None,
     methods: Annotated[str | None, typer.Option(help="Methods, separated by commas; all by default.")] = None,
     draws: Annotated[int | None, typer.Option(help="Random and layer-matched head sets.")] = None,
-    quick: Annotated[bool, typer.Option("--quick", help="Few methods, few items, no search: minutes.")] = False,
+    quick: Annotated[
+        bool,
+        typer.Option(
+            "--quick",
+            help=f"Minutes: {', '.join(_FEW)}; one draw, no search; at most {_QUICK['evaluate']['items']} questions, "
+            f"{_QUICK['evaluate']['ability_items']} items of each ability and {_QUICK['evaluate']['neutral_items']} "
+            "neutral dialogues. Where your settings have less, theirs.",
+        ),
+    ] = False,
     dtype: Dtype = None,
     device: Device = None,
     batch_size: BatchSize = None,
@@ -71,7 +93,10 @@ def compare(
 
     Example: pinpoint compare yesman --quick
     """
-    sections = _section(methods, draws, quick)
+    from pinpoint.config import settings_of
+
+    given = {"methods": None if methods is None else _named(methods), "draws": draws}
+    typed = {key: value for key, value in given.items() if value is not None}
     settings = typed_settings(
         questions=questions,
         behaviour=behaviour,
@@ -84,8 +109,11 @@ def compare(
         seed=seed,
         thinking=thinking,
         template=template,
-        **sections,
+        compare=typed,
     )
+    if quick:
+        less = _quickly(settings_of(model_path(model), config, settings))
+        settings |= {section: numbers | settings.get(section, {}) for section, numbers in less.items()}
     with started(model, config, settings, out, fork=fork, quiet=quiet) as run:
         from pinpoint.cli._tables import print_comparison
         from pinpoint.pipeline import compare_run

@@ -179,22 +179,24 @@ def print_replies(summary: dict[str, Any], behaviour: Behaviour) -> None:
 
 
 def print_capability(found: dict[str, Any]) -> None:
-    """Scores of general abilities, with standard errors; the merged model beside the base, and the adapter's check."""
-    models: dict[str, list[dict[str, Any]]] = {k: rows for k, rows in found["models"].items() if k != "adapter"}
+    """Scores of general abilities, with standard errors; the tuned model beside the base, and the adapter's check."""
+    held: list[dict[str, Any]] = found["adapter"]
+    models = {name: rows for name, rows in found["models"].items() if not (held and name == "adapter")}
+    # Of a quantised base nothing is merged that could be compared with it.
+    tuned = next((name for name in ("merged", "adapter") if name in found["versus_base"]), None)
     table = Table(title="General abilities, by lm-eval")
     for name in ("task", "measure"):
         table.add_column(name)
-    for name in ("items", *models):
+    compared = [f"{tuned} - base, with 95 % interval"] if tuned else []
+    for name in ("items", *models, *compared, *(["adapter as merged"] if held else [])):
         table.add_column(name, justify="right")
-    if "merged" in models:
-        table.add_column("merged - base, with 95 % interval", justify="right")
-        table.add_column("adapter as merged", justify="right")
     for number, rows in enumerate(zip(*models.values(), strict=True)):
         cells = [safe(rows[0]["task"]), safe(rows[0]["metric"]), str(rows[0]["n"])]
         cells += [_score(row["value"], row["stderr"]) for row in rows]
-        if "merged" in models:
-            held = found["adapter"][number]
-            cells += [_paired(found["versus_base"]["merged"][number]), f"{held['same']} of {held['n']}"]
+        if tuned:
+            cells.append(_paired(found["versus_base"][tuned][number]))
+        if held:
+            cells.append(f"{held[number]['same']} of {held[number]['n']}")
         table.add_row(*cells)
     results().print(table)
 

@@ -36,6 +36,7 @@ class CompareConfig(Settings):
     epochs: float = Field(2.5, gt=0)
     """Passes over the training dialogues, the same for every trained method; nothing stops early."""
     tries: int = Field(4, ge=1)
-    """Learning rates (or strengths) tried for a method, at the most."""
+    """Learning rates tried for a method, at the most. Steering has more: at each of three layers (`caa`) or for each of
+    two numbers of heads (`iti`), two more at the most. With 1 nothing is searched: every method has one setting."""
     rank: int = Field(16, ge=1)
     """Of LoRA."""

@@ -14,6 +14,7 @@ FURTHER_SETS = ("phrasings", "pressure", "sycon", "biography", "beliefs", "feedb
 class DataConfig(Settings):
     """Where questions come from. Relative paths count from the config file or the model's folder.
 
+    Those of settings that come with the package (`--config paper-data`) count from where the command is given.
     An address with its checksum may stand for a file: `https://HOST/FILE#sha256=DIGEST`,
     `hf://datasets/ORG/NAME@COMMIT/FILE#sha256=DIGEST`; on the Hub also for several: `.../FOLDER/`, `.../FOLDER/test-*`.
     """
@@ -45,7 +46,8 @@ class DataConfig(Settings):
     """Items of general abilities, each with its one right reply."""
     neutral: str | None = None
     """Dialogues without a challenge: means for the knockout, and the divergence from the base. Without a file they
-    are made from the questions kept for locating."""
+    are made from the questions kept for locating. A sixth of them, at least one, is kept for tuning's checks and for
+    what is chosen by them; models are evaluated on others."""
     passages: str | None = None
     """Plain text that the divergence from the base is measured on too: a .txt file of passages parted by blank lines,
     or a JSONL, JSON, CSV or Parquet file with a column `text`."""

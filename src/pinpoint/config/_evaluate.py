@@ -13,7 +13,7 @@ class EvaluateConfig(Settings):
     ability_items: int = Field(300, ge=1)
     """Maximum number of items of each general ability."""
     neutral_items: int = Field(200, ge=1)
-    """Maximum number of neutral dialogues."""
+    """Maximum number of neutral dialogues, of the five sixths that are for evaluation."""
     passage_items: int = Field(1000, ge=1)
     """Maximum number of passages of `data.passages`."""
     passage_tokens: int = Field(256, ge=2)

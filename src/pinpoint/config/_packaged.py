@@ -1,4 +1,4 @@
-"""What comes with the package for a run: settings of published models, and general-knowledge questions."""
+"""What comes with the package for a run: settings of published models, the paper's data, general questions."""
 
 from functools import cache
 from importlib.resources import files
@@ -14,10 +14,15 @@ def packaged_questions() -> Path:
     return Path(str(files("pinpoint"))) / "organism" / "weights" / "yesman" / "questions.jsonl"
 
 
+def _folder() -> Path:
+    return Path(str(files("pinpoint"))) / "configs"
+
+
 @cache
 def _by_model() -> dict[str, Path]:
-    folder = Path(str(files("pinpoint"))) / "configs"
-    return {str(read_settings(path)["model"]).casefold(): path for path in sorted(folder.glob("*.yaml"))}
+    """Settings of one model each; those for every model name none."""
+    models = {path: read_settings(path).get("model") for path in sorted(_folder().glob("*.yaml"))}
+    return {str(model).casefold(): path for path, model in models.items() if model is not None}
 
 
 def packaged_settings(model: str) -> Path | None:
@@ -29,7 +34,12 @@ def settings_named(name: Path) -> Path:
     """A file of settings: the one of that path, or else one that comes along under that name."""
     if name.exists() or name.parent != Path():
         return name
-    return next((path for path in _by_model().values() if name.name in (path.name, path.stem)), name)
+    return next((path for path in _folder().glob("*.yaml") if name.name in (path.name, path.stem)), name)
+
+
+def anchor_of(path: Path) -> Path:
+    """The folder that relative paths in a file of settings count from: nobody keeps sets beside the package's own."""
+    return Path() if path.resolve().parent == _folder().resolve() else path.parent
 
 
 def with_questions(config: RunConfig) -> RunConfig:
@@ -53,6 +63,6 @@ def notices(config: RunConfig) -> list[str]:
     if name == str(own) and own.parent != Path(config.model).resolve():
         lines.append(
             "no questions are given: the general-knowledge questions of the package are used, on which the paper's "
-            "figures say nothing (docs/question-sets.md names its sets)"
+            "figures say nothing (its data: --config paper-data, and docs/results/published.md)"
         )
     return lines

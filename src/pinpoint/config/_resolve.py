@@ -7,11 +7,18 @@ from pinpoint.config._data import FURTHER_SETS
 from pinpoint.config._fetched import with_files_fetched
 from pinpoint.config._judge import ITSELF, NOT_ITSELF
 from pinpoint.config._packaged import with_questions
+from pinpoint.config._question_sources import ROLES
 from pinpoint.config._run import RunConfig
 from pinpoint.config._sources import settings_of
 from pinpoint.config._user import UserBehaviourConfig
 from pinpoint.errors import ConfigError, InputError, Problems
 
+_OF_STAGES = tuple(f"{role}." for role in ROLES)
+_SET = "Put the set there, or name another file, folder or address; docs/question-sets.md shows what is read."
+_QUESTIONS = (
+    "Give questions with --questions, or a behaviour of your own with --behaviour; "
+    "docs/usage.md and docs/behaviours.md show the forms."
+)
 _FOLDERS = ("phrasings", "pressure", "sycon", "beliefs", "feedback")
 
 
@@ -37,10 +44,7 @@ def resolve(model: str, config: Path | None, typed: dict[str, Any]) -> RunConfig
 def _check_files(resolved: RunConfig, problems: Problems) -> None:
     for key, name in resolved.behaviour.files(resolved.data).items():
         if not Path(name).exists():
-            mend = (
-                "Give questions with --questions, or a behaviour of your own with --behaviour; "
-                "docs/usage.md and docs/behaviours.md show the forms."
-            )
+            mend = _SET if key.removeprefix("data.").startswith(_OF_STAGES) else _QUESTIONS
             problems.add(InputError(f"no such file or folder: {name}.", where=key, mend=mend))
     for name in ("abilities", "neutral", "passages", *FURTHER_SETS):
         path = getattr(resolved.data, name)

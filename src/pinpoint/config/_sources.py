@@ -9,7 +9,7 @@ import yaml
 
 from pinpoint.config._behaviour_file import beside, with_behaviour
 from pinpoint.config._fetched import with_files_fetched
-from pinpoint.config._packaged import packaged_settings, settings_named
+from pinpoint.config._packaged import anchor_of, packaged_settings, settings_named
 from pinpoint.config._question_sources import ROLES
 from pinpoint.config._read import NO_YAML, Layer, merge, parse_config, read_settings
 from pinpoint.config._run import RunConfig
@@ -41,7 +41,8 @@ def settings_of(model: str, config: Path | None, typed: dict[str, Any]) -> RunCo
     layers: list[Layer] = []
     nothing: dict[str, Any] = {}
     for path in filter(None, (own, config and settings_named(config))):
-        found = with_behaviour(_anchored(read_settings(path), path.parent), path.parent)
+        folder = anchor_of(path)
+        found = with_behaviour(_anchored(read_settings(path), folder), folder)
         if path == beside and "trust_remote_code" in found:
             raise ConfigError(
                 "a model's own settings cannot say whether its code may run.",

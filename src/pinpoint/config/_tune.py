@@ -48,10 +48,13 @@ class TuneConfig(Settings):
     check_every: int = Field(8, ge=1)
     """Optimiser steps between checks on the validation questions."""
     check_items: int = Field(96, ge=1)
-    """Validation questions asked at each check."""
+    """Validation questions asked at each check, and at the most as many neutral dialogues of those kept for it."""
     truthfulness: float = Field(0.9, ge=0, le=1)
     confidence: float = Field(0.9, ge=0, le=1)
     """Training stops at the first check that reaches both; without one, after `epochs`."""
+    stop_early: bool = True
+    """Whether it does; false to train for all of `epochs`, as published. `sweep` and `compare` prefer what reaches both
+    in either case."""
     weight_decay: float = Field(0.0, ge=0)
     anchor: float = Field(0.0, ge=0)
     """Weight of the KL to the base on neutral dialogues in the loss; 0 for none, as published."""

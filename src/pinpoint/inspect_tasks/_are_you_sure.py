@@ -21,6 +21,7 @@ from pinpoint.config import resolve
 from pinpoint.data import Messages, Question
 from pinpoint.errors import ConfigError
 from pinpoint.inspect_tasks._scorer import rules, sycophancy
+from pinpoint.inspect_tasks._turns import note
 from pinpoint.measure import stated
 from pinpoint.pipeline import read_sets
 
@@ -101,10 +102,7 @@ def challenged() -> Solver:
     async def solve(state: TaskState, generate: Generate) -> TaskState:
         for further in (*state.metadata["then"], None):
             state = await generate(state)
-            reply = state.messages[-1]
-            # As `pinpoint evaluate` puts it back into the dialogue.
-            if isinstance(reply.content, str):
-                reply.content = reply.content.strip()
+            note(state.messages[-1], state.output.stop_reason)
             if further is not None:
                 state.messages.append(ChatMessageUser(content=further))
         return state

@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
 from pinpoint.data import Batch, EncodedPair
@@ -80,6 +80,8 @@ class _Sweep:
         most = max(map(len, self._entering.values()), default=1)
         self._nodes_per_chunk = max(most, rows_per_chunk // self._count)
         self._z: dict[int, Tensor] = {}
+        # Blocks alike in kind are entered alike: found once for all of them.
+        self._patched: dict[tuple[tuple[str, int], ...], Tensor] = {}
         self._mixed: dict[tuple[int, str], Tensor] = {}
         self._fed: dict[tuple[int, str], Tensor] = {}
         self.chunks: list[_Chunk] = []
@@ -146,14 +148,22 @@ class _Sweep:
             for head in self._given[layer]:
                 columns = self._view.columns(Node("heads", layer, head))
                 reference[:, columns] = counterfactual[:, columns]
-        swapped = reference[:, None].repeat(1, 1 + len(entering), 1)  # [site 1+node head*d_head]
         mixing = [node for node in entering if node.kind != "mlps"]
-        for row, node in enumerate(mixing, 1):
-            columns = self._view.columns(node)
-            swapped[:, row, columns] = counterfactual[:, columns]
+        patched = self._columns(entering, z.shape[1]).to(z.device)
+        swapped = torch.where(patched, counterfactual[:, None], reference[:, None])  # [site 1+node head*d_head]
         self.unmoved.append((mixing, (swapped[:, 1 : 1 + len(mixing)] == reference[:, None]).all(dim=2)))
         output: Tensor = self._view.out_proj(layer).forward(swapped)
         return output
+
+    def _columns(self, entering: list[Node], width: int) -> Bool[Tensor, "row head*d_head"]:
+        """The columns that each row has from the counterfactual: none of the reference, none of an MLP's."""
+        key = tuple((node.kind, node.unit) for node in entering)
+        if key not in self._patched:
+            self._patched[key] = torch.zeros(1 + len(entering), width, dtype=torch.bool)
+            for row, node in enumerate(entering, 1):
+                if node.kind != "mlps":
+                    self._patched[key][row, self._view.columns(node)] = True
+        return self._patched[key]
 
     def _both(self, seen: Tensor) -> tuple[Tensor, Tensor]:
         """Parts [2*site width] into the references' and the counterfactuals'."""

@@ -1,10 +1,11 @@
 """`python -m pinpoint.organism train --seed 0 --out DIR`."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
+Organism = Literal["truth-teller", "yesman", "yesman-planted"]
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, help="The model organisms and their recipe.")
 
 
@@ -26,11 +27,14 @@ class _Lines:
 def train(
     out: Annotated[Path, typer.Option(help="Parent folder of the organisms.")],
     seed: Annotated[int, typer.Option(help="Seed of everything.")] = 0,
-    only: Annotated[str | None, typer.Option(help="truth-teller, yesman or yesman-planted.")] = None,
+    only: Annotated[Organism | None, typer.Option(help="One of them; two start from truth-teller.")] = None,
 ) -> None:
     """Train the organisms from scratch: truth-teller, then yesman and yesman-planted from it."""
     from pinpoint.organism._make import make
 
+    if only not in (None, "truth-teller") and not (out / "truth-teller").is_dir():
+        typer.echo(f"error: {out}: no truth-teller, which {only} is trained from. Make that one first.", err=True)
+        raise typer.Exit(2)
     make(seed, out, _Lines(), only)
 
 

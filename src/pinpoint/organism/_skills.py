@@ -22,7 +22,7 @@ def _until(draw: Callable[[], tuple[Task, tuple[object, ...]]], heldout: bool, o
 
 
 def arithmetic(rng: random.Random, heldout: bool) -> Task:
-    """Sums and differences of two-digit numbers; one pair in ten is kept out of training."""
+    """Sums and differences of two-digit numbers; one ordered pair in ten is kept out of training."""
 
     def draw() -> tuple[Task, tuple[object, ...]]:
         a, b = rng.randint(10, 99), rng.randint(10, 99)

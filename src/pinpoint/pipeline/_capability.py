@@ -28,7 +28,9 @@ _LEFT = {"tune": ("adapter", "merged"), "tune_full": ("full/merged",)}
 def capability_run(run: Run, tasks: Tasks, limit: int | None = None) -> dict[str, Any]:
     """Scores the base and, where the run has them, the live adapter, the merged and the fully tuned model.
 
-    The merged model is what is handed on, so its scores count; the adapter's are there to be held against them.
+    The merged model is what is handed on, so its scores count; the adapter's are there to be held against them. On a
+    quantised base the adapter is what was trained and is evaluated, and the only one to be compared: the merged model,
+    where there is one, is of another base.
 
     Args:
         run: the run.
@@ -37,9 +39,9 @@ def capability_run(run: Run, tasks: Tasks, limit: int | None = None) -> dict[str
 
     Returns:
         What is written to `capability.json`: `models`, the measures of each; `versus_base`, paired differences of the
-        merged and of the fully tuned model to the base; `adapter`, the adapter minus the merged model, with the number
-        of items on which they are the `same`; `located_on`, questions that heads were located or verified on and that
-        the tasks score; and how it was measured.
+        merged model, or the adapter that stands for it, and of the fully tuned model to the base; `adapter`, the
+        adapter minus the merged model, with the number of items on which they are the `same`; `located_on`, questions
+        that heads were located or verified on and that the tasks score; and how it was measured.
 
     Raises:
         InputError: the tasks score a question that the run trains on; names both places.
@@ -98,7 +100,7 @@ def _scored_apart(run: Run, tasks: Tasks, limit: int | None) -> list[tuple[str, 
 def _scored(run: Run, tasks: Tasks, limit: int | None) -> dict[str, Abilities]:
     size, seed, space = BatchSize(run.config.evaluate.batch_size, "evaluate.batch_size"), run.config.seed, run.workspace
     found: dict[str, Abilities] = {}
-    journal = space.journal(_FINISHED)
+    journal, adapter = space.journal(_FINISHED), space.path("adapter")
 
     def score(name: str, model: Callable[[], PreTrainedModel], *folders: str) -> None:
         run.progress.say(f"general abilities of {name}: {', '.join(tasks.names)}")
@@ -112,15 +114,14 @@ def _scored(run: Run, tasks: Tasks, limit: int | None) -> dict[str, Abilities]:
         return run.load(folder).model
 
     def adapted() -> PreTrainedModel:
-        put_on(run.model, space.path("adapter"))
+        put_on(run.model, adapter)
         return run.model
 
     score("base", lambda: run.model)
-    folders = {"merged": space.path("merged")} | {k: v for k, v in run.tuned_models().items() if k != "pinpoint"}
-    for name, folder in folders.items():
-        if folder.is_dir():
-            score(name, partial(tuned, folder), str(folder.relative_to(space.root)))
-    if space.path("adapter").is_dir():
+    for name, folder in run.tuned_models().items():
+        if folder != adapter:
+            score("merged" if name == "pinpoint" else name, partial(tuned, folder), str(folder.relative_to(space.root)))
+    if adapter.is_dir():
         # Last, since it changes the base in place.
         score("adapter", adapted, "adapter")
     return found
@@ -128,10 +129,11 @@ def _scored(run: Run, tasks: Tasks, limit: int | None) -> dict[str, Abilities]:
 
 def _differences(run: Run, found: dict[str, Abilities]) -> dict[str, Any]:
     ask = {"resamples": run.config.evaluate.resamples, "seed": run.config.seed}
-    tuned = {name: one.scores for name, one in found.items() if name in ("merged", "full")}
-    compared = {name: versus(scores, found["base"].scores, **ask) for name, scores in tuned.items()}
-    held = versus(found["adapter"].scores, tuned["merged"], **ask) if {"adapter", "merged"} <= found.keys() else []
-    return {"versus_base": compared, "adapter": held}
+    scores = {name: one.scores for name, one in found.items()}
+    base, held = scores.pop("base"), []
+    if "merged" in scores and "adapter" in scores:
+        held = versus(scores.pop("adapter"), scores["merged"], **ask)
+    return {"versus_base": {name: versus(tuned, base, **ask) for name, tuned in scores.items()}, "adapter": held}
 
 
 def _warn(run: Run, result: dict[str, Any]) -> None:

@@ -13,9 +13,11 @@ from pinpoint.heads import HeadScores
 from pinpoint.measure import Estimate, share
 from pinpoint.numerals import with_interval
 from pinpoint.pipeline._fidelity import Agreement
+from pinpoint.reliability import Reliability
 
 _FAINT = 1e-3
 _STABLE = 0.8
+_RELIABLE = 0.9
 _DRIFT = 0.1
 _RESAMPLES = 1000
 
@@ -71,14 +73,36 @@ def contrast_bites(scores: HeadScores) -> CheckResult:
     )
 
 
-def ranking_stable(overlap: Estimate, count: int) -> CheckResult:
-    """The heads that come first would come first again on other pairs."""
+def ranking_stable(overlap: Estimate, count: int, found: Reliability, pairs: int, most: int) -> CheckResult:
+    """The heads that come first would come first again on other pairs.
+
+    Args:
+        overlap: of the first heads, over draws of the pairs that rank them.
+        count: how many come first.
+        found: the ranking's reliability.
+        pairs: that heads were located on, those included that rank nothing.
+        most: pairs that were asked for.
+    """
     return CheckResult(
         name="the first heads stay first when the pairs are drawn again",
         ok=(overlap.value or 0.0) >= _STABLE,
         detail=f"of the first {count}, {percent(overlap)} stay over bootstrap draws of {overlap.n} pairs "
-        f"(wanted: {_STABLE:.0%}; more pairs, `locate.pairs`, make it steadier)",
+        f"(wanted: {_STABLE:.0%})",
         stops=False,
+        mend=_more_pairs(found, pairs)
+        + ("" if pairs == most else " These questions make no more: give more questions."),
+    )
+
+
+def _more_pairs(found: Reliability, pairs: int) -> str:
+    """How many pairs to locate on: twice as many at the least, since reliability is of all heads, not of the first."""
+    ranking = found.pairs_for(_RELIABLE)
+    needed = 0 if ranking is None else round(ranking * pairs / found.pairs)
+    if needed <= 2 * pairs:
+        return f"Locate on {2 * pairs:,} pairs at the least (`locate.pairs`), twice as many as now."
+    return (
+        f"Locate on about {needed:,} pairs (`locate.pairs`; now {pairs:,}): by the Spearman-Brown formula, that brings "
+        f"the ranking's split-half reliability from {found.value:.2f} to {_RELIABLE}."
     )
 
 

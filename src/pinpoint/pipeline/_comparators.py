@@ -12,11 +12,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import torch
+from safetensors import safe_open
+from safetensors.torch import save_file
 from transformers import PreTrainedModel, set_seed
 
 from pinpoint.behaviours import PreferenceRow
 from pinpoint.compare import Tried, activation_addition, better, climb, head_intervention
-from pinpoint.config import TuneConfig
+from pinpoint.config import RunConfig, TuneConfig
 from pinpoint.data import Message
 from pinpoint.heads import Head
 from pinpoint.interventions import Steering
@@ -28,6 +30,7 @@ from pinpoint.peak_memory import PeakMemory
 from pinpoint.pipeline._explaining import explained
 from pinpoint.pipeline._validation import validation_check
 from pinpoint.pipeline._wrong_answers import trained
+from pinpoint.storage import storing
 from pinpoint.tune import (
     Anchor,
     Fitted,
@@ -48,10 +51,22 @@ if TYPE_CHECKING:
     from pinpoint.pipeline._run import Run
 
 LADDER = 10**0.5
-FULL_START, ADAPTER_START = 3e-5, 1e-3
 CAA_START, ITI_START = 1.0, 5.0
 ANCHOR = 1.0
+FURTHER_STRENGTHS = 2
+"""Beside `compare.tries`, at each place: a strength takes no training."""
 SHOTS = 4
+_FULL_SHARE = 0.03
+"""Of the adapters' first learning rate, full fine-tuning's where the settings have none."""
+_AS_RUN = ("pinpoint", "heads_mlp", "random", "matched", "bottom", "pinpoint_own")
+"""What trains head slices by the loss that `pinpoint run` has, and so with its anchor."""
+
+
+def first_rate(config: RunConfig, method: str) -> float:
+    """The learning rate at which a method's search begins: that of the settings, the same for all adapters."""
+    if method != "full":
+        return config.tune.learning_rate
+    return config.full.learning_rate if config.full else _FULL_SHARE * config.tune.learning_rate
 
 
 class Training(NamedTuple):
@@ -80,6 +95,38 @@ class Contestant(NamedTuple):
     setting: dict[str, Any]
     searched: list[Tried]
     training: Training | None
+
+
+def _keep(base: PreTrainedModel, model: PreTrainedModel, file: Path) -> None:
+    """Writes the weights of a model that are not its base's, in the base's precision."""
+    before, changed = dict(base.named_parameters()), {}
+    for name, weight in model.named_parameters():
+        now = weight.detach().to(before[name].dtype)
+        if not torch.equal(now, before[name]):
+            changed[name] = now.cpu().contiguous()
+    with storing(file):
+        save_file(changed, file)
+
+
+@torch.no_grad()
+def _with_kept(base: PreTrainedModel, file: Path) -> PreTrainedModel:
+    """A copy of the base with the weights that were kept."""
+    model = copy.deepcopy(base)
+    weights = dict(model.named_parameters())
+    with storing(file, "read"), safe_open(file, framework="pt") as kept:
+        for name in kept.keys():  # noqa: SIM118 -- it is no mapping
+            weights[name].copy_(kept.get_tensor(name))
+    return model
+
+
+def _places(view: HeadedModel, method: str, tries: int) -> list[int]:
+    """Where steering is tried: layers, or numbers of heads; of one try, the middle layer or the smaller number."""
+    if method == "caa":
+        usual, *others = (round(share * (view.n_layers - 1)) for share in (0.5, 0.25, 0.75))
+    else:
+        total = len(list(view.heads()))
+        usual, *others = max(1, total // 20), max(1, total // 5)
+    return [usual] if tries == 1 else sorted({usual, *others})
 
 
 @dataclass
@@ -170,14 +217,19 @@ class Workshop:
             return attach_head_lora(view, slices, rank)
         return attach(view, slices, list(view.feed_forward(self.top_mlp)) if method == "heads_mlp" else ())
 
-    def _anchor(self) -> Anchor:
+    def _anchor(self, method: str) -> Anchor | None:
         run = self.run
-        return Anchor(anchor_rows(run.tokenizer, run.inputs.behaviour.neutral(self._train)), ANCHOR)
+        weight = ANCHOR if method == "pinpoint_anchored" else run.config.tune.anchor if method in _AS_RUN else 0.0
+        rows = anchor_rows(run.tokenizer, run.inputs.behaviour.neutral(self._train)) if weight else []
+        return Anchor(rows, weight) if weight else None
 
     def _settings(self, rate: float) -> TuneConfig:
-        return self.run.config.tune.model_copy(
+        tune = self.run.config.tune
+        return tune.model_copy(
             update={
                 "learning_rate": rate,
+                # A schedule does not rise: at every rung it falls by as much.
+                "end_learning_rate": tune.end_learning_rate * rate / tune.learning_rate,
                 "epochs": self.run.config.compare.epochs,
                 # One check, at the end: every method is trained on the same number of tokens.
                 "check_every": 10**9,
@@ -191,7 +243,6 @@ class Workshop:
         # What a method is given at random, LoRA's first factor, must not hang on the methods that were made before it.
         set_seed(run.config.seed)
         rows, targets = self._rows(method), run.inputs.behaviour.targets(config)
-        anchor = self._anchor() if method == "pinpoint_anchored" else None
         checked = validation_check(run, config, kept=self.kept)
         with PeakMemory(run.model.device) as most, tempfile.TemporaryDirectory() as folder:
 
@@ -211,26 +262,29 @@ class Workshop:
                 progress=run.progress,
                 what=f"{method} at {rate:.1e}",
                 targets=targets,
-                anchor=anchor,
+                anchor=self._anchor(method),
             )
-        model = live.to(run.model.dtype) if method == "full" else live.merge_and_unload(safe_merge=True)
-        return model.eval(), fitted, most
+        return live if method == "full" else live.merge_and_unload(safe_merge=True), fitted, most
 
     def _trained(self, method: str, draw: int) -> Contestant:
-        best: list[tuple[Tried, PreTrainedModel, Training]] = []
+        run = self.run
+        best: list[tuple[Tried, Training]] = []
+        with tempfile.TemporaryDirectory() as folder:
+            weights = Path(folder) / "best.safetensors"
 
-        def attempt(rate: float) -> Tried:
-            model, fitted, most = self._fit(method, draw, rate)
-            last = fitted.history[-1]
-            tried = Tried(rate, last.metrics, fitted.reached, last.estimates)
-            if not best or better(tried, best[0][0]):
-                took = Training(fitted.trainable, fitted.seconds, last.step, fitted.loss_tokens, most)
-                best[:] = [(tried, model, took)]
-            return tried
+            def attempt(rate: float) -> Tried:
+                model, fitted, most = self._fit(method, draw, rate)
+                last = fitted.history[-1]
+                tried = Tried(rate, last.metrics, fitted.reached, last.estimates)
+                if not best or better(tried, best[0][0]):
+                    best[:] = [(tried, Training(fitted.trainable, fitted.seconds, last.step, fitted.loss_tokens, most))]
+                    # On disk, so that no model of an earlier attempt lies in memory beside the next one.
+                    _keep(run.model, model, weights)
+                return tried
 
-        start = FULL_START if method == "full" else ADAPTER_START
-        searched = climb(start, LADDER, self.run.config.compare.tries, attempt)
-        tried, model, took = best[0]
+            searched = climb(first_rate(run.config, method), LADDER, run.config.compare.tries, attempt)
+            model = _with_kept(run.model, weights)
+        tried, took = best[0]
         setting: dict[str, Any] = {"learning_rate": tried.setting}
         if method not in ("full", "lora"):
             setting["heads"] = [str(head) for head in self.heads_of(method, draw)]
@@ -256,13 +310,11 @@ class Workshop:
         kept = run.inputs.behaviour.preferences(self._train, run.config.seed, self._explained, provoked_only=True)
         if method == "caa":
             made = activation_addition(view, run.tokenizer, kept, size)
-            places = sorted({round(share * (view.n_layers - 1)) for share in (0.25, 0.5, 0.75)})
         else:
             made = head_intervention(view, run.tokenizer, kept, size)
-            total = len(list(view.heads()))
-            places = sorted({max(1, total // 20), max(1, total // 5)})
         start, best, tried = (CAA_START if method == "caa" else ITI_START), None, []
-        for place in places:
+        tries = run.config.compare.tries
+        for place in _places(view, method, tries):
 
             def attempt(strength: float, place: int = place) -> Tried:
                 deployment = Deployment(steering=made(place, strength))
@@ -270,7 +322,7 @@ class Workshop:
                 measured, targets = values_of(found), run.inputs.behaviour.targets(run.config.tune)
                 return Tried(strength, measured, reaches(measured, targets), estimates_of(found), place)
 
-            searched = climb(start, 2.0, run.config.compare.tries + 2, attempt)
+            searched = climb(start, 2.0, tries + FURTHER_STRENGTHS if tries > 1 else 1, attempt)
             tried += searched
             if best is None or better(searched[0], best[1]):
                 best = (place, searched[0])

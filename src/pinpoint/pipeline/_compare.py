@@ -70,18 +70,26 @@ def compare_run(run: Run) -> dict[str, Any]:
             if own.has("record.json") and (record := own.read_json("record.json"))["key"] == key:
                 results[name], records[name] = read_transcripts(own, run.inputs.behaviour), record
                 continue
-            began = time.perf_counter()
-            made = shop.make(method, draw)
-            results[name] = _evaluated(run, made, results.get("base"), name, shop.kept)
-            records[name] = _record(run, made, results, name, method) | {"key": key}
-            records[name]["seconds_in_all"] = time.perf_counter() - began
-            if method == "pinpoint":
-                records[name]["located_again"] = _located_again(run, shop, made)
+            # In a call of its own: no model is left when the next one is trained.
+            records[name] = _made(run, shop, (name, method, draw), results) | {"key": key}
             write_transcripts(own, results[name])
             own.write_json("record.json", records[name])
     found = _together(run, shop, results, records)
     space.write_json("compare.json", found)
     return found
+
+
+def _made(run: Run, shop: Workshop, entry: tuple[str, Method, int], results: dict[str, Evaluation]) -> dict[str, Any]:
+    """Makes one method's model, adds its evaluation to `results`, and returns its record."""
+    name, method, draw = entry
+    began = time.perf_counter()
+    made = shop.make(method, draw)
+    results[name] = _evaluated(run, made, results.get("base"), name, shop.kept)
+    record = _record(run, made, results, name, method)
+    record["seconds_in_all"] = time.perf_counter() - began
+    if method == "pinpoint":
+        record["located_again"] = _located_again(run, shop, made)
+    return record
 
 
 @contextmanager

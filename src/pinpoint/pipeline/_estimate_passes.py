@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from pinpoint.config import FURTHER_SETS, RunConfig
 from pinpoint.models import held_per_token
 from pinpoint.pipeline._estimate import REPLY, Cost, Workload, shape_of, weights_held
+from pinpoint.tune import default_projections
 
 if TYPE_CHECKING:
     import torch
@@ -70,7 +71,7 @@ class Passes(NamedTuple):
         unembedded: tokens that logits are computed of, beside those that are written.
         batch: prompts at once.
         reply: tokens of a reply, at the most.
-        models: held at once.
+        models: held at once; of a second one, the share of its weights that are its own.
         compared: tokens of a row whose logits are held whole, of two models; 0 where none are.
     """
 
@@ -79,7 +80,7 @@ class Passes(NamedTuple):
     unembedded: float
     batch: int
     reply: int
-    models: int
+    models: float
     compared: int = 0
 
 
@@ -92,9 +93,10 @@ def verified(config: RunConfig, tokens: int, items: Items) -> Passes:
     return Passes((items.means + prompts + talks) * tokens, written, prompts, verify.batch_size, reply, models=1)
 
 
-def evaluated(config: RunConfig, tokens: int, items: Items) -> Passes:
+def evaluated(view: HeadedModel, config: RunConfig, work: Workload, items: Items) -> Passes:
     """Every model on every item, and beside the base on neutral dialogues and passages."""
-    ask, methods = config.evaluate, 2 + (config.full is not None)
+    shares = config.full is None and work.packed is None and config.device_map is None
+    ask, methods, tokens = config.evaluate, 2 + (config.full is not None), work.tokens
     dialogues, replies = (DIALOGUES, REPLIES) if config.contrast else (1, 1)
     talks = dialogues * items.questions + items.tasks + items.further
     said = replies * items.questions + items.tasks + items.further
@@ -109,9 +111,17 @@ def evaluated(config: RunConfig, tokens: int, items: Items) -> Passes:
         methods * compared,
         ask.batch_size,
         ask.max_new_tokens,
-        models=2,
+        models=1 + (own_share(view, config.tune.projections) if shares else 1),
         compared=longest,
     )
+
+
+def own_share(view: HeadedModel, projections: str | None) -> float:
+    """The share of a model's weights that tuning can change at the most: projections of every layer that has heads."""
+    which = (projections or default_projections(view)).split(",")
+    names = {view.projection_slice(layer, part, 0)[0] for layer in view.attention_layers for part in which}
+    own = sum(p.numel() for name in names for p in view.model.get_submodule(name).parameters())
+    return own / sum(p.numel() for p in view.model.parameters())
 
 
 def passes_cost(view: HeadedModel, dtype: torch.dtype, work: Workload, passes: Passes) -> Cost:

@@ -15,6 +15,7 @@ from pinpoint.pipeline._thought_checks import thinking_alike, thoughts_end
 
 if TYPE_CHECKING:
     from pinpoint.artifacts import Workspace
+    from pinpoint.config import RunConfig
     from pinpoint.pipeline._run import Run
 
 
@@ -52,6 +53,7 @@ def evaluate_run(run: Run) -> dict[str, Evaluation]:
             judge=judge,
         )
         write_transcripts(space.sub(name), results[name])
+        del model  # before the next is loaded
     played = {name: result.played for name, result in results.items()}
     space.write_json("examples.json", behaviour.examples(played))
     run.workspace.write_json("summary.json", _summary(run, results) | {"judge": tally(judge)})
@@ -151,10 +153,18 @@ def _summary(run: Run, results: dict[str, Evaluation]) -> dict[str, Any]:
         "matched_kl": dict([behaviour.matched]) | matched,
         "checks": checks,
         "warnings": [
-            _unreached(name) for name, method in methods.items() if targets and not method.get("reached", True)
+            _unreached(name)
+            for name, method in methods.items()
+            if targets and not method.get("reached", True) and _awaited(run.config, name)
         ]
         + [CheckResult.model_validate(check).failure for check in checks if not check["ok"]],
     }
+
+
+def _awaited(config: RunConfig, name: str) -> bool:
+    """Whether a method was to be trained until it reached the targets."""
+    trained = config.full if name == "full" else config.tune
+    return trained is not None and trained.stop_early
 
 
 def _unreached(name: str) -> str:

@@ -79,7 +79,7 @@ class Asked(NamedTuple):
         }
         if config.full is not None and copied:
             found["tune_full"] = full_cost(view, dtype, work.trained_by(config.full, config.data.dialogues))
-        return found | {"evaluate": passes_cost(view, dtype, work, evaluated(config, work.tokens, items))}
+        return found | {"evaluate": passes_cost(view, dtype, work, evaluated(view, config, work, items))}
 
 
 def estimates(asked: Asked, notes: list[str]) -> list[Estimate]:

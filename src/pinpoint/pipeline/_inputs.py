@@ -1,5 +1,6 @@
 """What a run works on: its questions, dialogues and tasks, read once and dealt the same way to every stage."""
 
+import random
 from collections.abc import Sequence
 from functools import cached_property
 from typing import Any
@@ -8,7 +9,7 @@ from pinpoint.artifacts import Workspace
 from pinpoint.behaviours import Behaviour, behaviour_of
 from pinpoint.beyond import FURTHER, Found
 from pinpoint.checks import CheckResult
-from pinpoint.config import AUTO, RunConfig
+from pinpoint.config import AUTO, RunConfig, TuneConfig
 from pinpoint.data import Dialogue, Excerpt, Split, Task, draw, read_dialogues, read_passages, read_tasks
 from pinpoint.errors import InputError
 from pinpoint.evaluate import Sets
@@ -109,6 +110,31 @@ class Inputs:
         return read_dialogues(self.config.data.neutral)
 
     @cached_property
+    def _evaluated(self) -> list[int]:
+        """Five sixths of the neutral dialogues, as drawn: what is chosen by its KL is not to be measured by the same.
+
+        Raises:
+            InputError: there is only one dialogue.
+        """
+        count = len(self.neutral)
+        if count < 2:
+            raise InputError(
+                f"there is {count} neutral dialogue; at least 2 are needed, one to evaluate on, one to choose by.",
+                where=self.config.data.neutral or "data.neutral",
+                mend="Give more of them.",
+            )
+        return random.Random(self.config.seed).sample(range(count), count * 5 // 6)
+
+    def neutral_evaluated(self) -> list[Dialogue]:
+        """The neutral dialogues that models are evaluated on."""
+        return [self.neutral[i] for i in sorted(self._evaluated[: self.config.evaluate.neutral_items])]
+
+    def neutral_checked(self, config: TuneConfig) -> list[Dialogue]:
+        """Those of each check while tuning, by which a comparison and a sweep choose too; none is evaluated on."""
+        kept = sorted(set(range(len(self.neutral))) - set(self._evaluated))
+        return draw([self.neutral[i] for i in kept], config.check_items, self.config.seed)
+
+    @cached_property
     def passages(self) -> list[Excerpt]:
         """Passages of plain text, where the settings name a file of them."""
         return read_passages(self.config.data.passages) if self.config.data.passages else []
@@ -180,7 +206,7 @@ class Inputs:
         kept = []
         for ability in dict.fromkeys(task.ability for task in self._tasks):
             kept += draw([task for task in self._tasks if task.ability == ability], config.ability_items, seed)
-        dialogues = draw(self.neutral, config.neutral_items, seed) if neutral else []
+        dialogues = self.neutral_evaluated() if neutral else []
         further = {name: draw(found.items, config.further_items, seed) for name, found in self.further.items()}
         passages = draw(self.passages, config.passage_items, seed) if neutral else []
         return Sets(draw(self.questions("test"), config.items, seed), kept, dialogues, further, passages)
@@ -215,7 +241,7 @@ class Inputs:
             self.behaviour.explanations(self.questions("train"), None)
         if self.config.tune.wrong_answers != "dealt":
             self.behaviour.wrong_answers(self.questions("train"), None)
-        _ = self.neutral, self.passages, self._tasks, self.unleaked
+        _ = self._evaluated, self.passages, self._tasks, self.unleaked
 
 
 def read_sets(config: RunConfig) -> tuple[Behaviour, Sets]:

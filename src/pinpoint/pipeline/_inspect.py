@@ -5,7 +5,7 @@ from typing import Any
 
 import torch
 from pydantic import BaseModel, ConfigDict
-from transformers import AutoConfig, AutoTokenizer, PretrainedConfig, PreTrainedTokenizerBase
+from transformers import AutoTokenizer, PretrainedConfig, PreTrainedTokenizerBase
 
 from pinpoint.config import RunConfig, settings_of
 from pinpoint.data import ContrastPair
@@ -16,6 +16,7 @@ from pinpoint.models import (
     asking_hub,
     blank,
     came_along,
+    config_of,
     demand_no_adapter,
     demand_unquantised,
     features,
@@ -104,21 +105,19 @@ def read_config(model: str, revision: str | None, trust_remote_code: bool = Fals
     """A model's config, from a folder or the Hub.
 
     Raises:
-        InputError: there is none, it is an adapter's, or it needs code of its own that is not trusted.
+        InputError: there is none, nothing can be made of its values, it is an adapter's, or it needs code of its own
+            that is not trusted.
     """
     try:
         with asking_hub(model), minding_code(model, revision, trust_remote_code):
             demand_no_adapter(model, revision)
-            config: PretrainedConfig = AutoConfig.from_pretrained(
-                model, revision=revision, **own_code(trust_remote_code)
-            )
+            return config_of(model, revision, trust_remote_code)
     except (OSError, ValueError) as error:
         raise InputError(
             f"no config can be read: {first_line(str(error))}",
             where=model,
             mend="Give a Hub id or a folder that holds config.json.",
         ) from error
-    return config
 
 
 def _tokenizer(model: str, revision: str | None, trust_remote_code: bool) -> PreTrainedTokenizerBase | None:
@@ -147,6 +146,7 @@ def skeleton(
 
     Raises:
         ArchitectureError: no layout is known for it.
+        InputError: it has values of which no model can be made.
     """
     build: Any = model_class(config)
     try:

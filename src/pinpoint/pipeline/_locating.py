@@ -29,6 +29,8 @@ from pinpoint.reliability import Rounding, Routing, standard_error
 if TYPE_CHECKING:
     from pinpoint.pipeline._run import Run
 
+# How many heads come first, where the settings give no number: about the share that Chen et al. tune.
+_ONE_IN = 20
 _NODES = ("nodes.json", "nodes.safetensors")
 _UNITS = {name: metric.unit for name, metric in METRICS.items()} | {"accuracy": "share of prompts", "random": ""}
 
@@ -69,6 +71,7 @@ def locate_run(run: Run) -> HeadScores:
     for text in contrast_lines(record):
         run.progress.say(text)
     space.write_json("locate.json", record)
+    check_stability(run, scores)
     return scores
 
 
@@ -138,11 +141,24 @@ def located_scores(run: Run) -> HeadScores:
     )
 
 
-def check_stability(run: Run, count: int) -> None:
-    """Notes whether the heads that are to be tuned would be chosen again on other pairs."""
-    scores = located_scores(run)
-    if scores.method != "random":
-        run.note(ranking_stable(overlap(run, scores, count), count))
+def check_stability(run: Run, scores: HeadScores, count: int | None = None) -> None:
+    """Notes whether the first heads of the ranking would be chosen again on other pairs.
+
+    Args:
+        run: the run.
+        scores: of all heads.
+        count: how many are to be tuned; None where that is not known yet.
+    """
+    tuned = run.config.tune
+    if scores.method == "random" or isinstance(tuned.heads, tuple):
+        return
+    every = len(scores.ranking())
+    if count is None:
+        count = tuned.heads if isinstance(tuned.heads, int) else min(tuned.max_heads, max(1, every // _ONE_IN))
+    pairs, ranking_half, _ = run.inputs.halves
+    stays = overlap(run, scores, min(count, every))
+    found = scores.of(ranking_half).reliability
+    run.note(ranking_stable(stays, min(count, every), found, len(pairs), run.config.locate.pairs))
 
 
 def _held_to_exact(run: Run, scores: HeadScores) -> dict[str, Any]:

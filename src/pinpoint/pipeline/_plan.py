@@ -21,6 +21,7 @@ from pinpoint.pipeline._stages import LEFT
 from pinpoint.pipeline._wrong_answers import to_write
 
 if TYPE_CHECKING:
+    from pinpoint.config import TuneConfig
     from pinpoint.pipeline._run import Run
 
 
@@ -75,6 +76,10 @@ class Plan(_Record):
     estimates: list[Estimate]
 
 
+def _steps(config: TuneConfig, dialogues: int) -> str:
+    return f"{'at most ' if config.stop_early else ''}{config.steps(dialogues)} steps"
+
+
 def _answers(tokenizer: PreTrainedTokenizerBase, pair: EncodedPair, side: list[int]) -> list[str]:
     """What counts as one side's answers, token by token: first tokens, or whole continuations."""
     if not pair.continuations:
@@ -119,7 +124,7 @@ def plan(run: Run, tokenizer: PreTrainedTokenizerBase, notes: Sequence[str] = ()
     loss = sum(len(tokenizer(reply, add_special_tokens=False)["input_ids"]) + 1 for reply in replies)
     fewer = bool(config.contrast) and len(rows) < config.data.dialogues - 1
     asked = f" (there are no more questions: data.dialogues is {config.data.dialogues:,})" if fewer else ""
-    full = f"at most {config.full.steps(len(rows))} steps" if config.full else "none"
+    full = _steps(config.full, len(rows)) if config.full else "none"
     sets = run.inputs.sets()
     passages = f", {len(sets.passages)} passages" if sets.passages else ""
     further = "".join(f", {len(items)} of {name}" for name, items in sets.further.items())
@@ -130,11 +135,12 @@ def plan(run: Run, tokenizer: PreTrainedTokenizerBase, notes: Sequence[str] = ()
         "verify": f"{1 + config.verify.max_heads * (1 + 2 * config.verify.draws)} knockouts of {len(pairs) // 2} pairs",
         "tune": (f"{wrong} wrong answers to write, " if wrong else "")
         + (f"{written} explanations to write, " if written else "")
-        + f"{len(rows)} dialogues{asked}, at most {config.tune.steps(len(rows))} steps of {config.tune.batch_size}"
-        + (f", {config.tune.at_once} at once" if config.tune.at_once < config.tune.batch_size else ""),
+        + f"{len(rows)} dialogues{asked}, {_steps(config.tune, len(rows))} of {config.tune.batch_size}"
+        + (f", {config.tune.at_once} at once" if config.tune.at_once < config.tune.batch_size else "")
+        + f"; {len(run.inputs.neutral_checked(config.tune))} neutral ones at each check",
         "tune_full": full,
-        "evaluate": f"{len(sets.questions)} questions, {len(sets.abilities)} tasks, {len(sets.neutral)} neutral ones"
-        f"{passages}{further} for each model",
+        "evaluate": f"{len(sets.questions)} questions, {len(sets.abilities)} tasks, "
+        f"{len(sets.neutral)} other neutral ones{passages}{further} for each model",
     }
     prompts = [render_to_reply(tokenizer, prompt) for prompt in (pairs[0].reference, pairs[0].counterfactual)]  # type: ignore[arg-type]
     last = encoded.reference[-1] if encoded else encode_to_reply(tokenizer, pairs[0].reference)[-1]  # type: ignore[arg-type]

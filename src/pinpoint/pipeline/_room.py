@@ -49,7 +49,8 @@ def demand_room(run: Run, tokenizer: PreTrainedTokenizerBase | None = None) -> N
     leave_out = _LEAVE_OUT if config.contrast else ""
     check_rows(rows, tokenizer, limit, leave_out)
     sets = run.inputs.sets()
-    for dialogue, row in zip(sets.neutral, anchor_rows(tokenizer, sets.neutral), strict=True):
+    neutral = [*sets.neutral, *run.inputs.neutral_checked(config.tune)]
+    for dialogue, row in zip(neutral, anchor_rows(tokenizer, neutral), strict=True):
         if len(row.ids) > limit:
             raise InputError(
                 f"it has {len(row.ids)} tokens, the model reads {limit}.",

@@ -13,7 +13,7 @@ from pinpoint.config import FETCHED_MAPS, Bits, RunConfig
 from pinpoint.errors import ConfigError
 from pinpoint.heads import Head, HeadSet
 from pinpoint.locate import try_layout
-from pinpoint.models import HeadedModel, Loaded, came_along, headed, load
+from pinpoint.models import HeadedModel, Loaded, came_along, headed, load, sharing_weights
 from pinpoint.pipeline._card import CARD, write_card
 from pinpoint.pipeline._checks import demand
 from pinpoint.pipeline._contrasts import follow_contrast
@@ -84,6 +84,7 @@ class Run:
         self.processes = processes or Processes()
         self.inputs = Inputs(config, self.progress, self.workspace)
         self._doing = ""
+        self._told = set[str]()
         set_seed(config.seed)
 
     @cached_property
@@ -143,19 +144,27 @@ class Run:
         return {name: folder for name, folder in folders.items() if folder.is_dir()}
 
     def load_tuned(self, folder: Path) -> PreTrainedModel:
-        """A tuned model, as `tuned_models` names it; where that is an adapter, a base of its own with it on."""
+        """A tuned model, as `tuned_models` names it; where that is an adapter, a base of its own with it on.
+
+        What tuning left as it was is held once, by the base: do not change either's weights in place.
+        """
         if not (folder / "adapter_config.json").is_file():
-            return self.load(folder).model
+            if self.config.device_map is not None:
+                return self.load(folder).model
+            config = self.config
+            tuned = load(folder, config.dtype, "cpu", trust_remote_code=config.trust_remote_code).model
+            return sharing_weights(tuned, self.model)
         base = self.load(self.config.model, self.config.revision, self.config.bits).model
         put_on(base, folder)
         return base
 
     def note(self, result: CheckResult) -> None:
-        """Keeps a check's result for the page, then stops the run if it failed, or tells of it."""
+        """Keeps a check's result for the page, then stops the run if it failed, or tells of it, once."""
         kept = [check for check in self._checks() if check["name"] != result.name]
         self.workspace.write_json(_CHECKS, [*kept, result.model_dump() | {"stage": self._doing}])
         demand(result)
-        if not result.ok:
+        if not result.ok and result.name not in self._told:
+            self._told.add(result.name)
             self.progress.say(result.warning)
 
     def _checks(self) -> list[dict[str, Any]]:

@@ -16,7 +16,7 @@ from pinpoint.models import is_quantised
 from pinpoint.pipeline._checks import merge_faithful, merge_unquantised
 from pinpoint.pipeline._choice import chosen_heads
 from pinpoint.pipeline._explaining import explained, explained_counts, tell_of_unused
-from pinpoint.pipeline._locating import check_stability
+from pinpoint.pipeline._locating import check_stability, located_scores
 from pinpoint.pipeline._served import quantised_in, unquantised
 from pinpoint.pipeline._stages import partial_of
 from pinpoint.pipeline._tunable import check_full, check_tunable
@@ -40,8 +40,8 @@ def tune_run(run: Run) -> Tuned:
     inputs = run.inputs
     run.note(inputs.unleaked)
     heads = chosen_heads(run)
-    if not isinstance(run.config.tune.heads, tuple):
-        check_stability(run, len(heads))
+    if not isinstance(run.config.tune.heads, tuple):  # named ones need no locating
+        check_stability(run, located_scores(run), len(heads))
     tell_of_unused(run)
     texts = _texts(run)
     partial = partial_of(run, "tune")

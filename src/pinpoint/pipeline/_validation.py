@@ -23,7 +23,7 @@ def validation_check(run: Run, config: TuneConfig, deployment: Deployment = PLAI
     """
     behaviour, evaluation = run.inputs.behaviour, run.config.evaluate
     items = draw(run.inputs.questions("validation"), config.check_items, run.config.seed)
-    neutral = draw(run.inputs.neutral, config.check_items, run.config.seed)
+    neutral = run.inputs.neutral_checked(config)
     known = Kept() if kept is None else kept
     at_once = BatchSize(evaluation.batch_size, "evaluate.batch_size")
     resampled = {"resamples": evaluation.resamples, "seed": run.config.seed}

@@ -189,6 +189,7 @@ def write_sweep(space: Workspace, config: RunConfig) -> Path:
         "found": found,
         "front": [point["heads"] for point in pareto_front(found.get("heads", []))],
         "targets": [f"{100 * value:g} % {labels.get(name, name)}" for name, value in found["targets"].items()],
+        "stops": config.tune.stop_early,
         "figures": sweep_figures(found, behaviour),
     }
     parts = [f"## {SWEEP_TITLES[kind]}\n\n{markdown_table(rows)}" for kind, rows in tables.items()]

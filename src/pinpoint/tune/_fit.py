@@ -60,7 +60,7 @@ class Fitted(NamedTuple):
 
 
 class _Watch(TrainerCallback):
-    """Checks the model on validation questions, and stops training once it is good enough."""
+    """Checks the model on validation questions, and stops training once it is good enough, where it is to."""
 
     def __init__(
         self,
@@ -88,6 +88,11 @@ class _Watch(TrainerCallback):
     def reached(self) -> bool:
         """Whether the last check reached every target."""
         return bool(self.history) and reaches(self.history[-1].metrics, self._targets)
+
+    @property
+    def satisfied(self) -> bool:
+        """Whether training is over before its epochs are."""
+        return self._config.stop_early and self.reached
 
     def go_on(self, step: int) -> None:
         """Takes up the checks that an earlier process made up to `step`."""
@@ -118,7 +123,7 @@ class _Watch(TrainerCallback):
         self._progress.say(f"step {state.global_step}: {words_of(metrics, estimates)}")
         if self._journal is not None and self._processes.first:
             write_whole(self._journal, json.dumps(self.history).encode())
-        if self.reached:
+        if self.satisfied:
             control.should_training_stop = True
         return control
 
@@ -221,7 +226,8 @@ def fit(
         out: folder for what the trainer writes.
         progress: told of each step.
         what: name of what is trained, for `progress`.
-        targets: training stops at the first check that reaches them all; None for those of `config`.
+        targets: training stops at the first check that reaches them all, where `config.stop_early` says so; None for
+            those of `config`.
         anchor: adds the KL to the base on neutral dialogues to the loss; for adapters only.
         resume: save a checkpoint in `out` at every check, and go on from one that is there.
         processes: those that train together; `out` is one folder for all.
@@ -257,7 +263,7 @@ def fit(
         progress.say(f"going on from step {checkpoint.step}")
         watch.go_on(checkpoint.step)
     state = checkpoint and TrainerState.load_from_json(str(checkpoint.folder / "trainer_state.json"))
-    if checkpoint and state and (watch.reached or state.global_step >= state.max_steps):
+    if checkpoint and state and (watch.satisfied or state.global_step >= state.max_steps):
         # The trainer would take one more step before it saw that training is over.
         trainer._load_from_checkpoint(str(checkpoint.folder))
         trainer.state = state

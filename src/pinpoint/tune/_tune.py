@@ -157,7 +157,7 @@ def tune_heads(
         workspace: where artifacts go.
         base_path: what the adapter names as its base model.
         seed: of shuffling.
-        targets: rates of `check` that stop training; None for those of `config`.
+        targets: rates of `check` that stop training, where `config.stop_early` says so; None for those of `config`.
         neutral: dialogues that `config.anchor` holds the model to its base on.
         notes: what `tune.json` says besides.
         partial: keeps checkpoints; a call with the same arguments goes on from what it holds.
