@@ -1,6 +1,7 @@
-"""Running both prompts of every pair with their common beginning computed once."""
+"""Running both prompts of every pair: their common beginning once, or one side after the other."""
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import NamedTuple
 
 import torch
@@ -14,17 +15,25 @@ class Prompts(NamedTuple):
     """Both prompts of every pair, ready to run; only what runs here passes the hooks.
 
     Attributes:
-        run: runs the backbone; all references first, then all counterfactuals in the same order.
+        run: runs the backbone; all references, then all counterfactuals in the same order unless they run apart.
         sites: the measured positions, counted in what `run` runs.
+        apart: the counterfactuals in a pass of their own, to be run before; None if they are in `run`.
     """
 
     run: Callable[[], object]
     sites: Sites
+    apart: "Prompts | None" = None
 
 
-def whole(view: HeadedModel, batch: Batch, runs: Sequence[Forced]) -> Prompts:
-    """Runs the prompts as they are."""
-    return Prompts(lambda: view.backbone(**batch.inputs(), use_cache=False), sites(batch.last, runs))
+def whole(view: HeadedModel, batch: Batch, runs: Sequence[Forced], *, apart: bool) -> Prompts:
+    """Runs the prompts as they are: in one pass, or the counterfactuals apart, which holds half as much at once."""
+    count = len(runs)
+    sides = [slice(count), slice(count, None)] if apart else [slice(None)]
+    references, *others = [
+        Prompts(partial(view.backbone, **some.inputs(), use_cache=False), sites(some.last, runs))
+        for some in (Batch(*(part[side] for part in batch)) for side in sides)
+    ]
+    return references._replace(apart=others[0]) if apart else references
 
 
 def sharing(view: HeadedModel, runs: Sequence[Forced], pad_id: int = 0) -> Prompts:

@@ -19,9 +19,9 @@ class Routes:
     dtype, rounding chooses: the same token in a batch of another shape can go elsewhere, and its score with it.
     """
 
-    def __init__(self, view: HeadedModel, sites: Sites) -> None:
+    def __init__(self, view: HeadedModel, sites: Sites, count: int) -> None:
         self._sites = sites
-        self._count = len(sites.rows) // 2
+        self._count = count  # of the references' sites, which come first
         self._step = torch.finfo(view.model.dtype).eps
         self._full: dict[Key, Tensor] = {}  # [site expert]
         # By site, where the model computed them: nothing is read back while rows are in flight.

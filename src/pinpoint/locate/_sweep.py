@@ -1,7 +1,7 @@
 """Exact path patching of all heads, and of other nodes, in one sweep over the layers.
 
 With every other attention output frozen, positions do not mix: what a patched head changes travels through
-the MLPs of its own position alone. So one forward pass over both prompts (once over what they begin with alike),
+the MLPs of its own position alone. So a forward pass over each prompt (once over what both begin with alike),
 and single-token rows through the MLPs for every (head, pair), give what a full forward pass per head gives
 (Chen et al. 2024, section 3; Wang et al. 2022; the same arithmetic in goodfire-ai/causalab PR #17). Whole attention
 layers and groups of heads are rows that differ in more columns; an MLP is a row whose own block is run with the MLP's
@@ -13,6 +13,7 @@ worth.
 from collections.abc import Iterable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import torch
@@ -25,6 +26,7 @@ from pinpoint.interventions import (
     NARROW,
     after_blocks,
     at_hand,
+    edited_inputs,
     edited_outputs,
     offloading,
     one_block_at_hand,
@@ -42,6 +44,7 @@ from pinpoint.models import HeadedModel
 from pinpoint.nodes import Node
 
 _WORTH = 16  # a pass for what prompts begin with alike costs more than it saves where that is less than a 16th
+_MANY = 1024  # tokens of references that keep a machine busy without the counterfactuals beside them
 
 
 @dataclass
@@ -67,7 +70,7 @@ class _Sweep:
         self._view = view
         self._given = given.by_layer()
         self._sites = sites
-        self._count = len(sites.rows) // 2
+        self._count = sum(run.measured for run in runs)
         self._same_prompt = torch.tensor(
             [run.reference == run.counterfactual for run in runs for _ in range(run.measured)]
         )
@@ -79,6 +82,7 @@ class _Sweep:
         self._room: torch.device | None = None
         most = max(map(len, self._entering.values()), default=1)
         self._nodes_per_chunk = max(most, rows_per_chunk // self._count)
+        self._apart: dict[int | tuple[int, str], Tensor] = {}
         self._z: dict[int, Tensor] = {}
         # Blocks alike in kind are entered alike: found once for all of them.
         self._patched: dict[tuple[tuple[str, int], ...], Tensor] = {}
@@ -89,9 +93,18 @@ class _Sweep:
         # [site node]: what nodes put out is the same on both prompts. Read at the end: on a GPU, reading waits.
         self.unmoved: list[tuple[list[Node], Tensor]] = []
 
+    def see_apart(self, sites: Sites, key: int | tuple[int, str], seen: Tensor) -> Tensor:
+        """Keeps what `see_heads` or `see_mlp` is to have of counterfactuals that run apart, at their `sites`."""
+        self._apart[key] = sites.at(seen)
+        return seen
+
     def see_heads(self, layer: int, z: Tensor) -> None:
         """Keeps z, the input of the out projection, at the measured positions of each prompt."""
-        self._z[layer] = self._sites.at(z)
+        self._z[layer] = self._of_all(layer, z)
+
+    def _of_all(self, key: int | tuple[int, str], seen: Tensor) -> Float[Tensor, "2*site width"]:
+        found = self._sites.at(seen)
+        return torch.cat((found, self._apart.pop(key))) if key in self._apart else found
 
     def see_mixer(self, key: tuple[int, str], output: Tensor) -> Tensor:
         """Keeps what a mixer without heads puts out at the measured positions of each reference."""
@@ -101,7 +114,7 @@ class _Sweep:
     def see_mlp(self, key: tuple[int, str], output: Tensor) -> Tensor:
         """Keeps what an MLP puts out at the measured positions of each prompt, when the model first runs it."""
         if key not in self._fed:  # later calls are the rows'
-            self._fed[key] = self._sites.at(output)
+            self._fed[key] = self._of_all(key, output)
         return output
 
     def visit(self, layer: int, hidden: Tensor, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
@@ -222,14 +235,19 @@ def sweep(
     fetched = any(map(offloading, view.layers))
     worth = all(_WORTH * run.shared >= len(run.reference) for run in runs)
     shares = view.shares_prefix and worth and not fetched
-    prompts = sharing(view, runs) if shares else whole(view, batch, runs)
+    apart = not fetched and len(runs) * batch.input_ids.shape[1] >= _MANY
+    prompts = sharing(view, runs) if shares else whole(view, batch, runs, apart=apart)
     run = _Sweep(view, runs, prompts.sites, rows_per_chunk, given, nodes)
     mixers = {(i, name): module for i in range(view.n_layers) for name, module in view.mixers(i).items()}
-    routes = Routes(view, prompts.sites)
+    routes = Routes(view, prompts.sites, sum(run.measured for run in runs))
     # Rows of a reference in which heads are given are not those of the model's own pass.
     routers = {} if given else view.routers()
     with_mlp = [node.layer for node in nodes if node.kind == "mlps"]
     mlps = {(i, name): module for i in with_mlp for name, module in view.mlp_outputs(i).items()}
+    if prompts.apart is not None:
+        see = partial(run.see_apart, prompts.apart.sites)
+        with edited_inputs(view.out_projs(), see), edited_outputs(mlps, see):
+            prompts.apart.run()
     with (
         seen_inputs(view.out_projs(), run.see_heads),
         edited_outputs(mixers, run.see_mixer),

@@ -247,17 +247,18 @@ def _sweep_cost(view: HeadedModel, dtype: torch.dtype, work: Workload) -> Cost:
     nodes = len(view.attention_layers) * heads
     continued = work.measured - work.answers
     unembedded = shape.vocabulary if continued else _ANSWERS
-    apart = _SHARED + 2 * work.answers * (1 - _SHARED)
-    per_pair = (apart * work.tokens + 2 * continued) * per_token + work.measured * rows * 2 * shape.mlp
+    shared = _SHARED if view.shares_prefix and not work.fetched else 0.0
+    passes = shared + 2 * work.answers * (1 - shared)
+    per_pair = (passes * work.tokens + 2 * continued) * per_token + work.measured * rows * 2 * shape.mlp
     per_pair += work.measured * (1 + nodes) * 2 * shape.width * unembedded
     brute = (1 + nodes) * (work.answers * work.tokens + continued) * per_token
 
-    # What both prompts begin with is run once, and its keys and values are kept, then copied; not where blocks are
-    # fetched, which would have to come twice.
+    # What both prompts begin with is run once, and its keys and values are kept, then copied. Where nothing is, they
+    # run one after the other, unless blocks are fetched, which would have to come twice.
     at_once = max(work.batch, work.measured)
     tokens = -(-at_once // work.measured) * work.answers * work.tokens
-    kept = 0 if work.fetched else tokens * (2 + _SHARED) * layers * 2 * view.n_kv_heads * view.head_dim
-    run = tokens * (2 if work.fetched else max(_SHARED, 2 * (1 - _SHARED)))
+    kept = tokens * (2 + shared) * layers * 2 * view.n_kv_heads * view.head_dim if shared else 0
+    run = tokens * (max(shared, 2 * (1 - shared)) if shared else 1 + work.fetched)
     flying = at_once * (1 + nodes)
     rows_at_once = min(work.rows + at_once, flying)
     residual = residual_size(view, size)
