@@ -61,7 +61,11 @@ SHAPES = {
         1,
     ),
 }
-BY_NAME = ("24 x 16 (4 groups), d = 1024, T = 1024, 95 % shared",)
+BY_NAME = (
+    "8 x 16, d = 512, T = 128",
+    "12 x 12, d = 768, T = 64",
+    "24 x 16 (4 groups), d = 1024, T = 1024, 95 % shared",
+)
 
 
 class Worker:
