@@ -7,7 +7,7 @@ from pinpoint.behaviours import behaviour_of
 from pinpoint.config import CompareConfig, RunConfig, settings_of
 from pinpoint.numerals import p_value
 from pinpoint.organism import shipped
-from pinpoint.pipeline._comparators import CAA_START, ITI_START, first_rate
+from pinpoint.pipeline._comparators import CAA_START, FURTHER_STRENGTHS, ITI_START, first_rate
 from pinpoint.report._comparison import _FAMILIES, _drawable
 from pinpoint.report._comparison_tables import (
     ability_rows,
@@ -137,6 +137,7 @@ def told(found: dict[str, Any], quick: dict[str, Any] | None) -> dict[str, Any]:
         "measured": lambda name, key: rate(found["methods"][name]["metrics"][key]),
         "starts": _starts(),
         "tries": CompareConfig().tries,
+        "further": FURTHER_STRENGTHS,
     }
 
 

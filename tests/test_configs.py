@@ -18,6 +18,7 @@ from typer.testing import CliRunner
 
 from pinpoint.cli import app
 from pinpoint.config import packaged_settings, resolve, settings_of
+from pinpoint.config._packaged import settings_named
 from pinpoint.errors import InputError
 from pinpoint.organism import shipped
 from pinpoint.pipeline import _fitting
@@ -130,6 +131,13 @@ def paper_data(folder: Path) -> dict[str, str]:
 
 DOCS = CONFIGS.parents[2] / "docs"
 PAPER_DATA = CONFIGS / "paper-data.yaml"
+
+
+def test_a_folder_of_that_name_is_no_file_of_settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "paper-data").mkdir()
+    monkeypatch.chdir(tmp_path)
+    assert settings_named(Path("paper-data")) == PAPER_DATA
+    assert settings_named(Path("./paper-data.yaml")) == PAPER_DATA
 
 
 def test_the_page_shows_the_file_of_the_papers_data() -> None:

@@ -51,7 +51,7 @@ class Reliability(NamedTuple):
         return "undefined" if self.value is None else with_interval(self._asdict(), ".3f")
 
     def pairs_for(self, wanted: float) -> int | None:
-        """Pairs from which the map would be as reliable as wanted; None where it is undefined, or 0 or less, how it is.
+        """Pairs from which the map would be as reliable as wanted; None where its own is undefined, or not above 0.
 
         The Spearman-Brown formula (Spearman 1910; Brown 1910), solved for the length: n w (1 - r) / (r (1 - w)).
         """

@@ -59,6 +59,7 @@ def test_a_config_that_holds_no_object(text: str, refused: Callable[..., str], t
 QUANTISED: dict[str, dict[str, Any]] = {
     "bits is 'four', no number": {"quant_method": "gptq", "bits": "four"},
     "group_size is 'x', no number": {"quant_method": "awq", "bits": 4, "group_size": "x"},
+    "weight_block_size is [0, 128], no size": {"quant_method": "fp8", "weight_block_size": [0, 128]},
     "num_bits is '4', no number": {
         "quant_method": "compressed-tensors",
         "config_groups": {"group_0": {"weights": {"num_bits": "4"}}},

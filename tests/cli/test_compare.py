@@ -45,6 +45,10 @@ def test_quick_takes_less_than_the_settings_ask_for_and_never_more(asked: Any) -
     assert (sizes.items, sizes.ability_items, sizes.neutral_items) == (150, 50, 100)
     small = asked("--quick", evaluate={"items": 7, "ability_items": 60}, compare={"methods": ["iti"]})
     assert (small.evaluate.items, small.evaluate.ability_items) == (7, 50) and small.compare.methods == ("iti",)
+    some = asked("--quick", compare={"methods": ["caa", "lora", "iti", "head_lora", "random", "matched"]})
+    assert some.compare.methods == ("lora", "random"), "nothing that the settings leave out"
+    others = ["caa", "iti", "head_lora", "matched", "few_shot", "pinpoint_dpo"]
+    assert asked("--quick", compare={"methods": others}).compare.methods == tuple(others[:5])
 
 
 def test_what_is_typed_beside_quick_is_taken_as_it_is(asked: Any) -> None:

@@ -185,6 +185,9 @@ def test_a_thought_that_ends_is_kept_apart_from_the_reply(apart: bool, settings:
     assert (numbers(log)["cut"], numbers(log)["unclosed"]) == (0.0, 0.0)
     own = exchanges(log)[0]
     assert (own["reply"], own["thoughts"], own["unclosed"]) == ("No.", [THOUGHT] * 3, 0)
+    [asked] = [one.messages for one in log.samples or [] if str(one.id).endswith("/own")]
+    gone_on_from = [message.content for message in asked if message.role == "assistant"]
+    assert gone_on_from == ["No."] * 3, "a thought does not go back into the dialogue"
 
 
 @pytest.mark.slow

@@ -2,15 +2,20 @@
 
 import copy
 from itertools import combinations, pairwise
+from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
-from transformers import DynamicCache, GenerationConfig, PreTrainedModel
+from transformers import DynamicCache, GenerationConfig, PreTrainedModel, PreTrainedTokenizerBase
 
+import pinpoint
 from pinpoint.data import pad
+from pinpoint.heads import Head
 from pinpoint.measure._encoded import Encoded, Generated, can_go_on, generate_on
 from pinpoint.measure._prefill import encoded_alike, passes_over, prefilled
 from pinpoint.models import headed
+from pinpoint.tune import attach, head_slices
 from tests.families import FAMILIES, WRAPPERS, tiny
 
 END, REPLY = 2, 11  # more than a stride of tokens
@@ -158,6 +163,38 @@ def test_prompts_of_similar_length_are_read_together_and_all_go_on_from_there(mo
     assert [len(one.encoded.tokens) for one in found if one.encoded] == [n + REPLY - 1 for n in (30, 4, 29, 5)]
 
 
+@pytest.mark.parametrize("family", ["llama-gqa", "opt"])
+def test_under_an_adapter_the_backbone_alone_reads(family: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("pinpoint.measure._prefill._PASS", 4)
+    model, generator = tiny(family), torch.Generator().manual_seed(0)
+    prompts = [ids(n, generator) for n in (30, 4, 29, 5)]
+    alike = [(*range(3, 23), *prompt) for prompt in prompts]
+    view = headed(model)
+    live: Any = attach(view, head_slices(view, [Head(1, 0)], "q,o"))
+    for some in (prompts, alike):
+        with model.get_output_embeddings().register_forward_hook(lambda *_: pytest.fail("no logits are asked for")):
+            start = prefilled(live, some, encoded_alike(live, some))
+        assert start.get_seq_length() == max(map(len, some)) - 1
+        found = generate_on(live, greedy(None), some, start, keep=False)
+        assert [one.tokens for one in found] == anew(live, some, None)
+
+
+def test_blocks_that_are_fetched_are_fetched_for_one_pass_alone(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, tokenizer: PreTrainedTokenizerBase
+) -> None:
+    monkeypatch.setattr("pinpoint.measure._prefill._PASS", 4)
+    model, generator = tiny("llama-gqa"), torch.Generator().manual_seed(0)
+    prompts = [tuple(range(3, 23)) + ids(n, generator) for n in (30, 4, 29, 5)]
+    expected = anew(model, prompts, None)
+    model.save_pretrained(tmp_path)
+    tokenizer.save_pretrained(tmp_path)
+    fetched = pinpoint.load(tmp_path, "float32", "cpu", device_map="disk").model
+    assert encoded_alike(fetched, prompts) == []
+    seen = read_by(headed(fetched).backbone)
+    assert [one.tokens for one in gone_on(fetched, prompts, [], end=None)] == expected
+    assert seen[0] == (4, 50), "whole, and not in parts before"
+
+
 @pytest.mark.parametrize(
     "lengths, passes",
     [
@@ -231,6 +268,9 @@ def test_a_dialogue_that_has_ended_leaves_the_batch() -> None:
     seen = read_by(model)
     kept = gone_on(model, prompts, [], end=end, keep=True)
     assert (seen[0][0], seen[-1][0]) == (3, 2)
+    start = prefilled(model, prompts, [])
+    generate_on(model, greedy(end), prompts, start, keep=False)
+    assert len(start.layers[0].keys) == 2, "what is encoded of it goes with it, whoever still holds the cache"  # type: ignore[union-attr, arg-type]
     for one, prompt in zip(kept, prompts, strict=True):
         assert one.encoded is not None
         whole = DynamicCache()

@@ -83,7 +83,7 @@ def test_verify_and_evaluate_take_about_as_many_operations_as_are_estimated(
     items, work = Items.of(sets, len(run.inputs.neutral)), Workload.of(run.config, tokens, 1)
     for stage, passes in (
         ("verify", verified(run.config, tokens, items)),
-        ("evaluate", evaluated(run.view, run.config, work, items)),
+        ("evaluate", evaluated(run.view, run.config, work, items, copied=True)),
     ):
         written.clear()
         with FlopCounterMode(display=False) as counter:
@@ -102,9 +102,13 @@ def test_a_tuned_model_beside_its_base_holds_no_more_of_its_own_than_is_estimate
     assert 0 < share <= own_share(run.view, run.config.tune.projections) < 0.3
     assert run.config.full is None
     work = Workload.of(run.config, 8, 1)
-    assert evaluated(run.view, run.config, work, Items(1)).models == 1 + own_share(run.view, None)
+    assert evaluated(run.view, run.config, work, Items(1), copied=True).weights == 1 + own_share(run.view, None)
+    spread = evaluated(run.view, run.config, work, Items(1), copied=False)
+    assert spread.weights == 2, "a model over several cards is loaded whole beside its base"
     changed = run.config.model_copy(update={"full": TuneConfig()})
-    assert evaluated(run.view, changed, work, Items(1)).models == 2, "full fine-tuning changes every weight"
+    assert evaluated(run.view, changed, work, Items(1), copied=True).weights == 2, (
+        "full fine-tuning changes every weight"
+    )
 
 
 def test_full_fine_tuning_takes_what_every_weight_s_training_takes() -> None:

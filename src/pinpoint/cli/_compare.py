@@ -54,7 +54,7 @@ def _quickly(config: "RunConfig") -> dict[str, dict[str, Any]]:
         for section, numbers in _QUICK.items()
     }
     asked = config.compare.methods
-    found["compare"]["methods"] = asked if len(asked) < len(_FEW) else _FEW
+    found["compare"]["methods"] = tuple(one for one in _FEW if one in asked) or asked[: len(_FEW)]
     return found
 
 
@@ -73,7 +73,7 @@ def compare(
             "--quick",
             help=f"Minutes: {', '.join(_FEW)}; one draw, no search; at most {_QUICK['evaluate']['items']} questions, "
             f"{_QUICK['evaluate']['ability_items']} items of each ability and {_QUICK['evaluate']['neutral_items']} "
-            "neutral dialogues. Where your settings have less, theirs.",
+            "neutral dialogues. Where your settings have less, theirs; of methods, those of these that they name.",
         ),
     ] = False,
     dtype: Dtype = None,

@@ -32,7 +32,7 @@ def packaged_settings(model: str) -> Path | None:
 
 def settings_named(name: Path) -> Path:
     """A file of settings: the one of that path, or else one that comes along under that name."""
-    if name.exists() or name.parent != Path():
+    if name.is_file() or name.parent != Path():
         return name
     return next((path for path in _folder().glob("*.yaml") if name.name in (path.name, path.stem)), name)
 

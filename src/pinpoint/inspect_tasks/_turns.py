@@ -43,6 +43,7 @@ def note(message: ChatMessage, ended: StopReason) -> None:
     else:
         thought = "\n".join(part.reasoning for part in message.content if isinstance(part, ContentReasoning))
         turn = Turn(thought=thought, closed=not thought or bool(message.text.strip()) or not cut, cut=cut)
+        message.content = message.text.strip()
     message.metadata = (message.metadata or {}) | {_KEY: turn.model_dump()}
 
 

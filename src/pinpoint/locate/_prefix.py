@@ -15,14 +15,14 @@ class Prompts(NamedTuple):
     """Both prompts of every pair, ready to run; only what runs here passes the hooks.
 
     Attributes:
-        run: runs the backbone; all references, then all counterfactuals in the same order unless they run apart.
+        run: runs the backbone; all references, then all counterfactuals in the same order unless they run before.
         sites: the measured positions, counted in what `run` runs.
-        apart: the counterfactuals in a pass of their own, to be run before; None if they are in `run`.
+        before: the counterfactuals in a pass of their own; None if they are in `run`.
     """
 
     run: Callable[[], object]
     sites: Sites
-    apart: "Prompts | None" = None
+    before: "Prompts | None" = None
 
 
 def whole(view: HeadedModel, batch: Batch, runs: Sequence[Forced], *, apart: bool) -> Prompts:
@@ -33,7 +33,7 @@ def whole(view: HeadedModel, batch: Batch, runs: Sequence[Forced], *, apart: boo
         Prompts(partial(view.backbone, **some.inputs(), use_cache=False), sites(some.last, runs))
         for some in (Batch(*(part[side] for part in batch)) for side in sides)
     ]
-    return references._replace(apart=others[0]) if apart else references
+    return references._replace(before=others[0]) if apart else references
 
 
 def sharing(view: HeadedModel, runs: Sequence[Forced], pad_id: int = 0) -> Prompts:

@@ -44,7 +44,7 @@ from pinpoint.models import HeadedModel
 from pinpoint.nodes import Node
 
 _WORTH = 16  # a pass for what prompts begin with alike costs more than it saves where that is less than a 16th
-_MANY = 1024  # tokens of references that keep a machine busy without the counterfactuals beside them
+_MANY = 1024  # tokens of one side, padding included, that keep a machine busy without the other beside it
 
 
 @dataclass
@@ -70,7 +70,7 @@ class _Sweep:
         self._view = view
         self._given = given.by_layer()
         self._sites = sites
-        self._count = sum(run.measured for run in runs)
+        self.count = sum(run.measured for run in runs)  # of the references' sites, which come first
         self._same_prompt = torch.tensor(
             [run.reference == run.counterfactual for run in runs for _ in range(run.measured)]
         )
@@ -78,10 +78,10 @@ class _Sweep:
         self._entering: dict[int, list[Node]] = {}
         for node in sorted(nodes, key=lambda node: node.kind == "mlps"):
             self._entering.setdefault(node.layer, []).append(node)
-        self._rows = self._count * (1 + len(nodes))
+        self._rows = self.count * (1 + len(nodes))
         self._room: torch.device | None = None
         most = max(map(len, self._entering.values()), default=1)
-        self._nodes_per_chunk = max(most, rows_per_chunk // self._count)
+        self._nodes_per_chunk = max(most, rows_per_chunk // self.count)
         self._apart: dict[int | tuple[int, str], Tensor] = {}
         self._z: dict[int, Tensor] = {}
         # Blocks alike in kind are entered alike: found once for all of them.
@@ -108,7 +108,7 @@ class _Sweep:
 
     def see_mixer(self, key: tuple[int, str], output: Tensor) -> Tensor:
         """Keeps what a mixer without heads puts out at the measured positions of each reference."""
-        self._mixed[key] = self._sites.at(output)[: self._count]
+        self._mixed[key] = self._sites.at(output)[: self.count]
         return output
 
     def see_mlp(self, key: tuple[int, str], output: Tensor) -> Tensor:
@@ -120,7 +120,7 @@ class _Sweep:
     def visit(self, layer: int, hidden: Tensor, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         """Starts the rows of this layer's nodes and takes all rows through the block's MLP."""
         if not self.chunks:
-            start = self._sites.at(hidden)[: self._count]  # [site d_model]
+            start = self._sites.at(hidden)[: self.count]  # [site d_model]
             # Experts are to be chosen as the model's own pass chooses them, from what it rounds.
             self.narrow = start.dtype if start.dtype in NARROW and not self._view.routers() else None
             start = start.float() if self.narrow else start
@@ -180,10 +180,10 @@ class _Sweep:
 
     def _both(self, seen: Tensor) -> tuple[Tensor, Tensor]:
         """Parts [2*site width] into the references' and the counterfactuals'."""
-        reference = seen[: self._count]
+        reference = seen[: self.count]
         # Rounding of a matmul depends on a row's place in the batch: one prompt must not differ from itself.
         self._same_prompt = self._same_prompt.to(seen.device)
-        return reference, torch.where(self._same_prompt[:, None], reference, seen[self._count :])
+        return reference, torch.where(self._same_prompt[:, None], reference, seen[self.count :])
 
     def _patched_mlp(self, layer: int, entering: list[Node]) -> dict[tuple[int, str], nn.Module]:
         """The modules whose outputs are exchanged in the last of the entering rows; none unless it is an MLP's."""
@@ -196,7 +196,7 @@ class _Sweep:
 
     def _swap_mlp(self, key: tuple[int, str], output: Tensor) -> Tensor:
         swapped = output.clone()
-        swapped.view(self._count, -1, swapped.shape[-1])[:, -1] = self._both(self._fed[key])[1]
+        swapped.view(self.count, -1, swapped.shape[-1])[:, -1] = self._both(self._fed[key])[1]
         return swapped
 
     def _chunk_with_room(self, entering: int) -> _Chunk:
@@ -239,15 +239,15 @@ def sweep(
     prompts = sharing(view, runs) if shares else whole(view, batch, runs, apart=apart)
     run = _Sweep(view, runs, prompts.sites, rows_per_chunk, given, nodes)
     mixers = {(i, name): module for i in range(view.n_layers) for name, module in view.mixers(i).items()}
-    routes = Routes(view, prompts.sites, sum(run.measured for run in runs))
+    routes = Routes(view, prompts.sites, run.count)
     # Rows of a reference in which heads are given are not those of the model's own pass.
     routers = {} if given else view.routers()
     with_mlp = [node.layer for node in nodes if node.kind == "mlps"]
     mlps = {(i, name): module for i in with_mlp for name, module in view.mlp_outputs(i).items()}
-    if prompts.apart is not None:
-        see = partial(run.see_apart, prompts.apart.sites)
+    if prompts.before is not None:
+        see = partial(run.see_apart, prompts.before.sites)
         with edited_inputs(view.out_projs(), see), edited_outputs(mlps, see):
-            prompts.apart.run()
+            prompts.before.run()
     with (
         seen_inputs(view.out_projs(), run.see_heads),
         edited_outputs(mixers, run.see_mixer),

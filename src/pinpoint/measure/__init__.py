@@ -22,6 +22,7 @@ from pinpoint.measure._shift import Kept, ReplyRow, anchor_rows, head_means, nex
 from pinpoint.measure._stability import agreement_by_pairs, between, fewest_pairs, top_overlap
 from pinpoint.measure._stats import UNDEFINED, Estimate, difference, estimate, share, share_difference, share_gap
 from pinpoint.measure._tests import Flips, holm, mcnemar, sign_flips
+from pinpoint.measure._under import under
 from pinpoint.measure._values import values, values_of_logits
 from pinpoint.measure._wrongs import not_wrong
 
@@ -56,6 +57,7 @@ __all__ = [
     "Script",
     "Shift",
     "Sites",
+    "under",
     "admits_mistake",
     "anchor_rows",
     "between",

@@ -56,7 +56,7 @@ def generate_on(
         model: one that `can_go_on`.
         greedy: how it generates.
         prompts: token ids.
-        cache: what is encoded of them, left-padded; it grows.
+        cache: what is encoded of them, left-padded; used up by this.
         keep: whether to keep what is encoded.
     """
     ends = {greedy.eos_token_id} if isinstance(greedy.eos_token_id, int) else set(greedy.eos_token_id or ())
@@ -86,7 +86,7 @@ def generate_on(
             break
         shorter = output.shape[1] - max(len(rows[place]) for place in stay)
         going, rows = [going[place] for place in stay], [rows[place] for place in stay]
-        cache = _only(cache, stay, shorter)
+        _leave(cache, stay, shorter)
     return [done[i] for i in range(len(prompts))]
 
 
@@ -96,6 +96,7 @@ def _through(ends: set[int], tokens: list[int]) -> list[int]:
 
 
 def layers_of(cache: DynamicCache) -> list[tuple[Tensor, Tensor]]:
+    """Keys and values of each layer, [row head column d]; none of a cache that nothing was put into."""
     pairs = [(layer.keys, layer.values) for layer in cache.layers]  # type: ignore[union-attr]
     return [(keys, values) for keys, values in pairs if keys is not None and values is not None]
 
@@ -107,18 +108,16 @@ def _kept(cache: DynamicCache, row: int, column: int, tokens: tuple[int, ...]) -
     return Encoded(tokens[:count], [(keys[:, :count].clone(), values[:, :count].clone()) for keys, values in layers])
 
 
-def _only(cache: DynamicCache, rows: list[int], begin: int) -> DynamicCache:
-    """Some rows of a batch's cache, from a column on."""
+def _leave(cache: DynamicCache, rows: list[int], begin: int) -> None:
+    """Leaves some rows of a batch's cache, from a column on: layer by layer, so that it is never there twice."""
     if begin == 0 and len(rows) == len(cache.layers[0].keys):  # type: ignore[union-attr, arg-type]
-        return cache
-    some = own_cache()
-    for index, (keys, values) in enumerate(layers_of(cache)):
-        some.update(keys[rows, :, begin:], values[rows, :, begin:], index)
-    return some
+        return
+    for layer, (keys, values) in zip(cache.layers, layers_of(cache), strict=True):
+        layer.keys, layer.values = keys[rows, :, begin:], values[rows, :, begin:]  # type: ignore[union-attr]
 
 
 def own_cache() -> DynamicCache:
-    # Not told of the model's settings, it keeps every token, also where the model's own would keep a window alone.
+    """A cache that keeps every token, also where the model's own settings would keep a window alone."""
     return DynamicCache()
 
 

@@ -8,7 +8,9 @@ from torch import Tensor
 from transformers import DynamicCache, PreTrainedModel
 
 from pinpoint.data import pad
+from pinpoint.interventions import offloading
 from pinpoint.measure._encoded import Encoded, layers_of, own_cache, resumed
+from pinpoint.measure._under import under
 from pinpoint.models import headed
 
 _WORTH = 16  # tokens that all prompts begin with, from which a pass for them alone is worth it
@@ -27,11 +29,9 @@ def encoded_alike(model: PreTrainedModel, prompts: Sequence[tuple[int, ...]]) ->
         One for each prompt, for `prefilled`; none where they have little in common.
     """
     shared = tuple(commonprefix([prompt[:-1] for prompt in prompts]))
-    if len(prompts) < 2 or len(shared) < _WORTH:
+    if len(prompts) < 2 or len(shared) < _WORTH or _fetched(model):
         return []
-    cache = own_cache()
-    headed(model).backbone(**pad([shared], "left", model.device).inputs(), past_key_values=cache, use_cache=True)
-    layers = [(keys[0], values[0]) for keys, values in layers_of(cache)]
+    layers = [(keys[0], values[0]) for keys, values in _read(model, [shared], [Encoded((), [])])]
     return [Encoded(shared, list(layers)) for _ in prompts]
 
 
@@ -48,7 +48,7 @@ def prefilled(model: PreTrainedModel, prompts: Sequence[tuple[int, ...]], encode
     """
     encoded = list(encoded) or [Encoded((), []) for _ in prompts]
     passes = passes_over([len(prompt) - one.alike(prompt) for prompt, one in zip(prompts, encoded, strict=True)])
-    if len(passes) == 1 or min(map(len, prompts)) == 1:
+    if len(passes) == 1 or min(map(len, prompts)) == 1 or _fetched(model):
         return resumed(encoded, prompts)
     width = max(map(len, prompts)) - 1
     read = [_read(model, [prompts[row][:-1] for row in rows], [encoded[row] for row in rows]) for rows in passes]
@@ -77,6 +77,11 @@ def passes_over(lengths: Sequence[int]) -> list[list[int]]:
     return passes[::-1]
 
 
+def _fetched(model: PreTrainedModel) -> bool:
+    """Whether a further pass would fetch blocks once more, which costs more than it saves."""
+    return any(map(offloading, headed(under(model)).layers))
+
+
 def _read(
     model: PreTrainedModel, prompts: Sequence[tuple[int, ...]], encoded: Sequence[Encoded]
 ) -> list[tuple[Tensor, Tensor]]:
@@ -84,7 +89,7 @@ def _read(
     cache = resumed(encoded, prompts)
     batch = pad(prompts, "left", model.device)
     known = cache.get_seq_length()
-    headed(model).backbone(
+    headed(under(model)).backbone(
         input_ids=batch.input_ids[:, known:],
         attention_mask=batch.attention_mask,
         position_ids=batch.position_ids[:, known:],

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from typing import Any, NamedTuple, cast
+from typing import Any, NamedTuple
 
 import torch
 from jaxtyping import Bool, Float
@@ -13,6 +13,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 from pinpoint.data import Batch, Dialogue, Messages, encode_chat, pad
 from pinpoint.interventions import backbone_once, captured_heads, only_at
 from pinpoint.measure._deployment import PLAIN, Deployment
+from pinpoint.measure._under import under
 from pinpoint.memory import BatchSize
 from pinpoint.models import HeadedModel
 
@@ -120,7 +121,7 @@ def rows_kl(
         with _bare(tuned, base), only_at(base, reply), (kept or Kept()).reading(base, plain):
             before = base(**batch.inputs(), use_cache=False).logits[0]
         batch, reply = _padded(dressed, base, tokenizer)
-        with deployment.applied(tuned, reply), only_at(_under(tuned), reply):
+        with deployment.applied(tuned, reply), only_at(under(tuned), reply):
             after = tuned(**batch.inputs(), use_cache=False).logits[0]
         counts = [row.deciding.stop - row.deciding.start for row in plain]
         return [float(some.mean()) for some in reply_kl(before, after).split(counts)]
@@ -130,11 +131,6 @@ def rows_kl(
     batches = BatchSize.of(batch_size).over([rows[i] for i in order], measured, weigh)
     found = dict(zip(order, (mean for _, means in batches for mean in means), strict=True))
     return [found[i] for i in range(len(rows))]
-
-
-def _under(tuned: Any) -> PreTrainedModel:
-    """The model under an adapter, or the model itself."""
-    return cast(PreTrainedModel, tuned.get_base_model() if isinstance(tuned, PeftModel) else tuned)
 
 
 def _bare(tuned: Any, base: PreTrainedModel) -> AbstractContextManager[None]:

@@ -84,6 +84,8 @@ def _grouped(found: Mapping[str, Any]) -> float | None:
 
 def _fp8(found: Mapping[str, Any]) -> float:
     block = found.get("weight_block_size")
+    if block and not math.prod(block) > 0:
+        raise TypeError(f"weight_block_size is {block!r}, no size")
     return 1.0 + (4 / math.prod(block) if block else 0.0)
 
 

@@ -18,9 +18,9 @@ def sharing_weights(model: PreTrainedModel, base: PreTrainedModel) -> PreTrained
     """
     theirs = dict(base.named_parameters())
     for name, own in model.named_parameters():
-        there = theirs.get(name)
-        moved = own.data.to(base.device)
-        alike = there is not None and there.dtype == moved.dtype and torch.equal(there, moved)
-        own.data = there.data if there is not None and alike else moved
+        there, moved = theirs.get(name), own.data.to(base.device)
+        if there is not None and there.dtype == moved.dtype and torch.equal(there, moved):
+            moved = there.data
+        own.data = moved
     model.to(base.device)  # type: ignore[arg-type]  # buffers
     return model

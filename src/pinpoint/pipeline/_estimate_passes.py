@@ -71,7 +71,7 @@ class Passes(NamedTuple):
         unembedded: tokens that logits are computed of, beside those that are written.
         batch: prompts at once.
         reply: tokens of a reply, at the most.
-        models: held at once; of a second one, the share of its weights that are its own.
+        weights: times that the model's weights are held; of a second model's, the share that are its own.
         compared: tokens of a row whose logits are held whole, of two models; 0 where none are.
     """
 
@@ -80,7 +80,7 @@ class Passes(NamedTuple):
     unembedded: float
     batch: int
     reply: int
-    models: float
+    weights: float
     compared: int = 0
 
 
@@ -90,12 +90,15 @@ def verified(config: RunConfig, tokens: int, items: Items) -> Passes:
     prompts = (1 + verify.max_heads * (1 + 2 * verify.draws)) * (config.locate.pairs // 2)
     talks = 0 if verify.mode == "resample" else len(verify.generate_at) * verify.generate_items
     written = talks * (KNOCKED if config.contrast else 1) * reply
-    return Passes((items.means + prompts + talks) * tokens, written, prompts, verify.batch_size, reply, models=1)
+    return Passes((items.means + prompts + talks) * tokens, written, prompts, verify.batch_size, reply, weights=1)
 
 
-def evaluated(view: HeadedModel, config: RunConfig, work: Workload, items: Items) -> Passes:
-    """Every model on every item, and beside the base on neutral dialogues and passages."""
-    shares = config.full is None and work.packed is None and config.device_map is None
+def evaluated(view: HeadedModel, config: RunConfig, work: Workload, items: Items, *, copied: bool) -> Passes:
+    """Every model on every item, and beside the base on neutral dialogues and passages.
+
+    Where the base can be `copied`, a tuned model holds no more than what tuning can change.
+    """
+    shares = copied and config.full is None and config.device_map is None
     ask, methods, tokens = config.evaluate, 2 + (config.full is not None), work.tokens
     dialogues, replies = (DIALOGUES, REPLIES) if config.contrast else (1, 1)
     talks = dialogues * items.questions + items.tasks + items.further
@@ -111,7 +114,7 @@ def evaluated(view: HeadedModel, config: RunConfig, work: Workload, items: Items
         methods * compared,
         ask.batch_size,
         ask.max_new_tokens,
-        models=1 + (own_share(view, config.tune.projections) if shares else 1),
+        weights=1 + (own_share(view, config.tune.projections) if shares else 1),
         compared=longest,
     )
 
@@ -136,7 +139,7 @@ def passes_cost(view: HeadedModel, dtype: torch.dtype, work: Workload, passes: P
     held = passes.batch * (work.tokens * held_per_token(view, size) + logits)
     held += 2 * round(REPLY * passes.compared) * shape.vocabulary * 4
     weights = weights_held(view, size, work, passes.batch * max(work.tokens + passes.reply, passes.compared))
-    layered = passes.models * weights + cache
+    layered = passes.weights * weights + cache
     return Cost(int(layered + held), flops, int(layered))
 
 

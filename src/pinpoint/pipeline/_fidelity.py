@@ -56,7 +56,7 @@ def agreement(run: Run, live: PeftModel, exported: Loaded) -> Agreement:
     questions = draw(run.inputs.questions("validation"), _QUESTIONS, run.config.seed)
     played: list[list[Record]] = []
     first: Played | None = None  # what both are held to where a protocol goes on from the base's answers
-    # A PeftModel hands on whatever is asked of it to the model it wraps.
+    # A PeftModel generates as the model it wraps.
     for model, tokenizer in ((cast(PreTrainedModel, live), run.tokenizer), exported):
         chat = Chat(model, tokenizer, BatchSize(config.batch_size, "evaluate.batch_size"), config.max_new_tokens)
         parts = behaviour.play(chat, questions, first, lambda: None)

@@ -70,7 +70,7 @@ class Asked(NamedTuple):
     items: Items
 
     def costs(self, *, copied: bool) -> dict[str, Cost]:
-        """What each stage takes, in order; full fine-tuning where a copy of the model can be `copied`."""
+        """What each stage takes, in order; `copied` where there can be another of the model, as full tuning has."""
         view, dtype, work, config, items = self
         found = {
             "locate": locate_cost(view, dtype, work),
@@ -79,7 +79,8 @@ class Asked(NamedTuple):
         }
         if config.full is not None and copied:
             found["tune_full"] = full_cost(view, dtype, work.trained_by(config.full, config.data.dialogues))
-        return found | {"evaluate": passes_cost(view, dtype, work, evaluated(view, config, work, items))}
+        asked = evaluated(view, config, work, items, copied=copied)
+        return found | {"evaluate": passes_cost(view, dtype, work, asked)}
 
 
 def estimates(asked: Asked, notes: list[str]) -> list[Estimate]:

@@ -153,12 +153,12 @@ def check_stability(run: Run, scores: HeadScores, count: int | None = None) -> N
     if scores.method == "random" or isinstance(tuned.heads, tuple):
         return
     every = len(scores.ranking())
-    if count is None:
-        count = tuned.heads if isinstance(tuned.heads, int) else min(tuned.max_heads, max(1, every // _ONE_IN))
+    guess = tuned.heads if isinstance(tuned.heads, int) else min(tuned.max_heads, max(1, every // _ONE_IN))
+    count = min(count or guess, every)
     pairs, ranking_half, _ = run.inputs.halves
-    stays = overlap(run, scores, min(count, every))
+    stays = overlap(run, scores, count)
     found = scores.of(ranking_half).reliability
-    run.note(ranking_stable(stays, min(count, every), found, len(pairs), run.config.locate.pairs))
+    run.note(ranking_stable(stays, count, found, len(pairs), run.config.locate.pairs))
 
 
 def _held_to_exact(run: Run, scores: HeadScores) -> dict[str, Any]:

@@ -96,8 +96,10 @@ class Run:
             try_layout(headed(model))
         return model, rendering(tokenizer, self.config)
 
-    def load(self, path: str | Path, revision: str | None = None, bits: Bits | None = None) -> Loaded:
-        """Loads a model where the settings say; in `bits`, which those of the settings have for the base alone.
+    def load(
+        self, path: str | Path, revision: str | None = None, bits: Bits | None = None, device: str | None = None
+    ) -> Loaded:
+        """Loads a model where the settings say, or elsewhere; in `bits`, which those of them have for the base alone.
 
         Raises:
             ConfigError: it would be spread over devices that other processes of this command use too.
@@ -109,7 +111,8 @@ class Run:
                 where="device_map",
                 mend="Use one process, or device map host or disk.",
             )
-        return load(path, config.dtype, self.device, revision, config.device_map, bits, config.trust_remote_code)
+        where = device or self.device
+        return load(path, config.dtype, where, revision, config.device_map, bits, config.trust_remote_code)
 
     @property
     def model(self) -> PreTrainedModel:
@@ -151,9 +154,7 @@ class Run:
         if not (folder / "adapter_config.json").is_file():
             if self.config.device_map is not None:
                 return self.load(folder).model
-            config = self.config
-            tuned = load(folder, config.dtype, "cpu", trust_remote_code=config.trust_remote_code).model
-            return sharing_weights(tuned, self.model)
+            return sharing_weights(self.load(folder, device="cpu").model, self.model)
         base = self.load(self.config.model, self.config.revision, self.config.bits).model
         put_on(base, folder)
         return base

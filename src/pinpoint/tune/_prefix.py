@@ -9,7 +9,6 @@ import shutil
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 import torch
 from peft import PeftModel
@@ -19,6 +18,7 @@ from transformers import PreTrainedModel
 from pinpoint.data import pad
 from pinpoint.errors import CheckFailed, ConfigError, StorageError
 from pinpoint.interventions import Below
+from pinpoint.measure import under
 from pinpoint.memory import BatchSize
 from pinpoint.models import HeadedModel, headed
 from pinpoint.progress import Progress
@@ -186,8 +186,7 @@ def cached_prefix(
         StorageError: the disk has no room for the states.
         CheckFailed: the model's layers are not the same at every pass.
     """
-    base: Any = model.get_base_model() if isinstance(model, PeftModel) else model
-    view = headed(base)
+    view = headed(under(model))
     layer = lowest_trained(view)
     if view.positions_by_length:
         raise ConfigError(

@@ -3,21 +3,19 @@
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from functools import cached_property, partial
-from typing import Any, NamedTuple, cast
+from typing import Any, NamedTuple
 
 import torch
 from datasets import Dataset
-from peft import PeftModel
 from torch import Tensor
 from torch.nn import functional
-from transformers import PreTrainedModel
 from trl import DPOConfig, DPOTrainer, SFTConfig, SFTTrainer
 
 from pinpoint.behaviours import PreferenceRow, TrainingRow
 from pinpoint.data import pad
 from pinpoint.errors import ConfigError
 from pinpoint.interventions import only_at
-from pinpoint.measure import ReplyRow, reply_kl
+from pinpoint.measure import ReplyRow, reply_kl, under
 from pinpoint.memory import BatchSize, out_of_memory, release
 from pinpoint.tune._prefix import Prefix
 
@@ -73,7 +71,7 @@ class _Supervised(_Untold, SFTTrainer):
         given["shift_labels"] = labels[scored].unsqueeze(0)
         with (
             self._below(inputs),
-            only_at(_headed(self.accelerator.unwrap_model(model)), functional.pad(scored, (0, 1))),
+            only_at(under(self.accelerator.unwrap_model(model)), functional.pad(scored, (0, 1))),
         ):
             return super().compute_loss(model, given, *args, **kwargs)  # type: ignore[no-untyped-call]
 
@@ -138,9 +136,9 @@ class _Supervised(_Untold, SFTTrainer):
                 replies[i, row.deciding] = True
             with self._below(inputs):
                 # Not the split copy: PEFT marks the weights that it finds at the time, whole ones or parts, as frozen.
-                with only_at(_headed(self.whole), replies), torch.no_grad(), self.whole.disable_adapter():
+                with only_at(under(self.whole), replies), torch.no_grad(), self.whole.disable_adapter():
                     before = self.whole(**inputs, use_cache=False).logits[0]
-                with only_at(_headed(model), replies):
+                with only_at(under(model), replies):
                     after = model(**inputs, use_cache=False).logits[0]
             share = anchor.weight * reply_kl(before, after).sum() / tokens
             self.accelerator.backward(share)
@@ -170,7 +168,7 @@ class _Preferring(_Untold, DPOTrainer):
         """What TRL's forward gives for every token, of which those without a label are 0, as it has them."""
         labels = labels[:, 1:]
         scored = labels != -100  # [row token]
-        with only_at(_headed(self.accelerator.unwrap_model(model)), functional.pad(scored, (0, 1))):
+        with only_at(under(self.accelerator.unwrap_model(model)), functional.pad(scored, (0, 1))):
             found = model(**given, shift_labels=labels[scored].unsqueeze(0))
         for name in ("log_probs", "entropy", "mean_logits", "is_top1"):
             values = getattr(found, name)
@@ -192,11 +190,6 @@ class _Preferring(_Untold, DPOTrainer):
             found = torch.stack(self.compute_ref_log_probs(before, inputs))  # type: ignore[no-untyped-call, unused-ignore]
             self._known.update(zip(pairs, found.unbind(dim=1), strict=True))
         return torch.stack([self._known[pair] for pair in pairs], dim=1)
-
-
-def _headed(model: Any) -> PreTrainedModel:
-    """The model that has the backbone and the head."""
-    return cast(PreTrainedModel, model.get_base_model() if isinstance(model, PeftModel) else model)
 
 
 def _on(device: torch.device | None, settings: Any) -> Any:

@@ -18,7 +18,7 @@ from pinpoint.data import Dialogue, Messages, encode_chat, pad
 from pinpoint.errors import InputError
 from pinpoint.heads import Head
 from pinpoint.interventions import only_at
-from pinpoint.measure import anchor_rows
+from pinpoint.measure import anchor_rows, under
 from pinpoint.models import asking_hub, headed, is_quantised, is_spread
 from pinpoint.processes import Processes
 from pinpoint.progress import Progress, Silent
@@ -69,8 +69,7 @@ def _next_token_logits(
     batch = pad([encode_chat(tokenizer, prompt) for prompt in prompts], "left", model.device)
     last = torch.zeros_like(batch.input_ids, dtype=torch.bool)
     last[:, -1] = True
-    base: Any = model.get_base_model() if isinstance(model, PeftModel) else model
-    with only_at(base, last):
+    with only_at(under(model), last):
         logits: torch.Tensor = model(**batch.inputs(), use_cache=False).logits
     return logits[0].float()
 
