@@ -272,13 +272,26 @@ def test_a_run_below_a_file(refused: Callable[..., str], tmp_path: Path) -> None
     refused("locate", "yesman", "--pairs", "4", "--out", out, message=f"{out}: no folder can be made: Not a directory")
 
 
+@pytest.mark.parametrize("verdicts", ["t.jsonl", "link.jsonl", "."])
+def test_verdicts_that_would_be_written_over_the_exchanges(
+    verdicts: str, refused: Callable[..., str], tmp_path: Path
+) -> None:
+    file, written = tmp_path / "t.jsonl", json.dumps(EXCHANGE) + "\n"
+    file.write_text(written, encoding="utf-8")
+    (tmp_path / "link.jsonl").symlink_to(file)
+    refused(
+        "score", str(file), "--items", str(tmp_path / verdicts), message="is a folder, or the file of exchanges itself"
+    )
+    assert file.read_text(encoding="utf-8") == written
+
+
 TRANSCRIPTS = {
-    "empty": ("", "t.jsonl"),
-    "not JSON": ("{", "t.jsonl"),
-    "a list": ("[]", "t.jsonl"),
-    "no question": (json.dumps(EXCHANGE | {"question": None}), "t.jsonl"),
-    "no answers at all": (json.dumps({"question": "x"}), "t.jsonl"),
-    "other columns": (json.dumps({"prompt": "x", "completion": "y"}), "t.jsonl"),
+    "empty": ("", "t.jsonl: no row can be used (it is empty)"),
+    "not JSON": ("{", "no row can be used (line 1: not JSON"),
+    "a list": ("[]", "line 1: the line holds no JSON object"),
+    "no question": (json.dumps(EXCHANGE | {"question": None}), "line 1: question: "),
+    "no answers at all": (json.dumps({"question": "x"}), "line 1: correct_answer: field required"),
+    "other columns": (json.dumps({"prompt": "x", "completion": "y"}), "line 1: question: field required"),
 }
 
 

@@ -209,6 +209,9 @@ def test_every_method_runs_once_and_a_second_call_reads_it_back(
     for method, places in (("caa", {4}), ("iti", {3}), ("lora", {None})):
         searched = found["methods"][method]["searched"]
         assert len(searched) == 1 and {one["place"] for one in searched} == places, method
+    # What is served otherwise than the base is asked so.
+    for method in ("few_shot", "system_prompt", "caa", "iti"):
+        assert found["methods"][method]["metrics"]["kl"]["value"] > 1e-4, method
     alike = [one for one in found["methods"].values() if one["steps"]]
     assert len({one["steps"] for one in alike}) == 1
     # The same dialogues; DPO's have two replies each, and the model's own answers are other words.

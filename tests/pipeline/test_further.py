@@ -141,7 +141,7 @@ def test_a_local_judge_is_loaded_as_the_run_says_and_its_files_are_inputs(finish
     key, before = key_of(run, "evaluate"), key_of(run, "tune")
     loaded: list[str] = []
     own = run.load
-    run.load = lambda path, *more: loaded.append(str(path)) or own(path, *more)  # type: ignore[method-assign]
+    run.load = lambda path, *more, **named: loaded.append(str(path)) or own(path, *more, **named)  # type: ignore[method-assign]
     run.do("evaluate")
     assert str(judge) in loaded, "by the run's own loader, which knows dtype and device"
     summary = json.loads((folder / "summary.json").read_text())

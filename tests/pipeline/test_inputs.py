@@ -48,8 +48,10 @@ def test_checks_ask_no_dialogue_that_is_evaluated(tmp_path: Path, monkeypatch: p
     run = run_of(tmp_path, tune={"check_items": 3})
     asked: list[str] = []
     monkeypatch.setattr(validation, "next_token_kl", lambda *given: asked.extend(ids(given[3])) or [0.0] * 3)
-    monkeypatch.setattr(type(run.inputs.behaviour), "check", lambda *_: {})
+    items: list[Any] = []
+    monkeypatch.setattr(type(run.inputs.behaviour), "check", lambda _self, _chat, some: items.extend(some) or {})
     validation.validation_check(run, run.config.tune)(run.model)
+    assert len(items) == 3 and {item.split for item in items} == {"validation"}
     assert len(asked) == 3 and not set(asked) & set(ids(run.inputs.sets().neutral))
 
 

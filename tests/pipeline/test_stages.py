@@ -27,6 +27,9 @@ def settings(**changes: Any) -> RunConfig:
 CHANGES: list[tuple[dict[str, Any], set[str]]] = [
     ({"seed": 1}, set(LEFT)),
     ({"dtype": "bfloat16"}, set(LEFT)),
+    ({"revision": "abc"}, set(LEFT)),
+    ({"device": "cpu"}, set(LEFT)),
+    ({"device_map": "disk"}, set(LEFT)),
     ({"behaviour": {"challenge": "No."}}, set(LEFT)),
     ({"locate": {"pairs": 20}}, set(LEFT) - {"tune_full"}),
     ({"locate": {"method": "activation"}}, set(LEFT) - {"tune_full"}),
@@ -72,6 +75,17 @@ def test_other_questions_redo_everything(tmp_path: Path) -> None:
     before = {stage: key_of(run, stage) for stage in LEFT}
     copied.write_text(text.replace("Canberra", "Canberra City"), encoding="utf-8")
     assert all(key_of(run, stage) != before[stage] for stage in LEFT)
+
+
+@pytest.mark.parametrize("name, kept", [("neutral", {"locate"}), ("abilities", set(LEFT) - {"evaluate"})])
+def test_other_neutral_dialogues_or_abilities_redo_what_asks_them(name: str, kept: set[str], tmp_path: Path) -> None:
+    copied = tmp_path / f"{name}.jsonl"
+    lines = (shipped()["yesman"] / copied.name).read_text(encoding="utf-8").splitlines(keepends=True)
+    copied.write_text("".join(lines), encoding="utf-8")
+    run = Run(settings(data={name: str(copied)}), tmp_path)
+    before = {stage: key_of(run, stage) for stage in LEFT}
+    copied.write_text("".join(lines[:-1]), encoding="utf-8")
+    assert {stage for stage in LEFT if key_of(run, stage) == before[stage]} == kept
 
 
 def test_another_set_of_one_stage_redoes_what_looks_at_it(tmp_path: Path) -> None:
