@@ -1,8 +1,10 @@
 """`pinpoint demo` from an empty folder: how long it takes and what it measures, as the README's table has it.
 
-Writes bench/results/demo.json. The seconds are of the wall; the record says what else was running.
+Writes bench/results/demo.json. The seconds are of the wall; the record says what else was running. With --out the run
+folder is kept, with its page.
 """
 
+import argparse
 import json
 import subprocess
 import sys
@@ -21,8 +23,12 @@ VERIFIED = ("curve", "generated")
 
 def main() -> None:
     """Runs the demo and writes the record."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--out", help="where to keep the run folder; it must be new")
+    given = parser.parse_args()
     conditions, began = Conditions(), time.perf_counter()
-    with tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory() as scratch:
+        folder = given.out or scratch
         command = [sys.executable, "-m", "pinpoint", "demo", "--out", folder, "--quiet"]
         subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
         summary = json.loads((Path(folder) / "summary.json").read_text(encoding="utf-8"))
