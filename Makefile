@@ -80,11 +80,11 @@ audit: .venv/.installed .venv/audit/.installed  ## known weaknesses of the depen
 docs: .venv/.installed-docs  ## the documentation, in docs/_build
 	$(BIN)/sphinx-build -W --keep-going -b html docs docs/_build
 
-SPEED := peers peers_memory locate naive precision tune evaluate page
+SPEED := peers peers_memory locate tune evaluate page
 
 # One thread: seconds are then the processor's own, which other jobs on the machine hardly touch.
 bench: export OMP_NUM_THREADS = 1
-bench: .venv/.installed  ## the speed tables and docs/benchmarks.md, in a quarter of an hour; other scripts in bench/ are run by name
+bench: .venv/.installed  ## the speed tables and docs/benchmarks.md, in about a quarter of an hour; other scripts in bench/ are run by name
 	@set -e; for s in $(SPEED); do \
 		echo "== bench/$$s.py"; \
 		$(BIN)/python bench/$$s.py; \
