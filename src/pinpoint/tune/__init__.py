@@ -5,8 +5,8 @@ from pinpoint.tune._check import Check, Checkpoint, Found, estimates_of, reaches
 from pinpoint.tune._fit import Fitted, fit
 from pinpoint.tune._lengths import check_rows
 from pinpoint.tune._lora import attach_head_lora, attach_lora
+from pinpoint.tune._rows import Anchor, Row
 from pinpoint.tune._slices import Slice, attach, default_projections, freeze_selectors, head_slices
-from pinpoint.tune._trainer import Anchor, Row
 from pinpoint.tune._tune import Tuned, fit_heads, save_model, tune_full, tune_heads
 
 __all__ = [

@@ -33,8 +33,8 @@ from pinpoint.tune._checkpoints import Saved, keep_only, last_checkpoint, readin
 from pinpoint.tune._lengths import check_rows
 from pinpoint.tune._prefix import cached_prefix
 from pinpoint.tune._replicas import check_alike
+from pinpoint.tune._rows import Anchor, Row
 from pinpoint.tune._split import check_kind, check_split, split_copy, take_back
-from pinpoint.tune._trainer import Anchor, Row, trainer_of
 
 _WARMUP = 4
 
@@ -243,6 +243,9 @@ def fit(
             the tuned heads are not the same at every pass.
     """
     processes = processes or Processes()
+    # Here, not above: what trains nothing need not wait for TRL and datasets.
+    from pinpoint.tune._trainer import trainer_of
+
     _check_kinds(rows, config, processes)
     check_rows(rows, tokenizer, context_of(model))
     wanted = config.targets if targets is None else targets

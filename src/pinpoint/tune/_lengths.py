@@ -6,7 +6,7 @@ from transformers import PreTrainedTokenizerBase
 
 from pinpoint.data import beginning, encode_chat
 from pinpoint.errors import InputError
-from pinpoint.tune._trainer import Row
+from pinpoint.tune._rows import Row
 
 
 def check_rows(

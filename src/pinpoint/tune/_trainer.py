@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from functools import cached_property, partial
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
 from datasets import Dataset
@@ -11,24 +11,15 @@ from torch import Tensor
 from torch.nn import functional
 from trl import DPOConfig, DPOTrainer, SFTConfig, SFTTrainer
 
-from pinpoint.behaviours import PreferenceRow, TrainingRow
 from pinpoint.data import pad
 from pinpoint.errors import ConfigError
 from pinpoint.interventions import only_at
-from pinpoint.measure import ReplyRow, reply_kl, under
+from pinpoint.measure import reply_kl, under
 from pinpoint.memory import BatchSize, out_of_memory, release
 from pinpoint.tune._prefix import Prefix
-
-Row = TrainingRow | PreferenceRow
+from pinpoint.tune._rows import Anchor, Row
 
 _ANCHORS_A_STEP = 16
-
-
-class Anchor(NamedTuple):
-    """Neutral dialogues on which an adapted model is held to its base, and how firmly."""
-
-    rows: list[ReplyRow]
-    weight: float
 
 
 class _Untold:

@@ -25,8 +25,8 @@ from pinpoint.progress import Progress, Silent
 from pinpoint.tune._adapter import adapted, merged, put_on
 from pinpoint.tune._check import Check
 from pinpoint.tune._fit import Fitted, fit
+from pinpoint.tune._rows import Anchor
 from pinpoint.tune._slices import default_projections, head_slices
-from pinpoint.tune._trainer import Anchor
 
 _LEAST_SHARD, _MOST_SHARD, _SHARDS = 10_000_000, 2_000_000_000, 32
 
