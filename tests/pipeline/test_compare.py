@@ -2,11 +2,12 @@
 
 import copy
 import json
+import re
 import shutil
 import sys
 import weakref
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast, get_args
@@ -17,8 +18,10 @@ from safetensors.torch import load_file
 
 from pinpoint.cli import main
 from pinpoint.config import CompareConfig, Method, resolve, settings_of
-from pinpoint.locate import locate
-from pinpoint.measure import Estimate, last_turn, looks, share
+from pinpoint.heads import Head
+from pinpoint.locate import locate, locate_nodes
+from pinpoint.measure import PLAIN, Chat, Estimate, last_turn, looks, share
+from pinpoint.models import headed
 from pinpoint.organism import shipped
 from pinpoint.pipeline import Run, _comparators
 from pinpoint.pipeline._choice import chosen_heads
@@ -158,6 +161,95 @@ def test_steering_is_tried_as_often_as_the_settings_say(
     for method, expected in (("caa", caa), ("iti", iti)):
         searched = Workshop(run, []).make(method, 0).searched
         assert Counter(one.place for one in searched) == expected, method
+
+
+def changed_by(shop: Workshop, method: str) -> dict[str, torch.Tensor]:
+    """How each weight differs from the base's once all that a method trains has gone along its gradient."""
+    base, live = shop.run.model, shop._attach(method, 0, headed(copy.deepcopy(shop.run.model)))
+    live(torch.arange(64)[None]).logits.float().square().mean().backward()
+    with torch.no_grad():
+        for weight in live.parameters():
+            if weight.grad is not None and weight.grad.any():
+                weight.add_(weight.grad / weight.grad.abs().max())
+    made = live if method == "full" else live.merge_and_unload()
+    after = {name: weight - base.get_parameter(name) for name, weight in made.named_parameters()}
+    return {name: by for name, by in after.items() if by.abs().max() > 1e-6}
+
+
+def of_heads(run: Run, heads: Sequence[Head]) -> dict[str, set[int]]:
+    """Rows of the query projections, and columns of the output projections, that are these heads'."""
+    width, found = run.view.head_dim, dict[str, set[int]]()
+    for head in heads:
+        for projection in ("q_proj", "o_proj"):
+            own = range(head.head * width, (head.head + 1) * width)
+            found.setdefault(f"model.layers.{head.layer}.self_attn.{projection}.weight", set()).update(own)
+    return found
+
+
+def touched(changed: Mapping[str, torch.Tensor]) -> dict[str, set[int]]:
+    """Rows that changed, of output projections columns."""
+    axis = {name: 0 if "o_proj" in name else 1 for name in changed}
+    return {name: set(by.abs().amax(axis[name]).nonzero()[:, 0].tolist()) for name, by in changed.items()}
+
+
+@pytest.mark.parametrize(
+    "method", ["pinpoint", "random", "matched", "bottom", "pinpoint_dpo", "pinpoint_own", "pinpoint_anchored"]
+)
+def test_what_tunes_heads_changes_theirs_alone(method: str, located: Run) -> None:
+    shop = Workshop(changed(located, projections="q,o"), chosen_heads(located))
+    assert touched(changed_by(shop, method)) == of_heads(located, shop.heads_of(method, 0))
+
+
+def test_an_mlp_beside_the_heads_is_the_one_whose_removal_does_the_most_against_the_behaviour(located: Run) -> None:
+    shop = Workshop(changed(located, projections="q,o"), chosen_heads(located))
+    scores = locate_nodes(located.model, located.tokenizer, located.inputs.halves.pairs, nodes=("mlps",))
+    most = {node.layer: effect for node, effect in zip(scores.nodes, scores.mean.tolist(), strict=True)}
+    assert most[shop.top_mlp] == min(most.values())
+    mlp = {f"model.layers.{shop.top_mlp}.mlp.{part}_proj.weight" for part in ("gate", "up", "down")}
+    trained = changed_by(shop, "heads_mlp")
+    assert trained.keys() == of_heads(located, shop.heads).keys() | mlp
+    assert {name: rows for name, rows in touched(trained).items() if name not in mlp} == of_heads(located, shop.heads)
+
+
+def test_lora_changes_every_projection_of_attention_by_its_rank_and_on_heads_theirs_alone(located: Run) -> None:
+    shop = Workshop(changed(located, projections="q,o"), chosen_heads(located))
+    of_attention = {name for name, _ in located.model.named_parameters() if re.search(r"self_attn\.[qkvo]_proj", name)}
+    everywhere, on_heads = changed_by(shop, "lora"), changed_by(shop, "head_lora")
+    assert everywhere.keys() == of_attention
+    assert touched(on_heads) == of_heads(located, shop.heads)
+    for by in (*everywhere.values(), *on_heads.values()):
+        assert torch.linalg.matrix_rank(by, rtol=1e-4) == located.config.compare.rank
+
+
+def test_full_fine_tuning_changes_every_weight(located: Run) -> None:
+    assert changed_by(Workshop(located, []), "full").keys() == dict(located.model.named_parameters()).keys()
+
+
+def test_methods_train_on_the_dialogues_of_a_run_but_for_those_that_say_otherwise(located: Run) -> None:
+    shop, behaviour = Workshop(located, chosen_heads(located)), located.inputs.behaviour
+    usual = behaviour.rows(shop._train, located.config.seed, {})
+    own, preferred = list(shop._rows("pinpoint_own")), list(shop._rows("pinpoint_dpo"))
+    for method in get_args(Method):
+        if method not in ("pinpoint_own", "pinpoint_dpo"):
+            assert list(shop._rows(method)) == usual, method
+    assert own != usual and len(own) == len(usual)
+    assert all("rejected" in row for row in preferred)
+    # What is gone on from is what the model says itself, right or wrong.
+    some = own[:6]
+    chat = Chat(located.model, located.tokenizer, 6, located.config.evaluate.max_new_tokens)
+    assert chat.replies([row["prompt"][:-2] for row in some]) == [row["prompt"][-2]["content"] for row in some]
+
+
+def test_prompts_are_the_behaviour_s_own_and_the_first_preferred_dialogues(located: Run) -> None:
+    shop = Workshop(located, [])
+    served = shop.make("system_prompt", 0).deployment
+    assert served.system == located.inputs.behaviour.system_prompt != ""
+    assert not served.shots and served.steering is None
+    shots = shop.make("few_shot", 0).deployment.shots
+    rows: Any = shop._rows("pinpoint_dpo")[:4]
+    told = [message for row in rows for message in (*row["prompt"], *row["chosen"])]
+    assert list(shots) == [message for message in told if message["role"] != "system"]
+    assert shop.make("base", 0).deployment == PLAIN
 
 
 @pytest.mark.slow

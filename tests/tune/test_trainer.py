@@ -19,7 +19,7 @@ from pinpoint.heads import Head
 from pinpoint.models import headed
 from pinpoint.processes import Processes
 from pinpoint.progress import Silent
-from pinpoint.tune import Row, _fit, attach, check_rows, fit, head_slices
+from pinpoint.tune import Row, _trainer, attach, check_rows, fit, head_slices
 from pinpoint.tune._trainer import _on, _Preferring, trainer_of
 from tests.families import tiny
 from tests.tune.test_resume import CONFIG, ROWS
@@ -99,7 +99,7 @@ class Watched:
         for number, block in enumerate(view.layers):
             block.register_forward_pre_hook(partial(self._enters, number), with_kwargs=True)
         made: list[Any] = []
-        patch.setattr(_fit, "trainer_of", lambda *args, **more: made.append(trainer_of(*args, **more)) or made[-1])
+        patch.setattr(_trainer, "trainer_of", lambda *args, **more: made.append(trainer_of(*args, **more)) or made[-1])
         self.model = attach(view, head_slices(view, [Head(layer, 1)], "q,o"))
         told: dict[str, Any] = {"seed": 0, "out": out, "progress": Silent(), "what": "x", "targets": {}}
         with FlopCounterMode(display=False) as counter:
