@@ -95,6 +95,36 @@ def test_inputs_are_found_where_they_were_or_beside_the_record(record: Record, t
         restored(alike, "x", [tmp_path])
 
 
+@pytest.fixture
+def snapshot(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The Hub's cache with one commit of acme/yesman."""
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path / "hub"))
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
+    place, commit = tmp_path / "hub" / "models--acme--yesman", "a" * 40
+    (place / "refs").mkdir(parents=True)
+    (place / "refs" / "main").write_text(commit)
+    shutil.copytree(shipped()["yesman"], place / "snapshots" / commit)
+    return place / "snapshots" / commit
+
+
+def test_a_model_of_the_hub_is_recorded_at_its_commit_and_asked_for_at_it(record: Record, snapshot: Path) -> None:
+    config = restored(record, "x", []).model_copy(update={"model": "acme/yesman"})
+    found = inputs_of(config)["model"]
+    assert (found.path, found.revision) == ("acme/yesman", snapshot.name)
+    assert found.files == record.inputs["model"].files
+    named = record.model_copy(
+        update={"inputs": record.inputs | {"model": found}, "config": config.model_dump(mode="json")}
+    )
+    again = restored(named, "x", [])
+    assert (again.model, again.revision) == ("acme/yesman", snapshot.name)
+    (snapshot / "config.json").write_text("{}")
+    with pytest.raises(InputError, match=r"acme/yesman: model is not what the run read: config\.json was changed"):
+        restored(named, "x", [])
+    other = found.model_copy(update={"revision": "b" * 40})
+    with pytest.raises(InputError, match=rf"acme/yesman: is not available at {'b' * 40}: .+ Try online\."):
+        restored(named.model_copy(update={"inputs": named.inputs | {"model": other}}), "x", [])
+
+
 def test_sets_of_a_stages_own_are_inputs_and_found_again(record: Record, tmp_path: Path) -> None:
     paths = [sets.mmlu(tmp_path / "mmlu.csv", 8), sets.aqua(tmp_path / "aqua.json", 8)]
     data = {"train": [{"path": str(path), "questions": 5} for path in paths]}
