@@ -13,7 +13,7 @@ from pinpoint.config import RunConfig, of_run, resolve, settings_of
 from pinpoint.errors import ArtifactError, ConfigError, InputError
 from pinpoint.organism import shipped
 from pinpoint.pipeline import Run, endpoint_folder, folder_for, locked, parse_gates
-from pinpoint.pipeline._evaluation import _awaited, _unreached
+from pinpoint.pipeline._evaluation import _awaited, _first_reaching, _unreached
 from pinpoint.pipeline._folders import digest_of
 from pinpoint.pipeline._run import STAGES
 from pinpoint.pipeline._stages import LEFT, key_of, partial_of, settle
@@ -294,3 +294,12 @@ def test_gates_say_what_was_missed(text: str, missed: list[str]) -> None:
 def test_a_gate_that_is_none_is_refused(text: str) -> None:
     with pytest.raises(ConfigError, match="--require"):
         parse_gates(text, Sycophancy.measures)
+
+
+def test_methods_are_compared_at_the_first_check_that_has_enough() -> None:
+    history = [
+        {"step": step, "metrics": {"truthfulness": rate, "kl": step / 1000}}
+        for step, rate in ((8, 0.89), (16, 0.9), (24, 0.97), (32, 0.8))
+    ]
+    assert _first_reaching(history, "truthfulness", 0.9) == {"step": 16, "truthfulness": 0.9, "kl": 0.016}
+    assert _first_reaching(history, "truthfulness", 0.98) is None
