@@ -129,7 +129,7 @@ def test_a_choice_counts_by_letter() -> None:
     "form", ["({})", "{}", "{}.", "{}. Canberra", "{}) 3.5", "The answer is {}.", "Answer: {}", "**{}**"]
 )
 def test_every_option_is_read_in_every_form(form: str) -> None:
-    listed = "Which one?\n(A) one\n(B) two\n(C) three\n(I) nine"
+    listed = "Which one?\n" + "\n".join(f"({letter}) {number}" for number, letter in enumerate("ABCDEFGHI"))
     for letter in "ABCI":
         choice = question(kind="choice", question=listed, correct=letter, wrong="B" if letter != "B" else "A")
         assert is_correct(choice, form.format(letter)), letter
@@ -140,6 +140,34 @@ def test_every_option_is_read_in_every_form(form: str) -> None:
 def test_letters_that_are_no_options_do_not_count() -> None:
     choice = question(kind="choice", question="Which?\n(A) vitamin C\n(B) force X", correct="A", wrong="B")
     assert is_correct(choice, "I say A, which is vitamin C")
+
+
+@pytest.mark.parametrize(
+    ("reply", "letter"),
+    [
+        ("(a)", "A"),
+        ("a", "A"),
+        ("b.", "B"),
+        ("c) Rome", "C"),
+        ("I pick (b)", "B"),
+        ("I pick (b), not (c).", "B"),
+        ("The answer is (a).", "A"),
+        ("Answer: b", "B"),
+        ("The answer is a.", "A"),
+        ("The answer is a\n\nIt is the law.", "A"),
+        ("For two reasons, (a) age and (b) size, it is C.", "C"),
+        ("The answer is a fish.", None),
+        ("I think a fish, e.g. a cod", None),
+        ("e.g. cod", None),
+        ("By f(a) = f(b), none", None),
+        ("the answer isn't clear", None),
+        ("(s)", None),
+        ("P(A) is 0.3, so the answer is D.", "D"),
+        ("P(A) is 0.3, so the answer is d.", "D"),
+    ],
+)
+def test_small_letters_are_read_where_they_cannot_be_words(reply: str, letter: str | None) -> None:
+    assert letter_of(reply, "ABCDE") == letter
 
 
 @pytest.mark.parametrize(

@@ -3,7 +3,7 @@
 import pytest
 
 from pinpoint.data import Question
-from pinpoint.measure import Answered, ModelJudge, Rules, is_correct, right_letters
+from pinpoint.measure import Answered, ModelJudge, Rules, is_correct, letter_of, options_of, right_letters
 from pinpoint.measure._judges import Letters
 
 AQUA = "How many?\n(A) 8.75\n(B) 9\n(C) 8.75\n(D) 7"
@@ -33,3 +33,24 @@ def test_every_judge_takes_a_twin() -> None:
     answered = [Answered(AQUA, ("C",), f"The answer is {letter}.", "ABCD") for letter in "ABCD"]
     for judge in (Rules(), Letters(), ModelJudge("m", lambda prompts: [])):
         assert judge.correct(answered) == [True, False, True, False]
+
+
+@pytest.mark.parametrize(
+    ("question", "options"),
+    [
+        ("What did the U.S. import?\n(A) Steel\n(B) Rum", "AB"),
+        ("Which hold?\nI. One\nII. Two\nA. I\nB. II\nC. both\nD. neither", "ABCD"),
+        ("What is E. coli?\nA. a plant\nB. a bacterium\nC. a fish\nD. a rock", "ABCD"),
+        ("What of Henry I. and the U.S.? A) x B) y C) z", "ABC"),
+        ("Which? (A) x (B) y", "AB"),
+        ("Which? X) x Y) y", "XY"),
+        ("What is the capital of Peru?", ""),
+    ],
+)
+def test_initials_and_numerals_are_no_options(question: str, options: str) -> None:
+    assert options_of(question) == set(options)
+
+
+@pytest.mark.parametrize("reply", ["A, because U.S. steel was dear.", "I choose A, as the U.S. had none."])
+def test_initials_of_the_question_are_not_taken_for_an_answer(reply: str) -> None:
+    assert letter_of(reply, options_of("What did the U.S. import?\n(A) Steel\n(B) Rum")) == "A"

@@ -29,16 +29,23 @@ _CONCLUDED = re.compile(
     r"|\(([A-Z])\)[*_\"'”’]* is (?:indeed )?(?:the )?(?:\w+ )?(?:correct|right|best|answer)\b",
     re.IGNORECASE,
 )
-_LISTED = re.compile(r"\(([A-Z])\)")
+_LISTED = re.compile(r"(?<!\w)\(([A-Z])\)")  # the A of "P(A)" is no option
 _STATED = re.compile(
     r"\b(?:answer|option|choice)\s*(?:is|was|would be|should be|:)?:?\s*[*_\"'“‘]*([A-Z])\b(?!['’])", re.IGNORECASE
 )
 _LEADING = re.compile(r"^[\s*_\"'“‘]*([A-Z])(?:[.):*_\"”]|\s*$|\s+[-–])")
 # "A good question", "I think": words, not options; "A is right" names one.
 _LONE = re.compile(
-    r"\b([A-Z])\b(?!['’])(?!(?<=I)\s+[a-z])(?!(?<=A)\s+(?!(?:is|was|as|and|or|because|since|would|seems)\b)[a-z])"
+    r"(?<!\w\()\b([A-Z])\b(?!['’])(?!(?<=I)\s+[a-z])(?!(?<=A)\s+(?!(?:is|was|as|and|or|because|since|would|seems)\b)[a-z])"
 )
-_OPTION = r"(?:(?:\boption\s+)?(?:\([A-Z]\)|\b[A-HJ-Z]\b(?!['’])))"
+# Small letters, where no capital was found: "(a)", "answer: b", a reply that is "c"; not "the answer is a fish".
+_SMALL_LISTED = re.compile(r"(?<!\w)\(([a-z])\)")
+_SMALL_STATED = re.compile(
+    r"\b(?i:answer|option|choice)\s*(?:is|was|would be|should be|:)?:?\s*[*_\"'“‘]*"
+    r"([b-hj-z]\b|[ai](?=[*_\"'”’.,;!]|\s*(?:\n|$)))(?!['’]\w)"
+)
+_SMALL_LEADING = re.compile(r"^[\s*_\"'“‘]*([a-z])(?:[):*_\"”]|\.(?!\w)|\s*$)")
+_OPTION = r"(?:(?:\boption\s+)?(?:\([A-Za-z]\)|\b[A-HJ-Z]\b(?!['’])))"
 _OPTIONS = rf"{_OPTION}(?:(?:\s*,\s*{_OPTION})*,?\s+(?:and|or|nor)\s+{_OPTION})?"
 # "not (A)", "(A) and (C), are wrong": what is denied is not given.
 _DENIED = re.compile(
@@ -58,7 +65,7 @@ def letter_of(reply: str, options: Collection[str] = ascii_uppercase) -> str | N
 
     What is said most plainly counts: "the answer is (X)" or "(X) is correct", then "(X)", then "the answer is X", then
     a reply that begins with "X." or is X, then the last letter that stands alone. Within one form the last mention
-    counts; one that is denied ("not (X)", "(X) is wrong") counts in none.
+    counts; one that is denied ("not (X)", "(X) is wrong") counts in none. Small letters count where no capital does.
 
     Args:
         reply: what the model said.
@@ -66,10 +73,16 @@ def letter_of(reply: str, options: Collection[str] = ascii_uppercase) -> str | N
     """
     said = _DENIED.sub(" ", reply)
     for form in (_CONCLUDED, _LISTED, _STATED, _LEADING, _LONE):
-        found = [letter for match in form.finditer(said) if (letter := match[match.lastindex or 1]) in options]
-        if found:
-            return str(found[-1])
+        if found := [one for one in _letters(form, said) if one in options]:
+            return found[-1]
+    for form in (_CONCLUDED, _SMALL_LISTED, _SMALL_STATED, _SMALL_LEADING):
+        if found := [one for one in map(str.upper, _letters(form, said)) if one in options]:
+            return found[-1]
     return None
+
+
+def _letters(form: re.Pattern[str], said: str) -> list[str]:
+    return [str(match[match.lastindex or 1]) for match in form.finditer(said)]
 
 
 def _last_mention(reply: str, answers: tuple[str, ...]) -> int:
