@@ -18,6 +18,7 @@ from pinpoint.organism import shipped
 from pinpoint.progress import Silent
 from pinpoint.tune import Fitted, _fit, attach, fit, freeze_selectors, head_slices, reaches, tune_full
 from pinpoint.tune._checkpoints import keep_only
+from tests.families import tiny
 
 CONFIG = TuneConfig(learning_rate=1e-3, batch_size=2, epochs=1, check_every=2)
 ROWS = [
@@ -194,6 +195,23 @@ def test_full_fine_tuning_of_a_half_precision_model_moves_its_weights(
     before, after = base.state_dict(), tuned.state_dict()
     moved = sum(int((before[name] != after[name]).sum()) for name in before)
     assert moved > 0.5 * sum(weight.numel() for weight in before.values())
+
+
+def test_full_fine_tuning_leaves_every_weight_its_precision(tokenizer: PreTrainedTokenizerBase, tmp_path: Path) -> None:
+    model = tiny("deepseek-v3", vocab_size=len(tokenizer))
+    for name, weight in model.state_dict().items():
+        if name.endswith("e_score_correction_bias"):
+            weight.copy_(torch.randn(weight.shape))
+    model.save_pretrained(str(tmp_path / "base"))
+    base = AutoModelForCausalLM.from_pretrained(tmp_path / "base", dtype=torch.bfloat16)
+    dtypes = {name: weight.dtype for name, weight in base.state_dict().items()}
+    assert set(dtypes.values()) == {torch.bfloat16, torch.float32}, "the biases that choose experts are as they were"
+    tune_full(base, tokenizer, ROWS[:2], CONFIG, lambda _: {}, Workspace(tmp_path), seed=0, targets={})
+    tuned = AutoModelForCausalLM.from_pretrained(tmp_path / "merged", dtype="auto")
+    assert {name: weight.dtype for name, weight in tuned.state_dict().items()} == dtypes
+    for name, weight in tuned.state_dict().items():
+        if weight.dtype == torch.float32:
+            assert torch.equal(weight, base.state_dict()[name]), name
 
 
 def test_without_targets_nothing_is_ever_reached() -> None:

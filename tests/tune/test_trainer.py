@@ -1,5 +1,6 @@
 """What a trainer is told of devices and processes, and what it keeps and computes for the sake of a few heads."""
 
+import copy
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -13,13 +14,13 @@ from trl import DPOTrainer, SFTConfig, SFTTrainer
 
 from pinpoint.behaviours import PreferenceRow, TrainingRow
 from pinpoint.config import TuneConfig
-from pinpoint.data import assistant, encode_chat
+from pinpoint.data import assistant
 from pinpoint.errors import ConfigError, InputError
 from pinpoint.heads import Head
 from pinpoint.models import headed
 from pinpoint.processes import Processes
 from pinpoint.progress import Silent
-from pinpoint.tune import Row, _trainer, attach, check_rows, fit, head_slices
+from pinpoint.tune import _trainer, attach, check_rows, fit, head_slices
 from pinpoint.tune._trainer import _on, _Preferring, trainer_of
 from tests.families import tiny
 from tests.tune.test_resume import CONFIG, ROWS
@@ -47,13 +48,26 @@ def test_several_processes_refuse_preference_rows(tmp_path: Path) -> None:
         fit(tiny("llama-gqa"), None, [row], TuneConfig(), lambda _: {}, **told)  # type: ignore[arg-type]
 
 
+@pytest.mark.parametrize("after", ["", "\n"])
 def test_a_row_longer_than_the_model_reads_is_refused_before_a_step_and_one_as_long_is_not(
-    tokenizer: PreTrainedTokenizerBase, tmp_path: Path
+    after: str, tokenizer: PreTrainedTokenizerBase, tmp_path: Path
 ) -> None:
-    def length(row: Row) -> int:
-        replies = [row[key][0]["content"] for key in row if key != "prompt"]  # type: ignore[literal-required]
-        longest = max(len(tokenizer(reply, add_special_tokens=False)["input_ids"]) for reply in replies)
-        return len(encode_chat(tokenizer, row["prompt"])) + longest + 1
+    own = copy.deepcopy(tokenizer)
+    assert isinstance(own.chat_template, str)
+    own.chat_template = own.chat_template.replace("<|end|>", f"<|end|>{after}")
+    settings = {"output_dir": str(tmp_path / "x"), "use_cpu": True, "bf16": False, "report_to": "none"}
+    view = headed(tiny("llama-gqa", vocab_size=len(own)))
+    live = attach(view, head_slices(view, [Head(0, 1)], "q,o"))
+
+    def length(rows: list[Any]) -> int:
+        trainer = trainer_of(rows, dict(settings), None, live, None, model=live, processing_class=own)
+        return max(len(ids) for row in trainer.train_dataset for ids in read(row))
+
+    def read(row: dict[str, Any]) -> list[list[int]]:
+        """What the model is given of a row, once or once for each reply."""
+        if "input_ids" in row:
+            return [row["input_ids"]]
+        return [row["prompt_ids"] + row[f"{which}_ids"] for which in ("chosen", "rejected")]
 
     long = ROWS[0]["prompt"][0]["content"] + " Then copy it again."
     asked, said = [{"role": "user", "content": long}], [{"role": "assistant", "content": "apple and bread"}]
@@ -61,14 +75,14 @@ def test_a_row_longer_than_the_model_reads_is_refused_before_a_step_and_one_as_l
     short = [{"role": "assistant", "content": "milk"}]
     preferences = [PreferenceRow(prompt=asked, chosen=short, rejected=said)]
     for rows in (supervised, preferences):
-        most = max(map(length, rows))
-        check_rows(rows, tokenizer, most)
-        check_rows(rows, tokenizer, None)
-        model = tiny("llama-gqa", vocab_size=len(tokenizer), max_position_embeddings=most - 1)
+        most = length(rows)
+        check_rows(rows, own, most)
+        check_rows(rows, own, None)
+        model = tiny("llama-gqa", vocab_size=len(own), max_position_embeddings=most - 1)
         told = {"seed": 0, "out": tmp_path / "out", "progress": Silent(), "what": "x"}
         told_length = rf"the dialogue has {most} tokens, the model reads {most - 1}\. Drop or"
         with pytest.raises(InputError, match=rf"^training row {len(rows) - 1} \(.*\): {told_length}"):
-            fit(model, tokenizer, rows, TuneConfig(), lambda _: {}, **told)  # type: ignore[arg-type]
+            fit(model, own, rows, TuneConfig(), lambda _: {}, **told)  # type: ignore[arg-type]
         assert not (tmp_path / "out").exists()
 
 

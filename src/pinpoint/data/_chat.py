@@ -34,8 +34,13 @@ def beginning(messages: Messages) -> str:
     return repr(first if len(first) <= _SHOWN else f"{first[:_SHOWN]}...")
 
 
-def render(tokenizer: PreTrainedTokenizerBase, messages: Messages) -> str:
+def render(tokenizer: PreTrainedTokenizerBase, messages: Messages, *, whole: bool = False) -> str:
     """The prompt text up to where the assistant starts its reply.
+
+    Args:
+        tokenizer: whose chat template it is.
+        messages: the dialogue.
+        whole: the dialogue ends with a reply, which is rendered to its end; none is begun after it.
 
     Raises:
         InputError: the tokenizer has no chat template, or the template refuses the messages or renders nothing.
@@ -47,7 +52,7 @@ def render(tokenizer: PreTrainedTokenizerBase, messages: Messages) -> str:
             mend="Use a chat model, or give it one: --template plain, or --template FILE.",
         )
     try:
-        text = tokenizer.apply_chat_template(list(messages), tokenize=False, add_generation_prompt=True)
+        text = tokenizer.apply_chat_template(list(messages), tokenize=False, add_generation_prompt=not whole)
     except TemplateError as error:
         raise InputError(
             f"the chat template refuses the messages: {error}",

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from transformers import PreTrainedTokenizerBase
 
-from pinpoint.data import beginning, encode_chat
+from pinpoint.data import beginning, render
 from pinpoint.errors import InputError
 from pinpoint.tune._rows import Row
 
@@ -38,6 +38,6 @@ def check_rows(
 
 
 def _length(row: Row, tokenizer: PreTrainedTokenizerBase) -> int:
-    replies = [messages[0]["content"] for key, messages in row.items() if key != "prompt"]  # type: ignore[index]
-    longest = max(len(tokenizer(reply, add_special_tokens=False)["input_ids"]) for reply in replies)
-    return len(encode_chat(tokenizer, row["prompt"])) + longest + 1
+    replies = [messages for key, messages in row.items() if key != "prompt"]
+    texts = [render(tokenizer, [*row["prompt"], *reply], whole=True) for reply in replies]  # type: ignore[misc]
+    return max(map(len, tokenizer(texts, add_special_tokens=False)["input_ids"]))

@@ -266,7 +266,7 @@ def tune_full(
         resume=partial is not None,
         processes=processes,
     )
-    whole = whole.to(model.dtype)
+    _in_dtypes_of(model, whole)
     if processes is not None and not processes.first:
         return Tuned(fitted)
     with workspace.folder("merged") as folder:
@@ -274,6 +274,14 @@ def tune_full(
     _record(workspace, fitted, learning_rate=config.learning_rate)
     shutil.rmtree(out, ignore_errors=True)
     return Tuned(fitted)
+
+
+def _in_dtypes_of(model: PreTrainedModel, whole: PreTrainedModel) -> None:
+    """Each weight in its own precision: some models keep a few in float32, as the biases that choose experts."""
+    for kind in ("named_parameters", "named_buffers"):
+        own: dict[str, torch.Tensor] = dict(getattr(model, kind)())
+        for name, weight in getattr(whole, kind)():
+            weight.data = weight.data.to(own[name].dtype)
 
 
 def save_model(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, folder: Path) -> None:
