@@ -108,9 +108,21 @@ def test_code_that_fails_is_one_message(tmp_path: Path) -> None:
     lacking = odd(tmp_path / "lacking", configuration_odd="import not_installed_anywhere\n")
     with pytest.raises(InputError, match=r"ImportError: .*not_installed_anywhere.*Install what it needs"):
         read_config(str(lacking), None, trust_remote_code=True)
-    late = FILES["modeling_odd.py"] + "\n    def forward(self, *args, **more):\n        raise LookupError('too old')\n"
+
+
+@pytest.mark.parametrize("loader", LOADERS)
+@pytest.mark.parametrize("kind", ["RuntimeError", "NotImplementedError", "KeyError", "ZeroDivisionError"])
+def test_whatever_its_code_raises_is_one_message(kind: str, loader: str, tmp_path: Path) -> None:
+    broken = odd(tmp_path / "broken", configuration_odd=f"raise {kind}('too old')\n")
+    with pytest.raises(InputError, match=rf"broken: fails with the code that comes with it: {kind}: '?too old'?. Inst"):
+        LOADERS[loader](broken, trust_remote_code=True)
+
+
+@pytest.mark.parametrize("kind", ["RuntimeError", "LookupError", "ZeroDivisionError"])
+def test_code_that_fails_as_it_runs_is_one_message(kind: str, tmp_path: Path) -> None:
+    late = FILES["modeling_odd.py"] + f"\n    def forward(self, *args, **more):\n        raise {kind}('too old')\n"
     model = load(odd(tmp_path / "late", modeling_odd=late), device="cpu", trust_remote_code=True).model
-    with pytest.raises(ArchitectureError, match=r"code that comes with it fails as it runs: LookupError: too old"):
+    with pytest.raises(ArchitectureError, match=rf"code that comes with it fails as it runs: {kind}: too old"):
         pinpoint.locate(model, None, checks.pairs())
 
 

@@ -9,12 +9,13 @@ import torch
 from torch import Tensor
 
 from pinpoint.data import EncodedPair, pad
-from pinpoint.errors import ArchitectureError, first_line
+from pinpoint.errors import ArchitectureError, PinpointError, first_line
 from pinpoint.heads import HeadSet
 from pinpoint.interventions import captured_heads, edited_inputs, edited_outputs, seen_outputs
 from pinpoint.locate._naive import naive
 from pinpoint.locate._sweep import sweep
 from pinpoint.measure import metric_named
+from pinpoint.memory import out_of_memory
 from pinpoint.models import HeadedModel, came_along, is_shipped
 from pinpoint.nodes import Node
 
@@ -70,8 +71,10 @@ def _running(view: HeadedModel, own: bool) -> Iterator[None]:
     """Within the block, what a checkpoint's own code raises is one message."""
     try:
         yield
-    except (TypeError, ValueError, AttributeError, LookupError, NameError, ImportError, NotImplementedError) as error:
-        if not own:
+    except (PinpointError, OSError):
+        raise
+    except Exception as error:
+        if not own or out_of_memory(error):
             raise
         raise ArchitectureError(
             f"the code that comes with it fails as it runs: {type(error).__name__}: {first_line(str(error))}",

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from traceback import walk_tb
 from typing import Any
 
 from safetensors import SafetensorError
@@ -11,6 +12,7 @@ from transformers.dynamic_module_utils import get_class_from_dynamic_module
 from transformers.models.auto.tokenization_auto import get_tokenizer_config
 
 from pinpoint.errors import InputError, PinpointError, first_line
+from pinpoint.memory import out_of_memory
 from pinpoint.models._config_file import minding_config
 
 _HOME = "transformers_modules."
@@ -44,7 +46,7 @@ def minding_code(path: str | Path, revision: str | None = None, trust_remote_cod
         _demand_here(path, revision)
     try:
         yield
-    except (PinpointError, OSError, RuntimeError, SafetensorError):
+    except (PinpointError, OSError, SafetensorError):
         raise
     except ValueError as error:
         if trust_remote_code or "trust_remote_code" not in str(error):
@@ -58,13 +60,19 @@ def minding_code(path: str | Path, revision: str | None = None, trust_remote_cod
         ) from error
     except Exception as error:
         # Code that anybody wrote, and often for another version of transformers, may raise anything.
-        if not trust_remote_code:
+        if not trust_remote_code or (isinstance(error, RuntimeError) and not _of_its_own(error)):
             raise
         raise InputError(
             f"fails with the code that comes with it: {type(error).__name__}: {first_line(str(error))}",
             where=str(path),
             mend="Install what it needs, or give a version of a model type that transformers has itself.",
         ) from error
+
+
+def _of_its_own(error: RuntimeError) -> bool:
+    """Whether a checkpoint's own code raised it; torch raises the same kind over weights, and short memory is told."""
+    raised = (frame.f_globals.get("__name__", "") for frame, _ in walk_tb(error.__traceback__))
+    return not out_of_memory(error) and any(str(module).startswith(_HOME) for module in raised)
 
 
 def _demand_here(path: str | Path, revision: str | None) -> None:
