@@ -79,11 +79,15 @@ def test_resampling_a_prompt_from_itself_is_the_base() -> None:
 
 def test_heads_outside_the_model_are_refused_before_anything_is_hooked() -> None:
     model = tiny("llama-gqa")
-    with (
-        pytest.raises(InputError, match="L9.H0 is not a head"),
-        knockout(headed(model), [Head(9, 0)], values(model)),
-    ):
-        pass
+    view, everywhere = headed(model), torch.ones_like(IDS, dtype=torch.bool)
+    with captured_heads(view) as source:
+        view.backbone(IDS)
+    for head in (Head(9, 0), Head(1, 6), Head(1, -1)):
+        asked = [Head(0, 0), head]
+        for intervention in (knockout(view, asked, values(model)), resample(view, asked, source, everywhere)):
+            with pytest.raises(InputError, match=f"{head} is not a head"), intervention:
+                pass
+            assert not any(module._forward_pre_hooks or module._forward_hooks for module in model.modules())
 
 
 def test_a_block_that_does_without_its_out_projection_is_told_and_no_flat_curve_is_drawn() -> None:

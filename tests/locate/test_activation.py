@@ -159,6 +159,15 @@ def test_patching_the_reference_into_itself_is_exactly_zero(method: str) -> None
         assert torch.equal(scores.effects, torch.zeros_like(scores.effects))
 
 
+def test_beside_pairs_of_other_lengths_it_is_still_exactly_zero() -> None:
+    first, second, *_ = checks.pairs()
+    same = dataclasses.replace(first, counterfactual=first.reference)
+    longer = dataclasses.replace(second, counterfactual=[*second.counterfactual, 5, 6, 7])
+    for method in ("activation", "attribution"):
+        scores = pinpoint.locate(tiny("llama-gqa"), None, [same, longer], method=method, positions="last")
+        assert not scores.effects[0].any() and scores.effects[1].any(), method
+
+
 @torch.no_grad()
 def slopes_by_hand(model: PreTrainedModel, pairs: list[pinpoint.ContrastPair], positions: str) -> torch.Tensor:
     """The change of the metric as z moves towards the counterfactual's, by central differences."""

@@ -1,5 +1,6 @@
 """An approximation held to exact scores: by ranks, by sizes and by the heads that come first."""
 
+import dataclasses
 import warnings
 
 import pytest
@@ -53,6 +54,20 @@ def test_where_one_side_is_constant_there_is_no_correlation_and_where_all_are_ze
     assert agreement(some, flat).correlation is None and agreement(flat, some).correlation is None
     assert agreement(some, nothing).error is None
     assert agreement(nothing, some).error == 1.0
+
+
+def test_a_probe_that_ranks_as_the_exact_scores_do_agrees_with_them() -> None:
+    exact, accuracies = scored([-3.0, -2.0, 1.0]), scored([0.9, 0.7, 0.5])
+    probe = dataclasses.replace(accuracies, method="probe")
+    assert agreement(probe, exact, 2).shared == 2
+    assert agreement(probe, exact).correlation == agreement(exact, probe).correlation == 1.0
+    assert agreement(probe, probe).correlation == 1.0
+    assert agreement(accuracies, exact).correlation == -1.0
+
+
+def test_at_least_one_head_is_compared() -> None:
+    with pytest.raises(InputError, match=r"^agreement: the first 0 heads cannot be compared\. Give top=1 or more\."):
+        agreement(scored([1.0]), scored([1.0]), 0)
 
 
 def test_scores_of_other_pairs_or_heads_are_refused() -> None:

@@ -170,6 +170,13 @@ def test_a_joint_effect_is_that_of_the_set_given(engine: str) -> None:
     assert found.alone == pytest.approx(sum(float(alone.mean[head]) for head in GIVEN), abs=1e-5)
 
 
+def test_a_head_that_is_given_twice_counts_once() -> None:
+    model, pairs = tiny("llama-gqa"), checks.pairs()
+    assert pinpoint.joint_effect(model, None, pairs, [*GIVEN, *GIVEN]) == pinpoint.joint_effect(
+        model, None, pairs, GIVEN
+    )
+
+
 def test_one_pair_has_an_effect_and_no_error() -> None:
     found = pinpoint.joint_effect(tiny("llama-gqa"), None, checks.pairs()[:1], GIVEN)
     assert found.standard_error is None and found.pairs == 1 and found.effect != 0

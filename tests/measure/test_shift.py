@@ -8,8 +8,9 @@ from tokenizers.processors import TemplateProcessing
 from transformers import PreTrainedTokenizerBase
 
 from pinpoint.data import Dialogue, assistant, encode_chat, user
+from pinpoint.errors import InputError
 from pinpoint.interventions import captured_heads
-from pinpoint.measure import Kept, anchor_rows, head_means, next_token_kl, reply_kl
+from pinpoint.measure import Deployment, Kept, anchor_rows, head_means, next_token_kl, reply_kl
 from pinpoint.models import headed
 from tests.families import tiny
 
@@ -21,7 +22,7 @@ TALKS = [
 
 
 def test_a_row_is_the_prompt_the_reply_and_its_end(tokenizer: PreTrainedTokenizerBase) -> None:
-    for talk, row in zip(TALKS, anchor_rows(tokenizer, TALKS), strict=True):
+    for talk, row in zip(TALKS, anchor_rows(tokenizer, TALKS, None), strict=True):
         prompt = encode_chat(tokenizer, list(talk.messages[:-1]))
         reply = tokenizer(talk.messages[-1]["content"], add_special_tokens=False)["input_ids"]
         assert row.ids == [*prompt, *reply, tokenizer.eos_token_id] and row.begin == len(prompt)
@@ -36,14 +37,14 @@ def test_a_reply_has_no_beginning_of_its_own_where_the_tokenizer_sets_one_before
     first = (beginning.bos_token, beginning.bos_token_id)
     beginning.backend_tokenizer.post_processor = TemplateProcessing(single=f"{first[0]} $A", special_tokens=[first])
     assert beginning("Hello.")["input_ids"][0] == beginning.bos_token_id
-    assert anchor_rows(beginning, TALKS) == anchor_rows(tokenizer, TALKS)
+    assert anchor_rows(beginning, TALKS, None) == anchor_rows(tokenizer, TALKS, None)
 
 
 def test_a_tokenizer_without_an_end_adds_none(tokenizer: PreTrainedTokenizerBase) -> None:
     endless = copy.deepcopy(tokenizer)
     endless.eos_token = None
-    expected = [row.ids[:-1] for row in anchor_rows(tokenizer, TALKS)]
-    assert [row.ids for row in anchor_rows(endless, TALKS)] == expected
+    expected = [row.ids[:-1] for row in anchor_rows(tokenizer, TALKS, None)]
+    assert [row.ids for row in anchor_rows(endless, TALKS, None)] == expected
 
 
 def test_divergence_is_of_distributions_in_nats_and_one_way() -> None:
@@ -58,7 +59,7 @@ def test_divergence_is_of_distributions_in_nats_and_one_way() -> None:
 def test_the_shift_of_each_dialogue_is_the_mean_over_its_reply(tokenizer: PreTrainedTokenizerBase) -> None:
     base, tuned = (tiny("llama-gqa", seed, vocab_size=len(tokenizer)) for seed in (0, 1))
     found = next_token_kl(base, tuned, tokenizer, TALKS, 2)
-    for row, mean in zip(anchor_rows(tokenizer, TALKS), found, strict=True):
+    for row, mean in zip(anchor_rows(tokenizer, TALKS, None), found, strict=True):
         ids = torch.tensor([row.ids])
         p, q = (model(ids).logits[0, row.begin - 1 : -1].log_softmax(dim=-1) for model in (base, tuned))
         assert mean == pytest.approx(float((p.exp() * (p - q)).sum(dim=-1).mean()), rel=1e-4)
@@ -88,7 +89,7 @@ def test_the_mean_of_a_head_is_over_all_tokens_of_all_dialogues(
     model = tiny(family, vocab_size=len(tokenizer))
     view = headed(model)
     seen: dict[int, list[torch.Tensor]] = {layer: [] for layer in view.attention_layers}
-    for row in anchor_rows(tokenizer, TALKS):
+    for row in anchor_rows(tokenizer, TALKS, None):
         with captured_heads(view) as z:
             model(torch.tensor([row.ids]))
         for layer, value in z.items():
@@ -98,3 +99,21 @@ def test_the_mean_of_a_head_is_over_all_tokens_of_all_dialogues(
     for layer in range(view.n_layers):
         expected = torch.cat(seen[layer]).mean(dim=0) if layer in seen else torch.zeros(view.n_heads, view.head_dim)
         assert torch.allclose(means[layer], expected, atol=1e-5)
+
+
+@pytest.mark.parametrize("family", ["gpt2", "llama-gqa"])
+def test_a_dialogue_that_the_model_cannot_read_whole_is_named(family: str, tokenizer: PreTrainedTokenizerBase) -> None:
+    lengths = {len(row.ids): talk.id for talk, row in zip(TALKS, anchor_rows(tokenizer, TALKS, None), strict=True)}
+    most = max(lengths)
+    reads, lacks = (
+        tiny(family, vocab_size=len(tokenizer), max_position_embeddings=limit) for limit in (most, most - 1)
+    )
+    head_means(headed(reads), tokenizer, TALKS, 4)
+    next_token_kl(reads, reads, tokenizer, TALKS, 4)
+    told = rf"^the neutral dialogue '{lengths[most]}': it has {most} tokens, the model reads {most - 1}\. Drop or "
+    with pytest.raises(InputError, match=told):
+        head_means(headed(lacks), tokenizer, TALKS, 4)
+    with pytest.raises(InputError, match=told):
+        next_token_kl(lacks, lacks, tokenizer, TALKS, 4)
+    with pytest.raises(InputError, match="the model reads"):
+        next_token_kl(reads, reads, tokenizer, TALKS, 4, Deployment(system="Be brief."))

@@ -178,3 +178,8 @@ def test_maps_of_noise_have_no_ceiling() -> None:
     nothing = scores(torch.zeros(8, 5, 4))
     [couple] = between({"a": nothing, "b": nothing}, [2])["couples"]
     assert couple["correlation"] is None and couple["ceiling"] is None
+
+
+def test_of_fewer_heads_than_are_asked_for_all_overlap() -> None:
+    one = scores(torch.randn(8, 2, 2, generator=torch.Generator().manual_seed(0)))
+    assert between({"a": one, "b": one}, [10])["couples"][0]["overlap"] == {"10": 1.0}

@@ -40,7 +40,7 @@ def trained(
     base: PreTrainedModel = AutoModelForCausalLM.from_pretrained(str(shipped()["truth-teller"]), dtype=torch.float32)
     view = headed(base)
     model = attach(view, head_slices(view, [Head(0, 1), Head(3, 2)], "q,o"))
-    anchor = Anchor(anchor_rows(tokenizer, NEUTRAL), 0.5) if hold else None
+    anchor = Anchor(anchor_rows(tokenizer, NEUTRAL, None), 0.5) if hold else None
     with scarce(base.model.layers[4].mlp, rows_that_fit, after=after):
         fitted = fit(
             model,

@@ -93,7 +93,7 @@ def tuned(
             out=out,
             progress=progress or Silent(),
             what="x",
-            anchor=Anchor(anchor_rows(tokenizer, NEUTRAL), 0.5) if hold else None,
+            anchor=Anchor(anchor_rows(tokenizer, NEUTRAL, None), 0.5) if hold else None,
             resume=resume,
             processes=processes,
         )

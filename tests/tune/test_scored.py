@@ -107,7 +107,7 @@ def test_a_batch_without_a_single_label_has_a_loss_of_zero_and_gradients_of_zero
 def test_the_hold_is_the_mean_divergence_of_the_replies_tokens(
     tokenizer: PreTrainedTokenizerBase, tmp_path: Path
 ) -> None:
-    rows = anchor_rows(tokenizer, NEUTRAL)[:16]
+    rows = anchor_rows(tokenizer, NEUTRAL, None)[:16]
     anchor = Anchor(rows, 0.5)
     ours = trainer("gemma2", tokenizer, tmp_path, anchor)
     model = ours.model

@@ -8,6 +8,7 @@ import torch
 from pinpoint.config import VerifyConfig
 from pinpoint.data import ContrastPair
 from pinpoint.heads import Head, HeadSet
+from pinpoint.interventions import knockout
 from pinpoint.measure import matched_order, random_order
 from pinpoint.models import headed
 from pinpoint.progress import Silent
@@ -32,6 +33,47 @@ def test_a_curve_starts_at_the_base_and_has_its_bands(mode: str) -> None:
     assert len(found.ranked) == 4
     assert all(len(draw) == 4 and draw[0] == pytest.approx(base, rel=1e-4) for draw in found.random + found.matched)
     assert found.ranked[3].value != pytest.approx(base, rel=1e-3), "knocking out must change something"
+
+
+def test_every_point_is_that_of_all_heads_up_to_it_in_its_own_order() -> None:
+    view = headed(tiny("llama-gqa"))
+    means = torch.zeros(view.n_layers, view.n_heads, view.head_dim)
+    prompts = Prompts(view, None, PAIRS, "mean", means, batch_size=4)
+    ranking = HeadSet([Head(2, 1), Head(0, 0), Head(1, 5), Head(1, 0)])
+    config = VerifyConfig(max_heads=3, draws=2)
+    found = curve(prompts, view, ranking, config, resamples=200, seed=0, progress=Silent())
+    curves = {"ranked": [[point.value for point in found.ranked]], "random": found.random, "matched": found.matched}
+    assert found.orders["ranked"] == [list(map(str, ranking[:3]))]
+    for name, draws in curves.items():
+        for order, points in zip(found.orders[name], draws, strict=True):
+            heads = [Head.parse(one) for one in order]
+            expected = [sum(prompts.log_odds(heads[:count])) / len(PAIRS) for count in range(4)]
+            assert points == pytest.approx(expected), name
+
+
+def test_zero_and_mean_put_in_place_what_they_say() -> None:
+    view, heads = headed(tiny("llama-gqa")), [Head(0, 0), Head(1, 5)]
+    means = torch.full((view.n_layers, view.n_heads, view.head_dim), 7.0)
+    said = {mode: Prompts(view, None, PAIRS, mode, means, 4).log_odds(heads) for mode in ("zero", "mean")}
+    for mode, values in (("zero", torch.zeros_like(means)), ("mean", means)):
+        with knockout(view, heads, values), torch.no_grad():
+            logits = [view.model(torch.tensor([pair.reference])).logits[0, -1] for pair in PAIRS]
+        assert said[mode] == pytest.approx([float(row[5] - row[7]) for row in logits], rel=1e-4)
+
+
+def test_prompts_of_one_token_are_resampled_too() -> None:
+    view = headed(tiny("llama-gqa"))
+    means = torch.zeros(view.n_layers, view.n_heads, view.head_dim)
+    prompts = Prompts(view, None, [ContrastPair([3], [4], 5, 7)], "resample", means, 1)
+    # All heads as on the other prompt: what is left of this one is the embedding and what MLPs make of it.
+    assert prompts.log_odds(list(view.heads()))[0] != pytest.approx(prompts.log_odds([])[0], rel=1e-3)
+
+
+def test_a_pair_without_a_group_is_in_none_that_has_a_name() -> None:
+    view = headed(tiny("llama-gqa"))
+    pairs = [ContrastPair([3], [4], 5, 7, group="1"), ContrastPair([3], [4], 5, 7)]
+    means = torch.zeros(view.n_layers, view.n_heads, view.head_dim)
+    assert len(set(Prompts(view, None, pairs, "zero", means, 1).groups)) == 2
 
 
 @pytest.mark.parametrize("mode", ["mean", "resample"])

@@ -21,7 +21,7 @@ from pinpoint.data._in_place import tokens_of_reply
 from pinpoint.data._leakage import Corpus, Overlap, Passage, same_text
 from pinpoint.data._lines import HALVED, halved, read_lines
 from pinpoint.data._listed import options_in, present, several
-from pinpoint.data._pairs import ContrastPair, EncodedPair, encode_pair
+from pinpoint.data._pairs import ContrastPair, EncodedPair, encode_pair, groups_of
 from pinpoint.data._passages import Excerpt, read_passages
 from pinpoint.data._published import read_published
 from pinpoint.data._published_row import BadRow, Published
@@ -90,6 +90,7 @@ __all__ = [
     "encode_pair",
     "encode_to_reply",
     "first_tokens",
+    "groups_of",
     "halved",
     "in_normal_form",
     "joined",

@@ -75,6 +75,11 @@ class EncodedPair(NamedTuple):
     continuations: Sequence[list[int]] = ()
 
 
+def groups_of(pairs: Sequence[ContrastPair]) -> tuple[str, ...]:
+    """What each pair belongs to: its group, or a name of its own."""
+    return tuple(pair.group or f"pair {i}" for i, pair in enumerate(pairs))
+
+
 def _encode_prompt(tokenizer: PreTrainedTokenizerBase | None, prompt: Prompt) -> list[int]:
     if not isinstance(prompt, str) and prompt and isinstance(prompt[0], int):
         return [int(token) for token in prompt]  # type: ignore[arg-type]

@@ -65,7 +65,7 @@ def resample(view: HeadedModel, heads: Iterable[Head], source: dict[int, Tensor]
     width = view.head_dim
 
     def edit(layer: int, z: Tensor) -> Tensor:
-        if z.shape[1] == 1:  # a generated token: the prompt is over
+        if z.shape[1] != positions.shape[1]:  # a generated token: the prompt is over
             return z
         z = z.clone()
         aligned = torch.zeros_like(z)

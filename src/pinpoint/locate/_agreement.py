@@ -100,7 +100,7 @@ def agreement(approximate: HeadScores, exact: HeadScores, top: int = 10) -> Agre
     """Compares two scorings of the same heads on the same pairs.
 
     Raises:
-        InputError: they are not of the same pairs and heads.
+        InputError: they are not of the same pairs and heads, or `top` is below 1.
 
     Example:
         With `model` and `tokenizer` from the example of `load`, and `pairs` from that of `ContrastPair`:
@@ -118,11 +118,14 @@ def agreement(approximate: HeadScores, exact: HeadScores, top: int = 10) -> Agre
             where="agreement",
             mend="Score the same heads of the same model on the same pairs with both methods.",
         )
+    if top < 1:
+        raise InputError(f"the first {top} heads cannot be compared.", where="agreement", mend="Give top=1 or more.")
     heads = exact.ranking()
     top = min(top, len(heads))
     sides = [[float(scores.mean[head]) for head in heads] for scores in (approximate, exact)]
     constant = any(len(set(side)) == 1 for side in sides)
-    correlation = math.nan if constant else float(spearmanr(*sides).statistic)
+    signs = [-1 if scores.method == "probe" else 1 for scores in (approximate, exact)]  # as they rank
+    correlation = math.nan if constant else math.prod(signs) * float(spearmanr(*sides).statistic)
     shared = len(set(approximate.top(top)) & set(exact.top(top)))
     size = sum(map(abs, sides[1]))
     apart = sum(abs(ours - theirs) for ours, theirs in zip(*sides, strict=True))

@@ -85,6 +85,7 @@ def attribution(
         rows = sites(ours.last, runs).at(normed)[:, None]  # [site 1 d_model]
         found = values(view, rows, pairs, metric, next_token_logits)[:, 0]
         slopes = dict(zip(z, torch.autograd.grad(found.sum(), list(z.values())), strict=True))
+    same = torch.tensor([pair.reference == pair.counterfactual for pair in pairs], device=found.device)
     column = {(node.layer, node.unit): i for i, node in enumerate(nodes)}
     found = found.detach()
     effects = torch.zeros(len(pairs), len(nodes))
@@ -92,6 +93,7 @@ def attribution(
         moved = (other[layer] - _at(z[layer].detach(), here)) * _at(slope, here) * counted[..., None].to(slope.device)
         change = moved.float().unflatten(-1, (view.n_heads, view.head_dim)).sum(dim=(1, 3))  # [run head]
         by_pair = found.new_zeros(len(pairs), view.n_heads).index_add_(0, owner.to(found.device), change.to(found))
+        by_pair[same] = 0.0  # padded otherwise than itself, a prompt differs from itself by rounding
         for head in range(view.n_heads):
             effects[:, column[layer, head]] = metric.effect(found + by_pair[:, head], found).cpu()
     return Effects(effects, found.cpu())

@@ -12,7 +12,7 @@ from torch import Tensor
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from pinpoint.artifacts import Workspace
-from pinpoint.data import ContrastPair, EncodedPair, encode_pair, pad
+from pinpoint.data import ContrastPair, EncodedPair, encode_pair, groups_of, pad
 from pinpoint.errors import ConfigError, InputError, PinpointWarning
 from pinpoint.heads import HeadScores
 from pinpoint.locate._activation import activation
@@ -153,7 +153,7 @@ def score(
     check_prompts(model, encoded)
     engine = ask.engine_name
     pad_id = getattr(tokenizer, "pad_token_id", None) or 0
-    groups = tuple(pair.group or f"pair {i}" for i, pair in enumerate(pairs))
+    groups = groups_of(pairs)
     training, rounded, processes = model.training, None, processes or Processes()
     model.eval()
     progress.start(f"{ask.method}: {len(nodes)} {' and '.join(ask.kinds)} ({engine})", len(pairs))

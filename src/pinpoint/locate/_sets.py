@@ -214,7 +214,7 @@ def _joint(given: _Given, heads: Sequence[Head]) -> Joint:
     alone = given.scores([])
     effects = given.metric(heads) - alone.reference
     error = float(standard_error(effects, alone.groups))
-    alone_sum = sum(float(alone.mean[head]) for head in heads)
+    alone_sum = sum(float(alone.mean[head]) for head in HeadSet(heads))
     return Joint(float(effects.mean()), None if math.isnan(error) else error, alone_sum, len(effects))
 
 

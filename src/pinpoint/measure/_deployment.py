@@ -16,7 +16,7 @@ class Deployment:
     """What is done to a model when it is served rather than when it is trained.
 
     Attributes:
-        system: stands before what the dialogue's own system message says.
+        system: stands after what the dialogue's own system message says.
         shots: example dialogues, after the system message.
         steering: vectors added while it replies.
     """

@@ -11,11 +11,12 @@ from torch import Tensor
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from pinpoint.data import Batch, Dialogue, Messages, encode_chat, pad
+from pinpoint.errors import InputError
 from pinpoint.interventions import backbone_once, captured_heads, only_at
 from pinpoint.measure._deployment import PLAIN, Deployment
 from pinpoint.measure._under import under
 from pinpoint.memory import BatchSize
-from pinpoint.models import HeadedModel
+from pinpoint.models import HeadedModel, context_of
 
 
 class ReplyRow(NamedTuple):
@@ -52,9 +53,32 @@ def _encode(tokenizer: PreTrainedTokenizerBase, messages: Messages) -> ReplyRow:
     return ReplyRow(prompt + reply + end, len(prompt))
 
 
-def anchor_rows(tokenizer: PreTrainedTokenizerBase, dialogues: Sequence[Dialogue]) -> list[ReplyRow]:
-    """Dialogues as token rows, to hold a model to its base on."""
-    return [_encode(tokenizer, dialogue.messages) for dialogue in dialogues]
+def anchor_rows(
+    tokenizer: PreTrainedTokenizerBase,
+    dialogues: Sequence[Dialogue],
+    limit: int | None,
+    deployment: Deployment = PLAIN,
+) -> list[ReplyRow]:
+    """Dialogues as token rows, to hold a model to its base on.
+
+    Args:
+        tokenizer: of the model.
+        dialogues: neutral ones.
+        limit: tokens that the model reads; None for no limit.
+        deployment: what is put before each.
+
+    Raises:
+        InputError: a dialogue is longer than the model reads.
+    """
+    rows = [_encode(tokenizer, deployment.dress(dialogue.messages)) for dialogue in dialogues]
+    for dialogue, row in zip(dialogues, rows, strict=True):
+        if limit is not None and len(row.ids) > limit:
+            raise InputError(
+                f"it has {len(row.ids)} tokens, the model reads {limit}.",
+                where=f"the neutral dialogue {dialogue.id!r}",
+                mend="Drop or shorten it.",
+            )
+    return rows
 
 
 def reply_kl(
@@ -82,9 +106,12 @@ def next_token_kl(
 
     Returns:
         One mean per dialogue.
+
+    Raises:
+        InputError: a dialogue is longer than the model reads.
     """
-    plain = anchor_rows(tokenizer, dialogues)
-    served = [_encode(tokenizer, deployment.dress(dialogue.messages)) for dialogue in dialogues]
+    plain = anchor_rows(tokenizer, dialogues, context_of(base))
+    served = anchor_rows(tokenizer, dialogues, context_of(base), deployment)
     return rows_kl(base, tuned, tokenizer, list(zip(plain, served, strict=True)), batch_size, deployment, kept=kept)
 
 
@@ -167,6 +194,9 @@ def head_means(
     Returns:
         [layer head d_head], what a mean knockout puts in place of a head's output.
 
+    Raises:
+        InputError: a dialogue is longer than the model reads.
+
     Example:
         With `model` and `tokenizer` from the example of `load`:
 
@@ -188,9 +218,10 @@ def head_means(
             found[layer] = values.view(*real.shape, -1)[real.to(values.device)].double().sum(dim=0).cpu()
         return found
 
+    read = anchor_rows(tokenizer, dialogues, context_of(view.model))
     total = torch.zeros(view.n_layers, view.n_heads * view.head_dim, dtype=torch.float64)
     count = 0
-    for rows, found in BatchSize.of(batch_size).over(anchor_rows(tokenizer, dialogues), summed):
+    for rows, found in BatchSize.of(batch_size).over(read, summed):
         total += found
         count += sum(len(row.ids) for row in rows)
     return (total / count).float().view(view.n_layers, view.n_heads, view.head_dim)

@@ -192,7 +192,7 @@ def between(maps: Mapping[str, HeadScores], counts: Sequence[int]) -> dict[str, 
         correlation = None if constant else float(spearmanr(means[one], means[other]).statistic)
         ours, theirs = (maps[name].reliability.value or 0.0 for name in (one, other))
         ceiling = math.sqrt(ours * theirs) if ours > 0 and theirs > 0 else None
-        overlap = {str(n): len({*firsts[one][:n]} & {*firsts[other][:n]}) / n for n in counts}
+        overlap = {str(n): len({*firsts[one][:n]} & {*firsts[other][:n]}) / min(n, len(firsts[one])) for n in counts}
         couples.append(
             {
                 "of": [one, other],

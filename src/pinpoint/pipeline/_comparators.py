@@ -25,7 +25,7 @@ from pinpoint.interventions import Steering
 from pinpoint.locate import locate_nodes
 from pinpoint.measure import PLAIN, Chat, Deployment, Kept, anchor_rows, matched_order, random_order
 from pinpoint.memory import BatchSize
-from pinpoint.models import HeadedModel, headed
+from pinpoint.models import HeadedModel, context_of, headed
 from pinpoint.peak_memory import PeakMemory
 from pinpoint.pipeline._explaining import explained
 from pinpoint.pipeline._validation import validation_check
@@ -220,8 +220,10 @@ class Workshop:
     def _anchor(self, method: str) -> Anchor | None:
         run = self.run
         weight = ANCHOR if method == "pinpoint_anchored" else run.config.tune.anchor if method in _AS_RUN else 0.0
-        rows = anchor_rows(run.tokenizer, run.inputs.behaviour.neutral(self._train)) if weight else []
-        return Anchor(rows, weight) if weight else None
+        if not weight:
+            return None
+        neutral = run.inputs.behaviour.neutral(self._train)
+        return Anchor(anchor_rows(run.tokenizer, neutral, context_of(run.model)), weight)
 
     def _settings(self, rate: float) -> TuneConfig:
         tune = self.run.config.tune

@@ -49,14 +49,7 @@ def demand_room(run: Run, tokenizer: PreTrainedTokenizerBase | None = None) -> N
     leave_out = _LEAVE_OUT if config.contrast else ""
     check_rows(rows, tokenizer, limit, leave_out)
     sets = run.inputs.sets()
-    neutral = [*sets.neutral, *run.inputs.neutral_checked(config.tune)]
-    for dialogue, row in zip(neutral, anchor_rows(tokenizer, neutral), strict=True):
-        if len(row.ids) > limit:
-            raise InputError(
-                f"it has {len(row.ids)} tokens, the model reads {limit}.",
-                where=f"the neutral dialogue {dialogue.id!r}",
-                mend="Drop or shorten it.",
-            )
+    anchor_rows(tokenizer, run.inputs.neutral, limit)
     silent = _Silence(tokenizer, limit, config.evaluate.max_new_tokens, leave_out)
     evaluate_replies(silent, sets, config.evaluate, run.inputs.behaviour, Silent(), "", _NoJudge())
 

@@ -19,7 +19,7 @@ from pinpoint.errors import InputError
 from pinpoint.heads import Head
 from pinpoint.interventions import only_at
 from pinpoint.measure import anchor_rows, under
-from pinpoint.models import asking_hub, headed, is_quantised, is_spread
+from pinpoint.models import asking_hub, context_of, headed, is_quantised, is_spread
 from pinpoint.processes import Processes
 from pinpoint.progress import Progress, Silent
 from pinpoint.tune._adapter import adapted, merged, put_on
@@ -101,7 +101,9 @@ def fit_heads(
     Returns:
         The live adapter and what training did; after the block, the model is as it was.
     """
-    view = headed(model)
+    view, anchor = headed(model), None
+    if config.anchor:
+        anchor = Anchor(anchor_rows(tokenizer, neutral, context_of(model)), config.anchor)
     with adapted(view, head_slices(view, heads, config.projections or default_projections(view))) as live:
         fitted = fit(
             live,
@@ -115,7 +117,7 @@ def fit_heads(
             what=f"{len(heads)} head slices",
             targets=targets,
             resume=resume,
-            anchor=Anchor(anchor_rows(tokenizer, neutral), config.anchor) if config.anchor else None,
+            anchor=anchor,
             processes=processes,
         )
         yield live, fitted

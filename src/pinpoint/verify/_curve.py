@@ -12,7 +12,7 @@ from torch import Tensor
 from transformers import PreTrainedTokenizerBase
 
 from pinpoint.config import VerifyConfig
-from pinpoint.data import Batch, ContrastPair, EncodedPair, encode_pair, pad
+from pinpoint.data import Batch, ContrastPair, EncodedPair, encode_pair, groups_of, pad
 from pinpoint.heads import Head, HeadSet
 from pinpoint.interventions import captured_heads, knockout, next_token_logits, resample
 from pinpoint.measure import (
@@ -88,7 +88,7 @@ class Prompts:
         self._metric = preference(metric)
         self._view, self._mode = view, mode
         self._values = means if mode == "mean" else torch.zeros_like(means)
-        self.groups = [pair.group or str(i) for i, pair in enumerate(pairs)]
+        self.groups = list(groups_of(pairs))
         self._encoded = [encode_pair(tokenizer, pair, continued=self._metric.over is not None) for pair in pairs]
         self._pad_id = getattr(tokenizer, "pad_token_id", None) or 0
         self._at_once = BatchSize.of(batch_size, "verify.batch_size")
