@@ -137,7 +137,7 @@ def test_the_reference_is_what_the_unhooked_model_says(options: dict[str, Any]) 
     model, pairs = tiny("llama-gqa"), checks.alike()
     found = pinpoint.locate(model, None, pairs, positions="suffix", **options)
     assert found.reference.tolist() == pytest.approx([value(model, pair) for pair in pairs], abs=1e-5)
-    assert checks.relative(found.effects[:, :, 0], -found.effects[:, :, 0]) > 0.1, "patched rows say something else"
+    assert found.effects[:, :, 0].abs().max() > 1e-3, "patched rows say something else"
 
 
 def test_the_cache_runs_the_patched_token_alone() -> None:

@@ -1,7 +1,8 @@
 """Joint effects of sets: sweep and oracle agree, and the search finds heads that hide behind one another."""
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from itertools import combinations
 from typing import Any
 
@@ -11,9 +12,11 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 import pinpoint
 from pinpoint.errors import InputError
-from pinpoint.heads import Head
+from pinpoint.heads import Head, HeadScores
 from pinpoint.interventions import captured_heads
 from pinpoint.locate import FoundSet, Joint, SetStep, SetSteps
+from pinpoint.locate._ask import Ask
+from pinpoint.locate._sets import _Given, _grown
 from pinpoint.models import headed
 from tests.families import tiny
 from tests.models import checks
@@ -75,10 +78,37 @@ def test_a_found_set_shows_both_searches() -> None:
     assert "did not choose" not in found._replace(joint=None)._repr_html_()
 
 
+@dataclass(frozen=True)
+class _Table(_Given):
+    """Scores of three heads on one pair, by what the metric is with each set of them."""
+
+    values: Mapping[str, float] = field(default_factory=dict)
+
+    def metric(self, heads: Iterable[Head]) -> torch.Tensor:
+        return torch.tensor([self.values["".join(sorted("ABC"[head.head] for head in heads))]])
+
+    def scores(self, heads: Sequence[Head]) -> HeadScores:
+        reference = self.metric(heads)
+        beyond = [self.metric({*heads, Head(0, unit)}) - reference for unit in range(3)]
+        return HeadScores(torch.stack(beyond, dim=1)[:, None], reference, "logit_diff", "sweep")
+
+
+def grown(count: int, **values: float) -> list[tuple[str, float]]:
+    """What a search adds and drops, and the joint effect then."""
+    table = _Table(None, None, [], Ask(), values={"": 0.0} | values)  # type: ignore[arg-type]
+    steps = _grown(table, table.scores([]), count)
+    return [("-+"[step.added] + "ABC"[step.head.head], step.joint) for step in steps]
+
+
 def test_a_search_ends_when_every_head_is_in_the_set() -> None:
-    model = tiny("llama-gqa")
-    steps = pinpoint.greedy_set(model, None, checks.pairs(), 10_000)
-    assert all(len(step.heads) <= 18 for step in steps)
+    every = {"A": -3.0, "B": -2.0, "C": -1.0, "AB": -4.0, "AC": -3.5, "BC": -2.5, "ABC": -5.0}
+    assert grown(10, **every) == [("+A", -3.0), ("+B", -4.0), ("+C", -5.0)]
+
+
+def test_a_head_without_which_the_set_does_more_is_dropped_again() -> None:
+    values = {"A": -3.0, "B": -2.0, "C": -1.0, "AB": -4.0, "AC": -3.5, "BC": -7.0, "ABC": -6.0}
+    assert grown(3, **values) == [("+A", -3.0), ("+B", -4.0), ("+C", -6.0), ("-A", -7.0)]
+    assert grown(3, **(values | {"BC": -6.0})) == [("+A", -3.0), ("+B", -4.0), ("+C", -6.0)]
 
 
 def test_a_set_adds_up_in_any_order() -> None:

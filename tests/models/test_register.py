@@ -12,6 +12,7 @@ from transformers import CONFIG_MAPPING, AutoConfig, AutoModelForCausalLM, PreTr
 
 import pinpoint
 from pinpoint.errors import ArchitectureError, ConfigError
+from pinpoint.locate import _layout_check
 from pinpoint.models import Layout, _registry, fused, known_types, register, stacked
 from pinpoint.models._left_out import LEFT_OUT
 from tests.models import checks
@@ -126,9 +127,15 @@ def test_known_architectures_cannot_be_described_anew() -> None:
     assert "xglm" not in known_types()
 
 
-def test_a_model_is_tried_once_and_left_as_it_was() -> None:
+def test_a_model_is_tried_once_and_left_as_it_was(monkeypatch: pytest.MonkeyPatch) -> None:
     register(XGLM)
-    model = xglm().train()
-    pinpoint.locate(model, None, checks.pairs())
+    model, tried = xglm().train(), list[Any]()
+    agree = _layout_check._engines_agree
+    monkeypatch.setattr(_layout_check, "_engines_agree", lambda view: tried.append(view.model) or agree(view))
+    for _ in range(2):
+        pinpoint.locate(model, None, checks.pairs())
+    assert tried == [model]
+    pinpoint.locate(xglm(), None, checks.pairs())
+    assert len(tried) == 2
     assert model.training
     assert not any(module._forward_hooks or module._forward_pre_hooks for module in model.modules())

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -17,6 +18,7 @@ from pinpoint.models import headed
 from pinpoint.organism import shipped
 from pinpoint.progress import Silent
 from pinpoint.tune import Fitted, _fit, attach, fit, freeze_selectors, head_slices, reaches, tune_full
+from pinpoint.tune._check import values_of
 from pinpoint.tune._checkpoints import keep_only
 from tests.families import tiny
 
@@ -76,6 +78,26 @@ def test_a_second_process_ends_where_an_undisturbed_one_does(
     assert resumed.trainable == fitted.trainable
     assert weights.keys() == again.keys()
     assert all(torch.equal(weights[name], again[name]) for name in weights)
+
+
+def test_checks_are_no_time_spent_training_and_what_an_earlier_process_spent_is(
+    tokenizer: PreTrainedTokenizerBase, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = 0.0
+
+    def passes(seconds: float) -> None:
+        nonlocal now
+        now += seconds
+
+    monkeypatch.setattr(_fit, "time", SimpleNamespace(perf_counter=lambda: now))
+    monkeypatch.setattr(Silent, "advance", lambda _, steps=1: passes(1 if steps == 1 else 0))
+    monkeypatch.setattr(_fit, "values_of", lambda found: passes(100) or values_of(found))
+    _, whole = train("heads", tokenizer, tmp_path / "whole", cut_at=0)
+    assert whole.seconds == 5 and [one.seconds for one in whole.history] == [2, 4, 5]
+    with pytest.raises(Cut):
+        train("heads", tokenizer, tmp_path / "cut", cut_at=2)
+    _, resumed = train("heads", tokenizer, tmp_path / "cut", cut_at=0)
+    assert resumed.seconds == 5 and [one.seconds for one in resumed.history] == [2, 4, 5]
 
 
 def test_training_that_had_reached_its_targets_is_not_trained_further(

@@ -104,12 +104,16 @@ def test_a_batch_without_a_single_label_has_a_loss_of_zero_and_gradients_of_zero
     assert all(not grad.any() for grad in gradients(ours.model))
 
 
-def test_the_hold_is_the_mean_divergence_of_the_replies_tokens(
-    tokenizer: PreTrainedTokenizerBase, tmp_path: Path
+@pytest.mark.parametrize("step", [0, 1])
+def test_the_hold_is_the_mean_divergence_of_the_replies_tokens_sixteen_dialogues_a_step(
+    step: int, tokenizer: PreTrainedTokenizerBase, tmp_path: Path
 ) -> None:
-    rows = anchor_rows(tokenizer, NEUTRAL, None)[:16]
-    anchor = Anchor(rows, 0.5)
+    every = anchor_rows(tokenizer, NEUTRAL, None)[:20]
+    assert len(every) == 20
+    rows = [*every[16:], *every[:12]] if step else every[:16]
+    anchor = Anchor(every, 0.5)
     ours = trainer("gemma2", tokenizer, tmp_path, anchor)
+    ours.state.global_step = step
     model = ours.model
     held = ours._hold(model, anchor)
     found = gradients(model)
