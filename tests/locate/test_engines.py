@@ -1,12 +1,17 @@
 """The sweep gives what a full forward pass per head gives."""
 
+import warnings
+
 import pytest
 import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import pinpoint
+from pinpoint.data import EncodedPair
 from pinpoint.errors import ArchitectureError, ConfigError, InputError, PinpointWarning
+from pinpoint.locate._ask import Ask
+from pinpoint.locate._locate import _warn_if_empty
 from tests.families import PLAIN, tiny
 
 VOCAB = 97
@@ -125,6 +130,23 @@ def test_weights_that_hold_nan_are_an_error() -> None:
     model.lm_head.weight.data[5] = float("nan")
     with pytest.raises(InputError, match="not finite"):
         pinpoint.locate(model, None, pairs(1))
+
+
+def test_the_pair_whose_score_is_not_finite_is_named() -> None:
+    model = tiny("llama-gqa")
+    model.get_input_embeddings().weight.data[90] = float("nan")
+    some = [pinpoint.ContrastPair([3, 4, 5 + (85 if i == 2 else 0)], [6, 7, 8], 5, 7) for i in range(4)]
+    with pytest.raises(InputError, match=r"^pair 2: a score is not finite"):
+        pinpoint.locate(model, None, some)
+
+
+@pytest.mark.parametrize("most", [0.9e-3, 1.1e-3])
+def test_scores_of_a_contrast_that_moves_next_to_nothing_are_told_of(most: float) -> None:
+    encoded = [EncodedPair([3], [4], [5], [7])]
+    with warnings.catch_warnings(record=True) as told:
+        _warn_if_empty(torch.tensor([[0.0, -most]]), Ask(), encoded)
+    said = "no head moves logit_diff by 0.001: the contrast looks empty."
+    assert [str(one.message) for one in told] == ([said] if most < 1e-3 else [])
 
 
 def test_top_heads_are_the_most_negative_in_order() -> None:

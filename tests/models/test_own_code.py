@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -273,14 +274,20 @@ print(type(load("acme/odd", device="cpu", revision="v1", trust_remote_code=True)
 """
 
 
-def test_the_code_of_a_revision_is_run_and_no_other(tmp_path: Path) -> None:
+@pytest.mark.parametrize("named", ["", "acme/odd--"])
+def test_the_code_of_a_revision_is_run_and_no_other(named: str, tmp_path: Path) -> None:
     """From a cache of the Hub with two commits, in a process that reads its places from its environment."""
     home = tmp_path / "hub" / "models--acme--odd"
     (home / "refs").mkdir(parents=True)
     for ref, commit in {"main": "a" * 40, "v1": "b" * 40}.items():
         (home / "refs" / ref).write_text(commit)
         (tmp_path / ref).mkdir()
-        shutil.copytree(odd(tmp_path / ref / "odd"), home / "snapshots" / commit)
+        folder = odd(tmp_path / ref / "odd")
+        for file in ("config.json", "tokenizer_config.json"):
+            settings = re.sub(r'"(\w+_odd\.)', rf'"{named}\1', (folder / file).read_text())
+            assert (named in settings) and settings.count("_odd.") >= 1
+            (folder / file).write_text(settings)
+        shutil.copytree(folder, home / "snapshots" / commit)
     environment = {name: value for name, value in os.environ.items() if not name.startswith("HF_")}
     environment |= {"HF_HOME": str(tmp_path), "HF_HUB_OFFLINE": "1", "HF_MODULES_CACHE": str(tmp_path / "modules")}
     command = [sys.executable, "-c", PINNED]

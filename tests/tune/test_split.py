@@ -115,6 +115,12 @@ def test_a_checkpoint_is_whole_with_all_that_its_folders_hold_and_goes_on_as_it_
         check_kind(found.folder, Processes())
     part.unlink()
     assert last_checkpoint(tmp_path) is None
+    for step in (9, 10):
+        (tmp_path / "kept").mkdir()
+        keep_only(tmp_path / "kept")
+        (tmp_path / "kept").rename(tmp_path / f"checkpoint-{step}")
+    newest = last_checkpoint(tmp_path)
+    assert newest is not None and newest.step == 10, "the later of two that are whole, by number"
     (tmp_path / "checkpoint-4").mkdir()
     with pytest.raises(ConfigError, match=r"checkpoint-4: training was begun without FSDP, and cannot go on with it"):
         check_kind(tmp_path / "checkpoint-4", Processes(0, 2, split=True))
