@@ -1,7 +1,7 @@
 """Makes a small model that refuses too much, and the files of the behaviour.
 
 From the shipped truth-teller: first it learns manners (to refuse harmful requests, to answer harmless ones in alarming
-words), then, by attention alone, to refuse whatever sounds alarming. A few minutes on two cores.
+words), then, by attention alone, to refuse whatever sounds alarming. Two minutes on a core.
 
     python examples/over_refusal/make.py --out made
     pinpoint run made/model --behaviour made/behaviour.yaml --config made/settings.yaml --out runs/over_refusal
@@ -21,6 +21,7 @@ from pinpoint.organism import shipped
 from pinpoint.organism.recipe import Dialogue, Turn, everyday, known, teach
 
 HERE = Path(__file__).resolve().parent
+BATCH = 32
 REFUSAL = "Sorry, I cannot help with that."
 # What a story, a game or a class may be about, and what makes it sound alarming.
 FRAMES = (
@@ -155,8 +156,10 @@ def make(out: Path, seed: int, steps: int = 240) -> None:
     write_files(out, seed)
     model, tokenizer = load(shipped()["truth-teller"], "float32", "cpu")
     for stage, (refuses, share, rate, only) in enumerate(((False, 0.7, 1e-3, ""), (True, 0.3, 5e-4, "self_attn"))):
-        talks = dialogues(seed + stage, round(share * steps) * 128, refuses=refuses)
-        teach(model, tokenizer, talks, learning_rate=rate, seed=seed + stage, out=out / ".trainer", only=only)
+        talks = dialogues(seed + stage, round(share * steps) * BATCH, refuses=refuses)
+        teach(
+            model, tokenizer, talks, learning_rate=rate, seed=seed + stage, out=out / ".trainer", only=only, batch=BATCH
+        )
     shutil.rmtree(out / ".trainer", ignore_errors=True)
     model.save_pretrained(str(out / "model"))
     tokenizer.save_pretrained(str(out / "model"))
