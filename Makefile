@@ -36,7 +36,7 @@ EXTRAS := tests/evaluate/test_capability.py tests/evaluate/test_task_digests.py 
 test-extras: .venv/.installed-extras  ## the tests of lm-eval's tasks, Inspect, quantised models and `transformers serve`
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q --runslow $(EXTRAS)
 
-TORTURE := tests/torture tests/test_fuzz.py tests/test_fuzz_artifacts.py tests/test_soak.py tests/test_processes.py
+TORTURE := tests/torture tests/test_fuzz.py tests/test_fuzz_artifacts.py tests/test_soak.py tests/test_processes.py tests/tune/test_split.py
 
 torture: export TORTURE_KILLS = 60
 torture: export TORTURE_FAULTS = 60

@@ -39,7 +39,7 @@ def launched(how: str, folder: Path, *plan: str) -> tuple[int, str]:
     "how",
     [
         pytest.param("split", marks=pytest.mark.slow),
-        pytest.param("whole", marks=pytest.mark.slow),
+        *([pytest.param("whole", marks=pytest.mark.slow)] if "TORTURE_KILLS" in os.environ else []),
         pytest.param("cards", marks=CARDS),
     ],
 )
