@@ -260,6 +260,13 @@ def child(name: str, what: str, device: str, dtype: torch.dtype) -> None:
     print(json.dumps(told))
 
 
+def apart(name: str, what: str, device: str) -> dict[str, Any]:
+    """One cell of a process that has measured nothing before."""
+    command = [sys.executable, __file__, "--device", device, "--cell", name, what]
+    told: dict[str, Any] = json.loads(subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout)
+    return told
+
+
 def main() -> None:
     """Every cell in a process of its own; the record is written after each."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -285,8 +292,7 @@ def main() -> None:
         cells = record["models"].setdefault(name, {"shape": MODELS[name]._asdict()})
         # Tuning is measured at the shapes that the paper tunes.
         for what in ("locate", *(STEPPED if name != "Qwen2.5-32B" else ())):
-            command = [sys.executable, __file__, "--device", arguments.device, "--cell", name, what]
-            cells[what] = json.loads(subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout)
+            cells[what] = apart(name, what, arguments.device)
             cells[what] |= {"aim": AIMS.get(name)} if what == "locate" else held(what, cells)
             print(name, what, cells[what], file=sys.stderr, flush=True)
             arguments.out.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")

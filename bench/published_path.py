@@ -113,11 +113,11 @@ def table(record: dict[str, Any]) -> list[list[str]]:
     return rows
 
 
-def organism(folder: Path) -> dict[str, Any]:
+def organism(folder: Path, settings: dict[str, Any] = ORGANISM) -> dict[str, Any]:
     """A whole run on yesman through rows of SycophancyEval."""
     questions = folder / "are_you_sure.jsonl"
     questions.write_text("".join(json.dumps(row) + "\n" for row in rows()), encoding="utf-8")
-    finished(start("yesman", questions, ORGANISM, folder / "run"))
+    finished(start("yesman", questions, settings, folder / "run"))
     summary = json.loads((folder / "run" / "summary.json").read_text(encoding="utf-8"))
     exchanges = (folder / "run" / "evaluate" / "base" / "own.jsonl").read_text(encoding="utf-8").splitlines()
     return {

@@ -1,6 +1,7 @@
 """Every command in the documentation: it parses, and the tutorial's do what it says, on small settings."""
 
 import importlib.util
+import io
 import re
 import shlex
 import subprocess
@@ -181,19 +182,33 @@ SMALL = {
 }
 
 
+def run(line: str, monkeypatch: pytest.MonkeyPatch) -> int | str | None:
+    """Runs a command of ours in this process, with what is piped into it; its exit code."""
+    first, _, last = line.rpartition(" | ")
+    program, *words = shlex.split(last)
+    assert program == "pinpoint", line
+    typed = subprocess.run(first, shell=True, capture_output=True, check=True).stdout if first else b""
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(typed)))
+    monkeypatch.setattr(sys, "argv", ["pinpoint", *words])
+    with pytest.raises(SystemExit) as ended:
+        main()
+    return ended.value.code
+
+
 @pytest.mark.slow
 @pytest.mark.timeout(600)
-def test_the_tutorial_can_be_followed_to_its_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_tutorial_can_be_followed_to_its_end(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
     for name, value in SMALL.items():
         monkeypatch.setenv(f"PINPOINT_{name}", value)
     said = ""
     for command in commands(ROOT / "docs" / "tutorial.md"):
-        first, _, last = command.line.rpartition(" | ")
-        typed = subprocess.run(first, shell=True, capture_output=True, check=True).stdout.decode() if first else ""
-        script = [sys.executable, "-c", "from pinpoint.cli import main; main()", *shlex.split(last)[1:]]
-        done = subprocess.run(script, input=typed, capture_output=True, text=True, cwd=tmp_path, check=False)
-        assert done.returncode == 0, f"{command.line}\n{done.stderr}"
-        said += done.stdout + done.stderr
+        code = run(command.line, monkeypatch)
+        told = capsys.readouterr()
+        assert code == 0, f"{command.line}\n{told.err}"
+        said += told.out + told.err
     assert "knocked out in the base: L0." in said
     assert "locate: done before, kept" in said
     for name in ("runs/tutorial/report.html", "runs/tutorial/adapter", "tuned/merged", "tuned/README.md"):

@@ -1,10 +1,9 @@
 """The commands of every page are run as they stand, in their order; on the shipped model, and with small settings.
 
 What they name is there: a copy of the shipped model where a page speaks of a checkpoint, its questions where it speaks
-of a published set, an HTTP server of the tests where it speaks of an endpoint or the Hub.
+of a published set, an HTTP server of the tests where it speaks of an endpoint or the Hub; two processes for four.
 """
 
-import io
 import re
 import shlex
 import shutil
@@ -17,11 +16,10 @@ import huggingface_hub
 import pytest
 from huggingface_hub import constants
 
-from pinpoint.cli import main
 from pinpoint.organism import shipped
 from tests.behaviours.files import write_behaviour
 from tests.conftest import ROOT
-from tests.docs.test_commands import ALL, SMALL
+from tests.docs.test_commands import ALL, SMALL, run
 from tests.endpoint import says, serving
 from tests.hub import TOKEN, standing_in
 
@@ -72,7 +70,7 @@ def skipped(line: str) -> str | None:
     return next((start for start in NOT_RUN if line.startswith(start)), None)
 
 
-# The tutorial's are run one process each, in test_commands.py; what two pages have is run once.
+# The tutorial's are run in test_commands.py; what two pages have is run once.
 RUN = list(
     {
         command.line: command
@@ -113,23 +111,21 @@ def world(page: str, tmp_path: Path, finished_run: Path, monkeypatch: pytest.Mon
         monkeypatch.setenv("HF_TOKEN", TOKEN)
     with serving(lambda _: says("The answer is Canberra.")) as (url, _), standing_in() as hub:
         monkeypatch.setattr(constants, "ENDPOINT", hub.endpoint)
-        yield {"http://localhost:8000/v1": url, "http://localhost:8080/v1": url, "--to ": "--yes --to "}
+        yield {
+            "http://localhost:8000/v1": url,
+            "http://localhost:8080/v1": url,
+            "--to ": "--yes --to ",
+            "--nproc_per_node 4": "--nproc_per_node 2",
+        }
     huggingface_hub.close_session()
 
 
-def run(line: str, monkeypatch: pytest.MonkeyPatch) -> int | str | None:
+def ran(line: str, monkeypatch: pytest.MonkeyPatch) -> int | str | None:
     """Runs a line, in this process where it is a command of ours; its exit code."""
-    first, _, last = line.rpartition(" | ")
-    program, *words = shlex.split(last)
+    program, *words = shlex.split(line)
     if program in LAUNCHERS:
         return subprocess.run([sys.executable, *LAUNCHERS[program], *words], capture_output=True).returncode
-    assert program == "pinpoint", line
-    typed = subprocess.run(first, shell=True, capture_output=True, check=True).stdout if first else b""
-    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(typed)))
-    monkeypatch.setattr(sys, "argv", ["pinpoint", *words])
-    with pytest.raises(SystemExit) as ended:
-        main()
-    return ended.value.code
+    return run(line, monkeypatch)
 
 
 @pytest.mark.slow
@@ -144,5 +140,5 @@ def test_every_command_of_a_page_does_what_it_says(
         line = command.line
         for written, here in world.items():
             line = line.replace(written, here)
-        code = run(line, monkeypatch)
+        code = ran(line, monkeypatch)
         assert code == 0, f"{command.line}\n{capsys.readouterr().err}"

@@ -39,10 +39,9 @@ def metrics_of(model: Any, pairs: list[ContrastPair]) -> torch.Tensor:
     )
 
 
-def differences(family: str, through: str) -> tuple[float, float]:
+def differences(family: str, through: str, pairs: list[ContrastPair]) -> tuple[float, float]:
     """Largest difference to brute force in double: in double, over the largest effect; in single, over the metric."""
     model = tiny(family)
-    pairs = checks.alike() + checks.alike(5)
     receivers = receivers_of(model)
     single = pinpoint.locate_paths(model, None, pairs, receivers, through=through)
     assert checks.relative(single.reference, metrics_of(model, pairs)) < 1e-5
@@ -63,7 +62,7 @@ def differences(family: str, through: str) -> tuple[float, float]:
 @pytest.mark.parametrize("through", ["q", "k", "v"])
 @pytest.mark.parametrize("family", FEW)
 def test_the_cached_engine_equals_brute_force(family: str, through: str) -> None:
-    off, rounded = differences(family, through)
+    off, rounded = differences(family, through, checks.alike() + checks.alike(5))
     assert off < 1e-6 and rounded < 1e-5
 
 
@@ -74,7 +73,7 @@ def test_the_cached_engine_equals_brute_force(family: str, through: str) -> None
 )
 def test_the_cached_engine_equals_brute_force_on_every_other_architecture(family: str, through: str) -> None:
     # Some compute attention, norms or scans in single precision whatever their weights are in: 6e-6 at the most.
-    off, rounded = differences(family, through)
+    off, rounded = differences(family, through, checks.alike())
     assert off < 2e-5 and rounded < 1e-5
 
 
