@@ -27,7 +27,7 @@ test-slow: .venv/.installed  ## the slow tests alone
 	$(PYTEST) --runslow -m slow
 
 test-browser: .venv/.installed-browser  ## the pages in Chromium; pictures in build/screenshots
-	$(BIN)/python -m pytest -q --runbrowser tests/browser
+	$(PYTEST) --runbrowser tests/browser
 
 EXTRAS := tests/evaluate/test_capability.py tests/evaluate/test_task_digests.py tests/inspect_tasks tests/models/test_quantised.py tests/pipeline/test_endpoint.py tests/pipeline/test_served.py \
 	tests/cli/test_stages.py::test_a_stage_takes_a_device_for_itself_and_refuses_one_that_is_not_there \
