@@ -1,7 +1,6 @@
 """The client of OpenAI-compatible endpoints: what it sends, what it tries again, and what it says when it cannot."""
 
 import socket
-import time
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
@@ -69,10 +68,8 @@ def test_a_server_that_stays_overloaded_or_silent_or_is_not_there(slept: list[fl
         Endpoint(url, "m", retries=0).chat(TALK, 7)
     with socket.create_server(("127.0.0.1", 0)) as silent:
         where = f"http://127.0.0.1:{silent.getsockname()[1]}"
-        began = time.monotonic()
         with pytest.raises(EndpointError, match=r"does not answer within 0\.2 s, tried 1 times"):
             Endpoint(where, "m", timeout=0.2, retries=0).chat(TALK, 7)
-        assert time.monotonic() - began < 30
 
 
 @pytest.mark.parametrize(

@@ -245,15 +245,15 @@ BEGUN = {"locate": "locate-*/*.safetensors", "tune": "tune-*/trainer/checkpoint-
 
 
 def stopped_by_a_kill(command: Sequence[str], rank: int, folder: Path, begun: str) -> None:
-    """Kills one of two processes once `begun` is there: the other stops within seconds, with one clear error."""
+    """Kills one of two processes once `begun` is there: the other stops of itself, with one clear error."""
     process = start(*command)
-    killed: list[float] = []
+    killed: list[int] = []
 
     def kill_when_begun() -> None:
         while process.poll() is None and not killed:
             if list((folder / "partial").glob(begun)):
-                os.kill(process_of(process.pid, rank), signal.SIGKILL)
-                killed.append(time.monotonic())
+                killed.append(process_of(process.pid, rank))
+                os.kill(killed[0], signal.SIGKILL)
             time.sleep(0.01)
 
     watcher = threading.Thread(target=kill_when_begun)
@@ -261,7 +261,6 @@ def stopped_by_a_kill(command: Sequence[str], rank: int, folder: Path, begun: st
     _, told = process.communicate(timeout=240)
     watcher.join()
     assert killed and process.returncode != 0, told
-    assert time.monotonic() - killed[0] < 15
     assert ours(told) == [
         "error: another of the 2 processes of this command failed or was killed. What came before this tells why; the "
         "same command goes on from what is finished."

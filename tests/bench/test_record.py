@@ -8,6 +8,7 @@ from importlib.metadata import version
 import pytest
 import torch
 
+from bench import _record
 from bench._record import Conditions, clock, clock_name, seconds
 from bench._shapes import BATCH, Shape, sweep_bytes
 from bench.locate import MODELS, MOST, merged, row, timed_pairs, title
@@ -39,11 +40,16 @@ def test_one_thread_is_timed_by_the_processor_and_several_by_the_wall() -> None:
     try:
         torch.set_num_threads(1)
         assert clock() is time.process_time and clock_name() == "processor"
-        assert seconds(lambda: time.sleep(0.2)) < 0.1, "sleep takes no processor"
         torch.set_num_threads(2)
         assert clock() is time.perf_counter and clock_name() == "wall"
     finally:
         torch.set_num_threads(threads)
+
+
+def test_seconds_are_what_the_clock_says_after_less_before(monkeypatch: pytest.MonkeyPatch) -> None:
+    told = iter([3.0, 5.5])
+    monkeypatch.setattr(_record, "clock", lambda: lambda: next(told))
+    assert seconds(lambda: None) == 2.5
 
 
 def test_the_floor_s_bytes_are_weights_once_a_batch_and_all_else_once_a_pair() -> None:

@@ -72,8 +72,9 @@ def test_the_cached_engine_equals_brute_force(family: str, through: str) -> None
     [(family, through) for family in FAMILIES if family not in (*FEW, *LATENT) for through in "qkv"],
 )
 def test_the_cached_engine_equals_brute_force_on_every_other_architecture(family: str, through: str) -> None:
-    # Some compute attention, norms or scans in single precision whatever their weights are in: 6e-6 at the most.
-    off, rounded = differences(family, through, checks.alike())
+    # Some compute attention, norms or scans in single precision whatever their weights are in: 9e-6 at the most, and
+    # CodeGen, whose logits of attention are of single precision too, 2e-5 of the largest effect of few pairs.
+    off, rounded = differences(family, through, checks.alike() + (checks.alike(5) if family == "codegen" else []))
     assert off < 2e-5 and rounded < 1e-5
 
 
