@@ -24,7 +24,7 @@ def test_the_reference_among_the_rows_goes_where_the_model_sends_it(family: str)
     model = tiny(family)
     for pairs in (checks.pairs(), checks.alike()):
         found = pinpoint.locate(model, None, pairs).routing
-        assert found == Routing(len(headed(model).routers()) * len(pairs), 0, 0)
+        assert found == Routing(len(headed(model).routers) * len(pairs), 0, 0)
     assert pinpoint.locate(model, None, pairs, given=[Head(1, 0)]).routing is None
     assert pinpoint.locate(model, None, pairs, engine="naive").routing is None
 
@@ -35,7 +35,7 @@ def test_a_model_without_experts_tells_nothing_of_them() -> None:
 
 def test_choices_between_equal_experts_are_told_as_ties() -> None:
     model = tiny("mixtral")
-    routers = headed(model).routers()
+    routers = headed(model).routers
     for router, _ in routers.values():
         router.weight.data[1] = router.weight.data[0]
     pairs = checks.pairs()
@@ -56,7 +56,7 @@ BIASED = ("deepseek-v3", "glm4-moe", "minimax-m2", "hy3", "afmoe", "lfm2-moe", "
 @pytest.mark.parametrize("family", BIASED)
 def test_a_bias_does_not_hide_a_tie(family: str) -> None:
     model = tiny(family)
-    routers = headed(model).routers()
+    routers = headed(model).routers
     for router, _ in routers.values():
         weight = next(weight for weight in router.parameters() if weight.dim() == 2 and weight.shape[0] > 1)
         weight.data[1] = weight.data[0]

@@ -243,5 +243,5 @@ def assert_only_slices_moved(before: PreTrainedModel, after: PreTrainedModel, sl
 def seen_experts(model: PreTrainedModel) -> Iterator[dict[tuple[int, str], list[Tensor]]]:
     """Collects which experts every token is sent to, [token expert], call by call, router by router."""
     seen: dict[tuple[int, str], list[Tensor]] = {}
-    with seen_choices(headed(model).routers(), lambda key, found: seen.setdefault(key, []).append(found.chosen)):
+    with seen_choices(headed(model).routers, lambda key, found: seen.setdefault(key, []).append(found.chosen)):
         yield seen

@@ -143,7 +143,7 @@ def test_sweep_and_oracle_send_tokens_to_the_same_experts(family: str) -> None:
     with checks.seen_experts(model) as slow:
         pinpoint.locate(model, None, pair, engine="naive")
     assert fast, "no experts seen"
-    assert view.routers().keys() == fast.keys()
+    assert view.routers.keys() == fast.keys()
     for (layer, name), calls in fast.items():
         rows = calls[-1]  # the reference, then every head up to this layer
         assert len(rows) == 1 + sum(head.layer <= layer for head in view.heads())

@@ -14,7 +14,7 @@ def offloading(module: nn.Module) -> list[tuple[nn.Module, Any]]:
     """The modules below that fetch their weights when they are called, each with accelerate's hook that does it."""
     found = []
     for one in module.modules():
-        hook = getattr(one, "_hf_hook", None)
+        hook = vars(one).get("_hf_hook")  # asked of every module at every batch: `getattr` on one that has none is slow
         found += [(one, part) for part in getattr(hook, "hooks", (hook,)) if getattr(part, "offload", False)]
     return found
 

@@ -170,7 +170,8 @@ def score(
             some = slice(ask.noise_pairs)
             rounded = rounding(view, encoded[some], Effects(found.effects[some], found.reference[some]), work)
     finally:
-        model.train(training)
+        if training:
+            model.train()
     if not found.effects.isfinite().all():
         pair = int((~found.effects.isfinite().all(dim=1)).nonzero()[0])
         raise InputError(

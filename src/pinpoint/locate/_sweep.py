@@ -122,7 +122,7 @@ class _Sweep:
         if not self.chunks:
             start = self._sites.at(hidden)[: self.count]  # [site d_model]
             # Experts are to be chosen as the model's own pass chooses them, from what it rounds.
-            self.narrow = start.dtype if start.dtype in NARROW and not self._view.routers() else None
+            self.narrow = start.dtype if start.dtype in NARROW and not self._view.routers else None
             start = start.float() if self.narrow else start
             room = waiting_room(start.device, self._rows * start.shape[-1] * start.element_size())
             self._room = None if room == start.device else room
@@ -241,7 +241,7 @@ def sweep(
     mixers = {(i, name): module for i in range(view.n_layers) for name, module in view.mixers(i).items()}
     routes = Routes(view, prompts.sites, run.count)
     # Rows of a reference in which heads are given are not those of the model's own pass.
-    routers = {} if given else view.routers()
+    routers = {} if given else view.routers
     with_mlp = [node.layer for node in nodes if node.kind == "mlps"]
     mlps = {(i, name): module for i in with_mlp for name, module in view.mlp_outputs(i).items()}
     if prompts.before is not None:

@@ -15,7 +15,7 @@ def residual_size(view: HeadedModel, size: int) -> int:
         view: the model.
         size: bytes of a number that the model computes.
     """
-    return size if view.routers() else max(size, 4)
+    return size if view.routers else max(size, 4)
 
 
 def held_per_token(view: HeadedModel, size: int, residual: int | None = None, *, handed_back: bool = False) -> int:

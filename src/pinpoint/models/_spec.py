@@ -163,6 +163,7 @@ class HeadedModel:
             found[self.layout.attention] = placed
         return found
 
+    @cached_property
     def routers(self) -> dict[tuple[int, str], Router]:
         """The routers of all blocks, by layer and name; none without experts."""
         return {(i, name): router for i, block in enumerate(self.layers) for name, router in routers_of(block).items()}
@@ -186,13 +187,16 @@ class HeadedModel:
     def nodes(self, kinds: Iterable[Kind]) -> list[Node]:
         """Every node of these kinds, kind by kind, layer by layer. Layers without an MLP of their own have none."""
         each = {"heads": self.n_heads, "groups": self.n_kv_heads, "attention": 1, "mlps": 1}
-        with_mlp = [layer for layer in range(self.n_layers) if self.mlp_outputs(layer)]
         return [
             Node(kind, layer, unit)
             for kind in kinds
-            for layer in (with_mlp if kind == "mlps" else self.attention_layers)
+            for layer in (self._with_mlp if kind == "mlps" else self.attention_layers)
             for unit in range(each[kind])
         ]
+
+    @property
+    def _with_mlp(self) -> list[int]:
+        return [layer for layer in range(self.n_layers) if self.mlp_outputs(layer)]
 
     def columns(self, node: Node) -> slice:
         """The columns of the out projection's input that are a node's: a head's, a group's, or all."""
