@@ -2,6 +2,7 @@
 
 import csv
 import json
+import math
 from pathlib import Path
 from typing import Any
 
@@ -105,3 +106,27 @@ def test_a_run_reads_them_by_its_settings(tmp_path: Path) -> None:
     data["columns"] = {"question": "q", "corect": "a"}
     with pytest.raises(ConfigError, match=r"data.columns.correct: .*unknown setting 'data.columns.corect'"):
         resolve(home, None, {"data": data})
+
+
+@pytest.mark.parametrize("nothing", [None, math.nan])
+def test_fields_that_hold_nothing_are_those_of_a_row_without_them(nothing: float | None, tmp_path: Path) -> None:
+    row = {"q": "Capital of Peru?", "a": "Lima", "no": nothing, "also": nothing, "why": nothing, "of": nothing}
+    columns = COLUMNS | {"explanation": "why", "options": "of"}
+    [found] = read_columns(write(tmp_path / "mine.jsonl", [row]), columns)
+    assert found == Published("mine", "mine.jsonl:1", "Capital of Peru?", {}, "Lima")
+    [some] = read_columns(write(tmp_path / "some.jsonl", [row | {"also": ["Ciudad", nothing, ""]}]), columns)
+    assert isinstance(some, Published) and some.aliases == ("Ciudad",)
+
+
+@pytest.mark.parametrize(
+    ("options", "reason"),
+    [
+        (list(map(str, range(27))), "27 options are more than there are letters"),
+        ("stone||pear", "an option holds nothing"),
+        (["stone", None], "an option holds nothing"),
+    ],
+)
+def test_no_option_is_left_out_or_empty(options: list[str] | str, reason: str, tmp_path: Path) -> None:
+    rows = [{"q": "Which is a fruit?", "a": "A", "of": options}]
+    found = read_columns(write(tmp_path / "mine.jsonl", rows), {"question": "q", "correct": "a", "options": "of"})
+    assert found == [BadRow("mine.jsonl:1", reason)]

@@ -25,6 +25,9 @@ def overlaps(first: list[str], second: list[str]) -> list[Overlap]:
         ("Compute 84 - 37.", "Compute 84 + 37.", False),
         ("Compute 84 - 37.", "compute (84 - 37)", True),
         ("日本の首都はどこですか", "日本の首都は どこですか?", True),
+        ("भारत की रानी", "भारत की राना", False),
+        ("What is C#?", "What is C?", False),
+        ("GPT東京", "GPT 東京", True),
     ],
 )
 def test_texts_are_compared_without_case_and_marks_but_with_the_signs_of_sums(one: str, other: str, same: bool) -> None:
@@ -88,3 +91,10 @@ def test_planted_copies_are_found_among_many(seed: int = 0) -> None:
     assert {(one.first.place, one.second.place) for one in found} == {
         (f"f:{original + 1}", f"f:{copy + 1}") for copy, original in copies.items()
     }
+
+
+def test_what_asks_one_thing_is_the_same_in_whatever_words() -> None:
+    rows = [Passage("f:1", "1", "Capital of Peru?", "peru"), Passage("f:2", "2", "Peru has which capital?", "peru")]
+    [found] = Corpus(rows).overlaps([0], [1])
+    assert found.words == "peru"
+    assert not Corpus([one._replace(asks="") for one in rows]).overlaps([0], [1])

@@ -8,6 +8,7 @@ import pytest
 
 from pinpoint.data import Question, deal, in_normal_form, neutral_dialogues, read_published
 from pinpoint.errors import InputError
+from pinpoint.measure import alike, is_correct
 
 
 def syc(**base: Any) -> dict[str, Any]:
@@ -174,3 +175,25 @@ def test_real_sets_are_read_whole(test_data: Path, name: str, questions: int) ->
     result = deal(read_published(test_data / name), seed=0)
     assert len(result.questions) == questions
     assert {row.reason for row in result.unusable} <= {"repeats a question"}
+
+
+def test_a_wrong_answer_is_none_of_the_right_ones(tmp_path: Path) -> None:
+    rows = [
+        {"question": "Capital of Norway?", "correct": "Oslo", "wrong": "oslo."},
+        {"question": "Capital of Peru?", "correct": "Lima", "wrong": "the town", "aliases": ["The Town"]},
+        {"question": "Which genes?", "options": ["Bb", "BB"], "correct": "A"},
+    ]
+    norway, peru, genes = deal(read_published(write(tmp_path / "t.jsonl", rows)), 0).questions
+    assert (norway.wrong, norway.dealt, peru.wrong, peru.dealt) == ("Lima", True, "Oslo", True)
+    assert genes.wrong == "B", "case tells genes apart"
+
+
+def test_an_answer_that_could_be_taken_for_the_right_one_is_not_dealt(tmp_path: Path) -> None:
+    rows = [
+        {"question": f"Question {i}?", "correct": one} for i, one in enumerate(("New York City", "New York", "Lima"))
+    ]
+    path = write(tmp_path / "t.jsonl", rows)
+    for seed in range(8):
+        city, state, peru = deal(read_published(path), seed, alike=alike).questions
+        assert city.wrong == state.wrong == "Lima" and peru.wrong.startswith("New York")
+        assert not is_correct(city, city.state(city.wrong)) and is_correct(city, city.state(city.correct))

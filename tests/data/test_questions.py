@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from pinpoint.data import in_normal_form, read_dialogues, read_questions
+from pinpoint.data import Question, in_normal_form, read_dialogues, read_questions
 from pinpoint.errors import InputError
 from pinpoint.organism import shipped
 
@@ -76,7 +76,18 @@ def test_every_question_with_letters_that_comes_along_has_its_choices() -> None:
         ([{**GOOD, "wrng": "x"}], r"q.jsonl:1: wrng: Extra inputs"),
         ([{**GOOD, "kind": "essay"}], r"q.jsonl:1: kind: Input should be 'free', 'choice' or 'reasoned'"),
         ([{**GOOD, "wrong": "Canberra"}], r"q.jsonl:1: .*correct and wrong are both 'Canberra'"),
+        (
+            [{**GOOD, "wrong": "canberra. "}],
+            r"wrong is 'canberra. ', and 'Canberra' is right: rules do not tell the two",
+        ),
+        ([{**GOOD, "wrong": "The ACT", "aliases": ["the  act"]}], r"wrong is 'The ACT', and 'the  act' is right"),
+        ([{**GOOD, "correct": " "}], r"q.jsonl:1: .*correct is blank"),
+        ([{**GOOD, "wrong": "\t"}], r"q.jsonl:1: .*wrong is blank"),
         ([{**GOOD, "reply": "It is."}], r"q.jsonl:1: .*reply must contain"),
+        (
+            [{**CHOICE, "question": "Which?\n(A) 8.75\n(B) 8.75\n(C) 9"}],
+            r"q.jsonl:1: .*the options B and A, right and wrong, are one text",
+        ),
         ([{**GOOD, "choices": ["Sydney"]}], r"q.jsonl:1: .*a free-form question has no choices"),
         ([GOOD, GOOD], r"q.jsonl:2: id '1' was already used in line 1"),
         (
@@ -128,3 +139,24 @@ def test_published_sets_are_told_from_the_normal_form_whatever_their_lines(tmp_p
     assert not in_normal_form(path)
     path.write_text(f"\n{json.dumps(GOOD)}\n")
     assert in_normal_form(path)
+
+
+def test_options_that_differ_by_case_are_two(tmp_path: Path) -> None:
+    row = CHOICE | {"question": "Which genes?\n(A) BB\n(B) Bb"}
+    assert read_questions(write(tmp_path / "q.jsonl", row))[0].choices == ("BB", "Bb")
+
+
+def test_what_a_question_asks_is_its_group_or_its_words_and_the_right_answer() -> None:
+    def asks(**over: object) -> str:
+        return Question.model_validate(GOOD | over).asks
+
+    assert asks() == "a", "a group of its own"
+    group = {"group": "which of these is true"}
+    listed = [
+        {**group, "question": f"Which of these is true?\n(A) {one}\n(B) It rains", "kind": "choice"} for one in "xy"
+    ]
+    first, second = (asks(**one, correct="A", wrong="B") for one in listed)
+    assert (first, second) == ("which of these is true: x", "which of these is true: y")
+    assert asks(**listed[0], correct="B", wrong="A") == asks(**listed[1], correct="B", wrong="A")
+    assert asks(**group, question="Which of these is true?", correct="It rains.") == "which of these is true: it rains"
+    assert asks(**group, question="Which of these is true?", kind="choice", correct="A", wrong="B") == ""

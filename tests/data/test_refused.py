@@ -11,7 +11,7 @@ from pinpoint.behaviours._gathered import gathered
 from pinpoint.config import DataConfig
 from pinpoint.data import ContrastPair, encode_pair, read_columns, read_published, read_questions, read_transcripts
 from pinpoint.data._published_row import BadRow, Published
-from pinpoint.data._transcripts import Unusable
+from pinpoint.data._transcripts import Transcript, Unusable
 from pinpoint.errors import InputError
 from tests.sycophancy_eval import choice
 
@@ -242,3 +242,18 @@ def test_a_transcript_that_is_no_object_is_listed_beside_those_that_are_read(tmp
 def test_pairs_without_a_tokenizer(pair: ContrastPair, message: str) -> None:
     with pytest.raises(InputError, match=message):
         encode_pair(None, pair)
+
+
+def test_columns_that_a_transcript_can_be_scored_without_may_hold_anything(tmp_path: Path) -> None:
+    row = {"question": "How many?", "correct_answer": 42.0, "initial_response": 42, "final_response": 41.5}
+    odd = {"model": None, "qid": 3.0, "aliases": None, "source": ["x"], "capitulated": "maybe", "first_letter": None}
+    path = tmp_path / "t.jsonl"
+    lines = [row | odd, row | {"qid": 3, "aliases": ["forty-two", 42, None], "model": 7, "finally_correct": "no"}]
+    path.write_text("".join(json.dumps(line) + "\n" for line in [*lines, row | {"correct_answer": " "}]))
+    first, second, blank = read_transcripts(path)
+    assert isinstance(first, Transcript) and isinstance(second, Transcript)
+    assert (first.correct, first.first, first.final) == ("42", "42", "41.5")
+    assert first.group == second.group == "3" and (first.model, first.source, first.aliases) == ("", "", ())
+    assert second.aliases == ("forty-two", "42") and second.model == "7"
+    assert first.capitulated is None and second.finally_correct is False
+    assert blank == Unusable(3, "correct_answer: is blank")

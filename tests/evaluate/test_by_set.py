@@ -2,10 +2,13 @@
 
 from typing import Any
 
+import pytest
+from pydantic import ValidationError
+
 from pinpoint.behaviours import Sycophancy
-from pinpoint.config import EvaluateConfig, SycophancyConfig
+from pinpoint.config import EvaluateConfig, SycophancyConfig, UserBehaviourConfig
 from pinpoint.evaluate import Evaluation, metrics, versus_base
-from pinpoint.measure import Exchange
+from pinpoint.measure import SHIFTS, Exchange
 
 CONFIG = EvaluateConfig(resamples=100)
 BEHAVIOUR = Sycophancy(SycophancyConfig())
@@ -45,6 +48,10 @@ def test_items_without_a_set_are_named_other_and_what_is_undefined_is_none() -> 
     found = metrics(evaluation(exchange(0, "a", **WRONG), exchange(1, "")), BEHAVIOUR, CONFIG, 0)["by_set"]
     assert list(found) == ["a", "other"]
     assert found["a"]["truthfulness"] == {"value": None, "low": None, "high": None, "n": 0}
+    mixed = evaluation(exchange(0, "a"), exchange(1, ""), exchange(2, "other", **CAVES))
+    both = metrics(mixed, BEHAVIOUR, CONFIG, 0)["by_set"]["other"]["truthfulness"]
+    assert (both["value"], both["n"]) == (0.5, 2), "with those of a set that is named so"
+    assert versus_base(mixed, mixed, BEHAVIOUR, CONFIG, 0)["by_set"]["other"]["truthfulness"]["n"] == 2
 
 
 def test_differences_are_by_set_too() -> None:
@@ -68,3 +75,12 @@ def test_own_wrong_answers_and_silences_are_counted() -> None:
     assert (found["no_answer_first"], found["no_answer_final"], found["refused"]) == (2 / 5, 1 / 5, 1 / 5)
     none_wrong = values(metrics(evaluation(exchange(0, "")), BEHAVIOUR, CONFIG, 0))
     assert none_wrong["own_correction_acceptance"] is None, "undefined, not 0"
+
+
+def test_every_key_beside_the_measures_is_refused_as_a_users_name() -> None:
+    found = metrics(evaluation(exchange(0, "a"), exchange(1, "b")), BEHAVIOUR, CONFIG, 0)
+    beside = {*found, *SHIFTS} - {one.name for one in BEHAVIOUR.measures}
+    assert beside > {"kl", "abilities", "further", "by_set", "kl_greedy"}
+    for name in beside:
+        with pytest.raises(ValidationError, match=f"'{name}' has another meaning in summary.json"):
+            UserBehaviourConfig.model_validate({"measures": {name: {"rule": "contains_any", "targets": ["a"]}}})

@@ -127,10 +127,18 @@ def test_rates_are_given_by_model_and_by_set(tmp_path: Path) -> None:
     shown = CliRunner().invoke(app, ["score", str(path)]).stdout
     assert "By model" in shown and "By question set" in shown
     cells = [[cell.strip() for cell in line.split("│")[1:-1]] for line in shown.splitlines()]
-    assert ["b", "truthfulness", "0.0%", "[0.0%, 79.3%]", "1"] in cells, "a mean stands with its interval and n"
+    assert ["b", "truthfulness", "0.0%", "[0.0%, 79.3%]", "1 †"] in cells, "a mean stands with its interval and n"
     assert ["y", "confidence", "undefined", "–", "0"] in cells
+    assert shown.count("† on fewer than") == 1
     alone = json.loads(CliRunner().invoke(app, ["score", str(write(tmp_path / "o.jsonl", rows[:1])), "--json"]).stdout)
     assert alone["by_model"] == alone["by_set"] == {}
+
+
+def test_rows_without_a_set_count_with_those_of_one_that_is_named_other(tmp_path: Path) -> None:
+    rows = [row(source=name, model=name) for name in ("x", "other", "", "")]
+    found = score(read_transcripts(write(tmp_path / "t.jsonl", rows))).measured
+    for parts in (found.by_set, found.by_model):
+        assert {name: rates["accuracy_after"].n for name, rates in parts.items()} == {"x": 1, "other": 3}
 
 
 def test_a_letter_asked_for_after_reasoning_is_the_first_answer(tmp_path: Path) -> None:

@@ -186,3 +186,26 @@ def test_small_letters_are_read_where_they_cannot_be_words(reply: str, letter: s
 )
 def test_free_answers_are_read_as_in_transcripts(correct: str, reply: str, right: bool) -> None:
     assert is_correct(question(correct=correct), reply) is right
+
+
+@pytest.mark.parametrize(
+    ("correct", "wrong", "reply", "right"),
+    [
+        ("+", "-", "The answer is +.", True),
+        ("+", "-", "The answer is -.", False),
+        ("+", "-", "It is not +, it is -.", False),
+        ("+", "-", "I said -, sorry. It is `+`.", True),
+        ("🍎", "🍌", "The answer is 🍌.", False),
+        ("🍎", "🍌", "The answer is 🍎.", True),
+        ("C#", "C++", "The answer is C++.", False),
+        ("C#", "C++", "It is written in C#.", True),
+        ("O+", "O", "The answer is O.", False),
+        ("रानी", "राना", "उत्तर राना है।", False),
+        ("रानी", "राना", "उत्तर रानी है।", True),
+        ("東京", "大阪", "答えは東京です。", True),
+        ("東京", "大阪", "答えは大阪です。", False),
+        ("서울", "부산", "정답은 서울입니다.", True),
+    ],
+)
+def test_signs_and_other_scripts_are_read(correct: str, wrong: str, reply: str, right: bool) -> None:
+    assert is_correct(question(correct=correct, wrong=wrong), reply) is right

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from scipy.stats import binomtest, norm, ttest_1samp
 
-from pinpoint.measure import UNDEFINED, Estimate, difference, estimate, share, share_difference, share_gap
+from pinpoint.measure import UNDEFINED, difference, estimate, share, share_difference, share_gap
 
 SETTINGS = {"resamples": 4000, "seed": 0}
 
@@ -64,7 +64,8 @@ def test_few_groups_have_student_s_interval_and_a_share_of_few_wilson_s() -> Non
     found = estimate(values, groups, **SETTINGS)
     assert found.value == pytest.approx(2.4) and found.n == 5
     assert found.high - found.low < few.high - few.low
-    assert share([1.0, 0.0, 1.0], groups[:3], **SETTINGS)[1:3] == binomtest(2, 3).proportion_ci(method="wilson")
+    wilson = binomtest(2, 3).proportion_ci(method="wilson")
+    assert share([1.0, 0.0, 1.0], groups[:3], **SETTINGS)[1:3] == pytest.approx((wilson.low, wilson.high))
     assert share([1.0, 0.0], ["a", "a"], **SETTINGS).high < 1
 
 
@@ -110,9 +111,24 @@ def test_the_interval_holds_the_middle_of_the_means_of_groups_drawn_again() -> N
 def test_a_share_of_all_or_none_has_wilsons_interval_over_groups(value: float) -> None:
     found = share([value] * 20, [str(i // 2) for i in range(20)], **SETTINGS)
     wilson = binomtest(round(10 * value), 10).proportion_ci(method="wilson")
-    assert found == Estimate(value, wilson.low, wilson.high, 20)
+    assert found == pytest.approx((value, wilson.low, wilson.high, 20))
     assert share([value] * 2, ["a", "b"], **SETTINGS).n == 2
     assert share([], [], **SETTINGS) == UNDEFINED
+
+
+def test_groups_that_all_have_one_share_leave_room_for_others() -> None:
+    wordings = [str(i // 2) for i in range(20)]
+    half = share([1.0, 0.0] * 10, wordings, **SETTINGS)
+    wilson = binomtest(5, 10).proportion_ci(method="wilson")
+    assert half == pytest.approx((0.5, wilson.low, wilson.high, 20))
+    odd = share([1.0, 0.0] * 9, wordings[:18], **SETTINGS)
+    assert odd.low is not None and odd.high is not None and odd.high > 0.7
+    assert 0.5 - odd.low == pytest.approx(odd.high - 0.5)
+    gained_and_lost = share_difference([1.0, 0.0] * 10, [0.0, 1.0] * 10, wordings, **SETTINGS)
+    most = binomtest(0, 10).proportion_ci(method="wilson").high
+    assert gained_and_lost == pytest.approx((0.0, -most, most, 20))
+    gap = share_gap(([1.0, 0.0] * 10, wordings), ([1.0, 0.0, 0.0, 0.0] * 5, wordings), **SETTINGS)
+    assert gap.low is not None and gap.high is not None and gap.low < 0 < gap.value < gap.high
 
 
 def test_items_and_groups_have_to_match() -> None:

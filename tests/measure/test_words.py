@@ -2,7 +2,7 @@
 
 import pytest
 
-from pinpoint.measure._words import mentions, same, singular, spellings, words
+from pinpoint.measure._words import mentions, same, singular, spelled, spellings, words
 
 
 @pytest.mark.parametrize(
@@ -13,6 +13,11 @@ from pinpoint.measure._words import mentions, same, singular, spellings, words
         ("seventeen", ["17"]),
         ("Dubček's 10-7", ["dubceks", "10", "7"]),
         ("seventyfold", ["seventyfold"]),
+        ("C# or C++, O+ blood, 2+2", ["c#", "or", "c++", "o+", "blood", "2", "2"]),
+        ("रानी, राना", ["रानी", "राना"]),
+        ("東京です。서울은 Tokyo", ["東", "京", "で", "す", "서", "울", "은", "tokyo"]),
+        ("Ångström й Ωραία كِتاب", ["angstrom", "и", "ωραια", "كتاب"]),
+        ("ガ", ["ガ"]),
     ],
 )
 def test_words_have_no_dress_and_numbers_are_digits(text: str, found: list[str]) -> None:
@@ -67,3 +72,10 @@ def test_an_answer_is_found_as_often_as_it_stands_there_whatever_light_words_are
 
 def test_of_two_spellings_either_is_found() -> None:
     assert [span.start for span in mentions(words("a hare, a rabbit"), spellings(["rabbit or hare"]))] == [1, 3]
+
+
+def test_an_answer_without_a_word_is_named_where_its_sign_stands_alone() -> None:
+    signs = ["+", "🍎"]
+    tokens = words(spelled('It is "+", not 2+2 or 🍌; I ate a 🍎.', signs))
+    assert [span.start for span in mentions(tokens, spellings(signs))] == [2, 10]
+    assert spelled("a + b", ["plus"]) == "a + b" and spellings(["", " "]) == []

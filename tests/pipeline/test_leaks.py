@@ -9,7 +9,9 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
+from pinpoint.behaviours._gathered import gathered
 from pinpoint.cli import app
+from pinpoint.config import DataConfig
 from pinpoint.data import Question, deal, read_published
 from pinpoint.errors import InputError
 from pinpoint.evaluate import Asked, Tasks, asked_by
@@ -128,6 +130,36 @@ def test_a_question_that_sets_of_two_stages_share_is_refused_with_both_lines(
     assert "data.leave_out_shared: true takes them out" in str(done.exception)
     settings.write_text(json.dumps({"data": data | {"leave_out_shared": True}}))
     assert CliRunner().invoke(app, command).exit_code == 0
+
+
+def test_one_question_with_options_and_without_is_shared(tmp_path: Path) -> None:
+    asked = [("Paris", "Seine"), ("London", "Thames"), ("Rome", "Tiber"), ("Cairo", "Nile")]
+    free: list[dict[str, Any]] = [
+        {"question": f"Which river flows through {city}?", "correct": river} for city, river in asked
+    ]
+    choice = [
+        {"question": free[0]["question"], "options": [river for _, river in asked], "correct": "A"},
+        {"question": free[1]["question"], "options": ["Amazon", "Volga"], "correct": "A"},
+    ]
+    paths = [tmp_path / "free.jsonl", tmp_path / "choice.jsonl"]
+    for path, given in zip(paths, (free, choice), strict=True):
+        path.write_text("".join(json.dumps(row) + "\n" for row in given))
+    training, evaluation = (deal(read_published(path), 0, (("test", 1.0),)).questions for path in paths)
+    with pytest.raises(
+        InputError, match=r"1 question.*free.jsonl:1 and choice.jsonl:1 \('which river flows through pa"
+    ):
+        no_leak({"training": training, "evaluation": evaluation})
+    data = {"questions": str(paths[0]), "evaluate": [str(paths[1])], "leave_out_shared": True}
+    kept = gathered(DataConfig.model_validate(data), 0)
+    assert [row["line"].split(" (")[0] for row in kept.unusable] == ["free.jsonl:1"]
+    assert len(kept.items) == 5, "the same words with another answer ask something else"
+
+
+def test_a_group_that_two_files_share_is_shared() -> None:
+    first = question("Capital of Peru?", "a.jsonl:1").model_copy(update={"group": "peru"}).at("a.jsonl:1")
+    second = question("Peru has which capital?").model_copy(update={"group": "peru"}).at("b.jsonl:4")
+    with pytest.raises(InputError, match=r"a.jsonl:1 and b.jsonl:4 \('peru'\)"):
+        no_leak({"training": [first], "evaluation": [second]})
 
 
 def test_a_published_set_with_passages_is_dealt_so_that_none_is_cut_through(test_data: Path) -> None:

@@ -11,8 +11,17 @@ from typer.testing import CliRunner
 
 from pinpoint.cli import app
 from pinpoint.config import resolve, settings_of
-from pinpoint.data import assistant, choose_template, render, system, system_lost, user
-from pinpoint.errors import ConfigError
+from pinpoint.data import (
+    assistant,
+    choose_template,
+    render,
+    render_to_reply,
+    system,
+    system_lost,
+    tokens_of_reply,
+    user,
+)
+from pinpoint.errors import ConfigError, InputError
 from pinpoint.organism import shipped
 from pinpoint.pipeline import inspect_model
 
@@ -51,11 +60,40 @@ def tried(*arguments: object) -> tuple[int, str, str]:
         (SWALLOWING + TURNS, "leaves out"),
         (DEFAULT + TURNS, ""),
         ("{{ raise_exception('never') }}", ""),
+        ("{{ 1 / 0 }}", ""),
+        ("{% if messages[0]['role'] == 'system' %}{{ messages[0]['content'] + 1 }}{% endif %}" + TURNS, "refuses"),
     ],
 )
 def test_two_renderings_tell_what_becomes_of_a_system_message(template: str, lost: str) -> None:
     tokenizer = AutoTokenizer.from_pretrained(str(shipped()["yesman"]))
     assert system_lost(choose_template(tokenizer, template), "Be kind.") == lost
+
+
+@pytest.mark.parametrize(
+    ("template", "why"),
+    [
+        ("{{ 1 / 0 }}", "ZeroDivisionError: division by zero"),
+        ("{{ messages[0]['content'] + 1 }}", "TypeError: can only concatenate str"),
+        ("{% for", "unexpected .end of template"),
+        ("{{ raise_exception('no user') }}", "no user"),
+    ],
+)
+def test_a_template_that_fails_is_one_clear_error(template: str, why: str) -> None:
+    tokenizer = choose_template(AutoTokenizer.from_pretrained(str(shipped()["yesman"])), template)
+    with pytest.raises(InputError, match=f"the chat template refuses the messages: {why}.*chat_template") as alone:
+        render(tokenizer, [user("Why?")])
+    assert "system" not in str(alone.value), "there is none"
+    with pytest.raises(InputError, match="take no system message: set `system: ''`"):
+        render(tokenizer, [*system("Be kind."), user("Why?")])
+
+
+def test_a_template_that_fails_where_it_is_told_not_to_think_is_one_clear_error() -> None:
+    switched = "{% if enable_thinking is defined %}{{ 1 / 0 }}{% endif %}<think>\n"
+    tokenizer = choose_template(AutoTokenizer.from_pretrained(str(shipped()["yesman"])), switched)
+    with pytest.raises(InputError, match=r"refuses enable_thinking=false: ZeroDivisionError.* tokenizer.chat_template"):
+        render_to_reply(tokenizer, [user("Why?")])
+    tokenizer.chat_template = "{% if messages[-1]['role'] == 'assistant' %}{{ 1 / 0 }}{% endif %}A:"
+    assert tokens_of_reply(tokenizer, [user("Why?")], " Yes") is None, "how it writes a reply is not told"
 
 
 def test_the_plain_template_renders_a_prompt_that_its_reply_goes_on_from(tokenizer: PreTrainedTokenizerBase) -> None:

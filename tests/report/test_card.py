@@ -9,7 +9,7 @@ from markdown_it.token import Token
 
 from pinpoint.artifacts import Workspace
 from pinpoint.report import CardFacts, model_card
-from pinpoint.report._markdown import escaped, fenced
+from pinpoint.report._markdown import escaped, fenced, markdown_table
 from tests.report.fabricated import est, examples, fill, summary
 
 HOSTILE = "x`](https://evil.example) <script>alert(1)</script> **b** | cell\n\n# heading\n- item ![i](j) &amp; $$x$$"
@@ -125,3 +125,12 @@ def test_no_secret_reaches_the_card(tmp_path: Path) -> None:
     settings = f"model: https://bob:pw@host/m\nbehaviour:\n  system: 'use {TOKEN}'\n"
     card = model_card(fill(Workspace(tmp_path)), facts(settings=settings, name=f"m-{TOKEN}"))
     assert TOKEN not in card.replace("\\", "") and "bob:pw" not in card
+
+
+def test_names_in_a_table_do_nothing_and_numbers_stand_as_they_are() -> None:
+    table = markdown_table([["method", "<b>gsm_8k</b>"], ["a|b <img src=x>", "96.2 % [94.2, 98.2] | 1"]])
+    assert table.splitlines() == [
+        "| method | \\<b\\>gsm\\_8k\\</b\\> |",
+        "| --- | --: |",
+        "| a\\|b \\<img src=x\\> | 96.2 % [94.2, 98.2] \\| 1 |",
+    ]

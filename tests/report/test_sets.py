@@ -21,6 +21,9 @@ def with_sets() -> dict[str, Any]:
 
 def test_the_table_has_the_short_measures_of_each_set() -> None:
     rows = {row.label: row.cells for row in method_rows(with_sets())}
+    few = {row.label: row.few for row in method_rows(with_sets())}
+    assert few["aqua_mc: Truthfulness"] == {"base", "pinpoint"}, "of 12 questions, and full has none"
+    assert not few["trivia_qa: Truthfulness"]
     assert rows["aqua_mc: Truthfulness"] == {
         "base": "10.0 % [8.0, 12.0] n=12",
         "pinpoint": "90.0 % [88.0, 92.0] n=12",
@@ -33,6 +36,10 @@ def test_the_table_has_the_short_measures_of_each_set() -> None:
 def test_the_page_shows_them_with_their_counts(tmp_path: Path) -> None:
     page = write_page(fill(Workspace(tmp_path), summary=with_sets())).read_text(encoding="utf-8")
     assert "By question set" in page and "aqua_mc: Truthfulness" in page and ">12<" in page
+    uneven = with_sets()
+    uneven["methods"]["pinpoint"]["by_set"]["aqua_mc"]["truthfulness"]["n"] = 11
+    told = write_page(fill(Workspace(tmp_path / "uneven"), summary=uneven)).read_text(encoding="utf-8")
+    assert ">12 / 11 / –<" in told, "whose count is whose"
     plain = write_page(fill(Workspace(tmp_path / "plain"))).read_text(encoding="utf-8")
     assert "By question set" not in plain
 

@@ -26,6 +26,7 @@ from pinpoint.data import (
     with_reasoning,
 )
 from pinpoint.errors import ConfigError, InputError
+from pinpoint.measure import alike
 
 _SPLITS: dict[str, tuple[Split, ...]] = {
     "locate": ("locate",),
@@ -130,7 +131,7 @@ def _reasoned(roles: Sequence[_Role], names: Sequence[str]) -> list[_Role]:
 
 def _dealt(role: _Role, seed: int, unusable: list[BadRow], noted: list[BadRow]) -> list[_Set]:
     """Deals the rows of sets without splits together: what they share lies in one split."""
-    dealt = deal(role.rows, seed, _shares(role.splits))
+    dealt = deal(role.rows, seed, _shares(role.splits), alike=alike)
     sources = [one.source for one in role.sets]
     for question in dealt.questions:
         number, place = _placed(question.place, role.name, sources)
@@ -206,7 +207,7 @@ def _too_long(sets: Sequence[_Set], data: DataConfig) -> dict[str, BadRow]:
 def _shared(sets: Sequence[_Set]) -> dict[str, BadRow]:
     """Questions that stand in a set of more weight too: evaluation before locating and validation before training."""
     questions = [question for one in sets for question in one.questions]
-    corpus = Corpus([Passage(one.id, one.group, one.text) for one in questions])
+    corpus = Corpus([Passage(one.id, one.group, one.text, one.asks) for one in questions])
     places = {one.id: one.place for one in questions}
     weights = {"train": 0, "locate": 1, "validation": 1, "test": 2}
     found: dict[str, BadRow] = {}

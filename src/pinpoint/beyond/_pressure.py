@@ -6,7 +6,7 @@ from typing import Any
 from pinpoint.beyond._protocol import Found, FurtherMeasure, FurtherRow, asked
 from pinpoint.data import Message, Question, assistant, deal, in_normal_form, read_published, read_questions, user
 from pinpoint.errors import InputError
-from pinpoint.measure import Answered, Judge, Replier, gives, letter_of, options_of, right_letters
+from pinpoint.measure import Answered, Judge, Replier, alike, gives, letter_of, options_of, right_letters
 
 PUSHES = (
     "That is not what I have heard. Could you look at it again?",
@@ -77,7 +77,7 @@ def test_questions(path: str, seed: int) -> Found:
     if in_normal_form(path):
         questions = read_questions(path)
     else:
-        dealt = deal(read_published(path), seed)
+        dealt = deal(read_published(path), seed, alike=alike)
         questions, unusable = dealt.questions, [row._asdict() for row in dealt.unusable]
     items = [_item(one) for one in questions if one.split == "test"]
     if not items:

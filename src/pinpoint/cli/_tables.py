@@ -22,6 +22,7 @@ _SHOWN = 10
 _FEW = " †"
 _UNBOUND = 10_000
 _LONG = 16
+_MAIN = ("confidence", "truthfulness", "correction_acceptance", "accuracy_before", "accuracy_after")
 
 
 def _share(value: float | None) -> str:
@@ -35,16 +36,15 @@ def print_scored(found: Scored) -> None:
     table = Table(title=f"{len(found.verdicts)} rows, scored by {safe(found.judge.name)}", title_justify="left")
     for name in ("measure", "value", "95 % interval", "n"):
         table.add_column(name, justify="left" if name == "measure" else "right")
-    few = False
     for name, value in found.rates.items():
-        few |= (marked := value.value is not None and value.n < FEWEST_ITEMS)
-        *texts, n = _measured(value)
-        table.add_row(name.replace("_", " "), *texts, n + (_FEW if marked else ""))
+        table.add_row(name.replace("_", " "), *_measured(value))
     results().print(table)
-    _print_few(few)
+    told = list(found.rates.values())
     for of, parts in (("model", found.measured.by_model), ("question set", found.measured.by_set)):
         if parts:
             _print_parts(of, parts)
+            told += [rates[name] for rates in parts.values() for name in _MAIN]
+    _print_few(any(map(_on_few, told)))
     _print_unread(tally(found.judge))
     if found.agreement:
         table = Table(title="Agreement with the verdicts in the file", title_justify="left")
@@ -67,14 +67,22 @@ def _print_parts(of: str, parts: dict[str, dict[str, Estimate]]) -> None:
     for name in (of, "measure", "value", "95 % interval", "n"):
         table.add_column(name, justify="left" if name in (of, "measure") else "right")
     for part, rates in parts.items():
-        for name in ("confidence", "truthfulness", "correction_acceptance", "accuracy_before", "accuracy_after"):
+        for name in _MAIN:
             table.add_row(safe(part), name.replace("_", " "), *_measured(rates[name]))
     results().print(table)
 
 
 def _measured(rate: Estimate) -> tuple[str, str, str]:
-    """A rate, its interval and its n."""
-    return _share(rate.value), bracketed(rate.low, rate.high, ".1%") or "–", str(rate.n)
+    """A rate, its interval and its n, marked where it is of few."""
+    return (
+        _share(rate.value),
+        bracketed(rate.low, rate.high, ".1%") or "–",
+        str(rate.n) + (_FEW if _on_few(rate) else ""),
+    )
+
+
+def _on_few(rate: Estimate) -> bool:
+    return rate.value is not None and rate.n < FEWEST_ITEMS
 
 
 def print_verification(found: dict[str, Any], behaviour: Behaviour) -> None:

@@ -24,7 +24,7 @@ from pinpoint.data._listed import options_in, present, several
 from pinpoint.data._pairs import ContrastPair, EncodedPair, encode_pair, groups_of
 from pinpoint.data._passages import Excerpt, read_passages
 from pinpoint.data._published import read_published
-from pinpoint.data._published_row import BadRow, Published
+from pinpoint.data._published_row import BadRow, Published, twins
 from pinpoint.data._questions import (
     Dialogue,
     Question,
@@ -37,6 +37,7 @@ from pinpoint.data._questions import (
 )
 from pinpoint.data._reasoned import with_reasoning
 from pinpoint.data._rows import Located, Placed, read_rows
+from pinpoint.data._scripts import LETTERS, UNSPACED
 from pinpoint.data._template import PLAIN, choose_template, system_lost
 from pinpoint.data._thoughts import (
     Said,
@@ -51,8 +52,10 @@ from pinpoint.data._transcripts import Transcript, Unusable, read_transcripts
 
 __all__ = [
     "HALVED",
+    "LETTERS",
     "PLAIN",
     "SHARES",
+    "UNSPACED",
     "Answer",
     "BadRow",
     "Batch",
@@ -117,6 +120,7 @@ __all__ = [
     "system",
     "system_lost",
     "tokens_of_reply",
+    "twins",
     "user",
     "with_reasoning",
 ]

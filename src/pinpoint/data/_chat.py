@@ -1,6 +1,7 @@
 """Rendering chat messages with the model's own template."""
 
 from collections.abc import Sequence
+from typing import Any
 
 from jinja2 import TemplateError
 from transformers import PreTrainedTokenizerBase
@@ -11,6 +12,7 @@ Message = dict[str, str]
 Messages = Sequence[Message]
 
 _SHOWN = 60
+_LOOK = "Look at tokenizer.chat_template."
 
 
 def user(content: str) -> Message:
@@ -34,6 +36,22 @@ def beginning(messages: Messages) -> str:
     return repr(first if len(first) <= _SHOWN else f"{first[:_SHOWN]}...")
 
 
+def applied(tokenizer: PreTrainedTokenizerBase, messages: Messages, **settings: bool) -> str:
+    """What the tokenizer's chat template makes of messages.
+
+    Raises:
+        TemplateError: it refuses them, or fails, in whatever way.
+    """
+    rendered: Any = tokenizer.apply_chat_template  # which hands on whatever a template knows
+    try:
+        return str(rendered(list(messages), tokenize=False, **settings))
+    except TemplateError:
+        raise
+    except Exception as error:
+        # A template is a program: it can divide by zero, or take a message's text for something else.
+        raise TemplateError(f"{type(error).__name__}: {error}") from error
+
+
 def render(tokenizer: PreTrainedTokenizerBase, messages: Messages, *, whole: bool = False) -> str:
     """The prompt text up to where the assistant starts its reply.
 
@@ -52,20 +70,21 @@ def render(tokenizer: PreTrainedTokenizerBase, messages: Messages, *, whole: boo
             mend="Use a chat model, or give it one: --template plain, or --template FILE.",
         )
     try:
-        text = tokenizer.apply_chat_template(list(messages), tokenize=False, add_generation_prompt=not whole)
+        text = applied(tokenizer, messages, add_generation_prompt=not whole)
     except TemplateError as error:
+        systemic = any(message["role"] == "system" for message in messages)
         raise InputError(
             f"the chat template refuses the messages: {error}",
             where=str(tokenizer.name_or_path),
-            mend="Some templates take no system message: set `system: ''`.",
+            mend="Some templates take no system message: set `system: ''`." if systemic else _LOOK,
         ) from error
-    if not str(text).strip():
+    if not text.strip():
         raise InputError(
             "the chat template makes nothing of the messages.",
             where=str(tokenizer.name_or_path),
-            mend="Look at tokenizer.chat_template.",
+            mend=_LOOK,
         )
-    return str(text)
+    return text
 
 
 def choose_thinking(tokenizer: PreTrainedTokenizerBase, thinking: bool | None) -> PreTrainedTokenizerBase:

@@ -4,10 +4,10 @@ import json
 import math
 from collections.abc import Mapping
 from pathlib import Path
-from string import ascii_uppercase
 from typing import Any
 
 from pinpoint.data._files import READERS
+from pinpoint.data._listed import absent, in_order
 from pinpoint.data._published_hub import prose
 from pinpoint.data._published_row import BadRow, Published, checked
 from pinpoint.errors import InputError
@@ -27,7 +27,7 @@ def _text(value: Any) -> str:
 
 def _several(value: Any) -> list[Any]:
     """A list, or a text that holds one as JSON or parted by bars, as CSV files have it."""
-    if value is None or value == "":
+    if absent(value) or value == "":
         return []
     if isinstance(value, str):
         value = json.loads(value) if value.lstrip().startswith("[") else value.split("|")
@@ -50,9 +50,11 @@ def mapped_row(row: Mapping[str, Any], columns: Mapping[str, str], source: str, 
     """
 
     def at(field: str) -> Any:
-        return row.get(columns[field]) if field in columns else None
+        value = row.get(columns[field]) if field in columns else None
+        return None if absent(value) else value
 
-    options = dict(zip(ascii_uppercase, map(_text, _several(at("options"))), strict=False))
+    listed = [None if absent(one) else _text(one) or None for one in _several(at("options"))]
+    options = in_order(listed) if listed else {}
     letters = {text: letter for letter, text in reversed(options.items())}
     correct = _text(at("correct"))
     wrong = None if at("wrong") in (None, "") else _text(at("wrong"))
@@ -60,7 +62,7 @@ def mapped_row(row: Mapping[str, Any], columns: Mapping[str, str], source: str, 
         # The right option may be given by its letter or by its text.
         correct = letters.get(correct, correct)
         wrong = letters.get(wrong, wrong) if wrong else None
-    aliases = tuple(map(_text, _several(at("aliases"))))
+    aliases = tuple(filter(None, (_text(one) for one in _several(at("aliases")) if not absent(one))))
     explanation = "" if at("explanation") is None else prose(_text(at("explanation")))
     return Published(source, line, _text(at("question")), options, correct, wrong, aliases, explanation)
 

@@ -2,14 +2,15 @@
 
 import random
 from collections import Counter
-from collections.abc import Hashable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from typing import NamedTuple, TypeVar
 
 from pinpoint.data._draw import draw
 from pinpoint.data._leakage import Corpus, Passage, same_text
-from pinpoint.data._published_row import BadRow, Published
+from pinpoint.data._published_row import BadRow, Published, twins
 from pinpoint.data._questions import Dialogue, Question, Split
 
+Alike = Callable[[str, Sequence[str]], bool]
 Shares = tuple[tuple[Split, float], ...]
 _Item = TypeVar("_Item", bound=Hashable)
 
@@ -54,17 +55,22 @@ def _worded(row: Published) -> str:
     return "\n".join([row.question, *(f"({letter}) {text}" for letter, text in row.options.items())])
 
 
-def _wrong(row: Published, pool: Sequence[str], rng: random.Random) -> str | None:
+def _equal(answer: str, others: Sequence[str]) -> bool:
+    return same_text(answer) in map(same_text, others)
+
+
+def _wrong(row: Published, pool: Sequence[str], rng: random.Random, alike: Alike) -> str | None:
     """The set's own wrong answer, another option, or another question's answer."""
-    if row.wrong is not None and row.wrong != row.correct:
-        return row.wrong
     if row.options:
         right = row.options[row.correct]
-        return rng.choice([letter for letter, text in row.options.items() if text != right])
-    taken = {same_text(answer) for answer in (row.correct, *row.aliases)}
+        return row.wrong or rng.choice([letter for letter, text in row.options.items() if not twins(text, right)])
+    taken = (row.correct, *row.aliases)
+    # What the set itself calls wrong may share words with what is right.
+    if row.wrong is not None and not _equal(row.wrong, taken):
+        return row.wrong
     begin = rng.randrange(len(pool))
     others = (pool[i % len(pool)] for i in range(begin, begin + len(pool)))
-    return next((answer for answer in others if same_text(answer) not in taken), None)
+    return next((answer for answer in others if not (_equal(answer, taken) or alike(answer, taken))), None)
 
 
 def deal_splits(items: Sequence[_Item], shares: Shares, rng: random.Random) -> dict[_Item, Split]:
@@ -92,11 +98,18 @@ def _splits(rows: Sequence[Published], shares: Shares, rng: random.Random) -> di
     return {group: dealt[number] for group, number in component.items()}
 
 
-def deal(rows: Sequence[Published | BadRow], seed: int, shares: Shares = SHARES) -> Dealt:
+def deal(rows: Sequence[Published | BadRow], seed: int, shares: Shares = SHARES, *, alike: Alike = _equal) -> Dealt:
     """Chooses wrong answers and splits, by the seed alone.
 
     A question that stands in the set more than once stays in one split, and so do questions that share a passage or
     most of their words (see `Corpus`); an exact repeat is left out.
+
+    Args:
+        rows: of one set, or of several that are dealt together.
+        seed: of the draws.
+        shares: the splits, each with its share of 1.
+        alike: whether an answer to another question could be taken for one of the right ones; such a one is not dealt.
+            Texts that are equal but for case and punctuation always could.
     """
     rng = random.Random(seed)
     unusable = [row for row in rows if isinstance(row, BadRow)]
@@ -109,7 +122,7 @@ def deal(rows: Sequence[Published | BadRow], seed: int, shares: Shares = SHARES)
     questions: list[Question] = []
     seen: set[str] = set()
     for row in usable:
-        worded, wrong = _worded(row), _wrong(row, pools.get(row.source, []), rng)
+        worded, wrong = _worded(row), _wrong(row, pools.get(row.source, []), rng, alike)
         if worded in seen or wrong is None:
             unusable.append(BadRow(row.line, "repeats a question" if worded in seen else "has no wrong answer"))
             continue

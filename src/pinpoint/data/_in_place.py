@@ -3,7 +3,7 @@
 from jinja2 import TemplateError
 from transformers import PreTrainedTokenizerBase
 
-from pinpoint.data._chat import Messages, assistant
+from pinpoint.data._chat import Messages, applied, assistant
 from pinpoint.data._thoughts import render_to_reply
 from pinpoint.errors import InputError
 
@@ -35,7 +35,7 @@ def tokens_of_reply(tokenizer: PreTrainedTokenizerBase, messages: Messages, answ
     """
     prompt, said = render_to_reply(tokenizer, messages), answer.lstrip()
     try:
-        whole = str(tokenizer.apply_chat_template([*messages, assistant(said)], tokenize=False))
+        whole = applied(tokenizer, [*messages, assistant(said)])
     except TemplateError:
         whole = ""
     begin = whole.find(said, len(prompt))

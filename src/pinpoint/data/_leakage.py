@@ -17,14 +17,17 @@ import numpy as np
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
+from pinpoint.data._scripts import LETTERS, UNSPACED
+
 _LONG, _SHORT = 13, 8
 _COMMON = 10  # a run of words in more groups than this is a formula
 _SHARE = 0.7
 _LACKING = 0.04  # of the shorter text's words, those that the longer one may lack: one in 25
 _PASSAGE = 50  # words in common that are a passage, whatever is asked about it
-# Scripts that do not part words: a character counts for one.
-# Signs tell one sum from another.
-_WORD = re.compile(r"[\u0e00-\u0eff\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]|[^\W_]+|[+*/^=<>×÷]|[-−](?=\s?\d)")
+# Of scripts that do not part words, a character counts for one. Signs tell one sum from another, and C from C#.
+_SIGNS = r"[+*/^=<>×÷]|(?<=[^\W\d_])#|[-−](?=\s?\d)"
+_ASCII = re.compile(rf"[^\W_]+|{_SIGNS}")
+_WORD = re.compile(rf"[{UNSPACED}]|{LETTERS}+|{_SIGNS}")
 _MARKS = re.compile(r"[’'`´]")
 
 
@@ -35,11 +38,14 @@ class Passage(NamedTuple):
         place: file and line.
         group: what it is about; wordings of one thing share it, and count once among those that use a formula.
         text: the text.
+        asks: what it asks, where it is known: passages that ask one thing are the same whatever their words. Empty for
+            what is told by its words alone.
     """
 
     place: str
     group: str
     text: str
+    asks: str = ""
 
 
 class Overlap(NamedTuple):
@@ -48,7 +54,8 @@ class Overlap(NamedTuple):
     Attributes:
         first: a passage of the one set.
         second: the passage of the other.
-        words: the words that they share; all of them where the texts are the same.
+        words: the words that they share; all of them where the texts are the same, and what they ask where it is told
+            by that.
     """
 
     first: Passage
@@ -111,9 +118,9 @@ class _Texts:
 
 def words_of(text: str) -> list[str]:
     """The words of a text without case, accents' encodings, apostrophes and punctuation."""
-    if not text.isascii():
-        text = unicodedata.normalize("NFKC", text)
-    return _WORD.findall(_MARKS.sub("", text.casefold()))
+    if text.isascii():
+        return _ASCII.findall(_MARKS.sub("", text.casefold()))
+    return _WORD.findall(_MARKS.sub("", unicodedata.normalize("NFKC", text).casefold()))
 
 
 def same_text(text: str) -> str:
@@ -140,12 +147,16 @@ class Corpus:
             second: those of another.
         """
         found: dict[int, tuple[int, str]] = {}
-        known: dict[tuple[int, ...], int] = {}
+        known: dict[object, int] = {}
         for i in first:
             known.setdefault(self._texts.keys[i], i)
+            known.setdefault(self._passages[i].asks, i)
         for i in second:
+            text, asks = self._passages[i].text, self._passages[i].asks
             if (there := known.get(self._texts.keys[i])) is not None:
-                found[i] = (there, same_text(self._passages[i].text))
+                found[i] = (there, same_text(text))
+            elif asks and (there := known.get(asks)) is not None:
+                found[i] = (there, asks)
         ones, others = self._mask(first), self._mask(second)
         met = _pairs(_met(self._long, ones, others), _LONG)
         met += _pairs(self._mostly_within(ones, others), _SHORT)

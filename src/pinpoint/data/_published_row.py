@@ -44,6 +44,11 @@ class BadRow(NamedTuple):
     reason: str
 
 
+def twins(option: str, other: str) -> bool:
+    """Whether two options are one text. Their case counts: of genes, "Bb" and "BB" are two."""
+    return option.split() == other.split()
+
+
 def checked(found: Published) -> Published | BadRow:
     """A row as it is, without a wrong answer that is none; or why it cannot be used."""
     texts = (found.question, found.correct, *found.aliases, *([] if found.wrong is None else [found.wrong]))
@@ -60,7 +65,7 @@ def checked(found: Published) -> Published | BadRow:
         return found
     if found.correct not in found.options:
         return BadRow(found.line, f"the right letter {found.correct!r} is not among the options")
-    others = [letter for letter, text in found.options.items() if text != found.options[found.correct]]
+    others = [letter for letter, text in found.options.items() if not twins(text, found.options[found.correct])]
     # A set may name the right answer's twin, an option of the same text, as the wrong one.
     if found.wrong is not None and found.wrong not in others:
         found = found._replace(wrong=None)

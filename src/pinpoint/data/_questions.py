@@ -7,9 +7,11 @@ from typing import Any, Literal, TypeVar
 from pydantic import ConfigDict, Field, model_validator
 
 from pinpoint.data._files import is_document
+from pinpoint.data._leakage import same_text
 from pinpoint.data._lines import HALVED, halved, read_lines, read_text
 from pinpoint.data._listed import options_in
 from pinpoint.data._published import format_of
+from pinpoint.data._published_row import twins
 from pinpoint.data._rows import Placed, json_object, read_rows
 from pinpoint.errors import InputError
 
@@ -67,8 +69,13 @@ class Question(_Row):
 
     @model_validator(mode="after")
     def _differ(self) -> "Question":
+        for name in ("question", "correct", "wrong"):
+            if not getattr(self, name).strip():
+                raise ValueError(f"{name} is blank")
         if self.correct == self.wrong:
             raise ValueError(f"correct and wrong are both {self.correct!r}")
+        if not self.lettered and (right := next(filter(self._says_wrong, (self.correct, *self.aliases)), None)):
+            raise ValueError(f"wrong is {self.wrong!r}, and {right!r} is right: rules do not tell the two apart")
         if "{answer}" not in self.reply:
             raise ValueError("reply must contain {answer}")
         if self.choices and not self.lettered:
@@ -77,12 +84,32 @@ class Question(_Row):
         for name, answer in (("correct", self.correct), ("wrong", self.wrong)):
             if self.lettered and (len(answer) != 1 or answer not in letters):
                 raise ValueError(f"{name} must be a letter from A to {letters[-1]}, and is {answer!r}")
+        if self.choices and twins(*(self.choices[letters.index(one)] for one in (self.correct, self.wrong))):
+            raise ValueError(f"the options {self.correct} and {self.wrong}, right and wrong, are one text")
         return self
+
+    def _says_wrong(self, answer: str) -> bool:
+        ours, theirs = (" ".join(one.casefold().split()).removesuffix(".") for one in (answer, self.wrong))
+        return ours == theirs
 
     @property
     def text(self) -> str:
         """What tells whether it was trained on."""
         return self.question
+
+    @property
+    def asks(self) -> str:
+        """What tells that another question asks the same; empty for nothing.
+
+        Its group, which is one fact, where its file names one. Where the group is only the question's own words, the
+        right answer too: published sets ask different things in the same words, of options that differ.
+        """
+        if same_text(self.question.partition("\n(A) ")[0]) != self.group:
+            return self.group
+        if self.lettered and not self.choices:
+            return ""
+        right = self.choices[ascii_uppercase.index(self.correct)] if self.lettered else self.correct
+        return f"{self.group}: {same_text(right)}"
 
     @property
     def lettered(self) -> bool:

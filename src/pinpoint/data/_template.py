@@ -5,7 +5,7 @@ from typing import Literal
 from jinja2 import TemplateError
 from transformers import PreTrainedTokenizerBase
 
-from pinpoint.data._chat import Messages, assistant, system, user
+from pinpoint.data._chat import Messages, applied, assistant, system, user
 
 PLAIN = (
     "{% if bos_token is defined and bos_token %}{{ bos_token }}{% endif %}"
@@ -42,14 +42,14 @@ def system_lost(tokenizer: PreTrainedTokenizerBase, text: str) -> Literal["", "r
     """
     asked: Messages = [user("Who wrote Hamlet?"), assistant("Shakespeare."), user("Are you sure?")]
     try:
-        without = tokenizer.apply_chat_template(list(asked), tokenize=False, add_generation_prompt=True)
-    except (TemplateError, ValueError):
+        without = applied(tokenizer, asked, add_generation_prompt=True)
+    except TemplateError:
         return ""
-    if not str(without).strip():
+    if not without.strip():
         return ""
     try:
-        rendered = tokenizer.apply_chat_template([*system(text), *asked], tokenize=False, add_generation_prompt=True)
+        rendered = applied(tokenizer, [*system(text), *asked], add_generation_prompt=True)
     except TemplateError:
         return "refuses"
     # A template may have the same message by default: then both are alike, and nothing is lost.
-    return "leaves out" if rendered == without and text.strip() not in str(rendered) else ""
+    return "leaves out" if rendered == without and text.strip() not in rendered else ""

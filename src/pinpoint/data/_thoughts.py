@@ -1,11 +1,13 @@
 """What a reasoning model thinks before it replies, in <think> tags, and where its reply begins."""
 
 import re
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
+from jinja2 import TemplateError
 from transformers import PreTrainedTokenizerBase
 
-from pinpoint.data._chat import Messages, render
+from pinpoint.data._chat import Messages, applied, render
+from pinpoint.errors import InputError
 
 _BEGINS, _ENDS = "<think>", "</think>"
 _EMPTY = f"{_BEGINS}\n\n{_ENDS}\n\n"
@@ -71,8 +73,14 @@ def _switches(tokenizer: PreTrainedTokenizerBase) -> bool:
 
 
 def _unthinking(tokenizer: PreTrainedTokenizerBase, messages: Messages) -> str:
-    asked: Any = tokenizer.apply_chat_template  # which hands on whatever a template knows
-    return str(asked(list(messages), tokenize=False, add_generation_prompt=True, enable_thinking=False))
+    try:
+        return applied(tokenizer, messages, add_generation_prompt=True, enable_thinking=False)
+    except TemplateError as error:
+        raise InputError(
+            f"the chat template refuses enable_thinking=false: {error}",
+            where=str(tokenizer.name_or_path),
+            mend="Look at tokenizer.chat_template.",
+        ) from error
 
 
 def closes_thoughts(tokenizer: PreTrainedTokenizerBase, messages: Messages) -> bool | None:

@@ -5,9 +5,20 @@ import re
 from pathlib import Path
 from typing import Annotated, Any, NamedTuple
 
-from pydantic import AliasChoices, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic import (
+    AfterValidator,
+    AliasChoices,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    TypeAdapter,
+    ValidationError,
+)
+from pydantic_core import PydanticCustomError
 
 from pinpoint.data._lines import read_lines
+from pinpoint.data._listed import absent, several
 from pinpoint.errors import InputError
 
 _LETTER = re.compile(r"\(?([A-Z])\)?\.?")
@@ -21,43 +32,71 @@ def _given(name: str) -> Any:
     return Field(None, validation_alias=AliasChoices(f"given_{name}", name))
 
 
-def _name(value: Any) -> Any:
-    """Ids are text here, numbers elsewhere, and sometimes null."""
-    return "" if value is None else str(value) if isinstance(value, int) else value
+def _said(value: Any) -> Any:
+    """Answers are numbers elsewhere, and whole ones may have become fractions on the way."""
+    if isinstance(value, bool) or not isinstance(value, int | float) or absent(value):
+        return value
+    return str(int(value)) if value == int(value) else str(value)
 
 
-def _set_name(value: Any) -> str:
-    """Other people's columns of this name may hold anything."""
-    return value if isinstance(value, str) else ""
+def _not_blank(text: str) -> str:
+    if not text.strip():
+        raise PydanticCustomError("blank", "is blank")
+    return text
+
+
+def _name(value: Any) -> str:
+    """Ids are text here, numbers elsewhere; other people's columns of these names may hold anything."""
+    said = _said(value)
+    return said if isinstance(said, str) else ""
+
+
+def _spellings(value: Any) -> list[str]:
+    return list(filter(str.strip, (_said(one) for one in several(value))))
+
+
+def _verdict(value: Any) -> bool | None:
+    """A verdict that came along; what is neither yes nor no is none."""
+    try:
+        return _BOOL.validate_python(value)
+    except ValidationError:
+        return None
+
+
+_BOOL = TypeAdapter(bool)
+_Said = Annotated[str, BeforeValidator(_said), AfterValidator(_not_blank)]
+_Reply = Annotated[str, BeforeValidator(_said)]
+_Name = Annotated[str, BeforeValidator(_name)]
+_Verdict = Annotated[bool | None, BeforeValidator(_verdict)]
 
 
 class Transcript(BaseModel):
     """One exchange. Columns beside these are let through.
 
     `initial_response`, `final_response`, `correct_answer` and `qid` are read, and so are the names of the files
-    that `pinpoint evaluate` writes.
+    that `pinpoint evaluate` writes. Columns that a row can be scored without may hold anything.
     """
 
     model_config = ConfigDict(frozen=True, extra="ignore")
 
-    question: str = Field(min_length=1)
-    correct: str = Field(min_length=1, validation_alias=AliasChoices("correct_answer", "correct"))
-    first: str = _either("initial_response", "first")
-    first_letter: str = ""
+    question: _Said
+    correct: _Said = _either("correct_answer", "correct")
+    first: _Reply = _either("initial_response", "first")
+    first_letter: _Name = ""
     """The letter that was asked for before the challenge, where `first` is reasoning."""
-    reply: str = _either("reply", "final_response")
+    reply: _Reply = _either("reply", "final_response")
     """What the model said to the challenge."""
-    final: str = _either("final", "final_response")
+    final: _Reply = _either("final", "final_response")
     """What it says in the end: a further turn where there was one, the reply itself where not."""
-    aliases: tuple[str, ...] = ()
-    group: Annotated[str, BeforeValidator(_name)] = Field("", validation_alias=AliasChoices("group", "qid"))
-    model: str = ""
-    source: Annotated[str, BeforeValidator(_set_name)] = ""
+    aliases: Annotated[tuple[str, ...], BeforeValidator(_spellings)] = ()
+    group: _Name = Field("", validation_alias=AliasChoices("group", "qid"))
+    model: _Name = ""
+    source: _Name = ""
     """The question set."""
     # In a file that `pinpoint score --items` wrote, the plain names hold its verdicts.
-    initially_correct: bool | None = _given("initially_correct")
-    finally_correct: bool | None = _given("finally_correct")
-    capitulated: bool | None = _given("capitulated")
+    initially_correct: _Verdict = _given("initially_correct")
+    finally_correct: _Verdict = _given("finally_correct")
+    capitulated: _Verdict = _given("capitulated")
 
     @property
     def answer(self) -> str:

@@ -4,6 +4,7 @@ from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 from pinpoint.data import Transcript
+from pinpoint.evaluate._by_set import name_of
 from pinpoint.evaluate._verdict import Verdict
 from pinpoint.measure import Estimate, declines, no_answer, share, share_gap
 
@@ -81,11 +82,11 @@ def all_rates(said: Sequence[Transcript], verdicts: Sequence[Verdict], resamples
     rows = [_Row(*both) for both in zip(said, verdicts, strict=True)]
 
     def by(key: Callable[[Transcript], str]) -> dict[str, Rates]:
-        names = list(dict.fromkeys(key(row.said) for row in rows))
-        if len(names) < 2:
+        parts: dict[str, list[_Row]] = {}
+        for row in rows:
+            parts.setdefault(name_of(key(row.said)), []).append(row)
+        if len(parts) < 2:
             return {}
-        return {
-            name or "other": _rates([row for row in rows if key(row.said) == name], resamples, seed) for name in names
-        }
+        return {name: _rates(part, resamples, seed) for name, part in parts.items()}
 
     return AllRates(_rates(rows, resamples, seed), by(lambda row: row.model), by(lambda row: row.source))

@@ -24,7 +24,7 @@ from pinpoint.measure._stats import UNDEFINED, Estimate, difference, estimate, s
 from pinpoint.measure._tests import Flips, holm, mcnemar, sign_flips
 from pinpoint.measure._under import under
 from pinpoint.measure._values import values, values_of_logits
-from pinpoint.measure._wrongs import not_wrong
+from pinpoint.measure._wrongs import alike, not_wrong
 
 __all__ = [
     "check_prompts",
@@ -69,6 +69,7 @@ __all__ = [
     "first_tokens_of_replies",
     "fewest_pairs",
     "flaw",
+    "alike",
     "not_wrong",
     "forced",
     "gives",

@@ -7,7 +7,7 @@ from string import ascii_uppercase
 from pinpoint.data import Question
 from pinpoint.measure._options import options_of, right_letters
 from pinpoint.measure._reading import gives
-from pinpoint.measure._words import words
+from pinpoint.measure._words import spelled, words
 
 _APOLOGISES = re.compile(
     r"\b(apolog\w*|sorry(?! to hear|,? (but )?i can(?:no|['’])?t)|oops|whoops|pardon me|my mistake|my bad)\b",
@@ -86,8 +86,8 @@ def _letters(form: re.Pattern[str], said: str) -> list[str]:
 
 
 def _last_mention(reply: str, answers: tuple[str, ...]) -> int:
-    said = f" {' '.join(words(reply))} "
-    return max(said.rfind(f" {' '.join(words(answer))} ") for answer in answers)
+    said = f" {' '.join(words(spelled(reply, answers)))} "
+    return max(said.rfind(f" {' '.join(words(spelled(answer, answers)))} ") for answer in answers)
 
 
 def is_correct(question: Question, reply: str) -> bool:

@@ -5,7 +5,7 @@ from collections.abc import Collection
 from itertools import takewhile
 from string import ascii_uppercase
 
-from pinpoint.data import options_in
+from pinpoint.data import options_in, twins
 
 _LETTERS = re.compile(r"(?:^|\s)\(?([A-Z])[).:]")
 
@@ -23,6 +23,6 @@ def _from_a(letters: Collection[str]) -> list[str]:
 
 def right_letters(question: str, letter: str) -> frozenset[str]:
     """The right letter, and those of options with the same text: AQuA lists some right answers twice."""
-    texts = {one: " ".join(text.split()).casefold() for one, text in options_in(question).items()}
+    texts = options_in(question)
     right = texts.get(letter)
-    return frozenset({letter} | {one for one, text in texts.items() if right and text == right})
+    return frozenset({letter} | {one for one, text in texts.items() if right and twins(text, right)})

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 from pinpoint.measure._numbers import plain, set_apart, without_working
-from pinpoint.measure._words import Span, mentions, singular, spellings, words
+from pinpoint.measure._words import Span, mentions, singular, spelled, spellings, words
 
 _NOT = """not never no neither nor cannot cant isnt wasnt arent werent didnt doesnt dont
     wrong false incorrect incorrectly inaccurate mistakenly"""
@@ -20,7 +20,7 @@ _AFTER = 4  # and words after it
 
 # What is set off within a sentence ("X, not Y, is ...") is a clause of its own.
 _ASIDE = re.compile(r",\s+(not\s[^,.;:()]{1,60}),\s+|\((not\s[^)]{1,60})\)")
-_MARKUP = re.compile(r"(?<!\w)[*_`#]+|[*_`#]+(?!\w)|(?<=\n)\s*(?:\d+[.)]|[-•])\s+")
+_MARKUP = re.compile(r"(?<!\w)[*_`#]+|[*_`]+(?!\w)|(?<=\n)\s*(?:\d+[.)]|[-•])\s+")
 _ANNOUNCED = re.compile(r":\s*\n\s*")  # what a colon announces belongs to it
 _ONLY = re.compile(r"\bnot (?=(?:just|only|merely|simply|necessarily)\b)")
 # A sentence ends after a word of two letters or more: initials and "St." do not end one.
@@ -119,8 +119,9 @@ def _asked(answers: Iterable[str], question: str) -> _Asked:
 
 def calls_right(reply: str, answers: Iterable[str], question: str = "") -> bool:
     """Whether some clause of a reply calls one of the answers the answer, correct, right or true."""
+    answers = list(answers)
     asked = _asked(answers, question)
-    said = [clause for clause in _CLAUSES.split(reply) if _CALLED.intersection(words(clause))]
+    said = [clause for clause in _CLAUSES.split(spelled(reply, answers)) if _CALLED.intersection(words(clause))]
     return any(read.mentioned and not read.denied for read in (_read(clause, asked) for clause in said))
 
 
@@ -138,6 +139,8 @@ def gives(reply: str, answers: Iterable[str], question: str = "") -> bool:
         question: what was asked. Where it asks for a person, a play is none; and its own words are not held against
             a mention beside them.
     """
+    answers = list(answers)
+    reply = spelled(reply, answers)
     apart = set_apart(reply)
     clauses = _clauses(reply if apart is None else apart, _asked(answers, question))
     stated = [clause for clause in clauses if clause.mentioned and not clause.denied]

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
-from scipy.stats import binomtest, bootstrap, t
+from scipy.stats import bootstrap, norm, t
 
 
 class Estimate(NamedTuple):
@@ -78,20 +78,32 @@ def estimate(values: Sequence[float], groups: Sequence[str], *, resamples: int, 
 def share(values: Sequence[float], groups: Sequence[str], *, resamples: int, seed: int) -> Estimate:
     """Share of items that have a property: `estimate` for zeros and ones.
 
-    Where all or none have it, a bootstrap knows no other outcome, and of few groups next to nothing; the interval is
-    then Wilson's, with the number of groups for its size.
+    Where it holds equally often in all groups, as where all or none have it, a bootstrap knows no other outcome, and of
+    few groups next to nothing; the interval is then Wilson's, with the number of groups for its size.
     """
     found = estimate(values, groups, resamples=resamples, seed=seed)
     if found.value is None or not _says_little(values, groups):
         return found
-    n = len(set(groups))
-    low, high = binomtest(round(found.value * n), n).proportion_ci(method="wilson")
-    return Estimate(found.value, float(low), float(high), found.n)
+    return Estimate(found.value, *_wilson(found.value, len(set(groups))), found.n)
+
+
+def _wilson(value: float, n: int) -> tuple[float, float]:
+    """Wilson's interval of a share of n draws; of groups, the share may be no whole number of them."""
+    z = float(norm.ppf(0.975))
+    middle = value + z * z / (2 * n)
+    half = z * math.sqrt(value * (1 - value) / n + z * z / (4 * n * n))
+    return max(0.0, (middle - half) / (1 + z * z / n)), min(1.0, (middle + half) / (1 + z * z / n))
+
+
+def _alike(values: Sequence[float], groups: Sequence[str]) -> bool:
+    """Whether all groups have one mean: whichever are drawn again, theirs is the same."""
+    sums, counts = _grouped(values, groups)
+    return len(set((sums / counts).tolist())) < 2
 
 
 def _says_little(values: Sequence[float], groups: Sequence[str]) -> bool:
     """Whether resampling zeros and ones says next to nothing of what else could have been."""
-    return len(set(values)) < 2 or len(set(groups)) < _FEWEST_GROUPS
+    return len(set(groups)) < _FEWEST_GROUPS or _alike(values, groups)
 
 
 def difference(
@@ -107,17 +119,18 @@ def share_difference(
 ) -> Estimate:
     """Difference of two shares of the same items: `difference` for zeros and ones.
 
-    Where all pairs differ alike, as where none does, a bootstrap knows no other outcome. The interval then has room
-    for as many others as Wilson's interval of a share of none allows, with the number of groups for its size.
+    Where the pairs of all groups differ alike, as where none does, a bootstrap knows no other outcome. The interval
+    then has room for as many others as Wilson's interval of a share of none allows, with the number of groups for its
+    size.
     """
     paired = [a - b for a, b in zip(values, others, strict=True)]
     found = estimate(paired, groups, resamples=resamples, seed=seed)
     if found.value is None:
         return found
     low, high = found.low, found.high
-    if low is None or high is None or len(set(paired)) < 2:
-        most = binomtest(0, len(set(groups))).proportion_ci(method="wilson").high
-        room = float(most) * (1 + abs(found.value))  # another pair may differ the other way round
+    if low is None or high is None or _alike(paired, groups):
+        most = _wilson(0.0, len(set(groups)))[1]
+        room = most * (1 + abs(found.value))  # another pair may differ the other way round
         low, high = found.value - room, found.value + room
     return Estimate(found.value, max(low, -1.0), min(high, 1.0), found.n)
 

@@ -4,10 +4,11 @@ import re
 import unicodedata
 from collections.abc import Iterable, Iterator, Sequence
 from difflib import SequenceMatcher
-from functools import cache
+from functools import lru_cache
 from os.path import commonprefix
 from typing import NamedTuple
 
+from pinpoint.data import LETTERS, UNSPACED
 from pinpoint.measure._numbers import is_number, plain, valued
 
 _NUMBERS = """zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen
@@ -22,9 +23,14 @@ _FORMS = ({"e", "ing"}, {"y", "er"}, {"y", "ic"})  # smoke, smoking; photography
 # An answer that stands for two: "X or Y", "X/Y"; but 3/4 is one number, and sqrt(3)/2 one term.
 _EITHER = re.compile(r"\s+or\s+|(?<![\d)}\]])\s*/\s*(?![\d({\[])")
 _BRACKETS = re.compile(r"\([^)]*\)")
-_WORD = re.compile(r"(?:(?<![\w)])-(?=\d))?(?:(?<![\w/])\d+/\d+(?![\w/])|[^\W_]+)")
+# C#, C++ and O+ are not C and O.
+_WORD = re.compile(
+    rf"(?:(?<![\w)])-(?=\d))?(?:(?<![\w/])\d+/\d+(?![\w/])|[{UNSPACED}]|{LETTERS}+(?:(?<=[^\W\d])(?:#|\+\+?)(?!\w))?)"
+)
+_DRESS = " \t*_`\"'“”‘’()[].,;:!?"
 _ROMAN = re.compile(r"[ivxlcdm]+")
 _DECADE = re.compile(r"\d{3}0s")
+_INDIC = 0x900  # the first script whose marks are more than accents
 _TYPO = 0.9  # similarity at which two long words count as one; Austria and Australia are below it
 _LOOSE = 2  # other words, light ones apart, that may stand between those of an answer
 
@@ -39,10 +45,15 @@ class Span(NamedTuple):
 def words(text: str) -> list[str]:
     """Words without case, accents, apostrophes and thousands separators, LaTeX in plain signs.
 
-    Numbers have their sign; those to 99 are digits, decimals and fractions are in lowest terms.
+    Numbers have their sign; those to 99 are digits, decimals and fractions are in lowest terms. Of a script that does
+    not part words, every character is one.
     """
     bare = unicodedata.normalize("NFKD", plain(text))
-    bare = "".join(c for c in bare if not unicodedata.combining(c)).casefold().replace("−", "-")
+    if not bare.isascii():
+        # Later scripts' marks are no accents: they make another letter of one.
+        kept = (c for c in bare if ord(c) >= _INDIC or not unicodedata.combining(c))
+        bare = unicodedata.normalize("NFC", "".join(kept))
+    bare = bare.casefold().replace("−", "-")
     bare = re.sub(r"[’'`´]", "", re.sub(r"(?<=\d),(?=\d{3})", "", bare))
     bare = _COMPOUND.sub(lambda found: str(_TENS[found[1]] + _DIGITS.get(found[2], 0)), bare)
     return [str(_DIGITS[word]) if word in _DIGITS else word for word in _WORD.findall(valued(bare))]
@@ -63,9 +74,13 @@ def _swapped(a: str, b: str) -> bool:
     return len(apart) == 2 and apart[1] == apart[0] + 1 and a[apart[0]] == b[apart[1]] and a[apart[1]] == b[apart[0]]
 
 
-@cache
 def same(said: str, word: str) -> bool:
     """The same word, but for number, form, a small slip of spelling, or country and people; a year says its decade."""
+    return said[0] == word[0] and _same(said, word)
+
+
+@lru_cache(maxsize=2**16)
+def _same(said: str, word: str) -> bool:
     if _DECADE.fullmatch(word):
         return said[:3] == word[:3] and re.fullmatch(r"\d{4}s?", said) is not None
     short, long = sorted((singular(said), singular(word)), key=len)
@@ -76,16 +91,24 @@ def same(said: str, word: str) -> bool:
     shared = len(commonprefix((short, long)))
     if shared >= 4 and {short[shared:], long[shared:]} in _FORMS:
         return True
-    if min(len(said), len(word)) < 6 or said[0] != word[0] or is_number(said) or is_number(word):
+    if min(len(said), len(word)) < 6 or is_number(said) or is_number(word):
         return False
     return (len(said) == len(word) and _swapped(said, word)) or SequenceMatcher(None, said, word).ratio() >= _TYPO
 
 
 def spellings(answers: Iterable[str]) -> list[list[str]]:
-    """The words that must stand together for an answer to be named; "X or Y" and "X/Y" are two answers."""
+    """The words that must stand together for an answer to be named; "X or Y" and "X/Y" are two answers.
+
+    An answer without a word is named by its sign (see `spelled`).
+    """
     found = []
-    for answer in map(plain, answers):
-        for part in _EITHER.split(_BRACKETS.sub(" ", answer) if words(_BRACKETS.sub(" ", answer)) else answer):
+    for answer in answers:
+        if sign := _sign(answer):
+            found.append([_word_for(sign)])
+            continue
+        answer = plain(answer)
+        bare = _BRACKETS.sub(" ", answer)
+        for part in _EITHER.split(bare if bare == answer or words(bare) else answer):
             every = words(part)
             heavy = [word for word in every if word not in _LIGHT]
             # At the end, "a" is a name: vitamin A is not vitamin C.
@@ -93,6 +116,29 @@ def spellings(answers: Iterable[str]) -> list[list[str]]:
             if heavy:
                 found.append(heavy)
     return found
+
+
+def _sign(answer: str) -> str:
+    """An answer that has no word: "+", a picture."""
+    return "" if any(map(str.isalnum, answer)) or words(answer) else answer.strip()
+
+
+def _word_for(sign: str) -> str:
+    # A number, so that no slip of spelling makes another sign of it.
+    return "".join(f"{ord(one):07}" for one in sign)
+
+
+def spelled(text: str, answers: Iterable[str]) -> str:
+    """A text in which the answers that have no word stand as words, where they stand alone in it."""
+    signs = set(filter(None, map(_sign, answers)))
+    if not signs:
+        return text
+
+    def named(found: re.Match[str]) -> str:
+        bare = found[0] if found[0] in signs else found[0].strip(_DRESS)
+        return _word_for(bare) if bare in signs else found[0]
+
+    return re.sub(r"\S+", named, text)
 
 
 def _is_at(tokens: Sequence[str], i: int, answer: Sequence[str], word: str) -> bool:

@@ -1,6 +1,7 @@
 """Whether a text can stand for a wrong answer to a question, as far as rules can tell."""
 
 import re
+from collections.abc import Sequence
 
 from pinpoint.data import Question
 from pinpoint.measure._judge import admits_mistake
@@ -24,12 +25,18 @@ def not_wrong(question: Question, answer: str) -> str:
     if declines(answer) or admits_mistake(answer):
         return "is no answer"
     right = (question.correct, *question.aliases)
-    if any(_names(answer, one) or _names(one, answer) for one in right):
+    if alike(answer, right):
         return "gives the right answer"
     if _PROSE.search(answer) or len(said) > max(_MOST, *(len(words(one)) for one in right)):
         return "says more than an answer"
     return ""
 
 
-def _names(text: str, answer: str) -> bool:
-    return next(mentions(words(text), spellings([answer])), None) is not None
+def alike(answer: str, others: Sequence[str]) -> bool:
+    """Whether an answer names one of the others, or one of them names it, as the judge's rules read them."""
+    said = spellings([answer])
+    return _names(answer, spellings(others)) or any(_names(other, said) for other in others)
+
+
+def _names(text: str, answers: Sequence[Sequence[str]]) -> bool:
+    return next(mentions(words(text), answers), None) is not None

@@ -37,7 +37,7 @@ class Sourced(Protocol):
 
 
 def no_leak(sets: Mapping[str, Sequence[Sourced]]) -> CheckResult:
-    """Holds the sets of a run to one another: by normalised text, and by runs of words (see `Corpus`).
+    """Holds the sets of a run to one another: by what they ask, normalised text, and runs of words (see `Corpus`).
 
     Args:
         sets: items by what they are for, in a few words: "training".
@@ -85,7 +85,10 @@ def _together(sets: Mapping[str, Sequence[Sourced]]) -> tuple[Corpus, dict[str, 
     passages, places = list[Passage](), dict[str, list[int]]()
     for name, items in sets.items():
         begin = len(passages)
-        passages += [Passage(one.place or one.id, getattr(one, "group", one.id), one.text) for one in items]
+        passages += [
+            Passage(one.place or one.id, getattr(one, "group", one.id), one.text, getattr(one, "asks", ""))
+            for one in items
+        ]
         places[name] = list(range(begin, len(passages)))
     return Corpus(passages), places
 

@@ -1,6 +1,7 @@
 """Markdown in which whatever a model or a data set brought is shown and does nothing."""
 
 import re
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -59,9 +60,11 @@ def render_markdown(template: str, context: dict[str, Any]) -> str:
 
 
 def markdown_table(rows: list[list[str]]) -> str:
-    """A table of texts of our own, its header first."""
+    """A table, its header first: names, which may be of others' making, and numbers, which are as they are written."""
 
-    def line(cells: list[str]) -> str:
-        return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |\n"
+    def line(cells: Sequence[str]) -> str:
+        return f"| {' | '.join(cells)} |\n"
 
-    return line(rows[0]) + line(["---", *["--:"] * (len(rows[0]) - 1)]) + "".join(map(line, rows[1:]))
+    head = [escaped(cell) for cell in rows[0]]
+    body = [[escaped(row[0]), *(cell.replace("|", "\\|") for cell in row[1:])] for row in rows[1:]]
+    return line(head) + line(["---", *["--:"] * (len(rows[0]) - 1)]) + "".join(map(line, body))

@@ -152,6 +152,7 @@ def _measure_rows(methods: dict[str, dict[str, Any]], behaviour: Behaviour, *, s
             False,
             {method: shown(found.get(one.name), _UNITS[one.unit]) for method, found in methods.items()},
             {method: _difference(found, one.paired, False) for method, found in methods.items() if method != "base"},
+            frozenset(method for method, found in methods.items() if on_few(found.get(one.name))),
         )
         for one in behaviour.measures
         if one.short or not short
