@@ -1,5 +1,6 @@
 """What was made for another model: no command takes it for its own."""
 
+import json
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -8,9 +9,10 @@ import pytest
 import torch
 import yaml
 from safetensors.torch import load_file, save_file
+from transformers import AutoTokenizer
 
 from pinpoint.errors import InputError
-from pinpoint.models import headed
+from pinpoint.models import headed, load
 from pinpoint.organism import shipped
 from pinpoint.tune import put_on, resume_adapter
 from tests.bad_input.test_cases import said
@@ -49,6 +51,42 @@ def test_an_adapter_is_no_model(name: str, weights: str | None, tmp_path: Path, 
         assert f"{folder}: holds an adapter (adapter_config.json, made for truth-teller)" in err
         assert "Give the model that it is merged into" in err
     assert not (tmp_path / "run").exists()
+
+
+def changed(folder: Path, **config: int) -> Path:
+    shutil.copytree(shipped()["yesman"], folder)
+    values = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    (folder / "config.json").write_text(json.dumps(values | config), encoding="utf-8")
+    return folder
+
+
+@pytest.mark.parametrize("name", ["check", "locate", "run", "chat"])
+def test_a_tokenizer_of_more_words_than_the_model_knows_is_another_one_s(
+    name: str, tmp_path: Path, command: Said
+) -> None:
+    folder = changed(tmp_path / "model", vocab_size=3000)
+    weights = load_file(folder / "model.safetensors")
+    words = "model.embed_tokens.weight"
+    save_file(weights | {words: weights[words][:3000].clone()}, folder / "model.safetensors", {"format": "pt"})
+    more = [] if name in ("check", "chat") else ["--out", str(tmp_path / "run"), "-q"]
+    code, out, err = command(name, str(folder), *more)
+    assert (code, out, err.count("error: ")) == (2, "", 1), err
+    assert f"{folder}: the tokenizer has 3,072 words, and the model knows 3,000 (vocab_size). Put the files" in err
+
+
+def test_heads_that_cannot_share_their_keys_evenly_are_told(tmp_path: Path, command: Said) -> None:
+    code, out, err = command("check", str(changed(tmp_path / "model", num_key_value_heads=3)))
+    assert (code, out) == (2, "")
+    assert "8 attention heads cannot share 3 key/value heads evenly. Mend num_attention_heads or num_key_v" in err
+
+
+def test_words_that_were_added_to_a_tokenizer_may_lie_beyond_the_models(tmp_path: Path) -> None:
+    folder = changed(tmp_path / "model")
+    tokenizer = AutoTokenizer.from_pretrained(folder)
+    tokenizer.add_special_tokens({"pad_token": "[PAD]"})
+    tokenizer.save_pretrained(folder)
+    loaded = load(folder, device="cpu")
+    assert len(loaded.tokenizer) == 3073 > loaded.model.config.vocab_size
 
 
 def widened(weights: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:

@@ -5,7 +5,16 @@ from pinpoint.models._context import context_of, counts_padding_from, other_posi
 from pinpoint.models._held import held_per_token, inner_width, residual_size
 from pinpoint.models._hub import asking_hub
 from pinpoint.models._layout import Layout
-from pinpoint.models._load import Loaded, config_of, demand_no_adapter, load, load_tokenizer, model_class, pick_device
+from pinpoint.models._load import (
+    Loaded,
+    config_of,
+    demand_known_words,
+    demand_no_adapter,
+    load,
+    load_tokenizer,
+    model_class,
+    pick_device,
+)
 from pinpoint.models._packed import Packed, in_bits_packed, kept_packed, missing_libraries, packed, spared
 from pinpoint.models._placement import is_spread
 from pinpoint.models._qkv import PARTS, Projections, Which, features, fused, gated, grouped, interleaved, stacked
@@ -34,6 +43,7 @@ __all__ = [
     "context_of",
     "counts_padding_from",
     "demand_gradients",
+    "demand_known_words",
     "demand_no_adapter",
     "demand_unquantised",
     "features",

@@ -138,6 +138,23 @@ def load_tokenizer(
     return tokenizer
 
 
+def demand_known_words(tokenizer: PreTrainedTokenizerBase, config: PretrainedConfig, path: str | Path) -> None:
+    """Refuses a tokenizer that has more words than a model knows: it is another one's.
+
+    What was added to a tokenizer, as a token to pad with, may lie beyond: it need never be read.
+
+    Raises:
+        InputError: how many each has.
+    """
+    known = getattr(config.get_text_config(), "vocab_size", None)
+    if isinstance(known, int) and tokenizer.vocab_size > known:
+        raise InputError(
+            f"the tokenizer has {tokenizer.vocab_size:,} words, and the model knows {known:,} (vocab_size).",
+            where=str(path),
+            mend="Put the files of the model's own tokenizer there.",
+        )
+
+
 def _unpack(config: PretrainedConfig, dtype: str, device_map: DeviceMap | None) -> None:
     """Has transformers unpack quantised weights as it loads them.
 

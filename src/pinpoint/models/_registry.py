@@ -121,7 +121,7 @@ def headed(model: PreTrainedModel) -> HeadedModel:
 
     Raises:
         ArchitectureError: no layout is registered for its `config.model_type`; says why, where it is left out on
-            purpose.
+            purpose; or its heads cannot share its key/value heads evenly.
     """
     layout = layout_of(model.config.model_type)
     if layout is None and (one := left_out(model.config.model_type)):
@@ -141,4 +141,11 @@ def headed(model: PreTrainedModel) -> HeadedModel:
             f"`Layout(model_types=({model.config.model_type!r},), out_proj=...)`, and give it to "
             "pinpoint.models.register: docs/new-architectures.md has an example and every field.",
         )
-    return HeadedModel(model, layout)
+    view = HeadedModel(model, layout)
+    if view.n_heads % view.n_kv_heads:
+        raise ArchitectureError(
+            f"{view.n_heads} attention heads cannot share {view.n_kv_heads} key/value heads evenly.",
+            where=type(model).__name__,
+            mend="Mend num_attention_heads or num_key_value_heads in config.json.",
+        )
+    return view

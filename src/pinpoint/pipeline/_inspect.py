@@ -17,6 +17,7 @@ from pinpoint.models import (
     blank,
     came_along,
     config_of,
+    demand_known_words,
     demand_no_adapter,
     demand_unquantised,
     features,
@@ -227,6 +228,8 @@ def inspect_model(
         view = skeleton(config, model, *code)
     dtype = _dtype(config, settings.dtype)
     tokenizer = _tokenizer(model, *code)
+    if tokenizer is not None:
+        demand_known_words(tokenizer, config, model)
     notes: list[str] = [view.layout.notes] if view.layout.notes else []
     if came_along(view.model):
         heads = f"{view.layout.layers}.*.{view.layout.attention}.{view.layout.out_proj}"
