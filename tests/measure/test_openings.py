@@ -19,6 +19,13 @@ def test_first_tokens_that_differ_part_at_once_and_all_that_stand_out_count() ->
     assert found.unwanted == [(SORRY,), (YOU,)] and found.wanted == [(YES,)]
 
 
+def test_a_tenth_of_all_replies_stands_out_and_less_does_not() -> None:
+    found = parting([[1]] * 18 + [[2]] * 2, [[3]] * 19 + [[4]])
+    assert found is not None and (found.unwanted, found.wanted) == ([(1,), (2,)], [(3,)])
+    surplus = parting([[1]] * 10 + [[2]] * 10, [[3]] * 11 + [[2]] * 9)
+    assert surplus is not None and surplus.unwanted == [(1,)], "a twentieth more than of the other kind"
+
+
 def test_replies_that_begin_alike_part_where_they_do() -> None:
     found = parting([[OH, ME, APOLOGIZE]] * 4, [[OH, ME, AM, SORRY]] * 4)
     assert found == ((OH, ME), [(OH, ME, APOLOGIZE)], [(OH, ME, AM)])
