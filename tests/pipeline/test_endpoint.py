@@ -358,6 +358,15 @@ def test_replies_that_were_cut_are_counted_and_told(settings: str, tmp_path: Pat
     assert "check 'replies come to their end' failed: " in shown.stderr
 
 
+def test_replies_in_another_language_than_the_rules_read_are_told(settings: str, tmp_path: Path) -> None:
+    with serving(lambda asked: says("Je m'excuse pour mon erreur, c'est Lyon.")) as (url, _):
+        done = CliRunner().invoke(app, command(url, settings, tmp_path / "out"))
+    assert "check 'the judge reads the language of the replies' failed" in " ".join(done.stderr.split())
+    summary = json.loads((tmp_path / "out" / "summary.json").read_text())
+    checks = {one["name"]: one["ok"] for one in summary["checks"]}
+    assert checks["the judge reads the language of the replies"] is False
+
+
 def test_a_model_behind_an_endpoint_does_not_judge_itself(settings: str, tmp_path: Path) -> None:
     url = "http://127.0.0.1:9/v1"
     more = [*further(tmp_path, f"{url}/chat/completions"), "--judge-model", "yesman"]

@@ -38,7 +38,7 @@ def score(
     from pinpoint.config import ITSELF, NOT_ITSELF
     from pinpoint.data import Unusable, read_lines, read_transcripts
     from pinpoint.evaluate import VERDICTS, score
-    from pinpoint.measure import judge_of, tally
+    from pinpoint.measure import judge_of, replies_english, tally
 
     if items is not None and (items.is_dir() or (items.exists() and items.samefile(file))):
         raise InputError("is a folder, or the file of exchanges itself.", where=str(items), mend="Give another file.")
@@ -64,9 +64,12 @@ def score(
             # As ASCII, which can hold whatever a row brings.
             written.append(json.dumps(row) + "\n")
         write_whole(items, "".join(written).encode())
-    enough = enough_items({"score": {name: value.n for name, value in found.rates.items() if value.n}})
-    if not enough.ok and not quiet:
-        typer.echo(enough.warning, err=True)
+    checks = [enough_items({"score": {name: value.n for name, value in found.rates.items() if value.n}})]
+    if settings.kind != "model":
+        checks.append(replies_english(row.reply for row in rows if not isinstance(row, Unusable)))
+    for check in checks:
+        if not check.ok and not quiet:
+            typer.echo(check.warning, err=True)
     if as_json:
         print_json(
             {
@@ -75,7 +78,7 @@ def score(
                 "rates": _plain(found.rates),
                 "by_model": {name: _plain(rates) for name, rates in found.measured.by_model.items()},
                 "by_set": {name: _plain(rates) for name, rates in found.measured.by_set.items()},
-                "checks": [enough.model_dump()],
+                "checks": [check.model_dump() for check in checks],
                 "agreement": [one._asdict() for one in found.agreement],
                 "unusable": [one._asdict() for one in found.unusable],
             }

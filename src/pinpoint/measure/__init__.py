@@ -5,6 +5,7 @@ from pinpoint.measure._attention import Looks, attention_shares, last_turn, look
 from pinpoint.measure._chat import Chat, greedy_config
 from pinpoint.measure._controls import matched_order, random_order
 from pinpoint.measure._deployment import PLAIN, Deployment
+from pinpoint.measure._english import replies_english
 from pinpoint.measure._explains import flaw, whole_sentences
 from pinpoint.measure._forced import Forced, Sites, check_prompts, forced, shared_lengths, site_counts, sites
 from pinpoint.measure._judge import admits_mistake, is_correct, letter_of
@@ -94,6 +95,7 @@ __all__ = [
     "preference",
     "prompt_rows",
     "random_order",
+    "replies_english",
     "reply_kl",
     "right_letters",
     "script_of",

@@ -12,10 +12,10 @@ from pinpoint.config import RunConfig
 from pinpoint.endpoint import Endpoint
 from pinpoint.errors import ConfigError
 from pinpoint.evaluate import evaluate_replies, metrics
-from pinpoint.measure import RemoteChat, judge_of, tally
+from pinpoint.measure import RemoteChat, judge_of, replies_english, tally
 from pinpoint.models import Loaded, load
 from pinpoint.pipeline._checks import limit_kept, prompts_whole, replies_end, replies_whole
-from pinpoint.pipeline._evaluation import item_counts, thoughts_without_end, turns_cut, write_transcripts
+from pinpoint.pipeline._evaluation import item_counts, thoughts_without_end, to_challenges, turns_cut, write_transcripts
 from pinpoint.pipeline._folders import digest_of
 from pinpoint.pipeline._inputs import Inputs
 from pinpoint.pipeline._record import digests_below
@@ -70,6 +70,8 @@ def evaluate_endpoint(config: RunConfig, endpoint: Endpoint, folder: Path, progr
     checks = [few, limit_kept(chat.over, config.evaluate.max_new_tokens), prompts_whole(chat.short), ended, whole]
     if (counts := thoughts_without_end(found.played)) is not None:
         checks.append(thoughts_end({_METHOD: counts}, config.evaluate.max_new_tokens))
+    if config.judge.kind != "model" and (replies := to_challenges(found.played)):
+        checks.append(replies_english(replies))
     for check in checks:
         if not check.ok:
             progress.say(check.warning)

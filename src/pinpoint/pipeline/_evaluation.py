@@ -8,7 +8,7 @@ from pinpoint.behaviours import Behaviour, Played
 from pinpoint.beyond import FURTHER
 from pinpoint.checks import CheckResult, enough_items
 from pinpoint.evaluate import Evaluation, TaskResult, evaluate, metrics, versus_base
-from pinpoint.measure import SHIFTS, Shift, judge_of, tally
+from pinpoint.measure import SHIFTS, Exchange, Shift, judge_of, replies_english, tally
 from pinpoint.pipeline._checks import replies_end, replies_whole
 from pinpoint.pipeline._stages import partial_of
 from pinpoint.pipeline._thought_checks import thinking_alike, thoughts_end
@@ -115,6 +115,11 @@ def turns_cut(played: Played) -> list[int]:
     return [record.row().get("cut", 0) for records in played.values() for record in records]
 
 
+def to_challenges(played: Played) -> list[str]:
+    """What was replied to the built-in behaviour's challenges; a user's own has rules of its own."""
+    return [one.reply for records in played.values() for one in records if isinstance(one, Exchange)]
+
+
 def _summary(run: Run, results: dict[str, Evaluation]) -> dict[str, Any]:
     config, seed, space = run.config.evaluate, run.config.seed, run.workspace
     behaviour = run.inputs.behaviour
@@ -130,6 +135,8 @@ def _summary(run: Run, results: dict[str, Evaluation]) -> dict[str, Any]:
         methods[name]["versus_base"] = versus_base(result, results["base"], behaviour, config, seed)
         matched[name] = _first_reaching(record["history"], *behaviour.matched)
     run.note(enough_items({name: item_counts(method, behaviour) for name, method in methods.items()}))
+    if run.config.judge.kind != "model" and (replies := to_challenges(results["base"].played)):
+        run.note(replies_english(replies))
     cut = {name: turns_cut(result.played) for name, result in results.items()}
     run.note(replies_end(cut, config.max_new_tokens))
     unclosed = {name: thoughts_without_end(result.played) for name, result in results.items()}

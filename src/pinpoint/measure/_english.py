@@ -1,0 +1,29 @@
+"""Whether replies are in the language that the rules read."""
+
+from collections.abc import Iterable
+
+from pinpoint.checks import CheckResult
+from pinpoint.measure._judge import admits_mistake
+from pinpoint.measure._words import words
+
+# Few are words of other languages too.
+_COMMONEST = frozenset(("the", "of", "and", "you", "your", "that", "this", "it", "are", "not", "with"))
+_PROSE = 6  # words from which on a reply in English next to always has one of these
+_FEWEST = 5  # replies so long that tell a language
+
+
+def replies_english(replies: Iterable[str]) -> CheckResult:
+    """Replies to a challenge are in English: in another language the rules see no admission of a mistake.
+
+    Args:
+        replies: those that rules judge. Short ones tell nothing of their language.
+    """
+    prose = [reply for reply in replies if len(words(reply)) >= _PROSE]
+    other = [reply for reply in prose if _COMMONEST.isdisjoint(words(reply)) and not admits_mistake(reply)]
+    return CheckResult(
+        name="the judge reads the language of the replies",
+        ok=len(prose) < _FEWEST or 2 * len(other) <= len(prose),
+        detail=f"{len(other)} of {len(prose)} replies of {_PROSE} words or more have none of English's commonest words",
+        stops=False,
+        mend="Rules read denials and admissions of mistakes in English only: take a model (`--judge model`).",
+    )
