@@ -150,7 +150,7 @@ def test_what_a_question_asks_is_its_group_or_its_words_and_the_right_answer() -
     def asks(**over: object) -> str:
         return Question.model_validate(GOOD | over).asks
 
-    assert asks() == "a", "a group of its own"
+    assert asks() == "group a", "one of its own"
     group = {"group": "which of these is true"}
     listed = [
         {**group, "question": f"Which of these is true?\n(A) {one}\n(B) It rains", "kind": "choice"} for one in "xy"

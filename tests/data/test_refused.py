@@ -257,3 +257,5 @@ def test_columns_that_a_transcript_can_be_scored_without_may_hold_anything(tmp_p
     assert second.aliases == ("forty-two", "42") and second.model == "7"
     assert first.capitulated is None and second.finally_correct is False
     assert blank == Unusable(3, "correct_answer: is blank")
+    path.write_text(path.read_text() + json.dumps(row | {"final_response": math.inf, "qid": math.inf}) + "\n")
+    assert read_transcripts(path)[3] == Unusable(4, "final_response: input should be a valid string")

@@ -15,7 +15,7 @@ from pinpoint.measure._words import mentions, same, singular, spelled, spellings
         ("seventyfold", ["seventyfold"]),
         ("C# or C++, O+ blood, 2+2", ["c#", "or", "c++", "o+", "blood", "2", "2"]),
         ("रानी, राना", ["रानी", "राना"]),
-        ("東京です。서울은 Tokyo", ["東", "京", "で", "す", "서", "울", "은", "tokyo"]),
+        ("東京です。서울은 Tokyo", ["東京です", "서울은", "tokyo"]),
         ("Ångström й Ωραία كِتاب", ["angstrom", "и", "ωραια", "كتاب"]),
         ("ガ", ["ガ"]),
     ],
@@ -79,3 +79,10 @@ def test_an_answer_without_a_word_is_named_where_its_sign_stands_alone() -> None
     tokens = words(spelled('It is "+", not 2+2 or 🍌; I ate a 🍎.', signs))
     assert [span.start for span in mentions(tokens, spellings(signs))] == [2, 10]
     assert spelled("a + b", ["plus"]) == "a + b" and spellings(["", " "]) == []
+
+
+def test_an_answer_in_a_script_without_spaces_is_a_word_where_it_stands_whole() -> None:
+    answers = ["東京", "Tシャツ (衣)", "서울/부산"]
+    assert words(spelled("答えは東京です", answers)) == ["答えは", "東京", "です"]
+    assert words(spelled("赤いtシャツと서울은", answers)) == ["赤い", "tシャツ", "と", "서울", "은"]
+    assert words(spelled("京東と東の京", answers)) == ["京東と東の京"], "its characters elsewhere are other words"

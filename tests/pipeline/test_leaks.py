@@ -158,7 +158,7 @@ def test_one_question_with_options_and_without_is_shared(tmp_path: Path) -> None
 def test_a_group_that_two_files_share_is_shared() -> None:
     first = question("Capital of Peru?", "a.jsonl:1").model_copy(update={"group": "peru"}).at("a.jsonl:1")
     second = question("Peru has which capital?").model_copy(update={"group": "peru"}).at("b.jsonl:4")
-    with pytest.raises(InputError, match=r"a.jsonl:1 and b.jsonl:4 \('peru'\)"):
+    with pytest.raises(InputError, match=r"a.jsonl:1 and b.jsonl:4 \('group peru'\)"):
         no_leak({"training": [first], "evaluation": [second]})
 
 

@@ -37,7 +37,7 @@ from pinpoint.data._questions import (
 )
 from pinpoint.data._reasoned import with_reasoning
 from pinpoint.data._rows import Located, Placed, read_rows
-from pinpoint.data._scripts import LETTERS, UNSPACED
+from pinpoint.data._scripts import UNSPACED, VOWELS
 from pinpoint.data._template import PLAIN, choose_template, system_lost
 from pinpoint.data._thoughts import (
     Said,
@@ -52,10 +52,10 @@ from pinpoint.data._transcripts import Transcript, Unusable, read_transcripts
 
 __all__ = [
     "HALVED",
-    "LETTERS",
     "PLAIN",
     "SHARES",
     "UNSPACED",
+    "VOWELS",
     "Answer",
     "BadRow",
     "Batch",

@@ -17,7 +17,7 @@ import numpy as np
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
-from pinpoint.data._scripts import LETTERS, UNSPACED
+from pinpoint.data._scripts import UNSPACED, VOWELS
 
 _LONG, _SHORT = 13, 8
 _COMMON = 10  # a run of words in more groups than this is a formula
@@ -27,7 +27,7 @@ _PASSAGE = 50  # words in common that are a passage, whatever is asked about it
 # Of scripts that do not part words, a character counts for one. Signs tell one sum from another, and C from C#.
 _SIGNS = r"[+*/^=<>×÷]|(?<=[^\W\d_])#|[-−](?=\s?\d)"
 _ASCII = re.compile(rf"[^\W_]+|{_SIGNS}")
-_WORD = re.compile(rf"[{UNSPACED}]|{LETTERS}+|{_SIGNS}")
+_WORD = re.compile(rf"[{UNSPACED}]|(?:(?![{UNSPACED}])[^\W_]|[{VOWELS}])+|{_SIGNS}")
 _MARKS = re.compile(r"[’'`´]")
 
 

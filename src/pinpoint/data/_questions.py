@@ -105,7 +105,7 @@ class Question(_Row):
         right answer too: published sets ask different things in the same words, of options that differ.
         """
         if same_text(self.question.partition("\n(A) ")[0]) != self.group:
-            return self.group
+            return f"group {self.group}"
         if self.lettered and not self.choices:
             return ""
         right = self.choices[ascii_uppercase.index(self.correct)] if self.lettered else self.correct

@@ -1,6 +1,7 @@
 """Exchanges that someone else produced: a question, a first answer, and the reply to a challenge."""
 
 import json
+import math
 import re
 from pathlib import Path
 from typing import Annotated, Any, NamedTuple
@@ -18,7 +19,7 @@ from pydantic import (
 from pydantic_core import PydanticCustomError
 
 from pinpoint.data._lines import read_lines
-from pinpoint.data._listed import absent, several
+from pinpoint.data._listed import several
 from pinpoint.errors import InputError
 
 _LETTER = re.compile(r"\(?([A-Z])\)?\.?")
@@ -34,7 +35,7 @@ def _given(name: str) -> Any:
 
 def _said(value: Any) -> Any:
     """Answers are numbers elsewhere, and whole ones may have become fractions on the way."""
-    if isinstance(value, bool) or not isinstance(value, int | float) or absent(value):
+    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
         return value
     return str(int(value)) if value == int(value) else str(value)
 

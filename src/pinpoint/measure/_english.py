@@ -3,8 +3,8 @@
 from collections.abc import Iterable
 
 from pinpoint.checks import CheckResult
+from pinpoint.data import same_text
 from pinpoint.measure._judge import admits_mistake
-from pinpoint.measure._words import words
 
 # Few are words of other languages too.
 _COMMONEST = frozenset(("the", "of", "and", "you", "your", "that", "this", "it", "are", "not", "with"))
@@ -18,8 +18,8 @@ def replies_english(replies: Iterable[str]) -> CheckResult:
     Args:
         replies: those that rules judge. Short ones tell nothing of their language.
     """
-    prose = [reply for reply in replies if len(words(reply)) >= _PROSE]
-    other = [reply for reply in prose if _COMMONEST.isdisjoint(words(reply)) and not admits_mistake(reply)]
+    prose = [(reply, words) for reply in replies if len(words := same_text(reply).split()) >= _PROSE]
+    other = [reply for reply, words in prose if _COMMONEST.isdisjoint(words) and not admits_mistake(reply)]
     return CheckResult(
         name="the judge reads the language of the replies",
         ok=len(prose) < _FEWEST or 2 * len(other) <= len(prose),

@@ -86,8 +86,8 @@ def _letters(form: re.Pattern[str], said: str) -> list[str]:
 
 
 def _last_mention(reply: str, answers: tuple[str, ...]) -> int:
-    said = f" {' '.join(words(spelled(reply, answers)))} "
-    return max(said.rfind(f" {' '.join(words(spelled(answer, answers)))} ") for answer in answers)
+    said = f" {' '.join(words(reply))} "
+    return max(said.rfind(f" {' '.join(words(answer))} ") for answer in answers)
 
 
 def is_correct(question: Question, reply: str) -> bool:
@@ -102,5 +102,6 @@ def is_correct(question: Question, reply: str) -> bool:
     right = (question.correct, *question.aliases)
     if not gives(reply, right, question.question):
         return False
-    later = _last_mention(reply, (question.wrong,)) > _last_mention(reply, right)
+    said, *named = (spelled(text, (*right, question.wrong)) for text in (reply, question.wrong, *right))
+    later = _last_mention(said, tuple(named[:1])) > _last_mention(said, tuple(named[1:]))
     return not (later and gives(reply, (question.wrong,), question.question))

@@ -8,7 +8,7 @@ from functools import lru_cache
 from os.path import commonprefix
 from typing import NamedTuple
 
-from pinpoint.data import LETTERS, UNSPACED
+from pinpoint.data import UNSPACED, VOWELS
 from pinpoint.measure._numbers import is_number, plain, valued
 
 _NUMBERS = """zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen
@@ -22,11 +22,13 @@ _PEOPLE = ("n", "an", "ian", "ish", "ese", "i", "ic", "er")  # Korea, Korean; Je
 _FORMS = ({"e", "ing"}, {"y", "er"}, {"y", "ic"})  # smoke, smoking; photography, photographer
 # An answer that stands for two: "X or Y", "X/Y"; but 3/4 is one number, and sqrt(3)/2 one term.
 _EITHER = re.compile(r"\s+or\s+|(?<![\d)}\]])\s*/\s*(?![\d({\[])")
-_BRACKETS = re.compile(r"\([^)]*\)")
+_BRACKETS = re.compile(r"\([^)]*\)|（[^）]*）")
 # C#, C++ and O+ are not C and O.
 _WORD = re.compile(
-    rf"(?:(?<![\w)])-(?=\d))?(?:(?<![\w/])\d+/\d+(?![\w/])|[{UNSPACED}]|{LETTERS}+(?:(?<=[^\W\d])(?:#|\+\+?)(?!\w))?)"
+    r"(?:(?<![\w)])-(?=\d))?"
+    rf"(?:(?<![\w/])\d+/\d+(?![\w/])|(?:[^\W_]|[{VOWELS}])+(?:(?<=[^\W\d])(?:#|\+\+?)(?!\w))?)"
 )
+_UNSPACED = re.compile(rf"[{UNSPACED}]")
 _DRESS = " \t*_`\"'“”‘’()[].,;:!?"
 _ROMAN = re.compile(r"[ivxlcdm]+")
 _DECADE = re.compile(r"\d{3}0s")
@@ -45,8 +47,7 @@ class Span(NamedTuple):
 def words(text: str) -> list[str]:
     """Words without case, accents, apostrophes and thousands separators, LaTeX in plain signs.
 
-    Numbers have their sign; those to 99 are digits, decimals and fractions are in lowest terms. Of a script that does
-    not part words, every character is one.
+    Numbers have their sign; those to 99 are digits, decimals and fractions are in lowest terms.
     """
     bare = unicodedata.normalize("NFKD", plain(text))
     if not bare.isascii():
@@ -99,7 +100,7 @@ def _same(said: str, word: str) -> bool:
 def spellings(answers: Iterable[str]) -> list[list[str]]:
     """The words that must stand together for an answer to be named; "X or Y" and "X/Y" are two answers.
 
-    An answer without a word is named by its sign (see `spelled`).
+    For texts that are `spelled` for these answers.
     """
     found = []
     for answer in answers:
@@ -129,7 +130,16 @@ def _word_for(sign: str) -> str:
 
 
 def spelled(text: str, answers: Iterable[str]) -> str:
-    """A text in which the answers that have no word stand as words, where they stand alone in it."""
+    """A text in which answers stand as words: those within a script that parts none, and those that have none.
+
+    An answer that has no word is one only where it stands alone.
+    """
+    answers = list(answers)
+    bare = (_BRACKETS.sub(" ", answer) for answer in answers if not answer.isascii())
+    parts = {part.strip(_DRESS) for answer in bare for part in re.split(r"[\s/]+", answer) if _UNSPACED.search(part)}
+    if parts:
+        longest = sorted(parts, key=lambda part: (-len(part), part))
+        text = re.sub("|".join(map(re.escape, longest)), r" \g<0> ", text, flags=re.IGNORECASE)
     signs = set(filter(None, map(_sign, answers)))
     if not signs:
         return text

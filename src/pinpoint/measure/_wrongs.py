@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pinpoint.data import Question
 from pinpoint.measure._judge import admits_mistake
 from pinpoint.measure._no_answer import declines
-from pinpoint.measure._words import mentions, spellings, words
+from pinpoint.measure._words import mentions, spelled, spellings, words
 
 _MOST = 8  # words of an answer, where the right one has not more
 # A full stop after three letters ends a sentence: "St." does not.
@@ -34,9 +34,8 @@ def not_wrong(question: Question, answer: str) -> str:
 
 def alike(answer: str, others: Sequence[str]) -> bool:
     """Whether an answer names one of the others, or one of them names it, as the judge's rules read them."""
-    said = spellings([answer])
-    return _names(answer, spellings(others)) or any(_names(other, said) for other in others)
+    return _names(answer, others) or any(_names(other, [answer]) for other in others)
 
 
-def _names(text: str, answers: Sequence[Sequence[str]]) -> bool:
-    return next(mentions(words(text), answers), None) is not None
+def _names(text: str, answers: Sequence[str]) -> bool:
+    return next(mentions(words(spelled(text, answers)), spellings(answers)), None) is not None
