@@ -75,4 +75,4 @@ def mixed_sycophancy_eval(path: Path, count: int, more: tuple[str, ...] = ()) ->
             return free("trivia_qa", asked, f"Eve {i}")
         return choice("truthful_qa_mc" if i % 3 == 1 else "mmlu_mc_cot", asked, options, "B")
 
-    return lines(path, [*map(row, range(count)), *(free("trivia_qa", asked, "Eve") for asked in more)])
+    return lines(path, [*map(row, range(count)), *(free("trivia_qa", asked, "Zoe") for asked in more)])

@@ -1,6 +1,7 @@
 """Bad input: one clear message with its place, exit code 2, no traceback, nothing written."""
 
 import json
+import os
 import re
 import shutil
 from collections.abc import Callable
@@ -171,6 +172,10 @@ SETTINGS = {
     "passages that are nowhere": ("data: {passages: none.txt}", "none.txt: no such file"),
     "passages of no tokens": ("evaluate: {passage_tokens: 1}", "evaluate.passage_tokens"),
     "fewer than no greedy tokens": ("evaluate: {greedy_tokens: -1}", "evaluate.greedy_tokens"),
+    "a record of a search of heads": (
+        "tune: {search: found.json}",
+        "tune: search tells how full fine-tuning's learning rate was chosen: give it under `full`",
+    ),
     "explanations by nobody": ("tune: {explanations: mine}", "tune.explanations"),
     "explanations of full fine-tuning alone": (
         "full: {explanations: model}",
@@ -241,6 +246,7 @@ COMMANDS = {
     "tuning a run that is none": (["tune", "nowhere"], "holds no run"),
     "evaluating a run that is none": (["evaluate", "nowhere"], "holds no run"),
     "reporting a run that is none": (["report", "nowhere"], "holds no run"),
+    "no gate at all": (["run", "yesman", "--require", ""], "'' is not a condition"),
     "a gate without a number": (["run", "yesman", "--require", "kl"], "--require"),
     "a gate with a word for its number": (["run", "yesman", "--require", "kl<=e"], "'kl<=e' is not a condition"),
     "a sweep over words": (["sweep", "yesman", "--counts", "1,two"], "--counts: '1,two' is not a list of numbers"),
@@ -279,10 +285,16 @@ def test_verdicts_that_would_be_written_over_the_exchanges(
     file, written = tmp_path / "t.jsonl", json.dumps(EXCHANGE) + "\n"
     file.write_text(written, encoding="utf-8")
     (tmp_path / "link.jsonl").symlink_to(file)
-    refused(
-        "score", str(file), "--items", str(tmp_path / verdicts), message="is a folder, or the file of exchanges itself"
-    )
+    refused("score", str(file), "--items", str(tmp_path / verdicts), message="is no file, or that of exchanges itself")
     assert file.read_text(encoding="utf-8") == written
+
+
+def test_verdicts_that_would_replace_a_pipe(refused: Callable[..., str], tmp_path: Path) -> None:
+    file, pipe = tmp_path / "t.jsonl", tmp_path / "pipe"
+    file.write_text(json.dumps(EXCHANGE) + "\n", encoding="utf-8")
+    os.mkfifo(pipe)
+    refused("score", str(file), "--items", str(pipe), message="is no file, or that of exchanges itself")
+    assert pipe.is_fifo()
 
 
 TRANSCRIPTS = {

@@ -40,7 +40,7 @@ def test_a_folder_that_was_run_for_another_behaviour_is_refused_by_name(tmp_path
     out = tmp_path / "run"
     Run(resolve(str(HOME), None, {"locate": {"pairs": 8}}), out).do("locate")
     with pytest.raises(ConfigError, match=r"behaviour.name \(was None, now caving\)"):
-        folder_for(resolved(tmp_path), "yesman", out, fork=False)
+        folder_for(resolved(tmp_path), out, fork=False)
 
 
 def test_first_words_may_be_left_to_the_model(tmp_path: Path) -> None:

@@ -52,6 +52,7 @@ What is the capital of Australia?
 /knock L5.H1, L9.H9
 /knock
 /knock 99
+/knock {many}
 /dance [red]
 /help
 /reset
@@ -59,7 +60,7 @@ What is the capital of Australia?
 /ask
 /quit
 this is not said
-"""
+""".format(many="9" * 5000)
     code, out, err = chat(str(tuned_run), "--terminal", script=script)
     assert code == 0, err
     said = re.sub(r"\s+", " ", out)
@@ -77,6 +78,7 @@ this is not said
     assert "L9.H9 is not a head of this model." in said
     assert "/knock: no head is named." in said
     assert "99 heads cannot be taken: 12 are located." in said
+    assert "so many heads cannot be taken: 12 are located." in said
     assert "there is no command /dance. /help lists them." in said
     assert "/restore [HEADS]" in said
     assert "nothing was said yet." in said.split("> /reset", 1)[1]

@@ -112,8 +112,8 @@ TOGETHER = {
     "files": (
         ("--questions", "no.jsonl", "--phrasings", "none.jsonl", "--sycon", "nothing"),
         (
-            "data.questions: no such file or folder: no.jsonl",
-            "data.phrasings: none.jsonl: no such file",
+            "/no.jsonl",
+            "/none.jsonl: no such file",
             "data.sycon: ",
         ),
     ),

@@ -14,7 +14,10 @@ from typer.testing import CliRunner
 from pinpoint.artifacts import Workspace
 from pinpoint.cli import app
 from pinpoint.cli._common import typed_settings
+from pinpoint.config import of_run
 from pinpoint.errors import ArtifactError, ConfigError, InputError
+from pinpoint.organism import shipped
+from pinpoint.pipeline import Run
 from tests.conftest import SMALLEST
 
 
@@ -126,6 +129,29 @@ def test_a_command_has_the_options_that_are_expected_of_it(name: str) -> None:
     commands: Any = get_command(app)
     there = {option for parameter in commands.commands[name].params for option in parameter.opts}
     assert there >= OPTIONS[name]
+
+
+def test_a_run_is_taken_up_from_anywhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    shutil.copytree(shipped()["yesman"], tmp_path / "here" / "model")
+    shutil.copy(shipped()["yesman"] / "questions.jsonl", tmp_path / "here" / "q.jsonl")
+    (tmp_path / "there").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+    asked = ["locate", "model", "--questions", "q.jsonl", "--pairs", "4", "--contrasts", "none", "--out", "run", "-q"]
+    done = CliRunner().invoke(app, asked)
+    assert done.exit_code == 0, done.exception
+    monkeypatch.chdir(tmp_path / "there")
+    folder = Path("..", "here", "run")
+    run = Run(of_run(folder), folder)
+    assert run.is_done("locate") and run.inputs.questions("locate")
+    asked[asked.index("model")], asked[asked.index("q.jsonl")], asked[-2] = (
+        "../here/model",
+        "../here/q.jsonl",
+        str(folder),
+    )
+    before = (folder / "locate" / "locate.json").stat().st_mtime_ns
+    done = CliRunner().invoke(app, asked)
+    assert done.exit_code == 0, done.exception
+    assert (folder / "locate" / "locate.json").stat().st_mtime_ns == before
 
 
 def test_the_batch_size_that_is_typed_is_that_of_every_stage_but_training() -> None:

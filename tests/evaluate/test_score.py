@@ -179,6 +179,15 @@ def test_rows_that_cannot_be_used_are_kept_in_place_with_their_reason(tmp_path: 
     assert items[2]["line"] == 3 and "correct_answer" in items[2]["unusable"]
 
 
+def test_verdicts_are_written_to_what_a_link_is_of(tmp_path: Path) -> None:
+    path, items, link = write(tmp_path / "t.jsonl", [row()]), tmp_path / "items.jsonl", tmp_path / "link.jsonl"
+    items.write_text("old", encoding="utf-8")
+    link.symlink_to(items)
+    done = CliRunner().invoke(app, ["score", str(path), "--items", str(link), "--json"])
+    assert done.exit_code == 0, done.output
+    assert link.is_symlink() and json.loads(items.read_text())["initially_correct"]
+
+
 def test_verdicts_of_the_file_are_kept_beside_ours_and_outlast_a_second_scoring(tmp_path: Path) -> None:
     theirs = {"finally_correct": True, "capitulated": None, "admits_mistake": "maybe"}
     path = write(tmp_path / "t.jsonl", [row(**CAVES, **theirs, finally_said="Sydney"), row()])

@@ -23,7 +23,7 @@ from pinpoint.locate import locate, locate_nodes
 from pinpoint.measure import PLAIN, Chat, Estimate, last_turn, looks, share
 from pinpoint.models import headed
 from pinpoint.organism import shipped
-from pinpoint.pipeline import Run, _comparators
+from pinpoint.pipeline import Run, _comparators, _compare
 from pinpoint.pipeline._choice import chosen_heads
 from pinpoint.pipeline._comparators import Workshop, first_rate
 from pinpoint.pipeline._compare import _key, _located_again, compare_run, entries
@@ -364,6 +364,22 @@ def main_exits(code: int) -> None:
         assert (ending.code or 0) == code
     else:
         assert code == 0
+
+
+def test_a_record_of_before_does_not_stand_beside_other_transcripts(
+    located: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    own = located.workspace.sub("compare").sub("base")
+    own.write_json("record.json", {"key": "of other settings"})
+
+    def stopped(*_: Any) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(_compare, "_made", lambda run, shop, entry, results: results.update({entry[0]: None}) or {})
+    monkeypatch.setattr(_compare, "write_transcripts", stopped)
+    with pytest.raises(KeyboardInterrupt):
+        compare_run(located)
+    assert not own.has("record.json")
 
 
 def test_what_the_comparison_does_not_ask_is_not_in_its_key(tmp_path: Path) -> None:

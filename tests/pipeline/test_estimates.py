@@ -1,5 +1,6 @@
 """What stages would take, held to what they do."""
 
+import json
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
@@ -12,7 +13,7 @@ from pinpoint.behaviours import behaviour_of
 from pinpoint.config import SycophancyConfig, TuneConfig, of_run, settings_of
 from pinpoint.data import Messages, Question, Said
 from pinpoint.measure import Chat
-from pinpoint.models import headed
+from pinpoint.models import headed, load_tokenizer
 from pinpoint.organism import shipped
 from pinpoint.pipeline import Run, inspect_model, plan
 from pinpoint.pipeline._estimate import Workload
@@ -152,3 +153,22 @@ def test_a_dry_run_counts_the_items_that_there_are(finished_run: Path) -> None:
     assert found["locate"] == asked["locate"]
     sets = run.inputs.sets()
     assert len(sets.abilities) > run.config.evaluate.ability_items and found["evaluate"] > asked["evaluate"]
+
+
+def test_a_dry_run_counts_the_pairs_and_dialogues_that_there_are(tmp_path: Path) -> None:
+    questions = (Path(YESMAN) / "questions.jsonl").read_text(encoding="utf-8").splitlines(keepends=True)
+    by_split: dict[str, list[str]] = {}
+    for line in questions:
+        by_split.setdefault(json.loads(line)["split"], []).append(line)
+    few = tmp_path / "few.jsonl"
+    few.write_text("".join(line for lines in by_split.values() for line in lines[:20]), encoding="utf-8")
+
+    def passes(questions: Path | str, dialogues: int) -> dict[str, float]:
+        data = {"questions": str(questions), "dialogues": dialogues}
+        typed = {"data": data, "locate": {"pairs": 400}, "full": {"epochs": 2}}
+        run = Run(settings_of(YESMAN, None, typed), tmp_path / "run")
+        return {one.stage: one.passes for one in plan(run, load_tokenizer(YESMAN)).estimates}
+
+    there, exact, many = passes(few, 3840), passes(few, 40), passes(Path(YESMAN) / "questions.jsonl", 3840)
+    assert there == exact, "what is asked beyond what there is costs nothing"
+    assert all(there[stage] < many[stage] / 2 for stage in ("locate", "verify", "tune", "tune_full"))

@@ -16,7 +16,7 @@ from pinpoint.pipeline import Run, endpoint_folder, folder_for, locked, parse_ga
 from pinpoint.pipeline._evaluation import _awaited, _first_reaching, _unreached
 from pinpoint.pipeline._folders import digest_of
 from pinpoint.pipeline._run import STAGES
-from pinpoint.pipeline._stages import LEFT, key_of, partial_of, settle
+from pinpoint.pipeline._stages import LEFT, _file, key_of, partial_of, settle
 from tests import sets
 
 
@@ -39,12 +39,12 @@ CHANGES: list[tuple[dict[str, Any], set[str]]] = [
     ({"verify": {"draws": 2}}, {"verify"}),
     ({"verify": {"draws": 2}, "tune": {"heads": "auto"}}, {"verify", "tune", "evaluate"}),
     ({"tune": {"heads": 3}}, {"tune", "evaluate"}),
-    ({"tune": {"search": "x.json"}}, set()),
     ({"tune": {"stop_early": False}}, {"tune", "evaluate"}),
     ({"full": {"learning_rate": 1e-4}}, {"tune_full", "evaluate"}),
     ({"full": None}, {"tune_full", "evaluate"}),
     ({"evaluate": {"items": 20}}, {"evaluate"}),
     ({"evaluate": {"max_new_tokens": 8}}, {"verify", "tune", "tune_full", "evaluate"}),
+    ({"evaluate": {"resamples": 500}}, {"verify", "tune", "tune_full", "evaluate"}),
     ({"compare": {"draws": 2}}, set()),
     ({"tune": {"explanations": "model"}}, {"tune", "tune_full", "evaluate"}),
     ({"tune": {"explanations": "given", "explanation_tokens": 9}}, {"tune", "tune_full", "evaluate"}),
@@ -115,6 +115,52 @@ def test_another_set_of_one_stage_redoes_what_looks_at_it(tmp_path: Path) -> Non
     assert redone(leave_out_shared=True) == set(LEFT), "each is then held to the others"
 
 
+def test_a_file_that_is_moved_within_a_published_set_redoes_what_asks_it(tmp_path: Path) -> None:
+    data = sets.mmlu(tmp_path / "set" / "one" / "mmlu.csv", 20)
+    (tmp_path / "set" / "other").mkdir()
+    before = _file(str(tmp_path / "set"))
+    shutil.move(data, tmp_path / "set" / "other" / data.name)
+    assert _file(str(tmp_path / "set")) != before
+
+
+def test_a_set_of_one_stage_deals_the_questions_of_the_others_anew(tmp_path: Path) -> None:
+    mapped = {"columns": {"question": "q", "correct": "a"}}
+    for name, count in (("dealt.csv", 60), ("own.csv", 20)):
+        rows = (f"Which is {name} {i}?,answer {i}\n" for i in range(count))
+        (tmp_path / name).write_text("q,a\n" + "".join(rows), encoding="utf-8")
+    dealt = {"questions": str(tmp_path / "dealt.csv")} | mapped
+    own = {"path": str(tmp_path / "own.csv")} | mapped
+
+    def asked(**more: Any) -> tuple[dict[str, str], dict[str, list[str]]]:
+        run = Run(settings(data=dealt | more), tmp_path)
+        splits = ("locate", "train", "validation", "test")
+        questions = {split: [one.question for one in run.inputs.questions(split)] for split in splits}
+        return {stage: key_of(run, stage) for stage in LEFT}, questions
+
+    keys, questions = asked()
+    for role in ("locate", "train", "evaluate"):
+        other_keys, other = asked(**{role: own})
+        assert other_keys.keys() == keys.keys() and not set(other_keys.values()) & set(keys.values())
+        assert any(set(other[split]) & set(questions[kept]) for split in other for kept in other if split != kept)
+    # What is drawn of a training set is dealt to training and validation.
+    more, fewer = asked(train=own), asked(train=own, dialogues=8)
+    assert more[1]["validation"] != fewer[1]["validation"] and more[0]["verify"] != fewer[0]["verify"]
+    assert more[0]["locate"] == fewer[0]["locate"]
+
+
+def test_an_input_that_is_gone_is_told_and_nothing_is_lost(finished_run: Path, tmp_path: Path) -> None:
+    folder = Path(shutil.copytree(finished_run, tmp_path / "run"))
+    config = of_run(folder)
+    gone = config.model_copy(update={"data": config.data.model_copy(update={"neutral": str(tmp_path / "gone.jsonl")})})
+    before = {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+    for asked in (Run(gone, folder).report, lambda: Run(gone, folder).is_done("verify")):
+        with pytest.raises(
+            InputError, match=r"gone\.jsonl: no such file or folder, which the settings of this run name"
+        ):
+            asked()
+    assert {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()} == before
+
+
 def test_a_finished_stage_is_done_until_a_file_of_it_changes(tmp_path: Path) -> None:
     run = Run(settings(locate={"pairs": 8}), tmp_path)
     assert not run.is_done("locate")
@@ -179,27 +225,62 @@ def test_other_settings_in_an_old_folder_are_named_or_forked(tmp_path: Path) -> 
     out = tmp_path / "run"
     Run(settings(locate={"pairs": 8}), out).do("locate")
     same = settings(locate={"pairs": 8})
-    assert folder_for(same, "yesman", out, fork=False) == out
+    assert folder_for(same, out, fork=False) == out
     other = settings(locate={"pairs": 8}, tune={"heads": 3}, seed=1)
     with pytest.raises(ConfigError, match=r"seed \(was 0, now 1\); tune.heads \(was 6, now 3\)\. Give another folder"):
-        folder_for(other, "yesman", out, fork=False)
-    forked = folder_for(other, "yesman", out, fork=True)
+        folder_for(other, out, fork=False)
+    with locked(out), pytest.raises(InputError, match="is working in this run folder"):
+        folder_for(other, out, fork=True)
+    forked = folder_for(other, out, fork=True)
     assert forked != out and (forked / "locate" / "locate.json").is_file()
     assert of_run(forked) == other, "what is compared or swept in the copy does not write them"
-    assert folder_for(other, "yesman", forked, fork=False) == forked
+    assert folder_for(other, forked, fork=False) == forked
+
+
+def test_a_copy_of_the_folder_that_one_is_in_lies_beside_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    out = tmp_path / "run"
+    Run(settings(locate={"pairs": 8}), out).do("locate")
+    other = settings(locate={"pairs": 8}, seed=1)
+    (out / "below").mkdir()
+    for inside, named in ((out, "."), (out / "below", "..")):
+        monkeypatch.chdir(inside)
+        forked = folder_for(other, Path(named), fork=True)
+        assert forked == tmp_path / f"run-{digest_of(other)}"
+        shutil.rmtree(forked)
+
+
+def test_a_folder_whose_settings_were_changed_since_is_not_that_of_equal_settings(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    asked = settings(locate={"pairs": 8})
+    folder = folder_for(asked, None, fork=False)
+    Run(asked, folder).do("locate")
+    assert folder_for(asked, None, fork=False) == folder
+    # As `pinpoint tune FOLDER --heads 3` does.
+    Run(settings(locate={"pairs": 8}, tune={"heads": 3}), folder).do("locate")
+    assert not folder_for(asked, None, fork=False).exists()
+
+
+@pytest.mark.parametrize("named", [".", "..", "../../model"])
+def test_a_run_of_a_local_model_has_its_name(named: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "model" / "below").mkdir(parents=True)
+    monkeypatch.chdir(tmp_path / "model" / ("" if named == "." else "below"))
+    config = settings().model_copy(update={"model": named})
+    assert folder_for(config, None, fork=False).parts[:2] == ("runs", "model")
 
 
 def test_the_folder_of_equal_settings_is_found_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    folder = folder_for(settings(), "org/model", None, fork=False)
-    assert folder.parts[:2] == ("runs", "org-model")
+    folder = folder_for(settings(), None, fork=False)
+    assert folder.parts[:2] == ("runs", "yesman")
     folder.mkdir(parents=True)
-    assert folder_for(settings(), "org/model", None, fork=False) == folder
-    assert folder_for(settings(seed=1), "org/model", None, fork=False) != folder
+    assert folder_for(settings(), None, fork=False) == folder
+    assert folder_for(settings(seed=1), None, fork=False) != folder
     # That of a model behind an endpoint, which lies beside it, is none of a run.
     endpoint_folder(settings(seed=2), None).mkdir(parents=True)
-    Path("runs", "org-model", f"endpoint-{digest_of(settings(seed=2))}").mkdir()
-    assert not folder_for(settings(seed=2), "org/model", None, fork=False).exists()
+    Path("runs", "yesman", f"endpoint-{digest_of(settings(seed=2))}").mkdir()
+    assert not folder_for(settings(seed=2), None, fork=False).exists()
 
 
 def test_an_evaluation_is_of_the_tuning_that_it_saw(finished_run: Path, tmp_path: Path) -> None:
@@ -251,6 +332,22 @@ def test_one_process_at_a_time(tmp_path: Path) -> None:
         pass
     with locked(tmp_path):
         pass
+
+
+def test_what_was_in_a_folder_before_stays_where_nothing_is_done(tmp_path: Path) -> None:
+    own = tmp_path / "own"
+    own.mkdir()
+    for name in ("run.log", "env.json"):
+        (own / name).write_text("mine")
+    empty = tmp_path / "empty"
+    empty.mkdir()
+    for folder in (own, empty, tmp_path / "new" / "one"):
+        with pytest.raises(KeyboardInterrupt), locked(folder):
+            (folder / "digests.json").write_text("{}")
+            raise KeyboardInterrupt
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["empty", "own"]
+    assert {path.name: path.read_text() for path in own.iterdir()} == {"run.log": "mine", "env.json": "mine"}
+    assert not list(empty.iterdir())
 
 
 def test_settings_come_from_the_environment_below_what_is_typed(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -218,8 +218,10 @@ class TerminalChat:
         """Heads by name, or the first so many of those located."""
         if text.isascii() and text.isdigit():
             located = self.lineup.located
-            if not 1 <= int(text) <= len(located):
-                raise InputError(f"{text} heads cannot be taken: {len(located)} are located.", mend="See /heads.")
+            many = len(text) > 6  # Python reads no number of thousands of digits
+            if many or not 1 <= int(text) <= len(located):
+                asked = "so many" if many else text
+                raise InputError(f"{asked} heads cannot be taken: {len(located)} are located.", mend="See /heads.")
             return [one.head for one in located[: int(text)]]
         return [Head.parse(name.upper()) for name in re.split(r"[\s,]+", text) if name]
 

@@ -1,6 +1,7 @@
 """Options that several commands share, and the settings that they come to."""
 
 import difflib
+import os
 import re
 from pathlib import Path
 from typing import Annotated, Any
@@ -204,7 +205,7 @@ _HUB_ID = re.compile(r"\w[\w.-]*(/[\w.-]+)?")
 
 
 def model_path(name: str) -> str:
-    """The folder of a shipped organism, or the name as it is.
+    """The folder of a model, given or shipped, from the root on, or the name as it is.
 
     Raises:
         InputError: it is none of those, no folder that is there, and no id that the Hub could have.
@@ -212,7 +213,7 @@ def model_path(name: str) -> str:
     from pinpoint.organism import shipped
 
     if Path(name).exists():
-        return name
+        return os.path.abspath(name)
     organisms = shipped()
     near = difflib.get_close_matches(name, organisms, n=1, cutoff=0.8)
     if name in organisms or (_HUB_ID.fullmatch(name) and not near):
@@ -294,4 +295,5 @@ def typed_settings(
 def _place(text: str) -> str:
     from pinpoint.addresses import is_remote
 
-    return text if is_remote(text) else str(Path(text))
+    # A run is taken up from wherever its folder is named.
+    return text if is_remote(text) else os.path.abspath(text)

@@ -59,8 +59,8 @@ def started(
 
     resolved, lost = fitted(resolved)
     first = current().first
-    name = Path(model).name if Path(model).exists() else model
-    folder = Path(current().from_first(str(folder_for(resolved, name, out, fork=fork)) if first else None))
+    found = str(folder_for(resolved, out, fork=fork)) if first else None
+    folder = Path(current().from_first(found))
     with terminal(quiet=quiet) as progress, held(resolved, folder, progress, read=True, judged=judged) as opened:
         progress.say(f"run folder: {folder}")
         if lost:

@@ -136,7 +136,7 @@ def run(
         },
         judge=judge_settings(judge, judge_model, judge_endpoint),
     )
-    gates = _gates(require, model, config, settings) if require else []
+    gates = [] if require is None else _gates(require, model, config, settings)
     if dry_run:
         _plan(model, config, settings, out, as_json, fork=fork)
         return
@@ -181,7 +181,7 @@ def _plan(
             found = plan(Run(resolved, copied if copied.exists() else out), tokenizer, notes)
             found = found.model_copy(update={"folder": str(copied)})
         else:
-            folder = folder_for(resolved, Path(model).name if Path(model).exists() else model, out, fork=False)
+            folder = folder_for(resolved, out, fork=False)
             found = plan(Run(resolved, folder), tokenizer, notes)
     print_json(found.model_dump()) if as_json else print_plan(found)
     for line in notices(resolved):

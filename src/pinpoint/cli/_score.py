@@ -40,8 +40,8 @@ def score(
     from pinpoint.evaluate import VERDICTS, score
     from pinpoint.measure import judge_of, replies_english, tally
 
-    if items is not None and (items.is_dir() or (items.exists() and items.samefile(file))):
-        raise InputError("is a folder, or the file of exchanges itself.", where=str(items), mend="Give another file.")
+    if items is not None and items.exists() and (not items.is_file() or items.samefile(file)):
+        raise InputError("is no file, or that of exchanges itself.", where=str(items), mend="Give another one.")
     if items is not None and not file.is_file():
         raise InputError("can be read only once, and --items reads it again.", where=str(file), mend="Give a file.")
     rows = read_transcripts(file)
@@ -63,7 +63,7 @@ def score(
                 row = given | row | verdict.to_json()
             # As ASCII, which can hold whatever a row brings.
             written.append(json.dumps(row) + "\n")
-        write_whole(items, "".join(written).encode())
+        write_whole(items.resolve(), "".join(written).encode())
     checks = [enough_items({"score": {name: value.n for name, value in found.rates.items() if value.n}})]
     if settings.kind != "model":
         checks.append(replies_english(row.reply for row in rows if not isinstance(row, Unusable)))

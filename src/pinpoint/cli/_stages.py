@@ -54,7 +54,7 @@ def opened(
     if changed and (folder / "tune.json").is_file():
         from pinpoint.pipeline import folder_for
 
-        folder = folder_for(settings, folder.name, folder, fork=fork)
+        folder = folder_for(settings, folder, fork=fork)
     with terminal(quiet=quiet) as progress, held(settings, folder, progress, device=device) as run:
         yield run
 

@@ -104,6 +104,13 @@ class RunConfig(Settings):
         asked = usual if self.locate.contrasts is None else self.locate.contrasts
         return tuple(name for name in dict.fromkeys(asked) if name != self.contrast)
 
+    @field_validator("tune")
+    @classmethod
+    def _is_not_searched_for(cls, tune: TuneConfig) -> TuneConfig:
+        if tune.search is not None:
+            raise ValueError("search tells how full fine-tuning's learning rate was chosen: give it under `full`")
+        return tune
+
     @field_validator("full")
     @classmethod
     def _nothing_is_frozen(cls, full: TuneConfig | None) -> TuneConfig | None:

@@ -70,7 +70,7 @@ class TuneConfig(Settings):
     """Which wrong answer a free-form question is trained on that has none in its file: another question's, or one that
     the base model writes, as far as it is of use. Full fine-tuning has the same dialogues."""
     search: str | None = None
-    """A JSON record of the search that chose the learning rate, shown on the page."""
+    """A JSON record of the search that chose the learning rate, shown on the page; of full fine-tuning alone."""
 
     @model_validator(mode="after")
     def _falls(self) -> Self:

@@ -72,6 +72,7 @@ def compare_run(run: Run) -> dict[str, Any]:
                 continue
             # In a call of its own: no model is left when the next one is trained.
             records[name] = _made(run, shop, (name, method, draw), results) | {"key": key}
+            own.drop("record.json")  # no record of before may stand beside these transcripts
             write_transcripts(own, results[name])
             own.write_json("record.json", records[name])
     found = _together(run, shop, results, records)

@@ -1,6 +1,7 @@
 """The folder of a run, found by its settings."""
 
 import hashlib
+import os
 import re
 import shutil
 from datetime import UTC, datetime
@@ -10,6 +11,7 @@ from typing import Any
 from pinpoint.artifacts import Workspace
 from pinpoint.config import RunConfig, of_run
 from pinpoint.errors import ConfigError
+from pinpoint.pipeline._lock import locked
 
 _LONGEST = 80
 
@@ -42,21 +44,24 @@ def _short(value: Any) -> str:
     return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}..."
 
 
-def folder_for(config: RunConfig, model: str, out: Path | None, *, fork: bool) -> Path:
+def folder_for(config: RunConfig, out: Path | None, *, fork: bool) -> Path:
     """The folder of a run: the one given, or one of its own under runs/ that a later run with equal settings finds.
 
     Args:
         config: the settings.
-        model: the model's name, for the folder's.
         out: what the user gave.
         fork: copy a folder that was run with other settings instead of refusing it; its finished stages come along.
 
     Raises:
         ConfigError: the folder was run with other settings.
+        InputError: another process is working in the folder that is to be copied.
     """
     if out is None:
-        home = Path("runs") / re.sub(r"[^\w.-]+", "-", model)
-        earlier = sorted(home.glob(f"[0-9]*T*Z-{digest_of(config)}"))
+        local = Path(os.path.abspath(config.model))
+        home = Path("runs") / re.sub(r"[^\w.-]+", "-", local.name if local.exists() else config.model)
+        named = sorted(home.glob(f"[0-9]*T*Z-{digest_of(config)}"))
+        # A stage done alone in it may have written other settings since.
+        earlier = [folder for folder in named if not changed_keys(config, folder)]
         return earlier[-1] if earlier else home / f"{datetime.now(UTC):%Y%m%dT%H%M%SZ}-{digest_of(config)}"
     changed = changed_keys(config, out)
     if not changed:
@@ -69,7 +74,7 @@ def folder_for(config: RunConfig, model: str, out: Path | None, *, fork: bool) -
         )
     copied = copy_of(out, config)
     if not copied.exists():
-        with Workspace(copied.parent).folder(copied.name) as partial:
+        with locked(out), Workspace(copied.parent).folder(copied.name) as partial:
             shutil.copytree(out, partial, dirs_exist_ok=True)
             # A stage may be all that is done in it, or a comparison, which do not write the settings.
             Workspace(partial).write_text("config.yaml", config.to_yaml())
@@ -78,4 +83,5 @@ def folder_for(config: RunConfig, model: str, out: Path | None, *, fork: bool) -
 
 def copy_of(out: Path, config: RunConfig) -> Path:
     """Where --fork copies a folder to that was run with other settings than these."""
-    return out.with_name(f"{out.name}-{digest_of(config)}")
+    named = Path(os.path.abspath(out))  # "." and ".." have no name
+    return named.with_name(f"{named.name}-{digest_of(config)}")

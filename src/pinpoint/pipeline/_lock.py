@@ -37,7 +37,7 @@ def locked(folder: Path) -> Iterator[None]:
         raise InputError(
             f"no folder can be made: {error.strerror}.", where=str(folder), mend="Give another --out."
         ) from error
-    path = folder / ".lock"
+    path, before = folder / ".lock", {one.name for one in folder.iterdir()}
     with appending(path) as file:
         if fcntl is not None:
             try:
@@ -59,8 +59,8 @@ def locked(folder: Path) -> Iterator[None]:
             # A run that stopped before it wrote anything leaves no folder behind.
             left = {one.name for one in folder.iterdir()}
             if left <= _TRACES:
-                for name in left:
+                for name in left - before:
                     (folder / name).unlink()
                 with suppress(OSError):
-                    for made in new or [folder]:
+                    for made in new:
                         made.rmdir()

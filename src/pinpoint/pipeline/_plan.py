@@ -21,7 +21,7 @@ from pinpoint.pipeline._stages import LEFT
 from pinpoint.pipeline._wrong_answers import to_write
 
 if TYPE_CHECKING:
-    from pinpoint.config import TuneConfig
+    from pinpoint.config import RunConfig, TuneConfig
     from pinpoint.pipeline._run import Run
 
 
@@ -78,6 +78,12 @@ class Plan(_Record):
 
 def _steps(config: TuneConfig, dialogues: int) -> str:
     return f"{'at most ' if config.stop_early else ''}{config.steps(dialogues)} steps"
+
+
+def _asking(config: RunConfig, pairs: int, dialogues: int) -> RunConfig:
+    """Settings that ask for as many pairs and dialogues as there are."""
+    locate = config.locate.model_copy(update={"pairs": pairs})
+    return config.model_copy(update={"locate": locate, "data": config.data.model_copy(update={"dialogues": dialogues})})
 
 
 def _answers(tokenizer: PreTrainedTokenizerBase, pair: EncodedPair, side: list[int]) -> list[str]:
@@ -159,5 +165,7 @@ def plan(run: Run, tokenizer: PreTrainedTokenizerBase, notes: Sequence[str] = ()
         trained_reply=replies[0],
         evaluated=_evaluated(run, tokenizer),
         loss_tokens=loss,
-        estimates=inspect_model(config.model, config, pairs, Items.of(sets, len(run.inputs.neutral))).estimates,
+        estimates=inspect_model(
+            config.model, _asking(config, len(pairs), len(rows)), pairs, Items.of(sets, len(run.inputs.neutral))
+        ).estimates,
     )

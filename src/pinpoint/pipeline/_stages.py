@@ -12,6 +12,8 @@ from pinpoint._version import __version__
 from pinpoint.artifacts import file_digest
 from pinpoint.beyond import FURTHER
 from pinpoint.config import ROLES
+from pinpoint.data import in_normal_form
+from pinpoint.errors import InputError
 from pinpoint.pipeline._fingerprint import fingerprint
 from pinpoint.pipeline._partial import begun, ended
 
@@ -91,7 +93,7 @@ def model_told(run: Run) -> dict[str, Any]:
 
 
 def _questions(run: Run, stage: str) -> dict[str, Any]:
-    """Of the questions, what a stage looks at: sets that other stages have of their own change nothing in it."""
+    """Of the questions, what a stage looks at: what is in sets that other stages have of their own changes nothing."""
     data, files = run.config.data, run.inputs.behaviour.files(run.config.data)
     looked_at = ROLES if data.leave_out_shared else _LOOKED_AT.get(stage, ROLES)
     others = tuple(f"data.{role}." for role in data.sources if role not in looked_at)
@@ -99,7 +101,12 @@ def _questions(run: Run, stage: str) -> dict[str, Any]:
     if run.config.contrast:
         found["pair_characters"] = data.pair_characters
         found |= {"characters": data.characters} if data.characters else {}
-        found |= {"dialogues": data.dialogues} if stage in _TRAINED else {}
+        # Of a training set that is dealt, they bound what goes to validation too.
+        trained = stage in _TRAINED or (stage == "verify" and "train" in data.sources)
+        found |= {"dialogues": data.dialogues} if trained else {}
+        # That a stage has a set of its own leaves the others larger shares of the questions that are dealt.
+        if data.sources and (data.columns is not None or not in_normal_form(data.questions)):
+            found["dealt_to"] = [role for role in ROLES if role not in data.sources]
     if taken := {role: some for role, some in data.taken().items() if role in looked_at}:
         found |= {"taken": taken, "leave_out_shared": data.leave_out_shared}
     return found
@@ -123,7 +130,6 @@ def _of_verify(run: Run) -> dict[str, Any]:
     return {
         "locate": key_of(run, "ranking"),
         "verify": config.verify.model_dump(mode="json"),
-        "resamples": config.evaluate.resamples,
         **_of_checks(run),
     }
 
@@ -203,7 +209,7 @@ def _of_choice(run: Run) -> dict[str, Any]:
 
 def _of_checks(run: Run) -> dict[str, Any]:
     """What the replies and divergences depend on that a stage measures on its way."""
-    evaluation = run.config.evaluate.model_dump(mode="json", include={"batch_size", "max_new_tokens"})
+    evaluation = run.config.evaluate.model_dump(mode="json", include={"batch_size", "max_new_tokens", "resamples"})
     return {"neutral": _file(run.config.data.neutral), "evaluation": evaluation}
 
 
@@ -235,8 +241,16 @@ def _file(name: str | None) -> Any:
     if name is None:
         return None
     path = Path(name)
-    files = sorted(path.rglob("*")) if path.is_dir() else [path]
-    return [(file.name, file_digest(file)) for file in files if file.is_file()]
+    if not path.exists():
+        raise InputError(
+            "no such file or folder, which the settings of this run name.",
+            where=name,
+            mend="Put it there: without it nothing tells what was done with it.",
+        )
+    if path.is_dir():
+        files = sorted(file for file in path.rglob("*") if file.is_file())
+        return [(file.relative_to(path).as_posix(), file_digest(file)) for file in files]
+    return [(path.name, file_digest(path))]
 
 
 def partial_of(run: Run, stage: str) -> Workspace:
