@@ -35,7 +35,8 @@ PAIRS = (4, 32, 100)
 TIMED = (100, 32, 8, 4, 2, 1)
 SHARED = 0.75
 MOST = 1.5e11  # operations; a cell of more is timed on fewer pairs, or `make bench` would take hours on a CPU
-TURNS = 3
+TURNS, LEAST_SECONDS = 3, 3.0
+"""A cell is timed so often, and for so long: three turns of a tenth of a second tell little."""
 PROFILED = (256, 4)
 AIM = 0.8
 
@@ -61,13 +62,14 @@ def measure(model: PreTrainedModel, shape: Shape, *, profile: bool) -> dict[str,
 
     forward()
     times: dict[str, list[float]] = {"forward": [], "sweep": []}
-    for _ in range(TURNS):
+    while len(times["sweep"]) < TURNS or sum(map(sum, times.values())) < LEAST_SECONDS:
         times["forward"].append(seconds(forward))
         times["sweep"].append(seconds(sweep))
     forward_seconds, sweep_seconds = (statistics.median(times[name]) for name in ("forward", "sweep"))
     floor_seconds = sweep_flops(shape) * forward_seconds / forward_flops(shape)
     found: dict[str, Any] = {
         "timed_pairs": shape.pairs,
+        "turns": len(times["sweep"]),
         "flop_rate": forward_flops(shape) / forward_seconds,
         "floor_seconds": floor_seconds,
         "sweep_seconds": sweep_seconds,
@@ -138,7 +140,8 @@ def main() -> None:
             record = {
                 "command": "python bench/locate.py",
                 "shared": SHARED,
-                "turns": TURNS,
+                "least_turns": TURNS,
+                "least_seconds": LEAST_SECONDS,
                 "aim": AIM,
                 "most_flops": MOST,
                 "profiled": PROFILED,

@@ -187,16 +187,16 @@ class NodeScores:
         Raises:
             ConfigError: heads are not among the nodes.
         """
-        columns = {Head(node.layer, node.unit): i for i, node in enumerate(self.nodes) if node.kind == "heads"}
-        if not columns:
+        found = self.only("heads")
+        if not found.nodes:
             raise ConfigError("heads were not among the nodes.", where="nodes", mend='Ask for "heads", too.')
+        at = [node.layer for node in found.nodes], [node.unit for node in found.nodes]
         effects = self.effects.new_zeros(len(self.effects), *self.shape)
+        effects[:, *at] = found.effects
         errors = self.effects.new_zeros(self.shape)
-        for head, column in columns.items():
-            effects[:, head.layer, head.head] = self.effects[:, column]
-            if self.rounding is not None:
-                errors[head] = self.rounding.errors[column]
-        layers = tuple(sorted({head.layer for head in columns}))
+        if found.rounding is not None:
+            errors[at] = found.rounding.errors
+        layers = tuple(sorted(set(at[0])))
         return HeadScores(
             effects,
             self.reference,

@@ -253,7 +253,7 @@ def sweep(
         edited_outputs(mixers, run.see_mixer),
         edited_outputs(mlps, run.see_mlp),
         seen_choices(routers, routes.see),
-        one_block_at_hand(view.layers),
+        one_block_at_hand(view.layers if fetched else ()),
         after_blocks(view.layers, run.visit),
     ):
         prompts.run()
