@@ -1,6 +1,7 @@
 """`pinpoint evaluate --endpoint` against a real server that runs the organism: what a run's own evaluation gives."""
 
 import json
+import os
 import shutil
 import socket
 import subprocess
@@ -402,6 +403,25 @@ def test_the_folder_says_what_is_asked_before_the_first_request_and_knows_files_
         questions.write_text(questions.read_text().rstrip() + " \n")
         with pytest.raises(InputError, match="holds an evaluation with other settings: files"):
             CliRunner().invoke(app, command(url, settings, out), catch_exceptions=False)
+
+
+def test_verdicts_of_a_judge_that_was_exchanged_since_are_not_gone_on_from(settings: str, tmp_path: Path) -> None:
+    judge, broke = tmp_path / "judge", Answer({"error": "out of credit"}, 402)
+    shutil.copytree(YESMAN.parent / "truth-teller", judge)
+    seen: list[Asked] = []
+
+    def few(asked: Asked) -> Answer:
+        seen.append(asked)
+        return says("A") if len(seen) < 4 else broke
+
+    with serving(few) as (url, _):
+        line = command(url, settings, tmp_path / "out", "--judge", "model", "--judge-model", str(judge))
+        for _ in range(2):
+            with pytest.raises(InputError, match="out of credit"):
+                CliRunner().invoke(app, line, catch_exceptions=False)
+        os.utime(judge / "config.json", (0, 0))
+        with pytest.raises(InputError, match="holds an evaluation with other settings: judge_files"):
+            CliRunner().invoke(app, line, catch_exceptions=False)
 
 
 def test_a_key_variable_of_our_own_is_no_setting_and_no_value_is_quoted(

@@ -19,6 +19,7 @@ from pinpoint.pipeline._evaluation import item_counts, thoughts_without_end, to_
 from pinpoint.pipeline._folders import digest_of
 from pinpoint.pipeline._inputs import Inputs
 from pinpoint.pipeline._record import digests_below
+from pinpoint.pipeline._stages import model_identity
 from pinpoint.pipeline._thought_checks import thoughts_end
 from pinpoint.progress import Progress
 
@@ -103,6 +104,7 @@ def _asked(config: RunConfig, inputs: Inputs) -> dict[str, Any]:
         **({"characters": config.data.characters} if config.data.characters else {}),
         "evaluate": config.evaluate.model_dump(mode="json", include=sizes),
         "judge": config.judge.asked,
+        **({"judge_files": model_identity(config.judge.model or "")} if config.judge.local else {}),
     }
 
 

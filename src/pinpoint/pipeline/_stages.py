@@ -85,7 +85,7 @@ def model_told(run: Run) -> dict[str, Any]:
     config, everywhere = run.config, ("revision", "dtype", "device", "device_map", "seed", "thinking", "template")
     return {
         "version": __version__,
-        "model": _model(config.model),
+        "model": model_identity(config.model),
         "settings": config.model_dump(mode="json", include={*everywhere})
         | ({"bits": config.bits} if config.bits else {})
         | ({"trust_remote_code": True} if config.trust_remote_code else {}),
@@ -186,7 +186,7 @@ def _of_evaluate(run: Run) -> dict[str, Any]:
         "abilities": _file(config.data.abilities),
         "further": {name: _file(getattr(config.data, name)) for name in FURTHER},
         "judge": config.judge.asked,
-        "judge_files": _model(config.judge.model or "") if config.judge.local else None,
+        "judge_files": model_identity(config.judge.model or "") if config.judge.local else None,
         "neutral": _file(config.data.neutral),
     }
 
@@ -227,13 +227,13 @@ _OWN: dict[str, Callable[["Run"], dict[str, Any]]] = {
 }
 
 
-def _model(name: str) -> Any:
-    """What tells one model from another: on disk, its files with their sizes and times; on the Hub, its name."""
+def model_identity(name: str) -> Any:
+    """What tells one model from another, in JSON: on disk, files with their sizes and times; on the Hub, its name."""
     folder = Path(name)
     if not folder.is_dir():
         return name
     return [
-        (path.name, path.stat().st_size, path.stat().st_mtime_ns) for path in sorted(folder.iterdir()) if path.is_file()
+        [path.name, path.stat().st_size, path.stat().st_mtime_ns] for path in sorted(folder.iterdir()) if path.is_file()
     ]
 
 
