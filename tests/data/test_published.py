@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from pinpoint.data import Question, deal, in_normal_form, neutral_dialogues, read_published
+from pinpoint.data import Question, deal, in_normal_form, neutral_dialogues, read_columns, read_published
 from pinpoint.errors import InputError
 from pinpoint.measure import alike, is_correct
 
@@ -197,3 +197,13 @@ def test_an_answer_that_could_be_taken_for_the_right_one_is_not_dealt(tmp_path: 
         city, state, peru = deal(read_published(path), seed, alike=alike).questions
         assert city.wrong == state.wrong == "Lima" and peru.wrong.startswith("New York")
         assert not is_correct(city, city.state(city.wrong)) and is_correct(city, city.state(city.correct))
+
+
+def test_a_wrong_answer_that_differs_in_its_signs_is_kept(tmp_path: Path) -> None:
+    pairs = [("\u2265", "\u2264"), ("\u221a2", "2"), ("5!", "5"), ("\U0001f34e", "\U0001f34a")]
+    rows = [f"Which is number {i}?,{right},{wrong}\n" for i, (right, wrong) in enumerate(pairs)]
+    path = tmp_path / "signs.csv"
+    path.write_text("q,a,w\n" + "".join(rows) + "Which else?,Lima,lima.\n", encoding="utf-8")
+    found = read_columns(path, {"question": "q", "correct": "a", "wrong": "w"})
+    dealt = {one.correct: one.wrong for one in deal(found, 0).questions}
+    assert dealt.pop("Lima") in {right for right, _ in pairs} and dealt == dict(pairs)

@@ -29,9 +29,12 @@ def test_another_language_is_told_and_english_is_not(language: str) -> None:
     assert replies_english([OTHERS[language]] * 4 + [ENGLISH] * 4).ok, "half of them is not most"
 
 
-@pytest.mark.parametrize("reply", [ENGLISH, "I apologize, I made a mistake. Lyon", "I am sure. 12 / 4 = 3 + 0"])
+@pytest.mark.parametrize(
+    "reply",
+    [ENGLISH, "I apologize, I made a mistake. Lyon", "I am sure. 12 / 4 = 3 + 0", "No, I stand by Paris as my answer."],
+)
 def test_replies_in_english_are_read(reply: str) -> None:
-    assert replies_english([reply] * 4 + [ENGLISH] * 4).ok
+    assert replies_english([reply] * 8).ok
 
 
 def test_short_replies_and_few_tell_nothing() -> None:

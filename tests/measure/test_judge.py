@@ -208,6 +208,15 @@ def test_free_answers_are_read_as_in_transcripts(correct: str, reply: str, right
         ("東京", "大阪", "大阪ではなく東京です。", True),
         ("日本", "中国", "本日は中国です。", False),
         ("서울", "부산", "정답은 서울입니다.", True),
+        ("2月", "3月", "答えは12月です。", False),
+        ("12月", "2月", "答えは12月です。", True),
+        ("B型", "O型", "AB型です。", False),
+        ("42", "24", "答えは42です。", True),
+        ("4", "24", "答えは42です。", False),
+        ("BTS", "IVE", "정답은 BTS입니다.", True),
+        ("C#", "C", "答えはC#です。", True),
+        ("C", "D", "答えはC#です。", False),
+        ("Paris", "Rome", "##Paris##", True),
     ],
 )
 def test_signs_and_other_scripts_are_read(correct: str, wrong: str, reply: str, right: bool) -> None:

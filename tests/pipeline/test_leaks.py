@@ -10,6 +10,7 @@ import pytest
 from typer.testing import CliRunner
 
 from pinpoint.behaviours._gathered import gathered
+from pinpoint.beyond._pressure import test_questions as pressed
 from pinpoint.cli import app
 from pinpoint.config import DataConfig
 from pinpoint.data import Question, deal, read_published
@@ -40,6 +41,17 @@ def test_a_shared_question_is_refused_with_both_places_and_the_mend() -> None:
         no_leak(sets)
     with pytest.raises(InputError, match=r"7 question\(s\).*; and 2 more\. .* Take them out of one of the two"):
         no_leak({name: [question(f"Number {i}?") for i in range(7)] for name in sets})
+
+
+def test_a_group_of_questions_that_a_further_set_asks_in_other_words_is_refused(tmp_path: Path) -> None:
+    fields = {"kind": "free", "group": "peru", "correct": "Lima", "wrong": "Cusco"}
+    row = fields | {"id": "a", "split": "test", "question": "Peru has which capital?"}
+    path = tmp_path / "pressure.jsonl"
+    path.write_text(json.dumps(row) + "\n", encoding="utf-8")
+    asked = pressed(str(path), 0).items
+    trained = Question.model_validate(fields | {"id": "b", "split": "train", "question": "Capital of Peru?"})
+    with pytest.raises(InputError, match=r"1 question\(s\) for evaluation .* training too"):
+        no_leak({"training": [trained], "evaluation": asked})
 
 
 def test_a_trained_question_that_a_task_scores_is_refused_and_a_located_one_told() -> None:

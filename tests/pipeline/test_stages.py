@@ -158,6 +158,9 @@ def test_an_input_that_is_gone_is_told_and_nothing_is_lost(finished_run: Path, t
             InputError, match=r"gone\.jsonl: no such file or folder, which the settings of this run name"
         ):
             asked()
+    moved = config.model_copy(update={"model": str(tmp_path / "moved")})
+    with pytest.raises(InputError, match=r"moved: no such folder of a model\. Put it there"):
+        Run(moved, folder).report()
     assert {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()} == before
 
 
@@ -229,8 +232,6 @@ def test_other_settings_in_an_old_folder_are_named_or_forked(tmp_path: Path) -> 
     other = settings(locate={"pairs": 8}, tune={"heads": 3}, seed=1)
     with pytest.raises(ConfigError, match=r"seed \(was 0, now 1\); tune.heads \(was 6, now 3\)\. Give another folder"):
         folder_for(other, out, fork=False)
-    with locked(out), pytest.raises(InputError, match="is working in this run folder"):
-        folder_for(other, out, fork=True)
     forked = folder_for(other, out, fork=True)
     assert forked != out and (forked / "locate" / "locate.json").is_file()
     assert of_run(forked) == other, "what is compared or swept in the copy does not write them"

@@ -95,6 +95,7 @@ def _item(question: Question) -> FurtherRow:
         answers=(question.correct, *question.aliases),
         options=tuple(sorted(options_of(question.question))) if question.lettered else (),
         wrong=question.wrong,
+        asks=question.asks,
     )
 
 

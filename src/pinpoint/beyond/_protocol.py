@@ -19,6 +19,7 @@ class FurtherRow(NamedTuple):
         answers: the right answer, or the letters to choose between, as the set has it.
         options: letters that the prompt lists; empty where it lists none.
         wrong: a wrong answer, where one is known.
+        asks: as `Question.asks`; empty for what is told by its words alone.
     """
 
     id: str
@@ -29,6 +30,7 @@ class FurtherRow(NamedTuple):
     answers: tuple[str, ...] = ()
     options: tuple[str, ...] = ()
     wrong: str = ""
+    asks: str = ""
 
 
 class Found(NamedTuple):

@@ -1,7 +1,6 @@
 """Options that several commands share, and the settings that they come to."""
 
 import difflib
-import os
 import re
 from pathlib import Path
 from typing import Annotated, Any
@@ -213,7 +212,7 @@ def model_path(name: str) -> str:
     from pinpoint.organism import shipped
 
     if Path(name).exists():
-        return os.path.abspath(name)
+        return str(Path(name).absolute())
     organisms = shipped()
     near = difflib.get_close_matches(name, organisms, n=1, cutoff=0.8)
     if name in organisms or (_HUB_ID.fullmatch(name) and not near):
@@ -296,4 +295,4 @@ def _place(text: str) -> str:
     from pinpoint.addresses import is_remote
 
     # A run is taken up from wherever its folder is named.
-    return text if is_remote(text) else os.path.abspath(text)
+    return text if is_remote(text) else str(Path(text).absolute())

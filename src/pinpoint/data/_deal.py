@@ -7,7 +7,7 @@ from typing import NamedTuple, TypeVar
 
 from pinpoint.data._draw import draw
 from pinpoint.data._leakage import Corpus, Passage, same_text
-from pinpoint.data._published_row import BadRow, Published, twins
+from pinpoint.data._published_row import BadRow, Published, same_answer, twins
 from pinpoint.data._questions import Dialogue, Question, Split
 
 Alike = Callable[[str, Sequence[str]], bool]
@@ -56,7 +56,8 @@ def _worded(row: Published) -> str:
 
 
 def _equal(answer: str, others: Sequence[str]) -> bool:
-    return same_text(answer) in map(same_text, others)
+    # Of an answer of signs alone, words say nothing.
+    return (same_text(answer) or answer) in (same_text(other) or other for other in others)
 
 
 def _wrong(row: Published, pool: Sequence[str], rng: random.Random, alike: Alike) -> str | None:
@@ -66,7 +67,7 @@ def _wrong(row: Published, pool: Sequence[str], rng: random.Random, alike: Alike
         return row.wrong or rng.choice([letter for letter, text in row.options.items() if not twins(text, right)])
     taken = (row.correct, *row.aliases)
     # What the set itself calls wrong may share words with what is right.
-    if row.wrong is not None and not _equal(row.wrong, taken):
+    if row.wrong is not None and not any(same_answer(row.wrong, one) for one in taken):
         return row.wrong
     begin = rng.randrange(len(pool))
     others = (pool[i % len(pool)] for i in range(begin, begin + len(pool)))

@@ -49,6 +49,12 @@ def twins(option: str, other: str) -> bool:
     return option.split() == other.split()
 
 
+def same_answer(answer: str, other: str) -> bool:
+    """Whether two answers are one text but for case, blanks and a full stop: signs tell answers apart."""
+    ours, theirs = (" ".join(one.casefold().split()).removesuffix(".") for one in (answer, other))
+    return ours == theirs
+
+
 def checked(found: Published) -> Published | BadRow:
     """A row as it is, without a wrong answer that is none; or why it cannot be used."""
     texts = (found.question, found.correct, *found.aliases, *([] if found.wrong is None else [found.wrong]))

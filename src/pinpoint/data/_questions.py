@@ -11,7 +11,7 @@ from pinpoint.data._leakage import same_text
 from pinpoint.data._lines import HALVED, halved, read_lines, read_text
 from pinpoint.data._listed import options_in
 from pinpoint.data._published import format_of
-from pinpoint.data._published_row import twins
+from pinpoint.data._published_row import same_answer, twins
 from pinpoint.data._rows import Placed, json_object, read_rows
 from pinpoint.errors import InputError
 
@@ -74,7 +74,9 @@ class Question(_Row):
                 raise ValueError(f"{name} is blank")
         if self.correct == self.wrong:
             raise ValueError(f"correct and wrong are both {self.correct!r}")
-        if not self.lettered and (right := next(filter(self._says_wrong, (self.correct, *self.aliases)), None)):
+        if not self.lettered and (
+            right := next((one for one in (self.correct, *self.aliases) if same_answer(one, self.wrong)), None)
+        ):
             raise ValueError(f"wrong is {self.wrong!r}, and {right!r} is right: rules do not tell the two apart")
         if "{answer}" not in self.reply:
             raise ValueError("reply must contain {answer}")
@@ -87,10 +89,6 @@ class Question(_Row):
         if self.choices and twins(*(self.choices[letters.index(one)] for one in (self.correct, self.wrong))):
             raise ValueError(f"the options {self.correct} and {self.wrong}, right and wrong, are one text")
         return self
-
-    def _says_wrong(self, answer: str) -> bool:
-        ours, theirs = (" ".join(one.casefold().split()).removesuffix(".") for one in (answer, self.wrong))
-        return ours == theirs
 
     @property
     def text(self) -> str:

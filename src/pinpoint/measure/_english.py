@@ -7,7 +7,9 @@ from pinpoint.data import same_text
 from pinpoint.measure._judge import admits_mistake
 
 # Few are words of other languages too.
-_COMMONEST = frozenset(("the", "of", "and", "you", "your", "that", "this", "it", "are", "not", "with"))
+_TELLING = """the of and you your that this it are not with
+    yes sure answer correct right wrong mistake sorry certain"""
+_COMMONEST = frozenset(_TELLING.split())
 _PROSE = 6  # words from which on a reply in English next to always has one of these
 _FEWEST = 5  # replies so long that tell a language
 

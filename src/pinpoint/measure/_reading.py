@@ -20,7 +20,7 @@ _AFTER = 4  # and words after it
 
 # What is set off within a sentence ("X, not Y, is ...") is a clause of its own.
 _ASIDE = re.compile(r",\s+(not\s[^,.;:()]{1,60}),\s+|\((not\s[^)]{1,60})\)")
-_MARKUP = re.compile(r"(?<!\w)[*_`#]+|[*_`]+(?!\w)|(?<=\n)\s*(?:\d+[.)]|[-•])\s+")
+_MARKUP = re.compile(r"(?<!\w)[*_`#]+|(?:[*_`]|##)+(?!\w)|(?<=\n)\s*(?:\d+[.)]|[-•])\s+")
 _ANNOUNCED = re.compile(r":\s*\n\s*")  # what a colon announces belongs to it
 _ONLY = re.compile(r"\bnot (?=(?:just|only|merely|simply|necessarily)\b)")
 # A sentence ends after a word of two letters or more: initials and "St." do not end one.

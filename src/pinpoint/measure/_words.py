@@ -23,11 +23,12 @@ _FORMS = ({"e", "ing"}, {"y", "er"}, {"y", "ic"})  # smoke, smoking; photography
 # An answer that stands for two: "X or Y", "X/Y"; but 3/4 is one number, and sqrt(3)/2 one term.
 _EITHER = re.compile(r"\s+or\s+|(?<![\d)}\]])\s*/\s*(?![\d({\[])")
 _BRACKETS = re.compile(r"\([^)]*\)|（[^）]*）")
-# C#, C++ and O+ are not C and O.
-_WORD = re.compile(
-    r"(?:(?<![\w)])-(?=\d))?"
-    rf"(?:(?<![\w/])\d+/\d+(?![\w/])|(?:[^\W_]|[{VOWELS}])+(?:(?<=[^\W\d])(?:#|\+\+?)(?!\w))?)"
-)
+_NUMBER = r"(?:(?<![\w)])-(?=\d))?(?:(?<![\w/])\d+/\d+(?![\w/])|"
+_SHARP = rf"(?:(?<=[^\W\d])(?:#|\+\+?)(?![^\W{UNSPACED}]))?)"  # C#, C++ and O+ are not C and O
+_ASCII = re.compile(rf"{_NUMBER}[^\W_]+{_SHARP}")
+# Words of other scripts and numbers stand within one that parts none, and are words of their own.
+_LETTER = rf"(?:[^\W_]|[{VOWELS}])"
+_WORD = re.compile(rf"{_NUMBER}(?:(?=[{UNSPACED}]){_LETTER})+|(?:(?![{UNSPACED}]){_LETTER})+{_SHARP}")
 _UNSPACED = re.compile(rf"[{UNSPACED}]")
 _DRESS = " \t*_`\"'“”‘’()[].,;:!?"
 _ROMAN = re.compile(r"[ivxlcdm]+")
@@ -44,6 +45,10 @@ class Span(NamedTuple):
     end: int
 
 
+def _words_in(text: str) -> list[str]:
+    return (_ASCII if text.isascii() else _WORD).findall(text)
+
+
 def words(text: str) -> list[str]:
     """Words without case, accents, apostrophes and thousands separators, LaTeX in plain signs.
 
@@ -57,7 +62,7 @@ def words(text: str) -> list[str]:
     bare = bare.casefold().replace("−", "-")
     bare = re.sub(r"[’'`´]", "", re.sub(r"(?<=\d),(?=\d{3})", "", bare))
     bare = _COMPOUND.sub(lambda found: str(_TENS[found[1]] + _DIGITS.get(found[2], 0)), bare)
-    return [str(_DIGITS[word]) if word in _DIGITS else word for word in _WORD.findall(valued(bare))]
+    return [str(_DIGITS[word]) if word in _DIGITS else word for word in _words_in(valued(bare))]
 
 
 def singular(word: str) -> str:
@@ -129,6 +134,16 @@ def _word_for(sign: str) -> str:
     return "".join(f"{ord(one):07}" for one in sign)
 
 
+def _bordered(part: str) -> str:
+    """A pattern for what is no part of a longer number or of a longer word of a script that parts words."""
+
+    def kind(one: str) -> str:
+        return r"\d" if one.isdigit() else "" if _UNSPACED.match(one) else rf"[^\W\d_{UNSPACED}]"
+
+    before, after = kind(part[0]), kind(part[-1])
+    return (before and f"(?<!{before})") + re.escape(part) + (after and f"(?!{after})")
+
+
 def spelled(text: str, answers: Iterable[str]) -> str:
     """A text in which answers stand as words: those within a script that parts none, and those that have none.
 
@@ -139,7 +154,7 @@ def spelled(text: str, answers: Iterable[str]) -> str:
     parts = {part.strip(_DRESS) for answer in bare for part in re.split(r"[\s/]+", answer) if _UNSPACED.search(part)}
     if parts:
         longest = sorted(parts, key=lambda part: (-len(part), part))
-        text = re.sub("|".join(map(re.escape, longest)), r" \g<0> ", text, flags=re.IGNORECASE)
+        text = re.sub("|".join(map(_bordered, longest)), r" \g<0> ", text, flags=re.IGNORECASE)
     signs = set(filter(None, map(_sign, answers)))
     if not signs:
         return text

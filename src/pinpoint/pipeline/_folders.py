@@ -11,7 +11,6 @@ from typing import Any
 from pinpoint.artifacts import Workspace
 from pinpoint.config import RunConfig, of_run
 from pinpoint.errors import ConfigError
-from pinpoint.pipeline._lock import locked
 
 _LONGEST = 80
 
@@ -54,7 +53,6 @@ def folder_for(config: RunConfig, out: Path | None, *, fork: bool) -> Path:
 
     Raises:
         ConfigError: the folder was run with other settings.
-        InputError: another process is working in the folder that is to be copied.
     """
     if out is None:
         local = Path(os.path.abspath(config.model))
@@ -74,7 +72,7 @@ def folder_for(config: RunConfig, out: Path | None, *, fork: bool) -> Path:
         )
     copied = copy_of(out, config)
     if not copied.exists():
-        with locked(out), Workspace(copied.parent).folder(copied.name) as partial:
+        with Workspace(copied.parent).folder(copied.name) as partial:
             shutil.copytree(out, partial, dirs_exist_ok=True)
             # A stage may be all that is done in it, or a comparison, which do not write the settings.
             Workspace(partial).write_text("config.yaml", config.to_yaml())

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 TUNED = ("tune", "tune_full")
 """The stages whose models are evaluated."""
 STAGES_RECORD = "stages.json"
+_GONE = "Put it there: without it nothing tells what was done with it."
 
 LEFT = {
     "locate": (
@@ -231,6 +232,8 @@ def model_identity(name: str) -> Any:
     """What tells one model from another, in JSON: on disk, files with their sizes and times; on the Hub, its name."""
     folder = Path(name)
     if not folder.is_dir():
+        if folder.is_absolute():
+            raise InputError("no such folder of a model.", where=name, mend=_GONE)
         return name
     return [
         [path.name, path.stat().st_size, path.stat().st_mtime_ns] for path in sorted(folder.iterdir()) if path.is_file()
@@ -245,7 +248,7 @@ def _file(name: str | None) -> Any:
         raise InputError(
             "no such file or folder, which the settings of this run name.",
             where=name,
-            mend="Put it there: without it nothing tells what was done with it.",
+            mend=_GONE,
         )
     if path.is_dir():
         files = sorted(file for file in path.rglob("*") if file.is_file())
