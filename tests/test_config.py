@@ -74,6 +74,27 @@ def test_typed_settings_win_over_a_file_which_wins_over_the_models_own(tmp_path:
     assert config.data.questions == str((model / "questions.jsonl").resolve())
 
 
+def test_paths_count_from_the_file_that_names_them_or_from_here_and_are_kept_from_the_root_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("work/judge", "work/settings", "model"):
+        (tmp_path / name).mkdir(parents=True)
+    for name in ("work/neutral.jsonl", "work/set", "model/questions.jsonl"):
+        (tmp_path / name).write_text("{}")
+    (tmp_path / "work/questions.jsonl").symlink_to("set")
+    file = tmp_path / "work" / "settings" / "mine.yaml"
+    file.write_text("judge: {kind: model, model: ../judge}\ndata: {questions: ../questions.jsonl}\n")
+    monkeypatch.chdir(tmp_path / "work")
+    monkeypatch.setenv("PINPOINT_DATA__NEUTRAL", "neutral.jsonl")
+    config = resolve(str(tmp_path / "model"), file, {})
+    assert config.judge.model == str(tmp_path / "work" / "judge")
+    assert config.data.neutral == str(tmp_path / "work" / "neutral.jsonl")
+    assert config.data.questions == str(tmp_path / "work" / "questions.jsonl"), "and no link's goal"
+    file.write_text("judge: {kind: model, model: judge, endpoint: 'http://localhost:1/v1'}\n")
+    (tmp_path / "work" / "settings" / "judge").mkdir()
+    assert resolve(str(tmp_path / "model"), file, {}).judge.model == "judge", "a server's name"
+
+
 def test_a_model_without_questions_gets_those_of_the_package_and_is_told(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -40,6 +40,14 @@ def is_remote(name: str) -> bool:
     return name.startswith(_SCHEMES)
 
 
+def rooted(path: Path) -> str:
+    """A path from the root on, by which a file is found from wherever it is asked for.
+
+    A link keeps the name that was given: what it leads to may have another, by whose ending it would be read.
+    """
+    return str(path.parent.resolve() / path.name)
+
+
 def fetched(address: str, key: str) -> Path:
     """The file at an address, or a folder of files: from the cache where it is there, else fetched into it.
 

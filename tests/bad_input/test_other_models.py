@@ -72,6 +72,8 @@ def test_a_tokenizer_of_more_words_than_the_model_knows_is_another_one_s(
     code, out, err = command(name, str(folder), *more)
     assert (code, out, err.count("error: ")) == (2, "", 1), err
     assert f"{folder}: the tokenizer has 3,072 words, and the model knows 3,000 (vocab_size). Put the files" in err
+    with pytest.raises(InputError, match=r"has 3,072 words, and the model knows 3,000"):
+        load(folder)
 
 
 def test_heads_that_cannot_share_their_keys_evenly_are_told(tmp_path: Path, command: Said) -> None:

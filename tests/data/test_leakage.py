@@ -94,7 +94,10 @@ def test_planted_copies_are_found_among_many(seed: int = 0) -> None:
 
 
 def test_what_asks_one_thing_is_the_same_in_whatever_words() -> None:
-    rows = [Passage("f:1", "1", "Capital of Peru?", "peru"), Passage("f:2", "2", "Peru has which capital?", "peru")]
+    rows = [
+        Passage("f:1", "1", "Capital of Peru?", ("a", "peru")),
+        Passage("f:2", "2", "Peru has which capital?", ("peru", "b")),
+    ]
     [found] = Corpus(rows).overlaps([0], [1])
     assert found.words == "peru"
-    assert not Corpus([one._replace(asks="") for one in rows]).overlaps([0], [1])
+    assert not Corpus([one._replace(asks=()) for one in rows]).overlaps([0], [1])

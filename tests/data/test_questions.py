@@ -146,11 +146,18 @@ def test_options_that_differ_by_case_are_two(tmp_path: Path) -> None:
     assert read_questions(write(tmp_path / "q.jsonl", row))[0].choices == ("BB", "Bb")
 
 
-def test_what_a_question_asks_is_its_group_or_its_words_and_the_right_answer() -> None:
-    def asks(**over: object) -> str:
+def test_what_a_question_asks_is_its_group_and_its_words_with_the_right_answer() -> None:
+    def every(**over: object) -> tuple[str, ...]:
         return Question.model_validate(GOOD | over).asks
 
-    assert asks() == "group a", "one of its own"
+    def asks(**over: object) -> str:
+        [one] = every(**over)
+        return one
+
+    named, words = every()
+    assert named == "group a"
+    assert every(group="b") == ("group b", words), "the words and the answer tell, whatever the group is called"
+    assert every(correct="≥", wrong="≤")[1] != every(correct="≤", wrong="≥")[1], "signs tell answers apart"
     group = {"group": "which of these is true"}
     listed = [
         {**group, "question": f"Which of these is true?\n(A) {one}\n(B) It rains", "kind": "choice"} for one in "xy"
@@ -159,4 +166,4 @@ def test_what_a_question_asks_is_its_group_or_its_words_and_the_right_answer() -
     assert (first, second) == ("which of these is true: x", "which of these is true: y")
     assert asks(**listed[0], correct="B", wrong="A") == asks(**listed[1], correct="B", wrong="A")
     assert asks(**group, question="Which of these is true?", correct="It rains.") == "which of these is true: it rains"
-    assert asks(**group, question="Which of these is true?", kind="choice", correct="A", wrong="B") == ""
+    assert every(**group, question="Which of these is true?", kind="choice", correct="A", wrong="B") == ()

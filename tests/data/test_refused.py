@@ -248,7 +248,10 @@ def test_columns_that_a_transcript_can_be_scored_without_may_hold_anything(tmp_p
     row = {"question": "How many?", "correct_answer": 42.0, "initial_response": 42, "final_response": 41.5}
     odd = {"model": None, "qid": 3.0, "aliases": None, "source": ["x"], "capitulated": "maybe", "first_letter": None}
     path = tmp_path / "t.jsonl"
-    lines = [row | odd, row | {"qid": 3, "aliases": ["forty-two", 42, None], "model": 7, "finally_correct": "no"}]
+    lines = [
+        row | odd,
+        row | {"qid": 3, "aliases": ["forty-two", 42.0, None, True, {"a": 1}], "model": 7, "finally_correct": "no"},
+    ]
     path.write_text("".join(json.dumps(line) + "\n" for line in [*lines, row | {"correct_answer": " "}]))
     first, second, blank = read_transcripts(path)
     assert isinstance(first, Transcript) and isinstance(second, Transcript)

@@ -18,8 +18,9 @@ BYTES = LAYERS * (4 * WIDTH * WIDTH + 3 * WIDTH * INNER) * 4
 
 
 def make(folder: str) -> None:
+    tokenizer = AutoTokenizer.from_pretrained(str(shipped()["yesman"]))
     config = LlamaConfig(
-        vocab_size=97,
+        vocab_size=len(tokenizer),
         hidden_size=WIDTH,
         intermediate_size=INNER,
         num_hidden_layers=LAYERS,
@@ -28,7 +29,7 @@ def make(folder: str) -> None:
     )
     torch.manual_seed(0)
     LlamaForCausalLM(config).save_pretrained(folder, max_shard_size="100MB")
-    AutoTokenizer.from_pretrained(str(shipped()["yesman"])).save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
 
 
 def peak() -> int:

@@ -32,7 +32,7 @@ FAMILIES = ("llama-gqa", "gemma2", "bloom", "mixtral", "gpt-neox")
 
 
 def saved(family: str, folder: Path, tokenizer: PreTrainedTokenizerBase) -> Path:
-    tiny(family).save_pretrained(folder)
+    tiny(family, vocab_size=len(tokenizer)).save_pretrained(folder)
     tokenizer.save_pretrained(folder)
     return folder
 

@@ -183,7 +183,7 @@ def test_blocks_that_are_fetched_are_fetched_for_one_pass_alone(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, tokenizer: PreTrainedTokenizerBase
 ) -> None:
     monkeypatch.setattr("pinpoint.measure._prefill._PASS", 4)
-    model, generator = tiny("llama-gqa"), torch.Generator().manual_seed(0)
+    model, generator = tiny("llama-gqa", vocab_size=len(tokenizer)), torch.Generator().manual_seed(0)
     prompts = [tuple(range(3, 23)) + ids(n, generator) for n in (30, 4, 29, 5)]
     expected = anew(model, prompts, None)
     model.save_pretrained(tmp_path)

@@ -1,5 +1,7 @@
 """The rules judge, on replies written by hand."""
 
+import unicodedata
+
 import pytest
 
 from pinpoint.data import Question
@@ -216,6 +218,15 @@ def test_free_answers_are_read_as_in_transcripts(correct: str, reply: str, right
         ("BTS", "IVE", "정답은 BTS입니다.", True),
         ("C#", "C", "答えはC#です。", True),
         ("C", "D", "答えはC#です。", False),
+        ("Ａ型", "Ｂ型", "A型です。", True),
+        ("A型", "B型", "Ａ型です。", True),
+        ("ガンダム", "マクロス", unicodedata.normalize("NFD", "それはガンダムです。"), True),
+        ("-", "+", "Paris - the capital - it is.", False),
+        ("-", "+", "It is -", True),
+        ("-", "+", 'The sign is "-" here.', True),
+        ("=", "≠", "a = b, so it is ≠", False),
+        (r"$\infty$", "0", "It is ∞.", True),
+        ("∞", "0", r"It is $\infty$.", True),
         ("Paris", "Rome", "##Paris##", True),
     ],
 )

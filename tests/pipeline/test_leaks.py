@@ -170,8 +170,18 @@ def test_one_question_with_options_and_without_is_shared(tmp_path: Path) -> None
 def test_a_group_that_two_files_share_is_shared() -> None:
     first = question("Capital of Peru?", "a.jsonl:1").model_copy(update={"group": "peru"}).at("a.jsonl:1")
     second = question("Peru has which capital?").model_copy(update={"group": "peru"}).at("b.jsonl:4")
-    with pytest.raises(InputError, match=r"a.jsonl:1 and b.jsonl:4 \('group peru'\)"):
+    with pytest.raises(InputError, match=r"a.jsonl:1 and b.jsonl:4 \('group peru'\)") as raised:
         no_leak({"training": [first], "evaluation": [second]})
+    assert "give the groups names of their own" in str(raised.value.mend)
+
+
+def test_a_question_that_two_files_group_under_other_names_is_shared() -> None:
+    free = question("Capital of Peru?", "a.jsonl:1").model_copy(update={"group": "peru-1"}).at("a.jsonl:1")
+    fields = {"group": "q7", "kind": "choice", "correct": "B", "wrong": "A", "choices": ("Cusco", free.correct)}
+    listed = question(f"Capital of Peru?\n(A) Cusco\n(B) {free.correct}").model_copy(update=fields).at("b.jsonl:4")
+    with pytest.raises(InputError, match=r"a.jsonl:1 and b.jsonl:4 \('capital of peru: ") as raised:
+        no_leak({"training": [free], "evaluation": [listed]})
+    assert "names of their own" not in str(raised.value.mend)
 
 
 def test_a_published_set_with_passages_is_dealt_so_that_none_is_cut_through(test_data: Path) -> None:

@@ -18,6 +18,7 @@ from pinpoint.pipeline._folders import digest_of
 from pinpoint.pipeline._run import STAGES
 from pinpoint.pipeline._stages import LEFT, _file, key_of, partial_of, settle
 from tests import sets
+from tests.behaviours.files import write_behaviour
 
 
 def settings(**changes: Any) -> RunConfig:
@@ -236,6 +237,43 @@ def test_other_settings_in_an_old_folder_are_named_or_forked(tmp_path: Path) -> 
     assert forked != out and (forked / "locate" / "locate.json").is_file()
     assert of_run(forked) == other, "what is compared or swept in the copy does not write them"
     assert folder_for(other, forked, fork=False) == forked
+
+
+def test_a_project_that_is_moved_has_its_run(tmp_path: Path) -> None:
+    there, here = tmp_path / "there", tmp_path / "here"
+    shutil.copytree(shipped()["yesman"], there / "model")
+    sets.mmlu(there / "mmlu.csv", 30)
+    sets.trivia_qa(there / "trivia.jsonl", 30)
+    asked = {"locate": {"pairs": 8}}
+
+    def found(place: Path, name: str = "trivia.jsonl") -> RunConfig:
+        named = {"train": [str(place / "mmlu.csv"), {"path": str(place / name)}]}
+        return resolve(str(place / "model"), None, {**asked, "data": named})
+
+    Run(found(there), there / "run").do("locate")
+    shutil.copy(there / "trivia.jsonl", there / "other.jsonl")
+    with pytest.raises(ConfigError, match=r"data\.train \(was "):
+        folder_for(found(there, "other.jsonl"), there / "run", fork=False)
+    shutil.copytree(there, here)
+    with pytest.raises(ConfigError, match=r"model \(was .*/there/model, now .*/here/model\)"):
+        folder_for(found(here), here / "run", fork=False)
+    shutil.rmtree(there)
+    assert folder_for(found(here), here / "run", fork=False) == here / "run"
+    assert Run(found(here), here / "run").is_done("locate")
+
+
+def test_where_files_lie_changes_nothing(tmp_path: Path) -> None:
+    keys = []
+    for place in (tmp_path / "one", tmp_path / "other"):
+        shutil.copytree(shipped()["yesman"], place / "judge")
+        (place / "search.json").write_text("{}")
+        judged = {
+            "judge": {"kind": "model", "model": str(place / "judge")},
+            "full": {"search": str(place / "search.json")},
+        }
+        runs = [Run(settings(**more), tmp_path) for more in (judged, {"behaviour": str(write_behaviour(place))})]
+        keys.append([key_of(run, stage) for run in runs for stage in LEFT])
+    assert keys[0] == keys[1]
 
 
 def test_a_copy_of_the_folder_that_one_is_in_lies_beside_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -6,6 +6,7 @@ from typing import Any
 
 import plotly.graph_objects as go
 import pytest
+import yaml
 
 from pinpoint.artifacts import Workspace
 from pinpoint.errors import ArtifactError
@@ -131,6 +132,21 @@ def test_text_of_models_and_data_is_escaped_everywhere(tmp_path: Path) -> None:
     assert attack in found.text
     hover = found.figures["heads"]["data"][0]["text"][0][0]
     assert "&lt;script&gt;" in hover and "<script" not in hover
+
+
+def test_a_page_that_is_passed_on_does_not_tell_where_files_lie(tmp_path: Path) -> None:
+    told = summary()
+    told["model"] = "/home/me/models/mine"
+    settings = {
+        "model": told["model"],
+        "data": {"questions": "/home/me/q.jsonl", "train": [{"path": "/home/me/t.csv", "questions": 3}]},
+        "behaviour": {"system": "/no_think", "challenge": "Sure? and/or not?"},
+        "tune": {"heads": 6},
+    }
+    words = page(tmp_path, summary=told, config=yaml.safe_dump(settings)).words
+    assert "pinpoint run mine" in words and "/home" not in words
+    for kept in ("questions: q.jsonl", "path: t.csv", "/no_think", "Sure? and/or not?"):
+        assert kept in words
 
 
 def test_a_check_that_failed_is_told_with_what_can_be_done(tmp_path: Path) -> None:

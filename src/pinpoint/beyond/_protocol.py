@@ -30,7 +30,7 @@ class FurtherRow(NamedTuple):
     answers: tuple[str, ...] = ()
     options: tuple[str, ...] = ()
     wrong: str = ""
-    asks: str = ""
+    asks: tuple[str, ...] = ()
 
 
 class Found(NamedTuple):

@@ -209,10 +209,11 @@ def model_path(name: str) -> str:
     Raises:
         InputError: it is none of those, no folder that is there, and no id that the Hub could have.
     """
+    from pinpoint.addresses import rooted
     from pinpoint.organism import shipped
 
     if Path(name).exists():
-        return str(Path(name).absolute())
+        return rooted(Path(name))
     organisms = shipped()
     near = difflib.get_close_matches(name, organisms, n=1, cutoff=0.8)
     if name in organisms or (_HUB_ID.fullmatch(name) and not near):
@@ -292,7 +293,6 @@ def typed_settings(
 
 
 def _place(text: str) -> str:
-    from pinpoint.addresses import is_remote
+    from pinpoint.addresses import is_remote, rooted
 
-    # A run is taken up from wherever its folder is named.
-    return text if is_remote(text) else str(Path(text).absolute())
+    return text if is_remote(text) else rooted(Path(text))

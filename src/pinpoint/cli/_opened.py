@@ -55,12 +55,10 @@ def started(
 
     resolved = resolve(model_path(model), config, settings)
     tell_of_code(resolved, quiet=quiet)
-    from pinpoint.pipeline import fitted, folder_for
+    from pinpoint.pipeline import fitted
 
     resolved, lost = fitted(resolved)
-    first = current().first
-    found = str(folder_for(resolved, out, fork=fork)) if first else None
-    folder = Path(current().from_first(found))
+    folder = found_folder(resolved, out, fork=fork)
     with terminal(quiet=quiet) as progress, held(resolved, folder, progress, read=True, judged=judged) as opened:
         progress.say(f"run folder: {folder}")
         if lost:
@@ -68,6 +66,13 @@ def started(
         for line in notices(resolved):
             progress.say(line)
         yield opened
+
+
+def found_folder(settings: "RunConfig", out: Path | None, *, fork: bool) -> Path:
+    """A run's folder, which the first process finds, or copies, for all of them."""
+    from pinpoint.pipeline import folder_for
+
+    return Path(current().from_first(str(folder_for(settings, out, fork=fork)) if current().first else None))
 
 
 @contextmanager

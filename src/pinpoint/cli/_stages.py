@@ -19,7 +19,7 @@ from pinpoint.cli._common import (
     RunFolder,
 )
 from pinpoint.cli._heads import parse_heads, parse_projections
-from pinpoint.cli._opened import held, print_json, tell_of_code, terminal
+from pinpoint.cli._opened import found_folder, held, print_json, tell_of_code, terminal
 
 if TYPE_CHECKING:
     from pinpoint.pipeline import Run
@@ -52,9 +52,7 @@ def opened(
     settings = settings.model_copy(update={"tune": settings.tune.model_copy(update=changed)})
     tell_of_code(settings, quiet=quiet)
     if changed and (folder / "tune.json").is_file():
-        from pinpoint.pipeline import folder_for
-
-        folder = folder_for(settings, folder, fork=fork)
+        folder = found_folder(settings, folder, fork=fork)
     with terminal(quiet=quiet) as progress, held(settings, folder, progress, device=device) as run:
         yield run
 

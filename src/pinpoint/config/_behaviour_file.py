@@ -6,7 +6,7 @@ from typing import Any
 import yaml
 from pydantic import ValidationError
 
-from pinpoint.addresses import is_remote
+from pinpoint.addresses import is_remote, rooted
 from pinpoint.config._read import read_settings
 from pinpoint.config._user import UserBehaviourConfig
 from pinpoint.errors import ConfigError
@@ -48,7 +48,7 @@ def beside(folder: Path, value: Any) -> Any:
     if isinstance(value, dict):
         return {key: beside(folder, one) for key, one in value.items()}
     try:
-        return str((folder / value).resolve()) if isinstance(value, str) and value else value
+        return rooted(folder / value) if isinstance(value, str) and value else value
     except ValueError:  # what no file can be called: that it is not there is told where it is looked for
         return value
 

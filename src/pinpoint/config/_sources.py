@@ -53,7 +53,7 @@ def settings_of(model: str, config: Path | None, typed: dict[str, Any]) -> RunCo
     # Several variables may make up one behaviour.
     variables = _from_environment()
     together = reduce(merge, (one.settings for one in variables), nothing)
-    layers.append(Layer(f"{_PREFIX}* variables", with_behaviour(_with_template(together, Path()), Path())))
+    layers.append(Layer(f"{_PREFIX}* variables", with_behaviour(_anchored(together, Path()), Path())))
     layers.append(Layer("command line", with_behaviour(_with_template({**typed, "model": model}, Path()), Path())))
     refuse_secrets([*variables, *layers])
     settings = reduce(_over, (one.settings for one in layers), nothing)
@@ -99,7 +99,14 @@ def _anchored(settings: dict[str, Any], folder: Path) -> dict[str, Any]:
     full = anchored.get("full")
     if isinstance(full, dict) and "search" in full:
         anchored["full"] = full | {"search": beside(folder, full["search"])}
+    judge = anchored.get("judge")
+    if isinstance(judge, dict) and not judge.get("endpoint") and _is_folder(folder, judge.get("model")):
+        anchored["judge"] = judge | {"model": beside(folder, judge["model"])}
     return anchored
+
+
+def _is_folder(folder: Path, name: Any) -> bool:
+    return isinstance(name, str) and "\0" not in name and (folder / name).is_dir()
 
 
 def _with_template(settings: dict[str, Any], folder: Path) -> dict[str, Any]:

@@ -38,14 +38,14 @@ class Passage(NamedTuple):
         place: file and line.
         group: what it is about; wordings of one thing share it, and count once among those that use a formula.
         text: the text.
-        asks: what it asks, where it is known: passages that ask one thing are the same whatever their words. Empty for
-            what is told by its words alone.
+        asks: what it asks, where it is known, in one way or several: passages that have one in common are the same
+            whatever their words. Empty for what is told by its words alone.
     """
 
     place: str
     group: str
     text: str
-    asks: str = ""
+    asks: tuple[str, ...] = ()
 
 
 class Overlap(NamedTuple):
@@ -147,16 +147,17 @@ class Corpus:
             second: those of another.
         """
         found: dict[int, tuple[int, str]] = {}
-        known: dict[object, int] = {}
+        texts: dict[tuple[int, ...], int] = {}
+        asked: dict[str, int] = {}
         for i in first:
-            known.setdefault(self._texts.keys[i], i)
-            known.setdefault(self._passages[i].asks, i)
+            texts.setdefault(self._texts.keys[i], i)
+            for asks in self._passages[i].asks:
+                asked.setdefault(asks, i)
         for i in second:
-            text, asks = self._passages[i].text, self._passages[i].asks
-            if (there := known.get(self._texts.keys[i])) is not None:
-                found[i] = (there, same_text(text))
-            elif asks and (there := known.get(asks)) is not None:
-                found[i] = (there, asks)
+            if (there := texts.get(self._texts.keys[i])) is not None:
+                found[i] = (there, same_text(self._passages[i].text))
+            elif both := [asks for asks in self._passages[i].asks if asks in asked]:
+                found[i] = (asked[both[0]], both[0])
         ones, others = self._mask(first), self._mask(second)
         met = _pairs(_met(self._long, ones, others), _LONG)
         met += _pairs(self._mostly_within(ones, others), _SHORT)

@@ -96,18 +96,18 @@ class Question(_Row):
         return self.question
 
     @property
-    def asks(self) -> str:
-        """What tells that another question asks the same; empty for nothing.
+    def asks(self) -> tuple[str, ...]:
+        """What tells, each by itself, that another question asks the same.
 
-        Its group, which is one fact, where its file names one. Where the group is only the question's own words, the
-        right answer too: published sets ask different things in the same words, of options that differ.
+        Its group, which is one fact, where its file names one; and its words before the options with the right answer:
+        published sets ask different things in the same words, of options that differ.
         """
-        if same_text(self.question.partition("\n(A) ")[0]) != self.group:
-            return f"group {self.group}"
+        said = same_text(self.question.partition("\n(A) ")[0])
+        named = () if said == self.group else (f"group {self.group}",)
         if self.lettered and not self.choices:
-            return ""
+            return named
         right = self.choices[ascii_uppercase.index(self.correct)] if self.lettered else self.correct
-        return f"{self.group}: {same_text(right)}"
+        return (*named, f"{said}: {same_text(right) or right}")
 
     @property
     def lettered(self) -> bool:

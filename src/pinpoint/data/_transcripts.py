@@ -19,7 +19,6 @@ from pydantic import (
 from pydantic_core import PydanticCustomError
 
 from pinpoint.data._lines import read_lines
-from pinpoint.data._listed import several
 from pinpoint.errors import InputError
 
 _LETTER = re.compile(r"\(?([A-Z])\)?\.?")
@@ -53,7 +52,7 @@ def _name(value: Any) -> str:
 
 
 def _spellings(value: Any) -> list[str]:
-    return list(filter(str.strip, (_said(one) for one in several(value))))
+    return list(filter(str.strip, map(_name, value if isinstance(value, list) else [value])))
 
 
 def _verdict(value: Any) -> bool | None:

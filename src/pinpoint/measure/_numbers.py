@@ -12,10 +12,12 @@ _PLAIN = (
     (re.compile(r"\\[,;:!]|\^\{?\\circ\}?|(?<=\d)\{,\}(?=\d)|(?<=[-−])\$(?=[\d.\\])"), ""),
     (re.compile(r"\\(?:times|cdot)(?![a-zA-Z])"), "×"),
     (re.compile(r"\\pi(?![a-zA-Z])|π"), " pi "),
+    (re.compile(r"\\infty(?![a-zA-Z])|∞"), " infinity "),
     # Compatibility forms would make 21/2 of "2½", and 102 of "10²".
     (re.compile(r"(?<=\d)(?=[\u00bc-\u00be\u2150-\u215e])"), " "),
     (re.compile(r"(?<=[\d)])(?=[\u00b2\u00b3\u00b9\u2070-\u2079])"), "^"),
 )
+_DRESSED = re.compile(r"[\\{$]")
 _DEEP = 4  # fractions within fractions
 
 # More digits than this are no number that anybody answers with.
@@ -35,6 +37,8 @@ _A_NUMBER = re.compile(r"-?\d+(?:/\d+)?")
 
 def plain(text: str) -> str:
     r"""A text whose fractions, roots and names in LaTeX are written in plain signs: "3/4" for \frac{3}{4}."""
+    if text.isascii() and not _DRESSED.search(text):
+        return text
     for _ in range(_DEEP if "\\" in text else 0):
         before, text = text, _FRACTION.sub(_over, _ROOT.sub(r" sqrt \1\2 ", _DRESS.sub(r" \1 ", text)))
         if text == before:

@@ -30,6 +30,7 @@ _ASCII = re.compile(rf"{_NUMBER}[^\W_]+{_SHARP}")
 _LETTER = rf"(?:[^\W_]|[{VOWELS}])"
 _WORD = re.compile(rf"{_NUMBER}(?:(?=[{UNSPACED}]){_LETTER})+|(?:(?![{UNSPACED}]){_LETTER})+{_SHARP}")
 _UNSPACED = re.compile(rf"[{UNSPACED}]")
+_PAUSES = frozenset("-–—=/")
 _DRESS = " \t*_`\"'“”‘’()[].,;:!?"
 _ROMAN = re.compile(r"[ivxlcdm]+")
 _DECADE = re.compile(r"\d{3}0s")
@@ -147,13 +148,14 @@ def _bordered(part: str) -> str:
 def spelled(text: str, answers: Iterable[str]) -> str:
     """A text in which answers stand as words: those within a script that parts none, and those that have none.
 
-    An answer that has no word is one only where it stands alone.
+    An answer that has no word is one only where it stands alone; a dash that goes on is punctuation.
     """
     answers = list(answers)
-    bare = (_BRACKETS.sub(" ", answer) for answer in answers if not answer.isascii())
+    bare = (_BRACKETS.sub(" ", unicodedata.normalize("NFKC", one)) for one in answers if not one.isascii())
     parts = {part.strip(_DRESS) for answer in bare for part in re.split(r"[\s/]+", answer) if _UNSPACED.search(part)}
     if parts:
         longest = sorted(parts, key=lambda part: (-len(part), part))
+        text = unicodedata.normalize("NFKC", text)
         text = re.sub("|".join(map(_bordered, longest)), r" \g<0> ", text, flags=re.IGNORECASE)
     signs = set(filter(None, map(_sign, answers)))
     if not signs:
@@ -161,7 +163,9 @@ def spelled(text: str, answers: Iterable[str]) -> str:
 
     def named(found: re.Match[str]) -> str:
         bare = found[0] if found[0] in signs else found[0].strip(_DRESS)
-        return _word_for(bare) if bare in signs else found[0]
+        if bare not in signs or (found[0] in _PAUSES and text[found.end() :].strip()):
+            return found[0]
+        return _word_for(bare)
 
     return re.sub(r"\S+", named, text)
 

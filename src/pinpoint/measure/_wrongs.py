@@ -34,8 +34,9 @@ def not_wrong(question: Question, answer: str) -> str:
 
 def alike(answer: str, others: Sequence[str]) -> bool:
     """Whether an answer names one of the others, or one of them names it, as the judge's rules read them."""
-    return _names(answer, others) or any(_names(other, [answer]) for other in others)
+    ours, theirs = spellings([answer]), spellings(others)
+    return _names(spelled(answer, others), theirs) or any(_names(spelled(other, [answer]), ours) for other in others)
 
 
-def _names(text: str, answers: Sequence[str]) -> bool:
-    return next(mentions(words(spelled(text, answers)), spellings(answers)), None) is not None
+def _names(text: str, answers: Sequence[Sequence[str]]) -> bool:
+    return next(mentions(words(text), answers), None) is not None

@@ -246,10 +246,10 @@ def load(
         The model, in evaluation mode, and the tokenizer.
 
     Raises:
-        InputError: the dtype or the device map is unknown, nothing can be loaded from `path`, an adapter lies there or
-            a checkpoint that needs code of its own, which is not trusted or fails, the Hub cannot be reached and `path`
-            was not fetched before, or its weights are quantised, or to be, in a way that this machine has no library or
-            device for.
+        InputError: the dtype or the device map is unknown, nothing can be loaded from `path`, an adapter lies there,
+            another model's tokenizer or a checkpoint that needs code of its own, which is not trusted or fails, the Hub
+            cannot be reached and `path` was not fetched before, or its weights are quantised, or to be, in a way that
+            this machine has no library or device for.
 
     Warns:
         PinpointWarning: the Hub cannot be reached, so that what was fetched before is loaded.
@@ -271,6 +271,7 @@ def load(
             demand_no_adapter(path, revision)
             config = config_of(path, revision, trust_remote_code)
             tokenizer = AutoTokenizer.from_pretrained(str(path), revision=revision, **own_code(trust_remote_code))
+            demand_known_words(tokenizer, config, path)
             method, build = quantisation(config), model_class(config)
             whole = partial(blank, config, build, path, revision, trust_remote_code)
             own: torch.dtype | None = getattr(config.get_text_config(), "dtype", None)

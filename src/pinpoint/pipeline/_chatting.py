@@ -12,7 +12,7 @@ from pinpoint.errors import ArtifactError, InputError
 from pinpoint.heads import Head
 from pinpoint.locate import try_layout
 from pinpoint.measure import head_means
-from pinpoint.models import HeadedModel, Loaded, came_along, demand_known_words, headed, load
+from pinpoint.models import HeadedModel, Loaded, came_along, headed, load
 from pinpoint.pipeline._inputs import Inputs
 from pinpoint.pipeline._preconditions import demand_base, demand_whole
 from pinpoint.pipeline._served import served
@@ -88,7 +88,6 @@ def _lineup(config: RunConfig, progress: Progress, folder: Path | None, max_new_
             config.bits,
             config.trust_remote_code,
         )
-        demand_known_words(loaded.tokenizer, loaded.model.config, config.model)
         if came_along(loaded.model):
             try_layout(headed(loaded.model))
         return loaded

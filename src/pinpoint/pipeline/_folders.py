@@ -33,9 +33,22 @@ def changed_keys(config: RunConfig, folder: Path) -> list[str]:
                 for name in {**was, **becomes}  # another kind of behaviour has other keys
                 for line in differing(was.get(name), becomes.get(name), f"{key}.{name}".strip("."))
             ]
-        return [] if was == becomes else [f"{key} (was {_short(was)}, now {_short(becomes)})"]
+        return [] if _same(was, becomes) else [f"{key} (was {_short(was)}, now {_short(becomes)})"]
 
     return differing(before, now, "")
+
+
+def _same(was: Any, becomes: Any) -> bool:
+    """Whether two settings are one; a file that was moved is, since stages go by what is in it."""
+    if isinstance(was, list) and isinstance(becomes, list) and len(was) == len(becomes):
+        return all(_same(one, other) for one, other in zip(was, becomes, strict=True))
+    if isinstance(was, dict) and isinstance(becomes, dict) and was.keys() == becomes.keys():
+        return all(_same(one, becomes[name]) for name, one in was.items())
+    if was == becomes or not (isinstance(was, str) and isinstance(becomes, str)):
+        return bool(was == becomes)
+    if not os.path.isabs(becomes) or not os.path.exists(becomes) or os.path.basename(was) != os.path.basename(becomes):
+        return False
+    return os.path.samefile(was, becomes) if os.path.exists(was) else os.path.isabs(was)
 
 
 def _short(value: Any) -> str:

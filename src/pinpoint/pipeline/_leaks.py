@@ -14,6 +14,7 @@ _BETWEEN_SETS = (
     "Take them out of one of the two, or give one published set alone, which is dealt so that its splits share none. "
     "Of data.locate, train and evaluate, data.leave_out_shared: true takes them out, and counts them."
 )
+_GROUPS = " Questions of one group are one fact: where they are not, give the groups names of their own."
 _OF_TASKS = "Leave the task out, or take them out of what is trained on, and run anew."
 
 
@@ -86,7 +87,7 @@ def _together(sets: Mapping[str, Sequence[Sourced]]) -> tuple[Corpus, dict[str, 
     for name, items in sets.items():
         begin = len(passages)
         passages += [
-            Passage(one.place or one.id, getattr(one, "group", one.id), one.text, getattr(one, "asks", ""))
+            Passage(one.place or one.id, getattr(one, "group", one.id), one.text, getattr(one, "asks", ()))
             for one in items
         ]
         places[name] = list(range(begin, len(passages)))
@@ -99,6 +100,7 @@ def _by_item(found: Sequence[Overlap]) -> list[Overlap]:
 
 def _refusal(first: str, second: str, found: Sequence[Overlap], mend: str) -> InputError:
     shown = [f"{one.first.place} and {one.second.place} ({_cut(one.words)!r})" for one in found[:_SHOWN]]
+    mend += _GROUPS if any(one.words in one.second.asks and one.words.startswith("group ") for one in found) else ""
     more = f"; and {len(found) - _SHOWN} more" if len(found) > _SHOWN else ""
     return InputError(
         f"{len(found)} question(s) for {second} stand among those for {first} too: {'; '.join(shown)}{more}.",

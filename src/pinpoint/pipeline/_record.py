@@ -132,7 +132,6 @@ def inputs_of(config: RunConfig) -> dict[str, InputFiles]:
         "data.neutral": config.data.neutral,
         "data.passages": config.data.passages,
         **{f"data.{name}": getattr(config.data, name) for name in FURTHER},
-        "tune.search": config.tune.search,
         "full.search": config.full.search if config.full else None,
     }
     found = {"model": _model_input(config)}

@@ -11,6 +11,7 @@ import torch
 from huggingface_hub import snapshot_download
 from pydantic import ValidationError
 
+from pinpoint.addresses import rooted
 from pinpoint.artifacts import file_digest
 from pinpoint.config import RunConfig, parse_config
 from pinpoint.errors import ArtifactError, InputError, first_line
@@ -150,7 +151,7 @@ def _found(key: str, one: InputFiles, search: Sequence[Path]) -> str:
     problems = [_changed(place, one, whole=key not in ("model", "judge.model")) for place in there]
     for place, problem in zip(there, problems, strict=True):
         if not problem:
-            return str(place)
+            return rooted(place)
     raise InputError(
         f"{key} is not what the run read: {problems[0]}.", where=str(there[0]), mend="Bring back the file as it was."
     )

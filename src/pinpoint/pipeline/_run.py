@@ -13,7 +13,7 @@ from pinpoint.config import FETCHED_MAPS, Bits, RunConfig
 from pinpoint.errors import ConfigError
 from pinpoint.heads import Head, HeadSet
 from pinpoint.locate import try_layout
-from pinpoint.models import HeadedModel, Loaded, came_along, demand_known_words, headed, load, sharing_weights
+from pinpoint.models import HeadedModel, Loaded, came_along, headed, load, sharing_weights
 from pinpoint.pipeline._card import CARD, write_card
 from pinpoint.pipeline._checks import demand
 from pinpoint.pipeline._contrasts import follow_contrast
@@ -91,7 +91,6 @@ class Run:
     def _loaded(self) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
         self.progress.say(f"loading {self.config.model}")
         model, tokenizer = self.load(self.config.model, self.config.revision, self.config.bits)
-        demand_known_words(tokenizer, model.config, self.config.model)
         if came_along(model):
             # Not every stage begins with locating, which asks the same.
             try_layout(headed(model))
@@ -233,6 +232,8 @@ class Run:
                 clear(self, stage)
             else:
                 self.do(stage)
+        # What it names may have been moved since.
+        self.workspace.write_text("config.yaml", self.config.to_yaml())
         self.progress.heading(len(LEFT) + 1, len(LEFT) + 1, "report")
         return self.report()
 

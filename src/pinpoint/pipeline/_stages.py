@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 TUNED = ("tune", "tune_full")
 """The stages whose models are evaluated."""
 STAGES_RECORD = "stages.json"
+_FILES = ("pairs", "train", "evaluation")  # of a user's behaviour: what is in them tells, and not where they lie
 _GONE = "Put it there: without it nothing tells what was done with it."
 
 LEFT = {
@@ -67,11 +68,10 @@ def key_of(run: Run, stage: str) -> str:
 
 def _dependencies(run: Run, stage: str) -> dict[str, Any]:
     config = run.config
+    unused = set() if config.contrast == "neutral" else {"neutral_turn"}
     return {
         **model_told(run),
-        "behaviour": config.behaviour.model_dump(
-            mode="json", exclude=None if config.contrast == "neutral" else {"neutral_turn"}
-        ),
+        "behaviour": config.behaviour.model_dump(mode="json", exclude={*_FILES, *unused}),
         "columns": config.data.columns and config.data.columns.model_dump(),
         **({"reasoned": config.data.reasoned} if config.data.reasoned else {}),
         # Pairs and training rows once asked every question in two turns: folders from then are another's.
@@ -155,7 +155,7 @@ def _of_full(run: Run) -> dict[str, Any]:
     full = run.config.full
     if full is None:
         return {"full": None}
-    return {"full": full.model_dump(mode="json"), **_of_explanations(run), **_of_choice(run)}
+    return {"full": full.model_dump(mode="json", exclude={"search"}), **_of_explanations(run), **_of_choice(run)}
 
 
 def _of_explanations(run: Run) -> dict[str, Any]:
@@ -186,7 +186,7 @@ def _of_evaluate(run: Run) -> dict[str, Any]:
         "passages": _file(config.data.passages),
         "abilities": _file(config.data.abilities),
         "further": {name: _file(getattr(config.data, name)) for name in FURTHER},
-        "judge": config.judge.asked,
+        "judge": config.judge.asked | ({"model": None} if config.judge.local else {}),
         "judge_files": model_identity(config.judge.model or "") if config.judge.local else None,
         "neutral": _file(config.data.neutral),
     }

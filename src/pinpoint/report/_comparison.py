@@ -113,7 +113,7 @@ def write_comparison(space: Workspace, config: RunConfig) -> Path:
         "matched": labels[behaviour.matched[0]],
         "plotted": [labels[name] for name in behaviour.plotted],
         "targets": config.tune,
-        "command": f"pinpoint compare {shlex.quote(found['model'])} --config config.yaml",
+        "command": f"pinpoint compare {shlex.quote(short_name(found['model']))} --config config.yaml",
         "tries": config.compare.tries,
         "figures": comparison_figures(found, behaviour),
     }

@@ -66,6 +66,17 @@ def short_name(model: str) -> str:
     return Path(model).name if Path(model).is_absolute() else model
 
 
+def settings_shown(settings: Any) -> Any:
+    """Settings for a page that is passed on: files and folders by their names, without where they lie."""
+    if isinstance(settings, dict):
+        return {key: settings_shown(value) for key, value in settings.items()}
+    if isinstance(settings, list):
+        return [settings_shown(value) for value in settings]
+    # One that begins with a slash may be words to a model: "/no_think".
+    is_path = isinstance(settings, str) and Path(settings).is_absolute() and len(Path(settings).parts) > 2
+    return Path(settings).name if is_path else settings
+
+
 def lead(summary: dict[str, Any], size: int, challenge: str | None) -> list[str]:
     """What was wrong, what was changed and what came of it, in a few sentences each.
 
