@@ -14,10 +14,12 @@ from typer.testing import CliRunner
 from pinpoint.artifacts import Workspace
 from pinpoint.cli import app
 from pinpoint.cli._common import typed_settings
-from pinpoint.config import of_run
+from pinpoint.cli._opened import found_folder
+from pinpoint.config import of_run, settings_of
 from pinpoint.errors import ArtifactError, ConfigError, InputError
 from pinpoint.organism import shipped
 from pinpoint.pipeline import Run
+from pinpoint.processes import Processes
 from tests.conftest import SMALLEST
 
 
@@ -176,3 +178,18 @@ def test_a_page_of_a_run_that_is_not_finished_says_what_to_do(folder: Path, left
     done = CliRunner().invoke(app, ["report", str(folder)])
     assert isinstance(done.exception, ArtifactError)
     assert f"stage {left_out!r} is not done. Do it first: `pinpoint {command} {folder}`." in str(done.exception)
+
+
+class One(Processes):
+    """One of two processes, which is told where the first one's folder is."""
+
+    def from_first(self, value: Any) -> Any:
+        assert (value is None) == (self.rank > 0), "the second neither looks for a folder nor copies one"
+        return "copy"
+
+
+def test_the_first_of_several_processes_finds_the_folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    config = settings_of(str(shipped()["yesman"]), None, {})
+    for rank in (0, 1):
+        monkeypatch.setattr("pinpoint.cli._opened.current", lambda rank=rank: One(rank, 2))
+        assert found_folder(config, tmp_path / "run", fork=True) == Path("copy")
