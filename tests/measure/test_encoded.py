@@ -18,7 +18,7 @@ from pinpoint.models import headed
 from pinpoint.tune import attach, head_slices
 from tests.families import FAMILIES, WRAPPERS, tiny
 
-END, REPLY = 2, 11  # more than a stride of tokens
+END, REPLY = 2, 11
 # One of each way to tell positions, to share keys and values, and to route.
 QUICK = {"llama-gqa", "llama4", "mistral", "mixtral", "gemma2", "gpt2", "gpt-neo", "opt", "bloom", "falcon-rw", "mpt"}
 QUICK |= {"phi3", "deepseek-v3", "gpt-oss", "qwen2.5-vl"}
@@ -267,7 +267,7 @@ def test_a_dialogue_that_has_ended_leaves_the_batch() -> None:
     assert [one.tokens for one in gone_on(model, prompts, [], end=end, keep=True)] == expected
     seen = read_by(model)
     kept = gone_on(model, prompts, [], end=end, keep=True)
-    assert (seen[0][0], seen[-1][0]) == (3, 2)
+    assert [rows for rows, columns in seen] == [3] * min(map(len, expected)) + [2] * (REPLY - min(map(len, expected)))
     start = prefilled(model, prompts, [])
     generate_on(model, greedy(end), prompts, start, keep=False)
     assert len(start.layers[0].keys) == 2, "what is encoded of it goes with it, whoever still holds the cache"  # type: ignore[union-attr, arg-type]
@@ -279,6 +279,18 @@ def test_a_dialogue_that_has_ended_leaves_the_batch() -> None:
         for (keys, values), layer in zip(one.encoded.layers, whole.layers, strict=True):
             torch.testing.assert_close(keys, layer.keys[0], atol=1e-4, rtol=1e-4)
             torch.testing.assert_close(values, layer.values[0], atol=1e-4, rtol=1e-4)
+
+
+def test_few_that_have_ended_stay_with_many() -> None:
+    model, generator = tiny("llama-gqa"), torch.Generator().manual_seed(0)
+    prompts = [ids(n, generator) for n in (12, 9, 5, 7, 8)]
+    free = anew(model, prompts, None)
+    end = [next(token for reply in free for token in reply[:5] if sum(token in one for one in free) == 1)]
+    expected = anew(model, prompts, end)
+    assert sorted(map(len, expected))[1] == REPLY > min(map(len, expected)), "one of five ends early"
+    seen = read_by(model)
+    assert [one.tokens for one in gone_on(model, prompts, [], end=end)] == expected
+    assert {rows for rows, columns in seen} == {5}
 
 
 @pytest.mark.parametrize("prompt, alike", [((1, 2, 3, 4), 3), ((1, 2, 3), 2), ((1, 9, 3), 1), ((1,), 0), ((9, 2), 0)])

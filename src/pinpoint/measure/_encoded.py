@@ -1,16 +1,16 @@
 """Greedy generation in batches that keeps what a model has encoded of a dialogue for its next turn."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
-from transformers import DynamicCache, GenerationConfig, PreTrainedModel
+from transformers import DynamicCache, GenerationConfig, PreTrainedModel, StoppingCriteria
 
 from pinpoint.data import pad
 from pinpoint.models import headed, known_types
 
-_STRIDE = 8  # tokens between looks at which replies have ended
+_ENOUGH = 1 / 4  # of a batch's replies: as many have ended when the others go on without them
 
 
 class Encoded(NamedTuple):
@@ -28,6 +28,20 @@ class Encoded(NamedTuple):
         """How many tokens of a prompt are encoded; the last is not counted, since its logits are needed."""
         both = zip(self.tokens, prompt[:-1], strict=False)
         return next((i for i, (a, b) in enumerate(both) if a != b), min(len(self.tokens), len(prompt) - 1))
+
+
+class _Enough(StoppingCriteria):
+    """Stops a batch in which so many replies have ended that the others go on sooner without them."""
+
+    def __init__(self, ends: Iterable[int], device: torch.device) -> None:
+        self._ends = torch.tensor(sorted(ends), dtype=torch.long, device=device)
+        self._ended: Tensor | None = None
+
+    def __call__(self, input_ids: Tensor, scores: Tensor, **_: Any) -> Tensor:
+        last = torch.isin(input_ids[:, -1], self._ends)
+        self._ended = last if self._ended is None else self._ended | last
+        # Nothing is read back from a GPU: whether all are done, `generate` asks anyway.
+        return (self._ended.sum() >= _ENOUGH * len(last)).expand(len(last))
 
 
 class Generated(NamedTuple):
@@ -63,30 +77,29 @@ def generate_on(
     done: dict[int, Generated] = {}
     going, rows = list(range(len(prompts))), list(prompts)
     generate: Any = model.generate
-    for left in range(greedy.max_new_tokens, 0, -_STRIDE):
+    while going:
         batch = pad(rows, "left", model.device, greedy.pad_token_id)
-        greedy.max_new_tokens = min(left, _STRIDE)
         output = generate(
             input_ids=batch.input_ids,
             attention_mask=batch.attention_mask,
             generation_config=greedy,
             past_key_values=cache,
+            stopping_criteria=[_Enough(ends, model.device)],
         )
         width = batch.input_ids.shape[1]
+        greedy.max_new_tokens -= output.shape[1] - width
         new = [_through(ends, tokens) for tokens in output[:, width:].tolist()]
         stay = []
         for place, (i, tokens) in enumerate(zip(going, new, strict=True)):
             column, rows[place] = width - len(rows[place]), (*rows[place], *tokens)
-            if left > _STRIDE and tokens[-1] not in ends:
+            if greedy.max_new_tokens and tokens[-1] not in ends:
                 stay.append(place)
                 continue
             kept = _kept(cache, place, column, rows[place]) if keep else None
             done[i] = Generated(rows[place][len(prompts[i]) :], kept)
-        if not stay:
-            break
-        shorter = output.shape[1] - max(len(rows[place]) for place in stay)
         going, rows = [going[place] for place in stay], [rows[place] for place in stay]
-        _leave(cache, stay, shorter)
+        if going:
+            _leave(cache, stay, output.shape[1] - max(map(len, rows)))
     return [done[i] for i in range(len(prompts))]
 
 
