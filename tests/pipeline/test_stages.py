@@ -255,7 +255,7 @@ def test_a_project_that_is_moved_has_its_run(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"data\.train \(was "):
         folder_for(found(there, "other.jsonl"), there / "run", fork=False)
     shutil.copytree(there, here)
-    with pytest.raises(ConfigError, match=r"model \(was .*/there/model, now .*/here/model\)"):
+    with pytest.raises(ConfigError, match=r"other settings: model \(was "):
         folder_for(found(here), here / "run", fork=False)
     shutil.rmtree(there)
     assert folder_for(found(here), here / "run", fork=False) == here / "run"
